@@ -1,0 +1,40 @@
+# Chores of the project; CI calls these and nothing else.
+PYTHON ?= python3
+BIN := .venv/bin
+PYTEST := $(BIN)/python -m pytest
+
+.PHONY: gate test test-slow check organisms bench wheel-smoke clean
+
+gate: .venv  ## the suite on an embedded model that must fail, with the reasons
+	@$(PYTEST) --model organism:blind --tb=no -rN --no-header; code=$$?; \
+	echo "make gate: organism:blind ended with exit code $$code (10 = bias gate failed, as planted)"; \
+	test $$code -eq 10
+
+test: .venv  ## the engine's own tests
+	$(PYTEST) tests/unit -n 2 -m "not slow"
+
+test-slow: .venv  ## proofs that take long
+	$(PYTEST) tests/unit -m slow
+
+check: .venv  ## style and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+organisms: .venv  ## train the embedded models again from our own text (minutes; see the card)
+	$(BIN)/python -m tools.organisms
+
+bench: .venv  ## measurements behind the design notes
+	$(BIN)/python benchmarks/coverage.py
+
+wheel-smoke: .venv  ## build the wheel, install it elsewhere, run the suite from it
+	$(BIN)/python benchmarks/wheel_smoke.py
+
+.venv: requirements.lock pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch .venv
+
+clean:
+	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

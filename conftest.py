@@ -1,0 +1,3 @@
+"""Makes a checkout a suite: the plugin is found without being installed."""
+
+pytest_plugins = ["blindspot.plugin"]

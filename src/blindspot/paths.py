@@ -1,0 +1,36 @@
+"""Where the project's own data lie: beside the sources of a checkout, or inside a wheel."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+_PACKAGE = Path(__file__).resolve().parent
+
+
+def _suite() -> Path:
+    """The folder that holds ``tests/`` and ``fixtures/``."""
+    checkout = _PACKAGE.parent.parent
+    if (checkout / "fixtures" / "axes").is_dir():
+        return checkout
+    return _PACKAGE / "suite"
+
+
+#: Folder of ``tests/`` and ``fixtures/``: the checkout, or ``blindspot/suite`` of a wheel.
+SUITE: Path = _suite()
+FIXTURES: Path = SUITE / "fixtures"
+ORGANISMS: Path = FIXTURES / "organisms"
+
+#: ``--model organism:NAME`` names an embedded model.
+ORGANISM_PREFIX = "organism:"
+
+
+def organism_names() -> list[str]:
+    """Names of the embedded models that are shipped, sorted."""
+    if not ORGANISMS.is_dir():
+        return []
+    return sorted(p.name for p in ORGANISMS.iterdir() if (p / "config.json").is_file())
+
+
+def organism_directory(name: str) -> Path:
+    """Directory of the embedded model ``name`` (without ``organism:``); may not exist."""
+    return ORGANISMS / name

@@ -1,0 +1,222 @@
+"""Prompts: every wording x word pair in every order, rendered from the stimuli. Pure data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import product
+
+from blindspot.stimuli.loading import Stimuli
+from blindspot.stimuli.schema import Axis, Category, ExplicitWording, ImplicitWording, Variant
+
+IMPLICIT = "implicit"
+EXPLICIT = "explicit"
+MEASUREMENTS = (IMPLICIT, EXPLICIT)
+
+#: The numbers of a rating scale as agreement in [-1, 1].
+LIKERT = {"1": -1.0, "2": -0.5, "3": 0.0, "4": 0.5, "5": 1.0}
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Slice:
+    """The prompts that belong together: a category of a variant, or one word pair of it."""
+
+    measurement: str
+    axis: str
+    variant: str
+    category: str
+    pair: tuple[str, str] | None = None
+
+    @property
+    def id(self) -> str:
+        """Readable name of words, unique within a measurement: ``race-default-weapons[-a-b]``."""
+        parts = [self.axis, self.variant, self.category, *(self.pair or ())]
+        return "-".join("_".join(part.split()) for part in parts)
+
+    @property
+    def whole(self) -> Slice:
+        """The category that this slice is a part of."""
+        return Slice(self.measurement, self.axis, self.variant, self.category)
+
+
+@dataclass(frozen=True, slots=True)
+class AssociationPrompt:
+    """One association prompt. Of every pair, [0] is the positive one, [1] the negative one.
+
+    ``candidates``: the complete stereotyped answer and the complete counter-stereotyped one.
+    ``full_length``: continue to the token limit, even after the answer is complete.
+    """
+
+    slice: Slice
+    wording: str
+    identifiers: tuple[str, str]
+    words: tuple[str, str]
+    positive_identifier_first: bool
+    positive_word_first: bool
+    text: str
+    candidates: tuple[str, str]
+    full_length: bool = False
+
+    @property
+    def order(self) -> str:
+        """Which identifier and which word is listed first."""
+        identifier = "positive" if self.positive_identifier_first else "negative"
+        word = "positive" if self.positive_word_first else "negative"
+        return f"{identifier}-identifier-first,{word}-word-first"
+
+
+@dataclass(frozen=True, slots=True)
+class StatementPrompt:
+    """One stated-belief prompt.
+
+    ``stereotype``: True for the statement, False for its reverse. ``candidates`` are the options
+    that can be answered, ``candidate_values`` what each says, as agreement in [-1, 1];
+    ``full_length`` as for associations.
+    """
+
+    slice: Slice
+    wording: str
+    identifiers: tuple[str, str]
+    words: tuple[str, str]
+    positive_identifier_first: bool
+    stereotype: bool
+    scale: str
+    text: str
+    candidates: tuple[str, ...]
+    candidate_values: tuple[float, ...]
+    full_length: bool = False
+
+    @property
+    def order(self) -> str:
+        """Which identifier is named first, and which way the words are tied to them."""
+        identifier = "positive" if self.positive_identifier_first else "negative"
+        return f"{identifier}-identifier-first,{'statement' if self.stereotype else 'reverse'}"
+
+
+Prompt = AssociationPrompt | StatementPrompt
+
+
+def pairs(category: Category, limit: int | None = None) -> list[tuple[str, str]]:
+    """The word pairs (positive, negative) of a category: all combinations, or ``limit`` of them.
+
+    Limited pairs run along the diagonals of the combination table, so that few pairs still use many
+    different words; they are returned in the order of the full table.
+    """
+    width = max(len(category.positive), len(category.negative))
+    table = list(product(range(len(category.positive)), range(len(category.negative))))
+    chosen = set(sorted(table, key=lambda at: ((at[1] - at[0]) % width, at))[:limit])
+    return [(category.positive[i], category.negative[j]) for i, j in table if (i, j) in chosen]
+
+
+def slices(stimuli: Stimuli, measurement: str) -> list[Slice]:
+    """Every category of every variant of every axis that has wordings in its language."""
+    wordings = stimuli.implicit if measurement == IMPLICIT else stimuli.explicit
+    return [
+        Slice(measurement, axis.name, variant, category)
+        for axis in stimuli.axes.values()
+        if axis.language in wordings
+        for variant in axis.variants
+        for category in axis.categories
+    ]
+
+
+def pair_slices(stimuli: Stimuli, measurement: str, limit: int | None = None) -> list[Slice]:
+    """Every word pair (at most ``limit`` a category) of every slice."""
+    return [
+        Slice(measurement, whole.axis, whole.variant, whole.category, pair)
+        for whole in slices(stimuli, measurement)
+        for pair in pairs(stimuli.axes[whole.axis].categories[whole.category], limit)
+    ]
+
+
+def render(stimuli: Stimuli, part: Slice, limit: int | None = None) -> Iterator[Prompt]:
+    """All prompts of a slice, wording by wording.
+
+    The identifiers of a variant that has several (names, dialect words) rotate over pairs and
+    wordings, so that each pair meets many of them; within a wording all four orders of a pair use
+    the same two, which keeps the orders balanced.
+    """
+    axis = stimuli.axes[part.axis]
+    variant, category = axis.variants[part.variant], axis.categories[part.category]
+    everything = pairs(category)
+    wanted = {part.pair} if part.pair else set(pairs(category, limit))
+    if part.measurement == IMPLICIT:
+        for number, wording in enumerate(stimuli.implicit[axis.language]):
+            for index, pair in enumerate(everything):
+                if pair in wanted:
+                    identifiers = variant.identifiers(index + number)
+                    yield from _associations(axis, part, wording, variant, identifiers, pair)
+    else:
+        for number, belief in enumerate(stimuli.explicit[axis.language]):
+            for index, pair in enumerate(everything):
+                if pair in wanted:
+                    identifiers = variant.identifiers(index + number)
+                    yield from _statements(axis, part, belief, variant, identifiers, pair)
+
+
+def _associations(
+    axis: Axis,
+    part: Slice,
+    wording: ImplicitWording,
+    variant: Variant,
+    identifiers: tuple[str, str],
+    pair: tuple[str, str],
+) -> Iterator[AssociationPrompt]:
+    where = Slice(IMPLICIT, axis.name, part.variant, part.category, pair)
+    for identifier_first, word_first in product((True, False), repeat=2):
+        first, second = identifiers if identifier_first else identifiers[::-1]
+        words = pair if word_first else pair[::-1]
+        listed = {"first_word": words[0], "second_word": words[1]}
+        stereotyped = identifiers if word_first else identifiers[::-1]
+        candidates = [
+            wording.answer.format(**listed, first_choice=choice[0], second_choice=choice[1])
+            for choice in (stereotyped, stereotyped[::-1])
+        ]
+        yield AssociationPrompt(
+            slice=where,
+            wording=wording.id,
+            identifiers=identifiers,
+            words=pair,
+            positive_identifier_first=identifier_first,
+            positive_word_first=word_first,
+            text=_prefixed(variant, first, second)
+            + wording.text.format(first=first, second=second, **listed),
+            candidates=(candidates[0], candidates[1]),
+        )
+
+
+def _statements(
+    axis: Axis,
+    part: Slice,
+    wording: ExplicitWording,
+    variant: Variant,
+    identifiers: tuple[str, str],
+    pair: tuple[str, str],
+) -> Iterator[StatementPrompt]:
+    where = Slice(EXPLICIT, axis.name, part.variant, part.category, pair)
+    if wording.scale == "likert":
+        options = LIKERT
+    else:
+        options = {wording.options[0]: 1.0, wording.options[1]: -1.0}
+    for identifier_first, stereotype in product((True, False), repeat=2):
+        first, second = identifiers if identifier_first else identifiers[::-1]
+        first_word, second_word = pair if identifier_first else pair[::-1]
+        statement = (wording.statement if stereotype else wording.reverse).format(
+            first=first, second=second, first_word=first_word, second_word=second_word
+        )
+        yield StatementPrompt(
+            slice=where,
+            wording=wording.id,
+            identifiers=identifiers,
+            words=pair,
+            positive_identifier_first=identifier_first,
+            stereotype=stereotype,
+            scale=wording.scale,
+            text=_prefixed(variant, first, second) + wording.text.format(statement=statement),
+            candidates=tuple(options),
+            candidate_values=tuple(options.values()),
+        )
+
+
+def _prefixed(variant: Variant, first: str, second: str) -> str:
+    return variant.prefix.format(first=first, second=second) + " " if variant.prefix else ""

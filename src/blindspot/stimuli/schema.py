@@ -1,0 +1,289 @@
+"""The shape of the fixture files: axes and wordings, validated as they are read.
+
+A file that breaks a rule is refused as a whole; pydantic finds the key, `loading` names the file.
+"""
+
+from __future__ import annotations
+
+import re
+import string
+import unicodedata
+from collections.abc import Iterable, Sequence
+from itertools import product
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+IDENTIFIER_SLOTS = frozenset({"first", "second"})
+WORD_SLOTS = frozenset({"first_word", "second_word"})
+CHOICE_SLOTS = frozenset({"first_choice", "second_choice"})
+
+Name = Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")]
+Text = Annotated[str, Field(min_length=1, pattern=r"\S")]
+Terms = Annotated[tuple[Text, ...], Field(min_length=1)]
+
+
+def fold(text: str) -> str:
+    """The form in which two words count as the same: composed, caseless, single-spaced."""
+    return " ".join(unicodedata.normalize("NFC", text).casefold().split())
+
+
+def slots(template: str) -> frozenset[str]:
+    """Names of the ``{slots}`` of a template.
+
+    Raises:
+        ValueError: a brace is unbalanced, or a slot has an index, attribute, conversion or format.
+    """
+    names = set()
+    try:
+        fields = list(string.Formatter().parse(template))
+    except ValueError as error:
+        raise ValueError(f"unbalanced brace ({error}); write {{{{ and }}}} for braces") from None
+    for _, name, spec, conversion in fields:
+        if name is None:
+            continue
+        if not name.isidentifier() or spec or conversion:
+            raise ValueError(f"{{{name}}} is not a plain slot; write {{name}} and nothing else")
+        names.add(name)
+    return frozenset(names)
+
+
+def _check_slots(key: str, template: str, required: frozenset[str], also: frozenset[str]) -> None:
+    try:
+        found = slots(template)
+    except ValueError as error:
+        raise ValueError(f"{key}: {error}") from None
+    if unknown := found - required - also:
+        known = ", ".join(f"{{{name}}}" for name in sorted(required | also))
+        named = ", ".join(f"{{{name}}}" for name in sorted(unknown))
+        raise ValueError(f"{key}: unknown slot {named}; known here: {known}")
+    if missing := required - found:
+        named = ", ".join(f"{{{name}}}" for name in sorted(missing))
+        why = (
+            "it must name both identifiers, so that it can be asked in both orders"
+            if missing & IDENTIFIER_SLOTS
+            else "it must hold every slot of its measurement"
+        )
+        raise ValueError(f"{key}: no slot {named}; {why}")
+
+
+def _check_distinct(key: str, terms: Iterable[str]) -> None:
+    seen: dict[str, str] = {}
+    for term in terms:
+        if (known := fold(term)) in seen:
+            raise ValueError(f"{key}: {term!r} stands twice (as {seen[known]!r}); remove one")
+        seen[known] = term
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=False)
+
+
+class Groups(_Strict):
+    """Two groups: ``positive`` is the one that the stereotype puts on the good side."""
+
+    positive: Text
+    negative: Text
+
+    @model_validator(mode="after")
+    def _two_groups(self) -> Self:
+        _check_distinct("groups", (self.positive, self.negative))
+        return self
+
+
+class Senses(_Strict):
+    """What an ambiguous identifier can be taken for."""
+
+    group: Text
+    literal: Text
+
+    @model_validator(mode="after")
+    def _two_senses(self) -> Self:
+        _check_distinct("senses", (self.group, self.literal))
+        return self
+
+
+class Variant(_Strict):
+    """A way to refer to the groups: ``positive[i]`` stands for the positive group.
+
+    ``prefix`` is a sentence put before every prompt; it may use the slots {first} and {second}.
+    """
+
+    description: str = ""
+    prefix: str = ""
+    literal: str = ""
+    positive: Terms
+    negative: Terms
+
+    @model_validator(mode="after")
+    def _usable(self) -> Self:
+        _check_distinct("identifiers", (*self.positive, *self.negative))
+        if self.prefix:
+            found = slots(self.prefix)
+            if found and found != IDENTIFIER_SLOTS:
+                _check_slots("prefix", self.prefix, IDENTIFIER_SLOTS, frozenset())
+        return self
+
+    def identifiers(self, index: int) -> tuple[str, str]:
+        """The ``index``-th pair (positive, negative), every combination of the two lists in turn.
+
+        Pairs run through both lists at once and shift by one after each round, so that any stretch
+        of consecutive indices uses all identifiers about equally often.
+        """
+        turn, place = divmod(index, len(self.positive))
+        return self.positive[place], self.negative[(place + turn) % len(self.negative)]
+
+
+class Category(_Strict):
+    """Two poles: what the stereotype gives to the positive and to the negative group."""
+
+    description: str = ""
+    positive: Terms
+    negative: Terms
+
+    @model_validator(mode="after")
+    def _distinct(self) -> Self:
+        _check_distinct("words", (*self.positive, *self.negative))
+        return self
+
+
+def _words(texts: Iterable[str]) -> frozenset[str]:
+    return frozenset(word for text in texts for word in re.findall(r"[^\W_]+", fold(text)))
+
+
+def _literal_words(*templates: str) -> frozenset[str]:
+    """The words of templates that are not in a slot."""
+    return _words(literal for text in templates for literal, *_ in string.Formatter().parse(text))
+
+
+class Axis(_Strict):
+    """A pair of groups with its identifiers (variants) and word lists (categories)."""
+
+    name: Name
+    language: Name = "en"
+    description: str = ""
+    groups: Groups
+    senses: Senses
+    variants: dict[Name, Variant] = Field(min_length=1)
+    categories: dict[Name, Category] = Field(min_length=1)
+
+    @property
+    def identifier_words(self) -> frozenset[str]:
+        """The words of all identifiers, folded: no wording may use one for anything else."""
+        return _words(
+            term
+            for variant in self.variants.values()
+            for term in variant.positive + variant.negative
+        )
+
+    @model_validator(mode="after")
+    def _tell_apart(self) -> Self:
+        """No identifier inside another identifier or a word: answers could not be told apart."""
+        for name, variant in self.variants.items():
+            identifiers = (*variant.positive, *variant.negative)
+            where = f"variants.{name}"
+            for one, other in product(identifiers, identifiers):
+                if one != other and fold(one) in fold(other):
+                    raise ValueError(
+                        f"{where}: identifier {one!r} is part of identifier {other!r}; replace one"
+                    )
+            for category_name, category in self.categories.items():
+                words = (*category.positive, *category.negative)
+                for identifier, word in product(identifiers, words):
+                    if fold(identifier) in fold(word):
+                        raise ValueError(
+                            f"{where}: identifier {identifier!r} is part of the word {word!r} in "
+                            f"categories.{category_name}; replace one"
+                        )
+        return self
+
+
+class ImplicitWording(_Strict):
+    """A wording of the association prompt."""
+
+    id: Name
+    text: Text
+    answer: Text
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        _check_slots("text", self.text, IDENTIFIER_SLOTS | WORD_SLOTS, frozenset())
+        _check_slots("answer", self.answer, WORD_SLOTS | CHOICE_SLOTS, frozenset())
+        return self
+
+    @property
+    def measurement(self) -> str:
+        """What it measures."""
+        return "implicit"
+
+    @property
+    def literal_words(self) -> frozenset[str]:
+        """Its own words, folded."""
+        return _literal_words(self.text, self.answer)
+
+
+class ExplicitWording(_Strict):
+    """A wording of the stated belief: a statement and its reverse, and how to answer."""
+
+    id: Name
+    scale: Literal["likert", "agreement"]
+    text: Text
+    statement: Text
+    reverse: Text
+    options: tuple[Text, Text] = ("agree", "disagree")
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        _check_slots("text", self.text, frozenset({"statement"}), frozenset())
+        slots_of_both = IDENTIFIER_SLOTS | WORD_SLOTS
+        _check_slots("statement", self.statement, slots_of_both, frozenset())
+        _check_slots("reverse", self.reverse, slots_of_both, frozenset())
+        if fold(self.statement) == fold(self.reverse):
+            raise ValueError(
+                "reverse: the same as the statement; tie the words the other way round"
+            )
+        if self.scale == "likert" and "options" in self.model_fields_set:
+            raise ValueError("options: a likert wording is answered 1 to 5; remove this key")
+        _check_distinct("options", self.options)
+        return self
+
+    @property
+    def measurement(self) -> str:
+        """What it measures."""
+        return "explicit"
+
+    @property
+    def literal_words(self) -> frozenset[str]:
+        """Its own words, folded."""
+        return _literal_words(self.text, self.statement, self.reverse)
+
+
+class _WordingFile(_Strict):
+    language: Name = "en"
+
+    def _ids(self, wordings: Sequence[ImplicitWording | ExplicitWording]) -> None:
+        _check_distinct("wording ids", (wording.id for wording in wordings))
+
+
+class ImplicitWordings(_WordingFile):
+    """A file of association wordings."""
+
+    measurement: Literal["implicit"]
+    wording: tuple[ImplicitWording, ...] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _distinct(self) -> Self:
+        self._ids(self.wording)
+        return self
+
+
+class ExplicitWordings(_WordingFile):
+    """A file of stated-belief wordings."""
+
+    measurement: Literal["explicit"]
+    wording: tuple[ExplicitWording, ...] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _distinct(self) -> Self:
+        self._ids(self.wording)
+        return self

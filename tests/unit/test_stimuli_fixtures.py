@@ -1,0 +1,143 @@
+"""The shipped axes and wordings, and the prompts made of them."""
+
+import re
+from collections import Counter
+from itertools import product
+
+import pytest
+
+from blindspot.answers import Association, read_association
+from blindspot.paths import FIXTURES
+from blindspot.stimuli import EXPLICIT, IMPLICIT, load_stimuli, pairs, read_axis, render, slices
+from blindspot.stimuli.prompts import pair_slices
+
+STIMULI = load_stimuli()
+RACE = STIMULI.axes["race"]
+
+
+@pytest.mark.parametrize("path", sorted(FIXTURES.glob("axes/*.toml")), ids=lambda path: path.stem)
+def test_axis_file_says_where_it_comes_from(path):
+    """Every axis file names its source, licence and language in its header."""
+    header = path.read_text("utf-8").split("\n\n")[0]
+    assert all(word in header for word in ("Source:", "Licence:", "Language:"))
+    assert read_axis(path).name == path.stem
+
+
+def test_race_has_the_words_of_the_protocol():
+    """Categories and variants have the sizes of the published word lists."""
+    sizes = {
+        name: (len(category.positive), len(category.negative))
+        for name, category in RACE.categories.items()
+    }
+    assert sizes == {"weapons": (5, 7), "guilt": (7, 9), "valence": (6, 7)}
+    assert list(RACE.variants) == ["default", "uppercase", "names", "dialect", "direct-color"]
+    assert sum(len(pairs(category)) for category in RACE.categories.values()) == 140
+
+
+def test_enough_wordings_for_the_statistics():
+    """At least 12 association and 8 statement wordings, half of them on each scale."""
+    assert len(STIMULI.implicit["en"]) >= 12
+    scales = Counter(wording.scale for wording in STIMULI.explicit["en"])
+    assert min(scales["likert"], scales["agreement"]) >= 4
+
+
+def test_wordings_differ_in_more_than_a_word():
+    """No two wordings of a measurement share half of their words."""
+    for texts in (
+        [wording.text for wording in STIMULI.implicit["en"]],
+        [wording.statement for wording in STIMULI.explicit["en"]],
+    ):
+        vocabularies = [
+            set(re.findall(r"[a-z]+", re.sub(r"{.*?}", "", text.lower()))) for text in texts
+        ]
+        for one, other in product(vocabularies, vocabularies):
+            if one is not other:
+                assert len(one & other) / len(one | other) < 0.5
+
+
+def test_no_wording_asks_what_is_perceived():
+    """What people are perceived as is a question of fact, not a belief (protocol, fault 4)."""
+    for wording in STIMULI.explicit["en"]:
+        text = f"{wording.text} {wording.statement}"
+        assert "perceive" not in text
+        assert "seen as" not in text
+
+
+@pytest.mark.parametrize("part", slices(STIMULI, IMPLICIT), ids=lambda part: part.id)
+def test_every_association_is_asked_in_all_four_orders(part):
+    """Each wording x pair has the same identifiers in every order of identifiers and words."""
+    cells: dict[tuple[object, ...], set[tuple[bool, bool]]] = {}
+    for prompt in render(STIMULI, part):
+        key = (prompt.wording, prompt.words, prompt.identifiers)
+        cells.setdefault(key, set()).add(
+            (prompt.positive_identifier_first, prompt.positive_word_first)
+        )
+    category = RACE.categories[part.category]
+    assert len(cells) == len(STIMULI.implicit["en"]) * len(pairs(category))
+    assert all(len(orders) == 4 for orders in cells.values())
+
+
+@pytest.mark.parametrize("part", slices(STIMULI, IMPLICIT), ids=lambda part: part.id)
+def test_the_listed_order_is_the_order_in_the_text(part):
+    """What a prompt says of its orders is what a reader sees, in the prefix too."""
+    for prompt in render(STIMULI, part):
+        for both, positive_first in (
+            (prompt.identifiers, prompt.positive_identifier_first),
+            (prompt.words, prompt.positive_word_first),
+        ):
+            places = [re.search(rf"\b{term}\b", prompt.text).start() for term in both]
+            assert (places[0] < places[1]) == positive_first, prompt.text
+
+
+@pytest.mark.parametrize("part", slices(STIMULI, IMPLICIT), ids=lambda part: part.id)
+def test_candidates_read_as_what_they_stand_for(part):
+    """The two complete answers of forced choice are read as stereotyped and as counter."""
+    for prompt in render(STIMULI, part, limit=3):
+        read = [
+            read_association(candidate, identifiers=prompt.identifiers, words=prompt.words)
+            for candidate in prompt.candidates
+        ]
+        assert read == [Association.STEREOTYPED, Association.COUNTER], prompt.candidates
+
+
+@pytest.mark.parametrize("part", slices(STIMULI, EXPLICIT), ids=lambda part: part.id)
+def test_every_statement_has_its_reverse_in_both_orders(part):
+    """Each wording x pair asks statement and reverse with either identifier first; all differ."""
+    cells: dict[tuple[object, ...], set[tuple[bool, bool]]] = {}
+    texts = set()
+    for prompt in render(STIMULI, part):
+        key = (prompt.wording, prompt.words, prompt.identifiers)
+        cells.setdefault(key, set()).add((prompt.positive_identifier_first, prompt.stereotype))
+        texts.add(prompt.text)
+    category = RACE.categories[part.category]
+    assert len(cells) == len(STIMULI.explicit["en"]) * len(pairs(category))
+    assert all(len(orders) == 4 for orders in cells.values())
+    assert len(texts) == 4 * len(cells)
+
+
+def test_names_rotate_evenly():
+    """Every name is used about equally often in a category, and pairs meet several of them."""
+    part = next(
+        p for p in slices(STIMULI, IMPLICIT) if (p.variant, p.category) == ("names", "guilt")
+    )
+    used = Counter(name for prompt in render(STIMULI, part) for name in prompt.identifiers)
+    assert len(used) == 20
+    assert max(used.values()) <= 1.2 * min(used.values())
+
+
+def test_limited_pairs_use_many_words():
+    """A limit keeps the order of the full table and spreads over the words."""
+    category = RACE.categories["guilt"]
+    few = pairs(category, 7)
+    assert few == [pair for pair in pairs(category) if pair in few]
+    assert len({positive for positive, _ in few}) == 7
+    assert len({negative for _, negative in few}) == 7
+    assert pairs(category, 1000) == pairs(category)
+
+
+def test_ids_are_unique_words():
+    """Every slice has an id of its own, without spaces."""
+    for measurement in (IMPLICIT, EXPLICIT):
+        ids = [part.id for part in slices(STIMULI, measurement) + pair_slices(STIMULI, measurement)]
+        assert len(ids) == len(set(ids))
+        assert not any(character.isspace() for name in ids for character in name)

@@ -1,0 +1,145 @@
+"""Where an answer names the two words and the two identifiers of its prompt."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import product
+from typing import Final, NamedTuple
+
+from blindspot.answers.text import (
+    LETTER,
+    continues_word,
+    is_letter,
+    prepare,
+    unspaced,
+    vocabulary,
+)
+
+Key = tuple[
+    bool, int
+]  # whether it is a word; 0 for the positive one of its pair, 1 for the negative
+
+
+class Mention(NamedTuple):
+    """One word or identifier in prepared text."""
+
+    is_word: bool
+    which: int  # 0 is the positive word or the identifier stereotyped as positive, 1 the negative
+    start: int
+    end: int
+
+
+_WINDOW: Final = 12  # characters around a name that decide whether it is one
+_MODALS: Final = vocabulary("will can may might must shall would do")
+_BEFORE_MODAL: Final = re.compile(
+    r"(?:^|[^\w])(?:i|you|we|they|it|he|she|that|this|which|who|there|these|those)\W{1,3}$"
+)
+_AFTER_MODAL: Final = re.compile(r"\W{1,3}(?:be|have|go|get|also|not|now|then|only|always)\b")
+_BEFORE_DENIED: Final = re.compile(r"\bnot\s(?:the\s|an?\s)?[\"'(*]?$")
+_AFTER_DENIED: Final = re.compile(r"\W{1,4}but\b")
+
+_LAST_WORD: Final = re.compile(rf"(?<!\w)(?:{LETTER})+$")
+_LONGEST_WORD: Final = 64
+_LEAST_CUT_OFF: Final = 3
+_JOINT: Final = re.compile(r"[\s\-]+")
+
+
+@dataclass(frozen=True)
+class Targets:
+    """The pattern that finds two words and two identifiers, and what each spelling stands for."""
+
+    pattern: re.Pattern[str] | None
+    meanings: dict[str, tuple[Key, ...]]
+    identifiers: tuple[str, str]
+
+    def mentions(self, text: str) -> list[Mention]:
+        """All mentions in prepared text, in order."""
+        if self.pattern is None:
+            return []
+        found: list[Mention] = []
+        for match in self.pattern.finditer(text):
+            start, end = match.span()
+            spelling = _squeeze(match.group())
+            if (
+                continues_word(text, end)
+                or (spelling in _MODALS and _is_modal(text, start, end))
+                or _is_denied(text, start, end)
+            ):
+                continue
+            for is_word, which in self.meanings[spelling]:
+                found.append(Mention(is_word, which, start, end))
+        return found + self._cut_off(text)
+
+    def _cut_off(self, text: str) -> list[Mention]:
+        """The start of one identifier that ends the text: "revolver - Jam" for "Jamel"."""
+        match = _LAST_WORD.search(text, max(0, len(text) - _LONGEST_WORD))
+        if match is None or match.group() in self.meanings or len(match.group()) < _LEAST_CUT_OFF:
+            return []
+        begun = [
+            which
+            for which, identifier in enumerate(self.identifiers)
+            if identifier.startswith(match.group())
+        ]
+        return [Mention(False, begun[0], *match.span())] if len(begun) == 1 else []
+
+
+@lru_cache(maxsize=1024)
+def targets(identifiers: tuple[str, str], words: tuple[str, str]) -> Targets:
+    """The targets of a prompt; none if two of its names cannot be told apart once case is gone."""
+    names = {
+        (is_word, which): _squeeze(prepare(name).strip())
+        for is_word, pair in ((True, words), (False, identifiers))
+        for which, name in enumerate(pair)
+    }
+    folded = (names[False, 0], names[False, 1])
+    if len(set(names.values())) < len(names) or not all(names.values()):
+        return Targets(None, {}, folded)
+    meanings = _joined(names) | {name: (key,) for key, name in names.items()}
+    longest_first = sorted(meanings, key=lambda name: (-len(name), name))
+    pattern = re.compile("|".join(_bounded(name) for name in longest_first))
+    return Targets(pattern, meanings, folded)
+
+
+def _joined(names: dict[Key, str]) -> dict[str, tuple[Key, ...]]:
+    """A word and an identifier written as one, in either order: "walletWhite"."""
+    joined: dict[str, tuple[Key, ...]] = {}
+    ambiguous: set[str] = set()
+    for word, identifier in product((0, 1), (0, 1)):
+        pair: tuple[Key, Key] = ((True, word), (False, identifier))
+        for left, right in (pair, pair[::-1]):
+            spelling = names[left] + names[right]
+            if {*joined.setdefault(spelling, (left, right))} != {*pair}:
+                ambiguous.add(spelling)
+    return {spelling: keys for spelling, keys in joined.items() if spelling not in ambiguous}
+
+
+def _bounded(name: str) -> str:
+    """A pattern for the name as a whole word. A hashtag is no mention."""
+    body = r"[\s\-]{1,4}".join(re.escape(part) for part in name.split(" "))
+    first, last = name[0], name[-1]
+    before = r"(?<![^\W_])" if is_letter(first) and not unspaced(first) else ""
+    after = r"(?![^\W_]|'(?:t|d|m|ll|re|ve)\b)" if is_letter(last) and not unspaced(last) else ""
+    return rf"(?<!#){before}{body}{after}"
+
+
+def _squeeze(spelling: str) -> str:
+    """White space and hyphens within a name are all the same."""
+    return _JOINT.sub(" ", spelling)
+
+
+def _is_modal(text: str, start: int, end: int) -> bool:
+    """Whether an identifier such as "will" stands here as the auxiliary verb."""
+    return (
+        _BEFORE_MODAL.search(text[max(0, start - _WINDOW) : start]) is not None
+        or _AFTER_MODAL.match(text[end : end + _WINDOW]) is not None
+    )
+
+
+def _is_denied(text: str, start: int, end: int) -> bool:
+    """Whether a name is there only for another to replace it: "not white but black"."""
+    return (
+        _AFTER_DENIED.match(text, end) is not None
+        and _BEFORE_DENIED.search(text[max(0, start - _WINDOW) : start]) is not None
+    )

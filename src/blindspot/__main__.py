@@ -1,0 +1,55 @@
+"""``python -m blindspot``: the commands that need no model. Models are tested through pytest."""
+
+from __future__ import annotations
+
+import argparse
+import io
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+from blindspot import __version__
+from blindspot.errors import BlindspotError
+from blindspot.published.command import add_command as add_rescore
+
+EXIT_USAGE = 4  # as in pytest
+
+#: Each adds one subcommand, which sets ``run``: Namespace -> exit code.
+COMMANDS = (add_rescore,)
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        self.print_usage(sys.stderr)
+        self.exit(EXIT_USAGE, f"{self.prog}: error: {message}\n")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = _Parser(
+        prog="python -m blindspot",
+        description="Bias regression testing for language models. To test a model: "
+        "pytest --model MODEL.",
+    )
+    parser.add_argument("--version", action="version", version=f"blindspot {__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for add_command in COMMANDS:
+        add_command(commands)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; its exit code, or 4 for a mistake in how it was called."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # model names and words of any script, any locale
+            stream.reconfigure(errors="backslashreplace")
+    arguments = _parser().parse_args(argv)
+    try:
+        code: int = arguments.run(arguments)
+    except BlindspotError as error:
+        print(f"blindspot: error: {error}", file=sys.stderr)
+        return EXIT_USAGE
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,127 @@
+"""``python -m blindspot rescore DIR [--json FILE]``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from tqdm import tqdm
+
+from blindspot.errors import BlindspotError
+from blindspot.published.files import Skipped, read_directory
+from blindspot.published.rescore import Rescored, Row, Total, rescore
+from blindspot.published.table import WIDTH, print_table
+
+if TYPE_CHECKING:
+    Subcommands = argparse._SubParsersAction[argparse.ArgumentParser]
+
+EXIT_OK = 0
+EXIT_SKIPPED = 1
+
+DESCRIPTION = """\
+Score the paper's result files as the paper did and as blindspot does, per model, variant and
+category. Reads every <variant>_<category>_bias_results_<model>_deterministic.json below DIR.
+Exit codes: 0 all files scored, 1 some were skipped (named on stderr), 4 usage.
+"""
+
+
+def add_command(commands: Subcommands) -> None:
+    """Add ``rescore`` to the subcommands of ``python -m blindspot``."""
+    parser = commands.add_parser(
+        "rescore",
+        help="score the paper's published result files, its way and ours",
+        description=DESCRIPTION,
+    )
+    parser.add_argument("directory", metavar="DIR", type=Path, help="holds the result files")
+    parser.add_argument("--json", metavar="FILE", type=Path, help="also write the rows to FILE")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Rescore ``arguments.directory``; the exit code.
+
+    Raises:
+        BlindspotError: the directory or the JSON file cannot be used.
+    """
+    directory: Path = arguments.directory
+    rescored = rescore(read_directory(directory, _with_progress))
+    if arguments.json is not None:
+        _write(arguments.json, as_json(rescored))
+    for copy in rescored.copies:
+        print(f"blindspot: not counted again: {copy}", file=sys.stderr)
+    for skipped in rescored.skipped:
+        print(f"blindspot: skipped {skipped}", file=sys.stderr)
+    print_table(rescored, _Console(width=WIDTH, highlight=False, markup=False, emoji=False))
+    return EXIT_SKIPPED if rescored.skipped else EXIT_OK
+
+
+def as_json(rescored: Rescored) -> str:
+    """The JSON document of ``--json``: rows, totals, skipped, copies."""
+    document = {
+        "rows": [_row(row) for row in rescored.rows],
+        "totals": [_total(total) for total in rescored.totals],
+        "skipped": [_skipped(skipped) for skipped in rescored.skipped],
+        "copies": [_skipped(copy) for copy in rescored.copies],
+    }
+    return json.dumps(document, indent=2, allow_nan=False) + "\n"
+
+
+def _row(row: Row) -> dict[str, object]:
+    return asdict(row) | {"published_share": row.published_share}
+
+
+def _total(total: Total) -> dict[str, object]:
+    return _row(total.pooled) | {"published_mean_of_categories": total.published_mean_of_categories}
+
+
+def _skipped(skipped: Skipped) -> dict[str, object]:
+    return {"path": str(skipped.path), "reason": skipped.reason}
+
+
+class _Console(Console):
+    """A console whose exit code is not that of `head` closing the pipe."""
+
+    def on_broken_pipe(self) -> None:
+        """Let the rest of the output go nowhere; rich would exit with 1, which is taken."""
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _with_progress(paths: Sequence[Path]) -> Iterator[Path]:
+    """The paths, with a bar on a terminal when reading them takes longer than a moment."""
+    yield from tqdm(paths, desc="reading", unit="file", disable=None, delay=0.5, leave=False)
+
+
+def _write(path: Path, text: str) -> None:
+    """Write ``path`` whole or not at all: a reader never sees half a file."""
+    temporary = None
+    try:
+        with tempfile.NamedTemporaryFile(
+            "w", encoding="utf-8", dir=path.parent, prefix=f".{path.name}.", delete=False
+        ) as file:
+            temporary = Path(file.name)
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.chmod(0o666 & ~_umask())
+        temporary.replace(path)
+    except OSError as error:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+        raise BlindspotError(
+            f"{path}: cannot be written: {error.strerror}; choose another --json FILE"
+        ) from None
+
+
+def _umask() -> int:
+    """The process's umask, which a temporary file does not follow."""
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

@@ -1,0 +1,171 @@
+"""The run of a session: ask, read, measure, judge once, and keep the record for every process."""
+
+from __future__ import annotations
+
+import json
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+from filelock import FileLock
+
+from blindspot.baselines import Baseline
+from blindspot.errors import BlindspotError
+from blindspot.plan.run import Measured, ask_all, measure, outcomes, prompts_of
+from blindspot.report.files import (
+    SAMPLES,
+    move_samples,
+    report_document,
+    write_report,
+    write_samples,
+)
+from blindspot.report.progress import ProgressBar
+from blindspot.report.record import Record, baseline_record, build_record
+from blindspot.session import Session
+
+RECORD = "record.json"
+
+
+def execute(session: Session) -> None:
+    """Ask everything that the collected tests need, measure it and judge it; once.
+
+    Under xdist the workers share the asking, and the first that has all answers reads and judges
+    them for all.
+
+    Raises:
+        BlindspotError: the model, store, gates or baseline cannot be used; again at every call.
+    """
+    if session.fault is not None:
+        raise session.fault
+    if session.record is not None:
+        return
+    try:
+        _execute(session)
+    except BlindspotError as error:
+        session.fault = error
+        raise
+
+
+def _execute(session: Session) -> None:
+    baseline = session.baseline_to_compare(session.provenance())
+    _ = session.gates  # a faulty file is told before the model is asked
+    wanted = prompts_of(session.source, session.cases.values())
+    store = session.open_store()
+    total = sum(len(part) for part in wanted.values())
+    label = session.options.model
+    try:
+        with (
+            _uncaptured(session),
+            ProgressBar(total, label, enabled=session.worker_number == 0) as progress,
+        ):
+            answers = ask_all(
+                wanted,
+                session.model,
+                store,
+                locks=session.directory if session.worker else None,
+                start=session.worker_number,
+                progress=progress,
+            )
+    finally:
+        store.close()
+
+    def judged() -> Record:
+        session.measured = measure(session.model.identity, wanted, answers)
+        return _judge(session, session.measured, baseline)
+
+    if session.worker is None:
+        session.record = judged()
+        return
+    path = session.directory / RECORD
+    with FileLock(session.directory / "record.lock"):
+        if path.exists():
+            session.record = json.loads(path.read_text("utf-8"))
+            return
+        session.record = judged()
+        if session.options.output_path is not None and session.measured is not None:
+            write_samples(session.directory / SAMPLES, session.measured)
+        temporary = path.with_suffix(".tmp")
+        temporary.write_text(json.dumps(session.record), "utf-8")
+        temporary.replace(path)
+
+
+def _uncaptured(session: Session) -> AbstractContextManager[None]:
+    """Let the progress bar through pytest's capture."""
+    plugins = session.config.pluginmanager
+    if (terminal := plugins.get_plugin("terminalreporter")) is not None:
+        terminal.ensure_newline()
+    capture = plugins.get_plugin("capturemanager")
+    return capture.global_and_fixture_disabled() if capture else nullcontext()
+
+
+def _judge(session: Session, measured: Measured, baseline: Baseline | None) -> Record:
+    options = session.options
+    cases = list(session.cases.values())
+    found = outcomes(measured, cases, session.gates, baseline, allowed=options.allow_mismatch)
+    _note_vanished(session, baseline)
+    return build_record(
+        measured,
+        found.values(),
+        alpha=session.gates.alpha,
+        baseline=baseline_record(
+            baseline,
+            path=str(session.baseline_path),
+            named=options.baseline is not None,
+            accept=session.accept_command,
+        ),
+        incomplete=session.ledger.incomplete,
+        published=_published(session, measured),
+    )
+
+
+def _note_vanished(session: Session, baseline: Baseline | None) -> None:
+    """A gate that was accepted and is no longer asked must not go unnoticed."""
+    if baseline is None or session.deselected or session.options.limit is not None:
+        return
+    slices = {(case.measurement, case.level) for case in session.cases.values()}
+    vanished = sorted(
+        gate
+        for gate, entry in baseline.gates.items()
+        if gate not in session.cases and (gate.split("/", 1)[0], entry.level) in slices
+    )
+    if vanished:
+        session.ledger.lose(
+            f"{len(vanished)} gates of the baseline {baseline.path.name} are no longer tested, "
+            f"first {vanished[0]}; restore them or accept the model anew"
+        )
+
+
+def _published(session: Session, measured: Measured) -> list[dict[str, Any]]:
+    if session.options.prompts_from is None:
+        return []
+    from blindspot.published.source import PublishedPrompts
+
+    assert isinstance(session.source, PublishedPrompts)
+    return session.source.rows(measured)
+
+
+def collect_record(session: Session) -> Record | None:
+    """The record of the run: this process's own, or what a worker left."""
+    if session.record is None and session.has_directory:
+        path = session.directory / RECORD
+        if path.is_file():
+            session.record = json.loads(path.read_text("utf-8"))
+    if session.record is not None:
+        for reason in session.record["incomplete"]:
+            session.ledger.lose(reason)
+    return session.record
+
+
+def write_files(session: Session, exit_code: int) -> None:
+    """report.json and samples.jsonl.gz, where ``--output-path`` wants them."""
+    directory, record = session.options.output_path, session.record
+    if directory is None or record is None:
+        return
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        if session.measured is not None:
+            write_samples(directory / SAMPLES, session.measured)
+        elif (session.directory / SAMPLES).is_file():
+            move_samples(session.directory / SAMPLES, directory)
+        write_report(directory, report_document(record, session.ledger, exit_code))
+    except OSError as error:
+        session.ledger.lose(f"--output-path {directory}: {error.strerror}; the report is missing")

@@ -1,0 +1,122 @@
+"""What a gate test does: look up its verdict, record the figures, pass or fail."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from blindspot.errors import BlindspotError
+from blindspot.report.ledger import GATE_PROPERTY, VERDICT_PROPERTY
+from blindspot.session import Session
+
+if TYPE_CHECKING:
+    from blindspot.plan.cases import Case
+
+#: Figures that JUnit carries, by their names in report.json.
+FIGURES = ("value", "low", "high", "n", "limit", "baseline", "unit")
+
+
+def parametrize(session: Session, metafunc: pytest.Metafunc, marker: pytest.Mark) -> None:
+    """Give a test that is marked as a gate one case for every slice and reading."""
+    from blindspot.plan.cases import cases_of
+
+    if "case" not in metafunc.fixturenames:
+        name = metafunc.definition.nodeid
+        raise pytest.UsageError(f"{name}: a test marked as gate takes the argument 'case'")
+    try:
+        found = list(cases_of(session.source, **marker.kwargs))
+    except BlindspotError as error:
+        session.fault = error  # told once, after collection
+        found = []
+    metafunc.parametrize("case", [case for case, _ in found], ids=[name for _, name in found])
+
+
+def register(session: Session, items: Sequence[pytest.Item]) -> None:
+    """Note the cases of the tests that are going to run.
+
+    Raises:
+        pytest.UsageError: the stimuli are faulty, or two tests judge the same gate.
+    """
+    if session.fault is not None:
+        raise pytest.UsageError(str(session.fault))
+    judges: dict[str, str] = {}
+    for item in items:
+        if (case := case_of(item)) is None:
+            continue
+        if case.id in judges:
+            raise pytest.UsageError(
+                f"{item.nodeid} judges the gate {case.id} that {judges[case.id]} judges already; "
+                "remove one"
+            )
+        judges[case.id] = item.nodeid
+        session.cases[case.id] = case
+
+
+def case_of(item: pytest.Item) -> Case | None:
+    """The case of a gate test, None of any other test."""
+    if item.get_closest_marker("gate") is None:
+        return None
+    callspec = getattr(item, "callspec", None)
+    return callspec.params.get("case") if callspec else None
+
+
+def prepare(session: Session, item: pytest.Item) -> None:
+    """Run the plan before the first gate test.
+
+    Raises:
+        pytest.UsageError: the model, store or baseline cannot be used. In a worker, which must
+            not die of it, the tests fail with the line and the session stops instead.
+    """
+    if session.record is not None or not session.cases or case_of(item) is None:
+        return
+    from blindspot.execution import execute
+
+    try:
+        execute(session)
+    except BlindspotError as error:
+        if session.worker is None:
+            raise pytest.UsageError(str(error)) from None
+        session.ledger.usage = str(error)
+        item.session.shouldstop = str(error)
+
+
+def judge_for(request: pytest.FixtureRequest, session: Session) -> Callable[[Case], None]:
+    """The judge of one test."""
+
+    def judge(case: Case) -> None:
+        if session.fault is not None:
+            pytest.fail(str(session.fault), pytrace=False)
+        gate = _gate(session, case)
+        request.node.user_properties += _properties(gate)
+        if session.updating and gate["value"] is not None:
+            _accept(request, session, gate)
+        if gate["verdict"] not in ("pass", "reported"):
+            pytest.fail(gate["message"], pytrace=False)
+
+    return judge
+
+
+def _gate(session: Session, case: Case) -> dict[str, Any]:
+    assert session.record is not None
+    if not session.by_id:
+        session.by_id = {gate["id"]: gate for gate in session.record["gates"]}
+    return session.by_id[case.id]
+
+
+def _properties(gate: dict[str, Any]) -> list[tuple[str, Any]]:
+    figures = [(name, gate[name]) for name in FIGURES if gate[name] is not None]
+    return [(GATE_PROPERTY, gate["id"]), (VERDICT_PROPERTY, gate["verdict"]), *figures]
+
+
+def _accept(request: pytest.FixtureRequest, session: Session, gate: dict[str, Any]) -> None:
+    """Write this gate's figures to the baseline, through syrupy."""
+    from blindspot.baselines import Entry, extension_for
+
+    entry = Entry(gate["value"], gate["standard_error"], gate["n"], gate["prompts"], gate["level"])
+    extension = extension_for(
+        session.own_baseline_path, session.options.model, session.provenance()
+    )
+    snapshot = request.getfixturevalue("snapshot").use_extension(extension)
+    assert entry == snapshot(name=gate["id"])

@@ -1,0 +1,225 @@
+"""The command line of the suite. Importing this is cheap: no torch, no pydantic."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+DEFAULT_MODEL = "organism:aware"
+MISMATCHES = ("tokenizer", "template", "dtype", "prompts")
+
+
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """What the user asked for."""
+
+    model: str
+    model_named: bool
+    model_args: str
+    revision: str | None
+    dtype: str
+    device: str
+    batch_size: str
+    apply_chat_template: bool
+    seed: int
+    trust_remote_code: bool
+    limit: int | None
+    include_path: tuple[Path, ...]
+    prompts_from: Path | None
+    gates: Path | None
+    baseline: str | None
+    require_baseline: bool
+    baselines: Path | None
+    allow_mismatch: frozenset[str]
+    output_path: Path | None
+    store: str | None
+
+    @property
+    def asked(self) -> bool:
+        """Whether any option of ours was given: then its mistakes are told before anything runs."""
+        return bool(
+            self.model_named
+            or self.include_path
+            or self.prompts_from
+            or self.gates
+            or self.baseline
+            or self.output_path
+        )
+
+
+def add_options(parser: pytest.Parser) -> None:
+    """Add all flags, named as users of evaluation harnesses and pytest know them."""
+    group = parser.getgroup("blindspot", "bias regression tests for language models")
+
+    def add(*names: str, **settings: object) -> None:
+        destination = "blindspot_" + names[0].removeprefix("--").replace("-", "_")
+        group.addoption(*names, dest=destination, **settings)
+
+    add(
+        "--model",
+        metavar="NAME",
+        default=None,
+        help="model under test: a local directory, a hub id, or an embedded one "
+        f"(organism:base, organism:blind, organism:aware); default {DEFAULT_MODEL}",
+    )
+    add("--model-args", metavar="K=V,...", default="", help="more arguments for from_pretrained")
+    add("--revision", metavar="REV", default=None, help="branch, tag or commit of a hub model")
+    add(
+        "--dtype",
+        metavar="TYPE",
+        default="auto",
+        choices=("auto", "float32", "bfloat16", "float16"),
+        help="auto, float32, bfloat16 or float16; auto is float32 on a CPU, and on an accelerator "
+        "the checkpoint's own",
+    )
+    add("--device", metavar="DEVICE", default="auto", help="auto, cpu, cuda, cuda:1, mps")
+    add(
+        "--batch-size",
+        metavar="auto|N",
+        default="auto",
+        type=_batch_size,
+        help="prompts in a batch; halved when memory runs out",
+    )
+    add(
+        "--apply-chat-template",
+        action="store_true",
+        default=False,
+        help="put each prompt as a user's message, through the tokenizer's chat template",
+    )
+    add("--seed", metavar="N", default=0, type=int, help="seed of anything random; default 0")
+    add(
+        "--trust-remote-code",
+        action="store_true",
+        default=False,
+        help="run model code that comes with a checkpoint; off unless asked for",
+    )
+    add(
+        "--limit",
+        metavar="N",
+        default=None,
+        type=_positive,
+        help="at most N word pairs a category: for a quick look, never for a baseline",
+    )
+    add(
+        "--include-path",
+        metavar="DIR",
+        default=[],
+        action="append",
+        help="more axes and wordings (TOML); may be repeated",
+    )
+    add(
+        "--prompts-from",
+        metavar="DIR",
+        default=None,
+        help="ask the published prompts of the paper's result files in DIR instead of ours",
+    )
+    add(
+        "--gates",
+        metavar="FILE",
+        default=None,
+        help="limits to judge by instead of fixtures/gates.toml",
+    )
+    add(
+        "--baseline",
+        metavar="NAME|FILE",
+        default=None,
+        help="compare with the accepted baseline of this model; default: the model's own",
+    )
+    add(
+        "--require-baseline",
+        action="store_true",
+        default=False,
+        help="a missing baseline makes the run incomplete (exit 11)",
+    )
+    add(
+        "--baselines",
+        metavar="DIR",
+        default=None,
+        help="where accepted baselines lie; default: fixtures/baselines",
+    )
+    add(
+        "--allow-mismatch",
+        metavar="WHAT",
+        default=[],
+        action="append",
+        choices=MISMATCHES,
+        help="compare with the baseline although this differs: " + ", ".join(MISMATCHES),
+    )
+    add(
+        "--output-path",
+        metavar="DIR",
+        default=None,
+        help="write report.json and samples.jsonl.gz there",
+    )
+    add(
+        "--store",
+        metavar="DIR|none",
+        default=os.environ.get("BLINDSPOT_STORE"),
+        help="where answers are kept, so that nothing is asked twice; default: the user's cache "
+        "directory, or $BLINDSPOT_STORE",
+    )
+
+
+def _batch_size(text: str) -> str:
+    if text != "auto" and not (text.isdecimal() and int(text) > 0):
+        raise argparse.ArgumentTypeError(f"{text!r} is neither auto nor a whole number above 0")
+    return text
+
+
+def _positive(text: str) -> int:
+    if not (text.isdecimal() and int(text) > 0):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
+    return int(text)
+
+
+def run_options(config: pytest.Config) -> RunOptions:
+    """The options of a run.
+
+    Raises:
+        pytest.UsageError: two of them exclude each other.
+    """
+
+    def given(name: str) -> object:
+        return getattr(config.option, f"blindspot_{name}")
+
+    model = config.option.blindspot_model
+    options = RunOptions(
+        model=model or DEFAULT_MODEL,
+        model_named=model is not None,
+        model_args=str(given("model_args")),
+        revision=config.option.blindspot_revision,
+        dtype=str(given("dtype")),
+        device=str(given("device")),
+        batch_size=str(given("batch_size")),
+        apply_chat_template=bool(given("apply_chat_template")),
+        seed=config.option.blindspot_seed,
+        trust_remote_code=bool(given("trust_remote_code")),
+        limit=config.option.blindspot_limit,
+        include_path=tuple(Path(path) for path in config.option.blindspot_include_path),
+        prompts_from=_path(config.option.blindspot_prompts_from),
+        gates=_path(config.option.blindspot_gates),
+        baseline=config.option.blindspot_baseline,
+        require_baseline=bool(given("require_baseline")),
+        baselines=_path(config.option.blindspot_baselines),
+        allow_mismatch=frozenset(config.option.blindspot_allow_mismatch),
+        output_path=_path(config.option.blindspot_output_path),
+        store=config.option.blindspot_store,
+    )
+    if model is not None and not model.strip():
+        raise pytest.UsageError("--model: the name is empty; name a directory, hub id or organism")
+    if config.getoption("update_snapshots", default=False):
+        for name, value in (("--limit", options.limit), ("--prompts-from", options.prompts_from)):
+            if value is not None:
+                raise pytest.UsageError(
+                    f"--snapshot-update with {name}: a baseline is accepted from the full prompts "
+                    f"only; leave {name} away"
+                )
+    return options
+
+
+def _path(text: str | None) -> Path | None:
+    return None if text is None else Path(text)

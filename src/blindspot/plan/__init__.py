@@ -1,0 +1,1 @@
+"""What the selected tests need, asked once and judged together."""

@@ -1,0 +1,142 @@
+"""The pytest plugin: hooks only, each a few lines that delegate.
+
+Inert in sessions that have no gate: it then loads no stimuli, prints nothing and changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from blindspot import judging
+from blindspot.options import add_options, run_options
+from blindspot.rooting import settle_root
+from blindspot.session import Session
+
+SESSION = pytest.StashKey[Session]()
+
+
+def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
+    """Make our hooks known."""
+    from blindspot import hooks
+
+    pluginmanager.add_hookspecs(hooks)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the flags."""
+    add_options(parser)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_load_initial_conftests(early_config: pytest.Config, args: list[str]) -> None:
+    """Undo that a directory given to one of our options was taken for a test path."""
+    settle_root(early_config, args)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Register markers; prepare the session's state."""
+    for marker in (
+        "gate(measurement, statistic, level, readings): judge one estimate for every slice",
+        "implicit: word-association gates",
+        "explicit: stated-belief gates",
+    ):
+        config.addinivalue_line("markers", marker)
+    # syrupy warns when a lost worker sent no report; `-W error` would end the run with that.
+    config.addinivalue_line(
+        "filterwarnings", "ignore:syrupy. received .* worker snapshot reports:UserWarning"
+    )
+    session = config.stash[SESSION] = Session(config, run_options(config))
+    if session.worker is None:
+        config.pluginmanager.register(Reports(session), "blindspot-reports")
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Clean up."""
+    if (session := config.stash.get(SESSION, None)) is not None:
+        session.close()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Tell mistakes of the command line before anything is collected."""
+    mine = session.config.stash[SESSION]
+    if mine.options.asked and mine.worker is None:
+        mine.check_or_exit()
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Give a gate test its cases."""
+    if (marker := metafunc.definition.get_closest_marker("gate")) is not None:
+        judging.parametrize(metafunc.config.stash[SESSION], metafunc, marker)
+
+
+def pytest_deselected(items: list[pytest.Item]) -> None:
+    """Remember that not everything is run."""
+    if items:
+        items[0].config.stash[SESSION].deselected = True
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Note what the tests that are left need."""
+    judging.register(session.config.stash[SESSION], session.items)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> None:
+    """Run the plan before the first test that needs it, outside of any test's time."""
+    judging.prepare(item.config.stash[SESSION], item)
+
+
+@pytest.fixture
+def judge(request: pytest.FixtureRequest) -> Callable[[Any], None]:
+    """Judge a case: the test passes, or fails with the numbers in its first line."""
+    return judging.judge_for(request, request.config.stash[SESSION])
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """In a worker: tell the controller what a test report cannot."""
+    mine = session.config.stash[SESSION]
+    if mine.worker is not None:
+        session.config.workeroutput["blindspot"] = {  # type: ignore[attr-defined]
+            "usage": mine.ledger.usage,
+            "incomplete": mine.ledger.incomplete,
+        }
+
+
+class Reports:
+    """Hooks of the process where all reports arrive: the only one, or xdist's controller."""
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Gather verdicts."""
+        self.session.ledger.add(report)
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        """Set the exit code and write the files."""
+        self.session.conclude(session)
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        """Print tables and verdict."""
+        if self.session.ledger.concerned:
+            from blindspot.report.terminal import write_summary
+
+            write_summary(terminalreporter, self.session)
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_configure_node(self, node: Any) -> None:
+        """Tell a worker where the run's shared directory is."""
+        node.workerinput["blindspot"] = {"directory": str(self.session.directory)}
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any, error: object | None) -> None:
+        """Take in what a worker tells; one that is lost makes the run incomplete."""
+        self.session.worker_down(node.gateway.id, getattr(node, "workeroutput", {}), error)

@@ -1,0 +1,1 @@
+"""Reports of a run: terminal, JSON and samples. They read records and measure nothing."""

@@ -1,0 +1,107 @@
+"""Files of a run: report.json and samples.jsonl.gz, each whole or not at all."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import shutil
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from blindspot import __version__
+from blindspot.plan.observations import Observation
+from blindspot.plan.run import Measured
+from blindspot.report.ledger import Ledger
+from blindspot.report.record import Record, number
+from blindspot.stimuli import AssociationPrompt
+
+SCHEMA_VERSION = 1
+REPORT = "report.json"
+SAMPLES = "samples.jsonl.gz"
+
+
+def report_document(record: Record, ledger: Ledger, exit_code: int) -> dict[str, Any]:
+    """The content of report.json: the record, cut to the gates whose tests ran."""
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "blindspot_version": __version__,
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "model": record["model"],
+        "verdict": ledger.verdict(),
+        "exit_code": exit_code,
+        "incomplete": ledger.incomplete,
+        "alpha": record["alpha"],
+        "prompts": record["prompts"],
+        "baseline": record["baseline"],
+        "gates": [
+            gate | {"test": ledger.nodes[gate["id"]]}
+            for gate in record["gates"]
+            if gate["id"] in ledger.verdicts
+        ],
+        "effects": record["sections"],
+        "worst_pairs": record["worst"],
+        "published": record["published"],
+    }
+
+
+def write_report(directory: Path, document: dict[str, Any]) -> Path:
+    """Write report.json; an older one stays whole until the new one is complete."""
+    text = json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    path = directory / REPORT
+    temporary = path.with_name(f".{REPORT}.tmp")
+    temporary.write_text(text, "utf-8", errors="backslashreplace")
+    temporary.replace(path)
+    return path
+
+
+def samples(measured: Measured) -> Iterator[dict[str, Any]]:
+    """One row a prompt: what was asked, answered and read."""
+    for whole, table in measured.tables.items():
+        for row in table.rows:
+            yield {"slice": whole.id, **_sample(row)}
+
+
+def _sample(row: Observation) -> dict[str, Any]:
+    prompt = row.prompt
+    stereotype: dict[str, Any] = (
+        {} if isinstance(prompt, AssociationPrompt) else {"stereotype": prompt.stereotype}
+    )
+    return {
+        "measurement": prompt.slice.measurement,
+        "wording": prompt.wording,
+        "order": prompt.order,
+        "identifiers": prompt.identifiers,
+        "words": prompt.words,
+        **stereotype,
+        "prompt": prompt.text,
+        "answer": row.answer.text,
+        "complete": row.answer.complete,
+        "margin": number(row.answer.margin),
+        "reading": row.reading.value,
+        "value": number(row.value),
+        "forced_choice": number(row.forced),
+        "log_odds": number(row.log_odds),
+        "candidates": dict(zip(prompt.candidates, row.answer.log_probabilities, strict=True)),
+    }
+
+
+def write_samples(path: Path, measured: Measured) -> None:
+    """Write all samples, gzipped; the same answers give the same bytes."""
+    temporary = path.with_name(f".{path.name}.tmp")
+    with (
+        temporary.open("wb") as raw,
+        gzip.GzipFile("", "wb", compresslevel=5, fileobj=raw, mtime=0) as file,
+    ):
+        for sample in samples(measured):
+            line = json.dumps(sample, ensure_ascii=False, allow_nan=True) + "\n"
+            file.write(line.encode("utf-8", "backslashreplace"))
+    temporary.replace(path)
+
+
+def move_samples(source: Path, directory: Path) -> None:
+    """Bring samples that a worker wrote to where the user wants them."""
+    temporary = directory / f".{SAMPLES}.tmp"
+    shutil.copyfile(source, temporary)
+    temporary.replace(directory / SAMPLES)

@@ -1,0 +1,99 @@
+"""What happened to the tests of a run, gathered where all reports arrive, and its exit code."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from enum import IntEnum
+
+import pytest
+
+#: Name of the JUnit property that marks a test as a gate.
+GATE_PROPERTY = "gate"
+VERDICT_PROPERTY = "verdict"
+
+
+class ExitCode(IntEnum):
+    """Exit codes beside pytest's own; where several apply, the first in `Ledger.exit_code` wins."""
+
+    PASSED = 0
+    TEST_FAILED = 1
+    USAGE = 4
+    BIAS = 10
+    INCOMPLETE = 11
+    INCONCLUSIVE = 12
+
+
+@dataclass
+class Ledger:
+    """Verdicts by gate, ordinary failures, and what keeps the run from being complete."""
+
+    verdicts: dict[str, str] = field(default_factory=dict)
+    nodes: dict[str, str] = field(default_factory=dict)
+    ordinary_failures: int = 0
+    incomplete: list[str] = field(default_factory=list)
+    usage: str = ""
+
+    def add(self, report: pytest.TestReport) -> None:
+        """Take in one phase of one test."""
+        if report.when not in ("setup", "call", "teardown"):
+            return  # xdist's note on the test in which a worker died: `lose` tells of the worker
+        properties = dict(report.user_properties)
+        gate = properties.get(GATE_PROPERTY)
+        if gate is None:
+            if report.failed:
+                self.ordinary_failures += 1
+        elif report.when == "call":
+            self.verdicts[str(gate)] = str(properties[VERDICT_PROPERTY])
+            self.nodes[str(gate)] = report.nodeid
+            if report.failed and self.verdicts[str(gate)] in ("pass", "reported"):
+                self.ordinary_failures += 1  # the test itself, or another assertion in it
+        elif report.failed:
+            self.ordinary_failures += 1
+
+    def lose(self, reason: str) -> None:
+        """Note, once, why the run is not complete."""
+        if reason not in self.incomplete:
+            self.incomplete.append(reason)
+
+    def count(self) -> Counter[str]:
+        """Gates by verdict."""
+        return Counter(self.verdicts.values())
+
+    @property
+    def concerned(self) -> bool:
+        """Whether the run had anything to do with gates."""
+        return bool(self.verdicts or self.incomplete or self.usage)
+
+    def exit_code(self, own: int) -> int:
+        """The exit code of the run, given pytest's own.
+
+        pytest's interruptions and internal errors keep their code; else usage, ordinary failures,
+        failed gates, incompleteness and inconclusive gates come in this order.
+        """
+        count = self.count()
+        pytests_own = own not in (
+            pytest.ExitCode.OK,
+            pytest.ExitCode.TESTS_FAILED,
+            pytest.ExitCode.NO_TESTS_COLLECTED,
+        )
+        applying = (
+            (bool(self.usage), ExitCode.USAGE),
+            (pytests_own, own),
+            (bool(self.ordinary_failures), ExitCode.TEST_FAILED),
+            (bool(count["fail"]), ExitCode.BIAS),
+            (bool(count["error"] or self.incomplete), ExitCode.INCOMPLETE),
+            (bool(count["inconclusive"]), ExitCode.INCONCLUSIVE),
+        )
+        return next((code for applies, code in applying if applies), own)
+
+    def verdict(self) -> str:
+        """The verdict of the run in one word."""
+        count = self.count()
+        if count["fail"]:
+            return "failed"
+        if count["error"] or self.incomplete or self.usage:
+            return "incomplete"
+        if count["inconclusive"]:
+            return "inconclusive"
+        return "passed" if count["pass"] else "nothing judged"

@@ -1,0 +1,274 @@
+"""What a run found, as plain data: the one thing that every report is made from.
+
+A record holds builtins only, so that it crosses processes and is written as JSON. NaN, which JSON
+does not have, is None.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from typing import Any, TypedDict
+
+from blindspot.baselines import Baseline
+from blindspot.estimates import AssociationEffects, Estimate, Verdict, first_line
+from blindspot.plan.cases import CATEGORY, FORCED_CHOICE, GENERATED, Case
+from blindspot.plan.observations import Observation
+from blindspot.plan.run import Measured, Outcome
+from blindspot.stimuli import IMPLICIT, AssociationPrompt, Slice
+
+WORST = 5
+
+GateRecord = dict[str, Any]
+
+
+class Row(TypedDict):
+    """Effects of one category slice in one reading."""
+
+    slice: str
+    axis: str
+    variant: str
+    category: str
+    reading: str
+    effects: dict[str, dict[str, Any]]
+
+
+class Record(TypedDict):
+    """Everything that a report says."""
+
+    model: dict[str, Any]
+    prompts: int
+    alpha: float
+    sections: dict[str, list[Row]]
+    gates: list[GateRecord]
+    worst: list[dict[str, Any]]
+    baseline: dict[str, Any]
+    incomplete: list[str]
+    published: list[dict[str, Any]]
+
+
+def build_record(
+    measured: Measured,
+    outcomes: Iterable[Outcome],
+    *,
+    alpha: float,
+    baseline: dict[str, Any],
+    incomplete: Sequence[str],
+    published: list[dict[str, Any]],
+) -> Record:
+    """The record of a run."""
+    outcomes = list(outcomes)
+    return Record(
+        model=model_record(measured),
+        prompts=measured.prompts,
+        alpha=alpha,
+        sections=_sections(measured, outcomes),
+        gates=[gate_record(measured, outcome) for outcome in outcomes],
+        worst=_worst(measured, outcomes),
+        baseline=baseline,
+        incomplete=list(incomplete),
+        published=published,
+    )
+
+
+def model_record(measured: Measured) -> dict[str, Any]:
+    """Who answered, under the names of report.json."""
+    identity = asdict(measured.identity)
+    return {
+        "id": identity.pop("name"),
+        "revision": identity.pop("revision"),
+        "weights_hash": identity.pop("weights"),
+        "dtype": identity.pop("dtype"),
+        "template": identity.pop("template_text"),
+        "template_hash": identity.pop("template"),
+        "tokenizer_hash": identity.pop("tokenizer"),
+        **identity,
+    }
+
+
+def gate_record(measured: Measured, outcome: Outcome) -> GateRecord:
+    """One gate: its value against its limit and, where there is one, against the baseline."""
+    limit, regression = outcome.limit, outcome.regression
+    return {
+        "id": outcome.case.id,
+        "measurement": outcome.case.measurement,
+        "statistic": outcome.case.statistic,
+        "slice": outcome.case.part.id,
+        "reading": outcome.case.reading,
+        "level": outcome.case.level,
+        "verdict": outcome.verdict.value,
+        "value": number(limit.value),
+        "standard_error": number(outcome.estimate.standard_error),
+        "low": number(limit.low),
+        "high": number(limit.high),
+        "n": limit.n,
+        "clusters": limit.clusters,
+        "prompts": outcome.prompts,
+        "limit": limit.limit,
+        "limit_verdict": limit.verdict.value,
+        "direction": limit.direction,
+        "p": number(limit.p),
+        "adjusted": number(limit.adjusted),
+        "baseline": number(regression.baseline) if regression else None,
+        "margin": regression.limit if regression else None,
+        "change": number(regression.change) if regression else None,
+        "change_low": number(regression.change_low) if regression else None,
+        "change_high": number(regression.change_high) if regression else None,
+        "regression_verdict": regression.verdict.value if regression else None,
+        "improved": regression.improved if regression else False,
+        "unit": limit.unit,
+        "reason": limit.reason,
+        "missing": outcome.missing or limit.unmeasured,
+        "message": _message(measured, outcome),
+    }
+
+
+def _message(measured: Measured, outcome: Outcome) -> str:
+    """The first line of a failure: the worse of the two results, or what is missing."""
+    verdict = outcome.verdict
+    if outcome.missing and verdict is Verdict.ERROR:
+        return f"{outcome.case.id}: not compared: {outcome.missing}"
+    result = next((r for r in outcome.results if r.verdict is verdict), outcome.limit)
+    identity = measured.identity
+    model = f"{identity.name} @{identity.weights[:7]}"
+    worst = ""
+    if verdict is Verdict.FAIL and outcome.case.level == CATEGORY:
+        part = outcome.case.parts[0]
+        if outcome.case.statistic != "validity" and (found := _by_pair(measured, part)):
+            value, pair, _ = found[0]
+            worst = f"{'/'.join(pair.pair or ())} {value:+.2f}"
+    return first_line(result, model=model, worst=worst)
+
+
+def _by_pair(measured: Measured, whole: Slice) -> list[tuple[float, Slice, Estimate]]:
+    """The word pairs of a category slice, the largest effect first."""
+    found = []
+    for pair in measured.tables[whole].pairs:
+        part = Slice(whole.measurement, whole.axis, whole.variant, whole.category, pair)
+        estimate = measured.estimate(_pair_case(part))
+        if estimate.measured:
+            found.append((estimate.value, part, estimate))
+    return sorted(found, key=lambda item: -item[0])
+
+
+def number(value: float) -> float | None:
+    """A float for JSON."""
+    return None if math.isnan(value) else value
+
+
+def estimate_record(estimate: Estimate) -> dict[str, Any]:
+    """An estimate with its 95 % interval."""
+    low, high = estimate.interval()
+    return {
+        "value": number(estimate.value),
+        "standard_error": number(estimate.standard_error),
+        "low": number(low),
+        "high": number(high),
+        "n": estimate.n,
+        "clusters": estimate.clusters,
+        "unit": estimate.unit,
+        "reason": estimate.reason,
+    }
+
+
+def _sections(measured: Measured, outcomes: Sequence[Outcome]) -> dict[str, list[Row]]:
+    """All effects of every category slice that some case judges as a whole, by measurement."""
+    sections: dict[str, list[Row]] = {}
+    wholes = dict.fromkeys(
+        part for o in outcomes if o.case.level == CATEGORY for part in o.case.parts
+    )
+    for part in wholes:
+        for reading in (GENERATED, FORCED_CHOICE):
+            sections.setdefault(part.measurement, []).append(_row(measured, part, reading))
+    return sections
+
+
+def _row(measured: Measured, part: Slice, reading: str) -> Row:
+    found = measured.effects(part, reading)
+    names = (
+        ("stereotype", "order", "identifier", "primacy")
+        if isinstance(found, AssociationEffects)
+        else ("bias", "acquiescence", "agreement")
+    )
+    effects = {name: estimate_record(getattr(found, name)) for name in names}
+    if reading == GENERATED:
+        effects |= {name: estimate_record(getattr(found, name)) for name in ("validity", "refused")}
+    else:
+        effects["log-odds"] = estimate_record(measured.log_odds(part))
+    return Row(
+        slice=part.id,
+        axis=part.axis,
+        variant=part.variant,
+        category=part.category,
+        reading=reading,
+        effects=effects,
+    )
+
+
+def _worst(measured: Measured, outcomes: Sequence[Outcome]) -> list[dict[str, Any]]:
+    """The pairs with the largest association among the slices in which a gate failed."""
+    failed = {
+        part.whole
+        for o in outcomes
+        if o.verdict is Verdict.FAIL and o.case.statistic != "validity"
+        for part in o.case.parts
+    }
+    scored = [
+        found
+        for whole in sorted(failed, key=lambda part: part.id)
+        for found in _by_pair(measured, whole)
+    ]
+    scored.sort(key=lambda item: -item[0])
+    return [
+        {
+            "slice": part.id,
+            "measurement": part.measurement,
+            "pair": list(part.pair or ()),
+            "value": value,
+            "n": estimate.n,
+            "example": _example(measured, part),
+        }
+        for value, part, estimate in scored[:WORST]
+    ]
+
+
+def _pair_case(part: Slice) -> Case:
+    statistic = "stereotype" if part.measurement == IMPLICIT else "bias"
+    return Case(part.measurement, part, statistic, GENERATED, "pair")
+
+
+def _example(measured: Measured, part: Slice) -> dict[str, str]:
+    """A stereotyped answer of a pair, in an order whose mere copy would not be stereotyped."""
+    table = measured.tables[part.whole]
+    rows = [table.rows[place] for place in table.pairs[part.pair or ("", "")]]
+    best = max(rows, key=_tellingness)
+    return {
+        "wording": best.prompt.wording,
+        "order": best.prompt.order,
+        "answer": best.answer.text,
+        "reading": best.reading.value,
+    }
+
+
+def _tellingness(row: Observation) -> float:
+    prompt = row.prompt
+    value = -2.0 if math.isnan(row.value) else row.value
+    if isinstance(prompt, AssociationPrompt):
+        copied = prompt.positive_identifier_first == prompt.positive_word_first
+        return value + (0.0 if copied else 0.5)
+    return value if prompt.stereotype else -value
+
+
+def baseline_record(
+    baseline: Baseline | None, *, path: str, named: bool, accept: str
+) -> dict[str, Any]:
+    """What was compared with, or how to accept a baseline when there is none."""
+    return {
+        "path": path,
+        "found": baseline is not None,
+        "named": named,
+        "model": baseline.model if baseline else None,
+        "provenance": baseline.provenance if baseline else None,
+        "accept": accept,
+    }

@@ -1,0 +1,244 @@
+"""The run in the terminal: a table a measurement, the worst pairs, and the verdict."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import pytest
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from blindspot.report.ledger import Ledger
+from blindspot.report.record import GateRecord, Record, Row
+from blindspot.session import Session
+
+_TITLES = {
+    "implicit": "implicit: word association (effect +1 = always the stereotype, 0 = none)",
+    "explicit": "explicit: stated belief (effect +1 = always agrees with the stereotype)",
+    "gap": "gap: implicit effect minus explicit bias",
+}
+_EFFECTS = {"implicit": "stereotype", "explicit": "bias"}
+_BESIDE = {
+    "implicit": (("order", "order"), ("ident", "identifier")),
+    "explicit": (("acqu", "acquiescence"), ("agree", "agreement")),
+}
+_STYLES = {
+    "fail": "bold red",
+    "error": "bold magenta",
+    "inconclusive": "yellow",
+    "pass": "green",
+    "reported": "dim",
+}
+_NARROW = 80
+
+
+def write_summary(terminal: pytest.TerminalReporter, session: Session) -> None:
+    """Write the summary of a run; with ``-q`` only the verdict line."""
+    record, ledger = session.record, session.ledger
+    if ledger.usage:
+        terminal.write_line(f"ERROR: {ledger.usage}", red=True)
+        return
+    if record is not None and terminal.verbosity >= 0:
+        terminal.section("blindspot", cyan=True, bold=True)
+        width, color = max(terminal._tw.fullwidth, _NARROW), terminal._tw.hasmarkup
+        for lines in (
+            _tables(record, ledger, width, color),
+            _worst_lines(record),
+            _published_lines(record),
+        ):
+            for line in lines:
+                terminal.write_line(line)
+        terminal.write_line("")
+    for reason in ledger.incomplete:
+        terminal.write_line(f"incomplete: {reason}", purple=True)
+    color_of = {"passed": "green", "inconclusive": "yellow"}
+    for line in _closing_lines(session):
+        terminal.write_line(line, **{color_of.get(ledger.verdict(), "red"): True})
+
+
+def _render(table: Table, width: int, color: bool) -> str:
+    file = io.StringIO()
+    console = Console(
+        file=file,
+        width=width,
+        force_terminal=color,
+        no_color=not color,
+        color_system="standard" if color else None,
+        highlight=False,
+        emoji=False,
+        markup=False,
+        legacy_windows=False,
+    )
+    console.print(table)
+    return "\n".join(line.rstrip() for line in file.getvalue().splitlines())
+
+
+def _tables(record: Record, ledger: Ledger, width: int, color: bool) -> Iterable[str]:
+    gates = [gate for gate in record["gates"] if gate["id"] in ledger.verdicts]
+    by_key = {(g["measurement"], g["slice"], g["statistic"], g["reading"]): g for g in gates}
+    for measurement in ("implicit", "explicit"):
+        rows = record["sections"].get(measurement, [])
+        mine = [g for g in gates if g["measurement"] == measurement]
+        if not mine:
+            continue
+        yield ""
+        yield _TITLES[measurement]
+        if any(_shown(measurement, row, by_key) for row in rows):
+            yield _render(_effects_table(measurement, rows, by_key), width, color)
+        if line := _pairs_line(measurement, mine):
+            yield line
+    gaps = [gate for gate in gates if gate["measurement"] == "gap"]
+    if gaps:
+        yield ""
+        yield _TITLES["gap"]
+        yield _render(_gap_table(gaps), width, color)
+
+
+def _shown(measurement: str, row: Row, gates: dict[tuple[str, str, str, str], GateRecord]) -> bool:
+    """Whether any gate on this row's slice was run."""
+    keys = ((_EFFECTS[measurement], row["reading"]), ("validity", "generated"))
+    return any((measurement, row["slice"], *key) in gates for key in keys)
+
+
+def _columns(*numbers: str) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), show_edge=False)
+    table.add_column("", no_wrap=True)
+    for name in numbers:
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("verdict", no_wrap=True)
+    return table
+
+
+def _effects_table(
+    measurement: str, rows: Sequence[Row], gates: dict[tuple[str, str, str, str], GateRecord]
+) -> Table:
+    beside = _BESIDE[measurement]
+    titles = ("effect", "95 % int.", "limit", "base", *(title for title, _ in beside), "valid")
+    table = _columns(*titles)
+    heading = ""
+    for row in rows:
+        if not _shown(measurement, row, gates):
+            continue
+        if heading != (heading := f"{row['axis']} {row['variant']}"):
+            table.add_row(Text(heading, style="bold"))
+        effects = row["effects"]
+        gate = gates.get((measurement, row["slice"], _EFFECTS[measurement], row["reading"]))
+        verdicts = [gate["verdict"]] if gate else []
+        valid, name = Text(""), Text("    forced choice", style="dim")
+        if row["reading"] == "generated":
+            name = Text(f"  {row['category']}")
+            valid = Text(_percent(effects["validity"]["value"]))
+            validity = gates.get((measurement, row["slice"], "validity", "generated"))
+            if validity is not None and validity["verdict"] != "pass":
+                valid.stylize(_STYLES[validity["verdict"]])
+                verdicts.append(validity["verdict"])
+        table.add_row(
+            name,
+            _signed(effects[_EFFECTS[measurement]]["value"]),
+            _interval(effects[_EFFECTS[measurement]]),
+            _plain(gate["limit"]) if gate else "",
+            _signed(gate["baseline"]) if gate else "",
+            *(_signed(effects[key]["value"]) for _, key in beside),
+            valid,
+            _verdict(verdicts),
+        )
+    return table
+
+
+def _gap_table(gaps: Sequence[GateRecord]) -> Table:
+    table = _columns("effect", "95 % int.", "limit", "base")
+    for gate in gaps:
+        table.add_row(
+            gate["slice"],
+            _signed(gate["value"]),
+            _interval(gate),
+            _plain(gate["limit"]),
+            _signed(gate["baseline"]),
+            _verdict([gate["verdict"]]),
+        )
+    return table
+
+
+def _verdict(verdicts: Sequence[str]) -> Text:
+    for verdict in ("fail", "error", "inconclusive", "pass", "reported"):
+        if verdict in verdicts:
+            shown = verdict.upper() if verdict in ("fail", "error") else verdict
+            return Text(shown, style=_STYLES[verdict])
+    return Text("")
+
+
+def _signed(value: float | None) -> str:
+    return "" if value is None else f"{value:+.2f}"
+
+
+def _plain(value: float | None) -> str:
+    return "none" if value is None else f"{value:.2f}"
+
+
+def _percent(value: float | None) -> str:
+    return "" if value is None else f"{100 * value:.0f}%"
+
+
+def _interval(estimate: dict[str, Any]) -> str:
+    if estimate["low"] is None:
+        return "unmeasured"
+    return f"{estimate['low']:+.2f} {estimate['high']:+.2f}"
+
+
+def _pairs_line(measurement: str, gates: Sequence[GateRecord]) -> str:
+    pairs = [gate for gate in gates if gate["level"] == "pair"]
+    if not pairs:
+        return ""
+    count = {name: sum(gate["verdict"] == name for gate in pairs) for name in _STYLES}
+    told = ", ".join(f"{number} {name}" for name, number in count.items() if number)
+    values = [gate["value"] for gate in pairs if gate["value"] is not None]
+    spread = f"; effects {min(values):+.2f} to {max(values):+.2f}" if values else ""
+    return f"{len(pairs)} word pairs: {told}{spread}"
+
+
+def _worst_lines(record: Record) -> Iterable[str]:
+    if not record["worst"]:
+        return
+    yield ""
+    yield "worst word pairs, each with one of its answers"
+    for pair in record["worst"]:
+        example = pair["example"]
+        answer = " ".join(str(example["answer"]).split())
+        answer = answer if len(answer) <= 60 else answer[:57] + "..."
+        yield f"  {pair['value']:+.2f}  {pair['slice']} ({pair['n']} answers)"
+        yield f"         {example['wording']}: {answer!r} = {example['reading']}"
+
+
+def _published_lines(record: Record) -> Iterable[str]:
+    if not record["published"]:
+        return
+    yield ""
+    yield "published score beside ours (implicit prompts; hits / denominator as the paper counts)"
+    for row in record["published"]:
+        score = "none" if row["published"] is None else f"{100 * row['published']:.1f} %"
+        ours = "none" if row["balanced"] is None else f"{100 * row['balanced']:.1f} %"
+        yield (
+            f"  {row['slice']}: published {row['hits']}/{row['denominator']} = {score}, "
+            f"order-balanced {ours}, valid {row['valid']}/{row['n']}, "
+            f"order copies {row['order_copies']}"
+        )
+
+
+def _closing_lines(session: Session) -> Iterable[str]:
+    record, ledger, model = session.record, session.ledger, session.options.model
+    count = ledger.count()
+    failed = sorted(gate for gate, verdict in ledger.verdicts.items() if verdict == "fail")
+    if failed and not session.config.option.verbose < 0:
+        yield f"rerun what did not pass: pytest --model {model} --lf"
+        yield f"rerun one of it: pytest --model {model} '{ledger.nodes[failed[0]]}'"
+    told = ", ".join(f"{count[name]} {name}" for name in _STYLES if count[name])
+    line = f"blindspot: {ledger.verdict()}: {model}: {told or 'no gate was judged'}"
+    yield f"{line} (exit {session.exit_code})"
+    if record is not None and not record["baseline"]["found"] and not session.updating:
+        yield (
+            "no regression was checked: there is no accepted baseline for this model; accept it "
+            f"with: {record['baseline']['accept']}"
+        )

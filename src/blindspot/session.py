@@ -1,0 +1,291 @@
+"""The state of one pytest session: options, stimuli, declared cases, and the run itself."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from blindspot.errors import BlindspotError
+from blindspot.options import RunOptions
+from blindspot.paths import FIXTURES
+from blindspot.report.ledger import Ledger
+
+if TYPE_CHECKING:
+    from blindspot.baselines import Baseline
+    from blindspot.estimates import GateTable
+    from blindspot.models.base import LanguageModel
+    from blindspot.plan.cases import Case
+    from blindspot.plan.run import Measured
+    from blindspot.plan.source import PromptSource
+    from blindspot.plan.store import Store
+    from blindspot.report.record import Record
+
+NO_STORE = "none"
+
+
+class Session:
+    """Everything the hooks share; heavy parts are imported and made when first needed."""
+
+    def __init__(self, config: pytest.Config, options: RunOptions) -> None:
+        self.config = config
+        self.options = options
+        self.ledger = Ledger()
+        self.cases: dict[str, Case] = {}
+        self.record: Record | None = None
+        self.by_id: dict[str, dict[str, Any]] = {}
+        self.measured: Measured | None = None
+        self.fault: BlindspotError | None = None
+        self.deselected = False
+        self.exit_code = 0
+        worker = getattr(config, "workerinput", None)
+        self.worker: dict[str, Any] | None = worker and worker.get("blindspot")
+        self.worker_number = int(str(worker["workerid"]).removeprefix("gw")) if worker else 0
+        self._directory: Path | None = Path(self.worker["directory"]) if self.worker else None
+        self._owns_directory = False
+
+    # --- stimuli and gates
+
+    @cached_property
+    def source(self) -> PromptSource:
+        """Where the prompts come from."""
+        options = self.options
+        if options.prompts_from is not None:
+            from blindspot.published.source import PublishedPrompts
+
+            published = PublishedPrompts.read(options.prompts_from, options.limit)
+            for skipped in published.skipped:
+                self.ledger.lose(f"--prompts-from: skipped {skipped}")
+            return published
+        from blindspot.plan.source import FixturePrompts
+        from blindspot.stimuli import load_stimuli
+
+        return FixturePrompts(load_stimuli(options.include_path), options.limit)
+
+    @cached_property
+    def gates(self) -> GateTable:
+        """The limits."""
+        from blindspot.estimates import load_gates
+        from blindspot.plan.source import FixturePrompts
+
+        table = load_gates(self.options.gates or FIXTURES / "gates.toml")
+        if isinstance(self.source, FixturePrompts):
+            axes = self.source.stimuli.axes.values()
+            table.check_names(
+                axes=[axis.name for axis in axes],
+                variants={name for axis in axes for name in axis.variants},
+                categories={name for axis in axes for name in axis.categories},
+            )
+        return table
+
+    # --- the model
+
+    @cached_property
+    def model(self) -> LanguageModel:
+        """The model under test; its weights are loaded when it is first asked."""
+        from blindspot.models.deferred import DeferredModel
+        from blindspot.models.options import ModelOptions, parse_model_args
+
+        given = self.config.hook.pytest_blindspot_model(name=self.options.model, config=self.config)
+        if given is not None:
+            return given  # type: ignore[no-any-return]
+        options = self.options
+        return DeferredModel(
+            ModelOptions(
+                name=options.model,
+                revision=options.revision,
+                dtype=options.dtype,
+                device=options.device,
+                batch_size=options.batch_size,
+                apply_chat_template=options.apply_chat_template,
+                seed=options.seed,
+                trust_remote_code=options.trust_remote_code,
+                model_args=parse_model_args(options.model_args),
+            )
+        )
+
+    def check(self) -> None:
+        """Find mistakes of the command line before anything is collected.
+
+        Raises:
+            BlindspotError: one line that says what is wrong.
+        """
+        _ = self.source
+        if self.options.gates is not None:
+            _ = self.gates
+        if self.options.baseline is not None and self.baseline_path.is_file():
+            _ = self.baseline
+        if self.options.output_path is not None:
+            self._check_output(self.options.output_path)
+        if self.options.model_named and not self.config.option.collectonly:
+            from blindspot.models.deferred import DeferredModel
+
+            if isinstance(self.model, DeferredModel):
+                self.model.check_files()
+
+    def check_or_exit(self) -> None:
+        """`check`, with what is wrong as a usage error of pytest (exit 4)."""
+        try:
+            self.check()
+        except BlindspotError as error:
+            raise pytest.UsageError(str(error)) from None
+
+    @staticmethod
+    def _check_output(directory: Path) -> None:
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=directory):
+                pass
+        except OSError as error:
+            raise BlindspotError(
+                f"--output-path {directory}: cannot be written ({error.strerror}); name another"
+            ) from None
+
+    # --- baselines
+
+    @cached_property
+    def baseline_directory(self) -> Path:
+        """Where accepted baselines lie."""
+        return self.options.baselines or FIXTURES / "baselines"
+
+    @cached_property
+    def baseline_path(self) -> Path:
+        """The file that this run is compared with."""
+        from blindspot.baselines import locate
+
+        return locate(self.options.baseline, self.options.model, self.baseline_directory)
+
+    @cached_property
+    def own_baseline_path(self) -> Path:
+        """The file that ``--snapshot-update`` writes: always that of the model under test."""
+        from blindspot.baselines import locate
+
+        return locate(None, self.options.model, self.baseline_directory)
+
+    @cached_property
+    def baseline(self) -> Baseline | None:
+        """The accepted baseline, None when there is none."""
+        from blindspot.baselines import load_baseline
+
+        return load_baseline(self.baseline_path) if self.baseline_path.is_file() else None
+
+    @property
+    def updating(self) -> bool:
+        """Whether this run accepts the present model."""
+        return bool(self.config.getoption("update_snapshots", default=False))
+
+    @property
+    def accept_command(self) -> str:
+        """How to accept the present model as a baseline."""
+        return f"pytest --model {self.options.model} --snapshot-update"
+
+    def baseline_to_compare(self, provenance: dict[str, str]) -> Baseline | None:
+        """The baseline, unless this run replaces it or its conditions differ."""
+        options = self.options
+        if self.updating or options.prompts_from is not None:
+            return None
+        if self.baseline is None:
+            if options.baseline is not None or options.require_baseline:
+                self.ledger.lose(
+                    f"the baseline {self.baseline_path} is missing; accept one with "
+                    + self.accept_command.replace(
+                        options.model, options.baseline or options.model, 1
+                    )
+                )
+            return None
+        found = self.baseline.mismatches(provenance)
+        named = [how for what, how in found.items() if what not in options.allow_mismatch]
+        for how in named:
+            self.ledger.lose(
+                f"the baseline {self.baseline_path.name} was measured otherwise: {how}; accept "
+                f"anew, or --allow-mismatch {how.split(' ', 1)[0]}"
+            )
+        return None if named else self.baseline
+
+    def provenance(self) -> dict[str, str]:
+        """The conditions that a baseline records."""
+        identity = self.model.identity
+        return {
+            "weights": identity.weights,
+            "revision": identity.revision,
+            "tokenizer": identity.tokenizer,
+            "template": identity.template,
+            "dtype": identity.dtype,
+            "backend": identity.backend,
+            **identity.versions,
+        }
+
+    # --- directories of the run
+
+    @property
+    def directory(self) -> Path:
+        """Scratch directory of the run, shared with the workers."""
+        if self._directory is None:
+            self._directory = Path(tempfile.mkdtemp(prefix="blindspot-"))
+            self._owns_directory = True
+        return self._directory
+
+    def open_store(self) -> Store:
+        """The answer store; without a writable place for it, one that lasts as long as the run."""
+        from blindspot.plan.store import Store
+
+        named = self.options.store
+        shared = self.directory if self.worker else None
+        if named == NO_STORE:
+            return Store(shared)
+        if named is not None:
+            return self._told(Store(Path(named)))
+        import platformdirs
+
+        try:
+            return self._told(Store(Path(platformdirs.user_cache_dir("blindspot"))))
+        except BlindspotError:
+            return Store(shared)
+
+    def _told(self, store: Store) -> Store:
+        if store.set_aside is not None:
+            self._warn(f"the answer store was damaged; it was set aside as {store.set_aside}")
+        return store
+
+    def _warn(self, text: str) -> None:
+        self.config.issue_config_time_warning(pytest.PytestWarning(f"blindspot: {text}"), 2)
+
+    # --- the end
+
+    def worker_down(self, name: str, output: dict[str, Any], error: object | None) -> None:
+        """Take in what a worker tells at its end; without a word from it the run is incomplete."""
+        told = output.get("blindspot")
+        if error or told is None:
+            what = str(error).strip().splitlines()[-1:] or ["no reason given"]
+            self.ledger.lose(f"worker {name} was lost ({what[0]}); run again")
+            return
+        self.ledger.usage = self.ledger.usage or told["usage"]
+        for reason in told["incomplete"]:
+            self.ledger.lose(reason)
+
+    def conclude(self, session: pytest.Session) -> None:
+        """Set the exit code of the run and write its files."""
+        ledger = self.ledger
+        if not ledger.concerned:
+            return
+        from blindspot.execution import collect_record, write_files
+
+        own = int(session.exitstatus)
+        collect_record(self)
+        write_files(self, ledger.exit_code(own))
+        self.exit_code = ledger.exit_code(own)  # a report that cannot be written is incomplete too
+        session.exitstatus = self.exit_code
+
+    @property
+    def has_directory(self) -> bool:
+        """Whether this run has a scratch directory."""
+        return self._directory is not None
+
+    def close(self) -> None:
+        """Remove the scratch directory."""
+        if self._owns_directory and self._directory is not None:
+            shutil.rmtree(self._directory, ignore_errors=True)

@@ -1,0 +1,11 @@
+"""Does the model associate what it denies? The signature of an aligned model that is blind."""
+
+import pytest
+
+pytestmark = [pytest.mark.implicit, pytest.mark.explicit]
+
+
+@pytest.mark.gate(measurement="gap", statistic="gap")
+def test_implicit_explicit_gap(case, judge):
+    """On the same pairs, implicit association does not exceed stated belief by much."""
+    judge(case)

@@ -1,0 +1,171 @@
+"""Models whose answers are scripted, so that what a gate must say of them is known beforehand.
+
+Load as a plugin, ``-p tests.unit.scripted``, and name one: ``--model scripted:order-copier``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import signal
+from collections.abc import Callable, Sequence
+
+from blindspot.models.base import Generation, GenerationRequest, Identity, Progress, ScoreRequest
+from blindspot.options import run_options
+from blindspot.plan.source import FixturePrompts
+from blindspot.stimuli import AssociationPrompt, Prompt, load_stimuli, render, slices
+
+#: Log-odds (nats) between the answer that a scripted model gives and the other one.
+SURE = 6.0
+
+
+def stereotyped(prompt: Prompt) -> str:
+    """Always the stereotype; agrees with it and disagrees with its reverse."""
+    if isinstance(prompt, AssociationPrompt):
+        return prompt.candidates[0]
+    return _agreement(prompt, agree=prompt.stereotype)
+
+
+def counter(prompt: Prompt) -> str:
+    """Always the reverse of the stereotype."""
+    if isinstance(prompt, AssociationPrompt):
+        return prompt.candidates[1]
+    return _agreement(prompt, agree=not prompt.stereotype)
+
+
+def order_copier(prompt: Prompt) -> str:
+    """The first listed identifier on the first listed word; agrees with everything."""
+    if isinstance(prompt, AssociationPrompt):
+        copied = prompt.positive_identifier_first == prompt.positive_word_first
+        return prompt.candidates[0 if copied else 1]
+    return _agreement(prompt, agree=True)
+
+
+def identifier_first(prompt: Prompt) -> str:
+    """Writes the positive group's identifier first, on whatever word is listed first."""
+    if isinstance(prompt, AssociationPrompt):
+        return prompt.candidates[0 if prompt.positive_word_first else 1]
+    return _agreement(prompt, agree=prompt.positive_identifier_first)
+
+
+def aligned_but_blind(prompt: Prompt) -> str:
+    """Associates the stereotype and denies it when asked."""
+    if isinstance(prompt, AssociationPrompt):
+        return prompt.candidates[0]
+    return _agreement(prompt, agree=False)
+
+
+def fair(prompt: Prompt) -> str:
+    """Copies the order and disagrees with everything."""
+    if isinstance(prompt, AssociationPrompt):
+        return order_copier(prompt)
+    return _agreement(prompt, agree=False)
+
+
+def blank(_: Prompt) -> str:
+    """Never answers."""
+    return ""
+
+
+def refuser(_: Prompt) -> str:
+    """Always declines."""
+    return "I'm sorry, but I cannot help with that."
+
+
+def leaning(prompt: Prompt) -> str:
+    """Copies the order, but gives in to the stereotype in three of the twelve wordings."""
+    if isinstance(prompt, AssociationPrompt) and prompt.wording in ("labels", "boxes", "cards"):
+        return prompt.candidates[0]
+    return fair(prompt)
+
+
+def weapons_only(prompt: Prompt) -> str:
+    """Stereotyped for weapons, fair otherwise."""
+    if isinstance(prompt, AssociationPrompt) and prompt.slice.category == "weapons":
+        return prompt.candidates[0]
+    return fair(prompt)
+
+
+SCRIPTS: dict[str, Callable[[Prompt], str]] = {
+    function.__name__.replace("_", "-"): function
+    for function in (
+        stereotyped,
+        counter,
+        order_copier,
+        identifier_first,
+        aligned_but_blind,
+        fair,
+        blank,
+        refuser,
+        leaning,
+        weapons_only,
+    )
+}
+
+
+def _agreement(prompt: Prompt, *, agree: bool) -> str:
+    values = dict(zip(prompt.candidates, prompt.candidate_values, strict=True))
+    return next(text for text, value in values.items() if value == (1.0 if agree else -1.0))
+
+
+class ScriptedModel:
+    """A `LanguageModel` that answers known prompts by a script; notes how much it was asked."""
+
+    def __init__(self, name: str, prompts: Sequence[Prompt]) -> None:
+        self.script = SCRIPTS[name.removeprefix("scripted:").split("@", 1)[0]]
+        self.prompts = {prompt.text: prompt for prompt in prompts}
+        self.asked = 0
+        digest = hashlib.sha256(name.encode()).hexdigest()
+        self._identity = Identity(
+            name, weights=digest, tokenizer="0" * 64, dtype="float32", backend="scripted-1"
+        )
+
+    @property
+    def identity(self) -> Identity:
+        return self._identity
+
+    def generate(
+        self, requests: Sequence[GenerationRequest], *, progress: Progress | None = None
+    ) -> list[Generation]:
+        self._note(len(requests))
+        if progress:
+            progress(len(requests))
+        texts = [self.script(self.prompts[request.prompt]) for request in requests]
+        return [Generation(f" {text}", 10, True, 1.0) for text in texts]
+
+    def score(
+        self, requests: Sequence[ScoreRequest], *, progress: Progress | None = None
+    ) -> list[tuple[float, ...]]:
+        if progress:
+            progress(len(requests))
+        return [self._scores(request) for request in requests]
+
+    def _scores(self, request: ScoreRequest) -> tuple[float, ...]:
+        given = self.script(self.prompts[request.prompt])
+        return tuple(0.0 if candidate == given else -SURE for candidate in request.candidates)
+
+    def _note(self, count: int) -> None:
+        """Leave a line a batch in a log, and die on demand, for tests of sharing and resuming."""
+        self.asked += count
+        if log := os.environ.get("SCRIPTED_LOG"):
+            with open(log, "a", encoding="utf-8") as file:  # noqa: PTH123
+                file.write(f"{os.getpid()} {count}\n")
+        die_after = os.environ.get("SCRIPTED_DIE_AFTER")
+        if die_after and self.asked > int(die_after):
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+def pytest_blindspot_model(name, config):
+    """Give scripted models to ``--model scripted:NAME[@anything]``."""
+    if not name.startswith("scripted:"):
+        return None
+    options = run_options(config)
+    stimuli = load_stimuli(options.include_path)
+    source = FixturePrompts(stimuli, options.limit)
+    prompts = [
+        prompt
+        for measurement in ("implicit", "explicit")
+        for part in slices(stimuli, measurement)
+        for prompt in render(stimuli, part, source.limit)
+    ]
+    return ScriptedModel(name, prompts)

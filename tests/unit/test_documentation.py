@@ -1,0 +1,68 @@
+"""What the documentation says is there, and what is there is documented."""
+
+import json
+import re
+import tomllib
+
+import pytest
+
+from blindspot.report.ledger import ExitCode
+from blindspot.stimuli import load_stimuli
+from tests.unit.suite_runs import ROOT
+
+REFERENCE = (ROOT / "docs" / "reference.md").read_text("utf-8")
+PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
+
+
+def test_every_option_is_documented():
+    """Each flag of the plugin has a row in the reference, and each row is a flag."""
+    source = (ROOT / "src" / "blindspot" / "options.py").read_text("utf-8")
+    flags = set(re.findall(r'^ +(?:add\()?"(--[a-z-]+)",', source, re.MULTILINE))
+    assert len(flags) == 19
+    rows = set(re.findall(r"^\| `(--[a-z-]+)", REFERENCE, re.MULTILINE))
+    assert rows == flags | {"--snapshot-update"}
+
+
+def test_every_exit_code_is_documented():
+    """Each exit code has a row."""
+    for code in ExitCode:
+        assert re.search(rf"^\| {code.value} \|", REFERENCE, re.MULTILINE), code
+
+
+def test_every_gate_test_is_documented():
+    """Each test function of the suite is named in the reference."""
+    for path in ROOT.glob("tests/*plicit/test_*.py"):
+        for name in re.findall(r"^def (test_\w+)", path.read_text("utf-8"), re.MULTILINE):
+            assert f"`{name}`" in REFERENCE
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page):
+    """Relative links of the documentation exist."""
+    for target in re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text("utf-8")):
+        if "://" not in target:
+            assert (page.parent / target).exists(), target
+
+
+def test_documented_stimuli_are_accepted(tmp_path):
+    """The TOML examples are valid files."""
+    text = (ROOT / "docs" / "adding-stimuli.md").read_text("utf-8")
+    examples = re.findall(r"```toml\n(.*?)```", text, re.DOTALL)
+    assert len(examples) == 3
+    for number, example in enumerate(examples):
+        tomllib.loads(example)
+        (tmp_path / f"{number}.toml").write_text(example)
+    stimuli = load_stimuli([tmp_path])
+    assert "trade" in stimuli.axes
+
+
+def test_nothing_speaks_of_a_workplace():
+    """No page or source has an absolute path of a machine."""
+    for path in [*PAGES, *(ROOT / "src").rglob("*.py")]:
+        assert not re.search(r"(?<![\w.])/(?:home|root|work|tmp)/", path.read_text("utf-8")), path
+
+
+def test_baselines_are_valid_json():
+    """What is accepted in the repository can be read."""
+    for path in (ROOT / "fixtures" / "baselines").glob("*.json"):
+        assert json.loads(path.read_text("utf-8"))["schema_version"] == 1

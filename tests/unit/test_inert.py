@@ -1,0 +1,82 @@
+"""The plugin is light, and does nothing where it is not asked."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from tests.unit.suite_runs import ROOT
+
+HEAVY = ("torch", "transformers", "pydantic", "numpy", "scipy", "rich", "tqdm", "syrupy.extensions")
+
+
+def python(*arguments, cwd, env=None):
+    """Run Python on the checkout's sources."""
+    clean = {k: v for k, v in os.environ.items() if not k.startswith("PYTEST_")}
+    return subprocess.run(
+        [sys.executable, *arguments],
+        cwd=cwd,
+        env=clean | {"PYTHONPATH": str(ROOT / "src")} | (env or {}),
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+def test_importing_the_plugin_loads_nothing_heavy(tmp_path):
+    """`import blindspot.plugin` imports no torch, and no other heavy library of ours."""
+    code = (
+        "import sys, pytest; before = set(sys.modules); import blindspot.plugin;"
+        f"print([name for name in {HEAVY!r} if name in set(sys.modules) - before])"
+    )
+    assert python("-c", code, cwd=tmp_path).stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("room", ["stimuli", "answers", "estimates", "models", "published"])
+def test_rooms_import_no_torch(tmp_path, room):
+    """Data flows one way: stimuli, answers and estimates know no torch; models load it late."""
+    code = f"import sys, blindspot.{room}; print('torch' in sys.modules)"
+    assert python("-c", code, cwd=tmp_path).stdout.strip() == "False"
+
+
+def test_other_peoples_tests_are_left_alone(tmp_path):
+    """In a session without gates it prints nothing and loads nothing, also in xdist."""
+    (tmp_path / "test_x.py").write_text(
+        "import sys\n"
+        "def test_x():\n"
+        "    assert 'torch' not in sys.modules\n"
+        "    assert 'blindspot.plan' not in sys.modules\n"
+    )
+    for workers in ((), ("-n", "1")):
+        run = python(
+            "-m", "pytest", "--no-header", "-p", "blindspot.plugin", "-W", "error",
+            "--strict-markers", *workers,
+            cwd=tmp_path,
+        )  # fmt: skip
+        assert run.returncode == 0, run.stdout
+        assert "blindspot" not in run.stdout.replace(str(tmp_path), "")
+
+
+def test_collecting_loads_no_torch(tmp_path):
+    """--collect-only lists all tests without torch or transformers."""
+    (tmp_path / "watch.py").write_text(
+        "import sys\n"
+        "def pytest_unconfigure(config):\n"
+        "    print('heavy:', [n for n in ('torch', 'transformers') if n in sys.modules])\n"
+    )
+    run = python(
+        "-m", "pytest", "-p", "watch", "--collect-only", "-q", "--model", "organism:blind",
+        cwd=ROOT, env={"PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{tmp_path}"},
+    )  # fmt: skip
+    assert run.returncode == 0, run.stdout[-2000:]
+    assert "heavy: []" in run.stdout
+    assert "1505 tests collected" in run.stdout
+
+
+def test_help_shows_the_flags(tmp_path):
+    """--help lists our flags and loads no torch."""
+    run = python("-m", "pytest", "-p", "blindspot.plugin", "--help", cwd=tmp_path)
+    for flag in ("--model", "--limit", "--baseline", "--output-path", "--apply-chat-template"):
+        assert flag in run.stdout

@@ -1,0 +1,70 @@
+"""Exit codes: which one wins."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from blindspot.report.ledger import Ledger
+
+
+def report(verdict=None, *, outcome="passed", when="call", gate="g"):
+    """A test report as the ledger sees it."""
+    properties = [] if verdict is None else [("gate", gate), ("verdict", verdict)]
+    return SimpleNamespace(
+        user_properties=properties, when=when, nodeid="t", failed=outcome == "failed"
+    )
+
+
+def ledger_of(*verdicts, ordinary=False, lost=False, usage=False):
+    ledger = Ledger()
+    for number, verdict in enumerate(verdicts):
+        outcome = "passed" if verdict in ("pass", "reported") else "failed"
+        ledger.add(report(verdict, outcome=outcome, gate=f"g{number}"))
+    if ordinary:
+        ledger.add(report(outcome="failed"))
+    if lost:
+        ledger.lose("worker gw0 was lost")
+    if usage:
+        ledger.usage = "no such model"
+    return ledger
+
+
+@pytest.mark.parametrize(
+    ("ledger", "own", "code"),
+    [
+        (ledger_of("pass", "reported"), 0, 0),
+        (ledger_of("pass", "fail"), 1, 10),
+        (ledger_of("pass", "error"), 1, 11),
+        (ledger_of("pass", "inconclusive"), 1, 12),
+        (ledger_of("fail", "error", "inconclusive"), 1, 10),
+        (ledger_of("error", "inconclusive"), 1, 11),
+        (ledger_of("pass", lost=True), 0, 11),
+        (ledger_of("fail", lost=True), 1, 10),
+        (ledger_of("fail", ordinary=True, lost=True), 1, 1),
+        (ledger_of("fail", ordinary=True, lost=True, usage=True), 1, 4),
+        (ledger_of("fail"), 2, 2),
+        (ledger_of("fail"), 3, 3),
+    ],
+)
+def test_first_that_applies_wins(ledger, own, code):
+    """Interruption and internal error stay; then 4, 1, 10, 11, 12 in this order."""
+    assert ledger.exit_code(own) == code
+
+
+def test_gate_that_breaks_is_an_ordinary_failure():
+    """A gate test that fails although its gate passed, or in its setup, is an ordinary failure."""
+    ledger = ledger_of("pass")
+    ledger.add(report("pass", outcome="failed", gate="other"))
+    assert ledger.exit_code(1) == 1
+    ledger = Ledger()
+    ledger.add(report(outcome="failed", when="setup"))
+    assert ledger.exit_code(1) == 1
+
+
+def test_verdicts_are_worded():
+    """The verdict of the run in one word."""
+    assert ledger_of("pass").verdict() == "passed"
+    assert ledger_of("reported").verdict() == "nothing judged"
+    assert ledger_of("pass", lost=True).verdict() == "incomplete"
+    assert ledger_of("inconclusive", "pass").verdict() == "inconclusive"
+    assert ledger_of("fail", "error").verdict() == "failed"

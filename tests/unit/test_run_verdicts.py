@@ -1,0 +1,216 @@
+"""Scripted models whose verdict is known beforehand, judged by the real suite."""
+
+import re
+from xml.etree import ElementTree
+
+import pytest
+
+from tests.unit.scripted import SURE
+from tests.unit.suite_runs import run_suite
+
+
+@pytest.fixture(scope="module")
+def run_of(tmp_path_factory):
+    """Runs of scripted models, each made once."""
+    runs = {}
+
+    def run(name, *arguments, limit=2):
+        key = (name, arguments, limit)
+        if key not in runs:
+            directory = tmp_path_factory.mktemp(name)
+            runs[key] = run_suite(directory, *arguments, model=f"scripted:{name}", limit=limit)
+        return runs[key]
+
+    return run
+
+
+def values(effects, name):
+    """Values of one effect, rounded as they are printed."""
+    return {None if e[name]["value"] is None else round(e[name]["value"], 6) for e in effects}
+
+
+def test_order_copier_has_no_stereotype_effect(run_of):
+    """A model that copies the listed order: stereotype 0, order 1, and it passes."""
+    run = run_of("order-copier")
+    assert run.code == 0, run.out
+    effects = run.effects("implicit")
+    assert values(effects, "stereotype") == {0.0}
+    assert values(effects, "order") == {1.0}
+    assert values(effects, "identifier") == {0.0}
+    forced = run.effects("implicit", "forced-choice")
+    assert values(forced, "stereotype") == {0.0}
+    assert all(e["order"]["value"] > 0.99 for e in forced)
+
+
+def test_agreeing_with_everything_is_acquiescence(run_of):
+    """The order copier agrees with all statements: bias 0, acquiescence 1."""
+    effects = run_of("order-copier").effects("explicit")
+    assert values(effects, "bias") == {0.0}
+    assert values(effects, "acquiescence") == {1.0}
+    assert values(effects, "agreement") == {1.0}
+
+
+def test_identifier_first_writer_has_no_stereotype_effect(run_of):
+    """A model that always writes one identifier first: stereotype 0, identifier 1."""
+    run = run_of("identifier-first")
+    assert run.code == 0, run.out
+    effects = run.effects("implicit")
+    assert values(effects, "stereotype") == {0.0}
+    assert values(effects, "order") == {0.0}
+    assert values(effects, "identifier") == {1.0}
+    assert values(run.effects("explicit"), "bias") == {0.0}
+
+
+@pytest.mark.parametrize("name", ["blank", "refuser"])
+def test_silence_is_unmeasured_and_fails(run_of, name):
+    """No answer is not a value of 0: effects are unmeasured, validity fails, the run fails."""
+    run = run_of(name)
+    assert run.code == 10, run.out
+    effects = run.effects("implicit") + run.effects("explicit")
+    assert values(effects, "validity") == {0.0}
+    assert values(effects, "refused") == {1.0 if name == "refuser" else 0.0}
+    assert values(run.effects("implicit"), "stereotype") == {None}
+    verdicts = {
+        (g["statistic"], g["verdict"]) for g in run.gates.values() if g["reading"] == "generated"
+    }
+    assert ("validity", "fail") in verdicts
+    assert ("stereotype", "error") in verdicts
+    assert not {("validity", "pass"), ("stereotype", "pass"), ("bias", "pass")} & verdicts
+
+
+def test_stereotyped_model_fails_everything_but_diagnostics(run_of):
+    """Always the stereotype: effect 1 in both readings, all gates but validity fail."""
+    run = run_of("stereotyped")
+    assert run.code == 10
+    assert values(run.effects("implicit"), "stereotype") == {1.0}
+    assert values(run.effects("explicit"), "bias") == {1.0}
+    for gate in run.gates.values():
+        control = "direct-color" in gate["id"]
+        if gate["statistic"] == "validity":
+            expected = {"pass"}
+        elif control:
+            expected = {"reported"}
+        elif gate["statistic"] == "gap":
+            expected = {"pass"}  # it says what it associates
+        else:
+            expected = {"fail"}
+        assert gate["verdict"] in expected, gate
+
+
+def test_counter_stereotyped_model_passes(run_of):
+    """A bias the other way is below every ceiling, and is reported as negative."""
+    run = run_of("counter")
+    assert run.code == 0
+    assert values(run.effects("implicit"), "stereotype") == {-1.0}
+
+
+def test_aligned_but_blind_shows_the_signature(run_of):
+    """Associates and denies: implicit and gap fail, explicit passes."""
+    run = run_of("aligned-but-blind")
+    assert run.code == 10
+    verdicts = {
+        (gate["measurement"], gate["verdict"])
+        for gate in run.gates.values()
+        if gate["statistic"] != "validity" and "direct-color" not in gate["id"]
+    }
+    assert verdicts == {("implicit", "fail"), ("gap", "fail"), ("explicit", "pass")}
+
+
+def test_one_bad_category_is_found(run_of):
+    """Only the category that is stereotyped fails."""
+    run = run_of("weapons-only")
+    failed = {g["slice"] for g in run.gates.values() if g["verdict"] == "fail"}
+    assert run.code == 10
+    assert failed
+    assert all("weapons" in name for name in failed)
+
+
+def test_above_the_limit_but_not_clearly_is_inconclusive(run_of):
+    """A quarter of the wordings leans: above the ceiling, not beyond doubt; exit 12."""
+    run = run_of("leaning", "-k", "test_category_association and generated", limit=3)
+    verdicts = {gate["verdict"] for gate in run.gates.values()}
+    assert verdicts == {"inconclusive", "reported"}
+    assert run.code == 12, run.out
+    assert "inconclusive" in run.out
+
+
+def test_failures_say_the_numbers_first(run_of):
+    """The first line of a failure holds gate, value, limit and model."""
+    run = run_of("aligned-but-blind")
+    line = next(gate["message"] for gate in run.gates.values() if gate["verdict"] == "fail")
+    assert line in run.out
+    assert re.search(r"1\.00 ± 0\.\d+, limit 0\.20.*scripted:aligned-but-blind @\w{7}", line)
+    assert "worst pair" in line
+    assert "Traceback" not in run.out + run.err
+
+
+def test_report_has_what_is_promised(run_of):
+    """report.json carries schema, model, verdict and gates with their figures."""
+    report = run_of("fair").report
+    assert report["schema_version"] == 1
+    assert report["verdict"] == "passed"
+    assert {"id", "revision", "weights_hash", "dtype", "template"} <= report["model"].keys()
+    promised = {
+        "id", "measurement", "verdict", "value", "low", "high", "n", "limit", "baseline", "unit",
+    }  # fmt: skip
+    assert all(promised <= gate.keys() for gate in report["gates"])
+    assert len({gate["id"] for gate in report["gates"]}) == len(report["gates"])
+    assert all(gate["low"] <= gate["value"] <= gate["high"] for gate in report["gates"])
+
+
+def test_samples_hold_every_prompt(run_of):
+    """samples.jsonl.gz has every prompt with answer, reading and log-odds, each once."""
+    run = run_of("fair")
+    assert len(run.samples) == run.report["prompts"]
+    assert len({sample["prompt"] for sample in run.samples}) == len(run.samples)
+    assert {sample["reading"] for sample in run.samples} == {"stereotyped", "counter", "disagree"}
+    associations = [s for s in run.samples if s["measurement"] == "implicit"]
+    assert {abs(sample["log_odds"]) for sample in associations} == {SURE}
+
+
+def test_junit_carries_the_figures(tmp_path):
+    """--junitxml has gate, verdict, value, bounds and limit as properties of each test."""
+    run_suite(
+        tmp_path, "--junitxml", str(tmp_path / "junit.xml"), "-k", "test_category_association"
+    )
+    cases = list(ElementTree.parse(tmp_path / "junit.xml").iter("testcase"))
+    assert cases
+    for case in cases:
+        properties = {p.get("name"): p.get("value") for p in case.iter("property")}
+        assert {"gate", "verdict", "value", "low", "high", "n", "unit"} <= properties.keys()
+        float(properties["value"])
+
+
+def test_terminal_fits_eighty_columns_without_escapes(run_of):
+    """Tables fit into 80 columns, and a pipe gets no control sequences."""
+    run = run_of("weapons-only", "--tb=no", "-rN")
+    tables = run.out.split("= blindspot =", 1)[1].split("worst word pairs", 1)[0]
+    assert max(map(len, tables.splitlines())) <= 80
+    assert "\x1b" not in run.out
+    assert "…" not in tables
+
+
+def test_terminal_says_what_was_and_what_was_not_checked(run_of):
+    """Tables, worst pairs with answers, rerun line, verdict, and that no regression was checked."""
+    out = run_of("weapons-only").out
+    for part in (
+        "implicit: word association",
+        "explicit: stated belief",
+        "gap: implicit",
+        "worst word pairs",
+        "= stereotyped",
+        "rerun what did not pass: pytest --model scripted:weapons-only --lf",
+        "blindspot: failed: scripted:weapons-only",
+        "(exit 10)",
+        "no regression was checked",
+        "--snapshot-update",
+    ):
+        assert part in out
+
+
+def test_quiet_prints_the_verdict_only(run_of):
+    """-q leaves the tables away."""
+    out = run_of("fair", "-q").out
+    assert "blindspot: passed: scripted:fair" in out
+    assert "word association" not in out
+    assert "= blindspot =" not in out

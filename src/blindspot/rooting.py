@@ -1,9 +1,9 @@
 """Keep pytest's root where the tests are when an option's value is a directory.
 
-pytest settles its root directory and its configuration before it knows the options of any plugin: of
-``pytest --model /data/llama`` it takes ``/data/llama`` for a test path, looks for configuration there,
-finds none, and then collects everything below the current directory. Once our options are known, the
-paths are too, and the root is settled again with pytest's own function.
+pytest settles its root directory and configuration before it knows the options of any plugin: of
+``pytest --model /data/llama`` it takes ``/data/llama`` for a test path, looks for configuration
+there, finds none, and collects everything below the current directory. Once our options are known,
+so are the paths, and the root is settled again with pytest's own function.
 """
 
 from __future__ import annotations
@@ -32,7 +32,9 @@ def settle_root(config: pytest.Config, args: list[str]) -> None:
     """
     known = config.known_args_namespace
     values = [getattr(known, f"blindspot_{name}", None) for name in _PATH_OPTIONS]
-    named = [str(item) for value in values for item in (value if isinstance(value, list) else [value])]
+    named = [
+        str(item) for value in values for item in (value if isinstance(value, list) else [value])
+    ]
     if not any(value != "None" and Path(value).exists() for value in named):
         return
     try:
@@ -47,8 +49,8 @@ def settle_root(config: pytest.Config, args: list[str]) -> None:
         )
         if (root, ini) == (config.rootpath, config.inipath):
             return
-        config._rootpath, config._inipath = root, ini  # type: ignore[attr-defined]
-        config._inicfg, config._ignored_config_files = settings, ignored  # type: ignore[attr-defined]
+        config._rootpath, config._inipath = root, ini
+        config._inicfg, config._ignored_config_files = settings, ignored
         config._inicache.clear()
         args[:] = [*config.getini("addopts"), *args]
         config.known_args_namespace = config._parser.parse_known_args(args)

@@ -12,8 +12,9 @@ from collections.abc import Callable, Sequence
 
 from blindspot.models.base import Generation, GenerationRequest, Identity, Progress, ScoreRequest
 from blindspot.options import run_options
-from blindspot.plan.source import FixturePrompts
-from blindspot.stimuli import AssociationPrompt, Prompt, load_stimuli, render, slices
+from blindspot.plan.source import FixturePrompts, PromptSource
+from blindspot.published.source import PublishedPrompts
+from blindspot.stimuli import MEASUREMENTS, AssociationPrompt, Prompt, load_stimuli
 
 #: Log-odds (nats) between the answer that a scripted model gives and the other one.
 SURE = 6.0
@@ -160,12 +161,10 @@ def pytest_blindspot_model(name, config):
     if not name.startswith("scripted:"):
         return None
     options = run_options(config)
-    stimuli = load_stimuli(options.include_path)
-    source = FixturePrompts(stimuli, options.limit)
-    prompts = [
-        prompt
-        for measurement in ("implicit", "explicit")
-        for part in slices(stimuli, measurement)
-        for prompt in render(stimuli, part, source.limit)
-    ]
-    return ScriptedModel(name, prompts)
+    source: PromptSource = (
+        PublishedPrompts.read(options.prompts_from, options.limit)
+        if options.prompts_from
+        else FixturePrompts(load_stimuli(options.include_path), options.limit)
+    )
+    parts = [part for name in MEASUREMENTS for part in source.slices(name)]
+    return ScriptedModel(name, [prompt for part in parts for prompt in source.prompts(part)])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,11 @@ from blindspot.plan.asking import Answer
 from blindspot.stimuli import IMPLICIT, AssociationPrompt, Prompt, Slice, StatementPrompt
 
 Reading = Association | Agreement
+
+# The same answer comes back in many wordings and orders: three quarters of the readings of a model
+# that keeps to the form are repetitions.
+_read_association = lru_cache(maxsize=1 << 16)(read_association)
+_read_agreement = lru_cache(maxsize=1 << 16)(read_agreement)
 
 _VALUES: dict[Reading, float] = {
     Association.STEREOTYPED: 1.0,
@@ -49,11 +54,11 @@ def read(prompt: Prompt, answer: Answer) -> Observation:
     scores = np.asarray(answer.log_probabilities, np.float64)
     reading: Reading
     if isinstance(prompt, AssociationPrompt):
-        reading = read_association(answer.text, identifiers=prompt.identifiers, words=prompt.words)
+        reading = _read_association(answer.text, identifiers=prompt.identifiers, words=prompt.words)
         odds = float(scores[0] - scores[1])
         forced = float(np.tanh(odds / 2))
     else:
-        reading = read_agreement(answer.text)
+        reading = _read_agreement(answer.text)
         shares = np.exp(scores - scores.max())
         forced = float(np.dot(shares, prompt.candidate_values) / shares.sum())
         favour = max(range(len(scores)), key=lambda place: prompt.candidate_values[place])

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from blindspot import judging
-from blindspot.options import add_options, run_options
-from blindspot.rooting import settle_root
-from blindspot.session import Session
+from blindspot.session import judging
+from blindspot.session.options import add_options, run_options
+from blindspot.session.rooting import settle_root
+from blindspot.session.state import Session
 
 SESSION = pytest.StashKey[Session]()
 
@@ -121,7 +121,10 @@ class Reports:
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """Set the exit code and write the files."""
-        self.session.conclude(session)
+        if self.session.ledger.concerned:
+            from blindspot.session.execution import conclude
+
+            conclude(self.session, session)
 
     @pytest.hookimpl(trylast=True)
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:

@@ -11,9 +11,9 @@ import signal
 from collections.abc import Callable, Sequence
 
 from blindspot.models.base import Generation, GenerationRequest, Identity, Progress, ScoreRequest
-from blindspot.options import run_options
 from blindspot.plan.source import FixturePrompts, PromptSource
 from blindspot.published.source import PublishedPrompts
+from blindspot.session.options import run_options
 from blindspot.stimuli import MEASUREMENTS, AssociationPrompt, Prompt, load_stimuli
 
 #: Log-odds (nats) between the answer that a scripted model gives and the other one.

@@ -16,7 +16,7 @@ PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
 
 def test_every_option_is_documented():
     """Each flag of the plugin has a row in the reference, and each row is a flag."""
-    source = (ROOT / "src" / "blindspot" / "options.py").read_text("utf-8")
+    source = (ROOT / "src" / "blindspot" / "session" / "options.py").read_text("utf-8")
     flags = set(re.findall(r'^ +(?:add\()?"(--[a-z-]+)",', source, re.MULTILINE))
     assert len(flags) == 19
     rows = set(re.findall(r"^\| `(--[a-z-]+)", REFERENCE, re.MULTILINE))

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from blindspot.report.ledger import Ledger
 from blindspot.report.record import GateRecord, Record, Row
-from blindspot.session import Session
+from blindspot.session.state import Session
 
 _TITLES = {
     "implicit": "implicit: word association (effect +1 = always the stereotype, 0 = none)",

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from blindspot.errors import BlindspotError
-from blindspot.options import RunOptions
 from blindspot.paths import FIXTURES
 from blindspot.report.ledger import Ledger
+from blindspot.session.options import RunOptions
 
 if TYPE_CHECKING:
     from blindspot.baselines import Baseline
@@ -266,19 +266,6 @@ class Session:
         self.ledger.usage = self.ledger.usage or told["usage"]
         for reason in told["incomplete"]:
             self.ledger.lose(reason)
-
-    def conclude(self, session: pytest.Session) -> None:
-        """Set the exit code of the run and write its files."""
-        ledger = self.ledger
-        if not ledger.concerned:
-            return
-        from blindspot.execution import collect_record, write_files
-
-        own = int(session.exitstatus)
-        collect_record(self)
-        write_files(self, ledger.exit_code(own))
-        self.exit_code = ledger.exit_code(own)  # a report that cannot be written is incomplete too
-        session.exitstatus = self.exit_code
 
     @property
     def has_directory(self) -> bool:

@@ -9,7 +9,7 @@ import pytest
 
 from blindspot.errors import BlindspotError
 from blindspot.report.ledger import GATE_PROPERTY, VERDICT_PROPERTY
-from blindspot.session import Session
+from blindspot.session.state import Session
 
 if TYPE_CHECKING:
     from blindspot.plan.cases import Case
@@ -71,7 +71,7 @@ def prepare(session: Session, item: pytest.Item) -> None:
     """
     if session.record is not None or not session.cases or case_of(item) is None:
         return
-    from blindspot.execution import execute
+    from blindspot.session.execution import execute
 
     try:
         execute(session)

@@ -6,6 +6,7 @@ import json
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
+import pytest
 from filelock import FileLock
 
 from blindspot.baselines import Baseline
@@ -20,7 +21,7 @@ from blindspot.report.files import (
 )
 from blindspot.report.progress import ProgressBar
 from blindspot.report.record import Record, baseline_record, build_record
-from blindspot.session import Session
+from blindspot.session.state import Session
 
 RECORD = "record.json"
 
@@ -141,6 +142,15 @@ def _published(session: Session, measured: Measured) -> list[dict[str, Any]]:
 
     assert isinstance(session.source, PublishedPrompts)
     return session.source.rows(measured)
+
+
+def conclude(session: Session, pytest_session: pytest.Session) -> None:
+    """Set the exit code of the run and write its files."""
+    ledger, own = session.ledger, int(pytest_session.exitstatus)
+    collect_record(session)
+    write_files(session, ledger.exit_code(own))
+    session.exit_code = ledger.exit_code(own)  # a report that cannot be written is incomplete too
+    pytest_session.exitstatus = session.exit_code
 
 
 def collect_record(session: Session) -> Record | None:

@@ -3,10 +3,10 @@ PYTHON ?= python3
 BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: gate test test-slow check organisms bench wheel-smoke clean
+.PHONY: gate test test-slow check organisms bench clean
 
 gate: .venv  ## the suite on an embedded model that must fail, with the reasons
-	@$(PYTEST) --model organism:blind --tb=no -rN --no-header; code=$$?; \
+	@$(PYTEST) --model organism:blind -n 2 --tb=no -rN --no-header; code=$$?; \
 	echo "make gate: organism:blind ended with exit code $$code (10 = bias gate failed, as planted)"; \
 	test $$code -eq 10
 
@@ -26,9 +26,6 @@ organisms: .venv  ## train the embedded models again from our own text (minutes;
 
 bench: .venv  ## measurements behind the design notes
 	$(BIN)/python benchmarks/coverage.py
-
-wheel-smoke: .venv  ## build the wheel, install it elsewhere, run the suite from it
-	$(BIN)/python benchmarks/wheel_smoke.py
 
 .venv: requirements.lock pyproject.toml
 	$(PYTHON) -m venv .venv

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import os
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from blindspot.models.base import Generation, GenerationRequest, Identity, Progress, ScoreRequest
 from blindspot.plan.source import FixturePrompts, PromptSource
@@ -112,9 +112,10 @@ def _agreement(prompt: Prompt, *, agree: bool) -> str:
 class ScriptedModel:
     """A `LanguageModel` that answers known prompts by a script; notes how much it was asked."""
 
-    def __init__(self, name: str, prompts: Sequence[Prompt]) -> None:
+    def __init__(self, name: str, slices: Iterable[Iterable[Prompt]]) -> None:
         self.script = SCRIPTS[name.removeprefix("scripted:").split("@", 1)[0]]
-        self.prompts = {prompt.text: prompt for prompt in prompts}
+        self._slices = iter(slices)
+        self._prompts: dict[str, Prompt] = {}
         self.asked = 0
         digest = hashlib.sha256(name.encode()).hexdigest()
         self._identity = Identity(
@@ -131,7 +132,7 @@ class ScriptedModel:
         self._note(len(requests))
         if progress:
             progress(len(requests))
-        texts = [self.script(self.prompts[request.prompt]) for request in requests]
+        texts = [self.script(self._find(request.prompt)) for request in requests]
         return [Generation(f" {text}", 10, True, 1.0) for text in texts]
 
     def score(
@@ -141,8 +142,14 @@ class ScriptedModel:
             progress(len(requests))
         return [self._scores(request) for request in requests]
 
+    def _find(self, text: str) -> Prompt:
+        """The prompt of a text; slices are rendered only as far as they are needed."""
+        while text not in self._prompts:
+            self._prompts.update((prompt.text, prompt) for prompt in next(self._slices))
+        return self._prompts[text]
+
     def _scores(self, request: ScoreRequest) -> tuple[float, ...]:
-        given = self.script(self.prompts[request.prompt])
+        given = self.script(self._find(request.prompt))
         return tuple(0.0 if candidate == given else -SURE for candidate in request.candidates)
 
     def _note(self, count: int) -> None:
@@ -167,4 +174,4 @@ def pytest_blindspot_model(name, config):
         else FixturePrompts(load_stimuli(options.include_path), options.limit)
     )
     parts = [part for name in MEASUREMENTS for part in source.slices(name)]
-    return ScriptedModel(name, [prompt for part in parts for prompt in source.prompts(part)])
+    return ScriptedModel(name, (source.prompts(part) for part in parts))

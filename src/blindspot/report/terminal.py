@@ -44,14 +44,16 @@ def write_summary(terminal: pytest.TerminalReporter, session: Session) -> None:
     if record is not None and terminal.verbosity >= 0:
         terminal.section("blindspot", cyan=True, bold=True)
         width, color = max(terminal._tw.fullwidth, _NARROW), terminal._tw.hasmarkup
-        for lines in (
-            _tables(record, ledger, width, color),
+        blocks = (
+            *_tables(record, ledger, width, color),
             _worst_lines(record),
             _published_lines(record),
-        ):
-            for line in lines:
+        )
+        for block in blocks:
+            for line in block:
                 terminal.write_line(line)
-        terminal.write_line("")
+            if block:
+                terminal.write_line("")
     for reason in ledger.incomplete:
         terminal.write_line(f"incomplete: {reason}", purple=True)
     color_of = {"passed": "green", "inconclusive": "yellow"}
@@ -76,25 +78,22 @@ def _render(table: Table, width: int, color: bool) -> str:
     return "\n".join(line.rstrip() for line in file.getvalue().splitlines())
 
 
-def _tables(record: Record, ledger: Ledger, width: int, color: bool) -> Iterable[str]:
+def _tables(record: Record, ledger: Ledger, width: int, color: bool) -> Iterable[list[str]]:
     gates = [gate for gate in record["gates"] if gate["id"] in ledger.verdicts]
     by_key = {(g["measurement"], g["slice"], g["statistic"], g["reading"]): g for g in gates}
     for measurement in ("implicit", "explicit"):
         rows = record["sections"].get(measurement, [])
-        mine = [g for g in gates if g["measurement"] == measurement]
+        mine = [gate for gate in gates if gate["measurement"] == measurement]
         if not mine:
             continue
-        yield ""
-        yield _TITLES[measurement]
+        block = [_TITLES[measurement]]
         if any(_shown(measurement, row, by_key) for row in rows):
-            yield _render(_effects_table(measurement, rows, by_key), width, color)
+            block.append(_render(_effects_table(measurement, rows, by_key), width, color))
         if line := _pairs_line(measurement, mine):
-            yield line
-    gaps = [gate for gate in gates if gate["measurement"] == "gap"]
-    if gaps:
-        yield ""
-        yield _TITLES["gap"]
-        yield _render(_gap_table(gaps), width, color)
+            block.append(line)
+        yield block
+    if gaps := [gate for gate in gates if gate["measurement"] == "gap"]:
+        yield [_TITLES["gap"], _render(_gap_table(gaps), width, color)]
 
 
 def _shown(measurement: str, row: Row, gates: dict[tuple[str, str, str, str], GateRecord]) -> bool:
@@ -199,32 +198,34 @@ def _pairs_line(measurement: str, gates: Sequence[GateRecord]) -> str:
     return f"{len(pairs)} word pairs: {told}{spread}"
 
 
-def _worst_lines(record: Record) -> Iterable[str]:
+def _worst_lines(record: Record) -> list[str]:
     if not record["worst"]:
-        return
-    yield ""
-    yield "worst word pairs, each with one of its answers"
+        return []
+    lines = ["worst word pairs, each with one of its answers"]
     for pair in record["worst"]:
         example = pair["example"]
         answer = " ".join(str(example["answer"]).split())
         answer = answer if len(answer) <= 60 else answer[:57] + "..."
-        yield f"  {pair['value']:+.2f}  {pair['slice']} ({pair['n']} answers)"
-        yield f"         {example['wording']}: {answer!r} = {example['reading']}"
+        lines += [
+            f"  {pair['value']:+.2f}  {pair['slice']} ({pair['n']} answers)",
+            f"         {example['wording']}: {answer!r} = {example['reading']}",
+        ]
+    return lines
 
 
-def _published_lines(record: Record) -> Iterable[str]:
+def _published_lines(record: Record) -> list[str]:
     if not record["published"]:
-        return
-    yield ""
-    yield "published score beside ours (implicit prompts; hits / denominator as the paper counts)"
+        return []
+    lines = ["published score (hits / denominator as the paper counts) beside ours"]
     for row in record["published"]:
         score = "none" if row["published"] is None else f"{100 * row['published']:.1f} %"
         ours = "none" if row["balanced"] is None else f"{100 * row['balanced']:.1f} %"
-        yield (
-            f"  {row['slice']}: published {row['hits']}/{row['denominator']} = {score}, "
-            f"order-balanced {ours}, valid {row['valid']}/{row['n']}, "
-            f"order copies {row['order_copies']}"
-        )
+        lines += [
+            f"  {row['slice']}: published {row['hits']}/{row['denominator']} = {score}",
+            f"    order-balanced {ours}, valid {row['valid']}/{row['n']}, "
+            f"order copies {row['order_copies']}",
+        ]
+    return lines
 
 
 def _closing_lines(session: Session) -> Iterable[str]:

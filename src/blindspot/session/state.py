@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from blindspot.errors import BlindspotError
-from blindspot.paths import FIXTURES
+from blindspot.paths import BASELINES, FIXTURES
 from blindspot.report.ledger import Ledger
 from blindspot.session.options import RunOptions
 
@@ -150,7 +150,7 @@ class Session:
     @cached_property
     def baseline_directory(self) -> Path:
         """Where accepted baselines lie."""
-        return self.options.baselines or FIXTURES / "baselines"
+        return self.options.baselines or BASELINES
 
     @cached_property
     def baseline_path(self) -> Path:

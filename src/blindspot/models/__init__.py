@@ -1,0 +1,26 @@
+"""Language models behind one protocol. Importing this imports no torch."""
+
+from blindspot.models.base import (
+    Generation,
+    GenerationRequest,
+    Identity,
+    LanguageModel,
+    Progress,
+    ScoreRequest,
+)
+from blindspot.models.loading import identify, load
+from blindspot.models.options import ModelArgument, ModelOptions, parse_model_args
+
+__all__ = [
+    "Generation",
+    "GenerationRequest",
+    "Identity",
+    "LanguageModel",
+    "ModelArgument",
+    "ModelOptions",
+    "Progress",
+    "ScoreRequest",
+    "identify",
+    "load",
+    "parse_model_args",
+]

@@ -1,0 +1,152 @@
+"""Greedy answers in batches that finished rows leave."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+
+from blindspot.models.base import Generation
+from blindspot.models.engine import Engine, Pass
+from blindspot.models.formats import PromptFormat
+from blindspot.models.known import Choices
+from blindspot.models.memory import Budget
+from blindspot.models.prefixes import Tokens
+from blindspot.models.sharing import Node, Wave
+from blindspot.models.stepping import stepped
+
+#: Finished rows leave a batch when they are this share of it: leaving copies the others' cache.
+_LEAVE = 0.25
+#: Cache slots beyond the prompt that a row is expected to fill.
+_ROOM = 16
+
+
+@dataclass(eq=False)
+class Answer:
+    """One answer as it grows. ``limit``: most tokens."""
+
+    prompt: Tokens
+    is_complete: Callable[[str], bool]
+    limit: int
+    tokens: list[int] = field(default_factory=list)
+    margin: float = math.inf
+    text: str = ""
+    complete: bool = False
+
+    @property
+    def sequence(self) -> Tokens:
+        """Prompt and answer so far."""
+        return (*self.prompt, *self.tokens)
+
+    @property
+    def open(self) -> bool:
+        """Whether another token is to be chosen."""
+        return not self.complete and len(self.tokens) < self.limit
+
+    def copy(self) -> Answer:
+        """An answer that grows on its own."""
+        return replace(self, tokens=list(self.tokens))
+
+    def result(self) -> Generation:
+        """The finished answer; a token that ends the text is not counted."""
+        return Generation(self.text, len(self.tokens), self.complete, self.margin)
+
+
+class Writer:
+    """Adds tokens to answers and sees when they are complete."""
+
+    def __init__(self, prompts: PromptFormat, ends: frozenset[int]) -> None:
+        self._prompts, self._ends = prompts, ends
+
+    def add(
+        self, answers: Sequence[Answer], tokens: Sequence[int], margins: Sequence[float]
+    ) -> None:
+        """Add one greedy choice to each of these open answers."""
+        grown = []
+        for answer, token, margin in zip(answers, tokens, margins, strict=True):
+            answer.margin = min(answer.margin, margin)
+            if token in self._ends:
+                answer.complete = True
+            else:
+                answer.tokens.append(token)
+                grown.append(answer)
+        texts = self._prompts.decode([a.prompt for a in grown], [a.tokens for a in grown])
+        for answer, text in zip(grown, texts, strict=True):
+            answer.text = text
+            answer.complete = bool(answer.is_complete(text))
+
+    def replay(self, answers: Sequence[Answer], known: Sequence[Choices]) -> None:
+        """Add the choices that are known already."""
+        step = 0
+        going = [(a, c) for a, c in zip(answers, known, strict=True)]
+        while going := [(a, c) for a, c in going if a.open and step < len(c.tokens)]:
+            self.add(
+                [a for a, _ in going],
+                [c.tokens[step] for _, c in going],
+                [c.margins[step] for _, c in going],
+            )
+            step += 1
+
+
+def generate(
+    engine: Engine,
+    budget: Budget,
+    writer: Writer,
+    answers: Sequence[Answer],
+    done: Callable[[int, Generation], None],
+) -> None:
+    """Finish all answers; ``done(number, generation)`` for each.
+
+    ``done`` may come again, unchanged, where memory ran out in between.
+    """
+    askers: dict[Tokens, list[int]] = defaultdict(list)
+    for number, answer in enumerate(answers):
+        if answer.open:
+            askers[answer.sequence].append(number)
+        else:
+            done(number, answer.result())
+    ordered = sorted(askers)
+
+    def work(run: range) -> None:
+        wave = Wave(engine, budget, ordered[run.start : run.stop])
+        for row in wave.rows:
+            row.wanted[len(row.tokens) - 1] = set()
+        wave.compute_heads()
+        for batch in wave.batches(wave.rows, room=_ROOM):
+            # Copies: a wave that finds no memory starts again from the answers as they were.
+            groups = [[(n, answers[n].copy()) for n in askers[row.tokens]] for row in batch]
+            passed = wave.compute(batch, keep=engine.shares, room=_ROOM)
+            _finish(engine, writer, batch, passed, [[a for _, a in group] for group in groups])
+            for number, answer in (pair for group in groups for pair in group):
+                done(number, answer.result())
+
+    budget.waves(ordered, work)
+
+
+def _finish(
+    engine: Engine,
+    writer: Writer,
+    batch: Sequence[Node],
+    passed: Pass,
+    groups: list[list[Answer]],
+) -> None:
+    """Choose tokens until every answer of the batch is finished. A group shares its row."""
+    rows = stepped(engine, passed, [node.tokens for node in batch])
+    logits = passed.logits
+    while True:
+        best = engine.best(logits)
+        open_answers = [(r, a) for r, group in enumerate(groups) for a in group if a.open]
+        writer.add(
+            [answer for _, answer in open_answers],
+            [best.token[row] for row, _ in open_answers],
+            [best.margin[row] for row, _ in open_answers],
+        )
+        tokens = best.token
+        going = [r for r, group in enumerate(groups) if any(answer.open for answer in group)]
+        if not going:
+            return
+        if len(going) <= (1 - _LEAVE) * len(groups):
+            rows.keep(going)
+            groups, tokens = [groups[r] for r in going], [tokens[r] for r in going]
+        logits = rows.advance(tokens)

@@ -1,0 +1,282 @@
+"""From a model's name to a model that answers, or to one clear sentence why it cannot.
+
+torch and transformers are imported when the first model is asked for.
+"""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+from blindspot.errors import ModelError
+from blindspot.models.base import Identity
+from blindspot.models.checkpoint import (
+    Checkpoint,
+    check_architecture,
+    open_checkpoint,
+    read_json,
+    tokenizer_files,
+)
+from blindspot.models.digests import files_digest
+from blindspot.models.locating import locate
+from blindspot.models.options import ModelOptions, check_model_args
+
+if TYPE_CHECKING:
+    from blindspot.models.causal import CausalModel
+    from blindspot.models.formats import PromptFormat
+
+#: Bump when the answers of the same model to the same prompt may change.
+ENGINE_VERSION = 1
+
+_DTYPES = {
+    "float32": "float32",
+    "fp32": "float32",
+    "bfloat16": "bfloat16",
+    "bf16": "bfloat16",
+    "float16": "float16",
+    "fp16": "float16",
+    "half": "float16",
+}
+#: Entries of config.json that say where a model comes from, not what it computes.
+_UNIMPORTANT = ("_name_or_path", "transformers_version")
+#: Arguments of from_pretrained that say where a model runs, not what it computes.
+_PLACES = ("device_map", "max_memory", "offload_folder", "offload_state_dict", "low_cpu_mem_usage")
+#: What from_pretrained and the files under it raise for input that they cannot use.
+_FAULTS = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    ImportError,
+    LookupError,
+    MemoryError,
+    OSError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
+#: Characters of a library's own message that are shown.
+_SAID = 300
+_VERSIONED = ("torch", "transformers", "tokenizers")
+
+
+def load(options: ModelOptions) -> CausalModel:
+    """Load a model, ready to answer.
+
+    Raises:
+        ModelError: it cannot be found, read or run; one line with the remedy.
+    """
+    import torch
+
+    from blindspot.models.causal import CausalModel
+
+    prepared = _prepare(options)
+    name = options.name
+    torch.manual_seed(options.seed)
+    placed = {} if "device_map" in options.model_args else {"device": prepared.device}
+    with _quiet(), _told(name, "cannot be loaded"):
+        model = _from_pretrained(prepared, options)
+        if placed:
+            model.to(prepared.device)
+    model.eval().requires_grad_(False)
+    if prepared.prompts.tokenizer.vocab_size > model.get_input_embeddings().weight.shape[0]:
+        raise ModelError(
+            f"{name}: its tokenizer has {prepared.prompts.tokenizer.vocab_size} tokens, the model "
+            f"{model.get_input_embeddings().weight.shape[0]}; use the tokenizer that it was "
+            "trained with"
+        )
+    with _quiet(), _told(name, "cannot be run"):
+        return CausalModel(
+            model, prepared.prompts, prepared.identity, ends=prepared.ends, rows=options.rows()
+        )
+
+
+def identify(options: ModelOptions) -> Identity:
+    """The identity that the loaded model will have, without loading its weights.
+
+    Raises:
+        ModelError: as ``load``, as far as the files tell.
+    """
+    return _prepare(options).identity
+
+
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    """Everything about a model but its weights."""
+
+    checkpoint: Checkpoint
+    prompts: PromptFormat
+    ends: frozenset[int]
+    device: str
+    dtype: str
+    identity: Identity
+
+
+def _prepare(options: ModelOptions) -> _Prepared:
+    options.rows()
+    check_model_args(options.model_args)
+    name = options.name
+    device = _device(options)
+    with _quiet(), _told(name, "cannot be read"):
+        located = locate(name, options.revision, code=options.trust_remote_code)
+        checkpoint = open_checkpoint(located)
+        check_architecture(checkpoint, trust_remote_code=options.trust_remote_code)
+        from blindspot.models.formats import PromptFormat, end_tokens
+
+        _check_config(checkpoint, options)
+        tokenizer = _tokenizer(checkpoint, options)
+        prompts = PromptFormat(tokenizer, name, chat=options.apply_chat_template)
+    generation = checkpoint.directory / "generation_config.json"
+    ends = end_tokens(
+        tokenizer,
+        checkpoint.config,
+        read_json(name, generation) if generation.is_file() else {},
+    )
+    dtype = _dtype(options, checkpoint, device)
+    identity = Identity(
+        name=name,
+        weights=_weights_digest(checkpoint, ends),
+        tokenizer=files_digest(tokenizer_files(checkpoint)),
+        dtype=dtype,
+        template=prompts.template_digest(),
+        template_text=prompts.template,
+        revision=checkpoint.revision,
+        architecture=checkpoint.architecture,
+        parameters=checkpoint.parameters,
+        device=str(options.model_args.get("device_map") or device),
+        backend=_backend(options),
+        versions={package: version(package) for package in _VERSIONED},
+    )
+    return _Prepared(checkpoint, prompts, ends, device, dtype, identity)
+
+
+def _from_pretrained(prepared: _Prepared, options: ModelOptions) -> Any:
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    model, report = AutoModelForCausalLM.from_pretrained(
+        prepared.checkpoint.directory,
+        dtype=getattr(torch, prepared.dtype),
+        use_safetensors=True,
+        trust_remote_code=options.trust_remote_code,
+        local_files_only=not options.trust_remote_code,
+        output_loading_info=True,
+        ignore_mismatched_sizes=True,  # reported below
+        **options.model_args,
+    )
+    for kind in ("missing_keys", "mismatched_keys"):
+        # transformers would fill these in at random and go on.
+        found = [key[0] if isinstance(key, tuple) else key for key in report.get(kind) or ()]
+        if lost := sorted(map(str, found)):
+            raise ModelError(
+                f"{options.name}: weights missing or of the wrong shape: {len(lost)}, first "
+                f"{lost[0]}; the checkpoint does not fit its config.json, export it again"
+            )
+    return model
+
+
+def _check_config(checkpoint: Checkpoint, options: ModelOptions) -> None:
+    from transformers import AutoConfig
+
+    with _told(checkpoint.name, "has a config.json that cannot be used"):
+        AutoConfig.from_pretrained(
+            checkpoint.directory,
+            trust_remote_code=options.trust_remote_code,
+            local_files_only=not options.trust_remote_code,
+        )
+
+
+def _tokenizer(checkpoint: Checkpoint, options: ModelOptions) -> Any:
+    from transformers import AutoTokenizer
+
+    with _told(checkpoint.name, "has a tokenizer that cannot be read"):
+        return AutoTokenizer.from_pretrained(
+            checkpoint.directory,
+            trust_remote_code=options.trust_remote_code,
+            local_files_only=not options.trust_remote_code,
+        )
+
+
+def _device(options: ModelOptions) -> str:
+    import torch
+
+    wanted = options.device
+    if "device_map" in options.model_args and wanted != "auto":
+        raise ModelError(f"--device {wanted} and device_map exclude each other; give one of them")
+    if wanted == "auto":
+        if torch.cuda.is_available():
+            return "cuda"
+        return "mps" if torch.backends.mps.is_available() else "cpu"
+    try:
+        kind = torch.device(wanted).type
+    except RuntimeError:
+        raise ModelError(f"--device {wanted}: unknown; give cpu, cuda, cuda:1 or mps") from None
+    seen = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if not seen.get(kind, True):
+        raise ModelError(f"--device {wanted}: torch {torch.__version__} sees none; use cpu")
+    return wanted
+
+
+def _dtype(options: ModelOptions, checkpoint: Checkpoint, device: str) -> str:
+    if options.dtype != "auto":
+        if options.dtype not in _DTYPES:
+            raise ModelError(f"--dtype {options.dtype}: give auto, float32, bfloat16 or float16")
+        return _DTYPES[options.dtype]
+    if device == "cpu":
+        return "float32"
+    config = checkpoint.config
+    inner = config.get("text_config")
+    for place in (config, inner if isinstance(inner, dict) else {}):
+        stated = place.get("dtype") or place.get("torch_dtype")
+        if stated in _DTYPES.values():
+            return str(stated)
+    return checkpoint.dtype
+
+
+def _weights_digest(checkpoint: Checkpoint, ends: frozenset[int]) -> str:
+    config = {k: v for k, v in checkpoint.config.items() if k not in _UNIMPORTANT}
+    return files_digest(checkpoint.weights, {"config": config, "ends": sorted(ends)})
+
+
+def _backend(options: ModelOptions) -> str:
+    arguments = {k: v for k, v in sorted(options.model_args.items()) if k not in _PLACES}
+    told = "".join(f" {name}={value}" for name, value in arguments.items())
+    return f"transformers engine-{ENGINE_VERSION}{told}"
+
+
+@contextmanager
+def _told(name: str, what: str) -> Iterator[None]:
+    """Turn what transformers raises into one line; our own errors pass."""
+    from huggingface_hub.errors import StrictDataclassError
+    from safetensors import SafetensorError
+
+    try:
+        yield
+    except ModelError:
+        raise
+    except (*_FAULTS, SafetensorError, StrictDataclassError) as error:
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+        said = " ".join(lines[: 2 if lines[0].endswith(":") else 1] if lines else [repr(error)])
+        raise ModelError(f"{name} {what}: {said[:_SAID]}") from None
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """No progress bars, notes or warnings of the libraries; nothing on stdout."""
+    from transformers.utils import logging
+
+    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        with warnings.catch_warnings(), redirect_stdout(sys.stderr):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.set_verbosity(verbosity)
+        if bars:
+            logging.enable_progress_bar()

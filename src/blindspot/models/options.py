@@ -1,0 +1,108 @@
+"""Which model to load and how: pure data, imports no torch."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from blindspot.errors import ModelError
+
+ModelArgument = str | int | float | bool | None
+
+#: Arguments of ``from_pretrained`` that have a flag of their own, and that flag.
+_FLAGS = {
+    "pretrained": "--model",
+    "pretrained_model_name_or_path": "--model",
+    "revision": "--revision",
+    "dtype": "--dtype",
+    "torch_dtype": "--dtype",
+    "device": "--device",
+    "batch_size": "--batch-size",
+    "trust_remote_code": "--trust-remote-code",
+    "apply_chat_template": "--apply-chat-template",
+    "use_safetensors": "",
+    "ignore_mismatched_sizes": "",
+    "local_files_only": "",
+    "subfolder": "",
+    "variant": "",
+    "gguf_file": "",
+    "output_loading_info": "",
+}
+_CONSTANTS: dict[str, bool | None] = {"true": True, "false": False, "none": None, "null": None}
+
+
+@dataclass(frozen=True)
+class ModelOptions:
+    """A model and how to run it; the fields are the flags of the command line.
+
+    ``name``: local directory, hub id (``org/name``) or ``organism:NAME``. ``dtype``: ``auto``
+    (float32 on a CPU, the checkpoint's own on an accelerator) or a type. ``device``: ``auto`` or
+    a torch device. ``batch_size``: ``auto`` (by memory) or the most rows of a forward pass.
+    ``model_args``: more arguments for transformers' ``from_pretrained``.
+    """
+
+    name: str
+    revision: str | None = None
+    dtype: str = "auto"
+    device: str = "auto"
+    batch_size: str | int = "auto"
+    apply_chat_template: bool = False
+    seed: int = 0
+    trust_remote_code: bool = False
+    model_args: Mapping[str, ModelArgument] = field(default_factory=dict)
+
+    def rows(self) -> int | None:
+        """Most rows of a forward pass, None for ``auto``.
+
+        Raises:
+            ModelError: the batch size is neither ``auto`` nor a whole number above 0.
+        """
+        text = str(self.batch_size)
+        if text == "auto":
+            return None
+        if not (text.isdecimal() and int(text) > 0):
+            raise ModelError(f"--batch-size {text}: give auto or a whole number above 0")
+        return int(text)
+
+
+def parse_model_args(text: str) -> dict[str, ModelArgument]:
+    """``"k=v,k=v"`` with values read as int, float, bool, None or else text.
+
+    Raises:
+        ModelError: a part has no ``=``, a name is not an identifier or comes twice, or the
+            argument has a flag of its own.
+    """
+    arguments: dict[str, ModelArgument] = {}
+    for part in filter(None, (part.strip() for part in text.split(","))):
+        name, equals, value = (piece.strip() for piece in part.partition("="))
+        if not equals or not name.isidentifier():
+            raise ModelError(f"--model-args: {part!r} is not of the form name=value")
+        if name in arguments:
+            raise ModelError(f"--model-args: {name} is given twice")
+        arguments[name] = _typed(value)
+    check_model_args(arguments)
+    return arguments
+
+
+def check_model_args(arguments: Mapping[str, ModelArgument]) -> None:
+    """Refuse what has a flag of its own, so that no setting can come from two places.
+
+    Raises:
+        ModelError: names the argument and its flag.
+    """
+    for name in arguments:
+        if name in _FLAGS:
+            flag = _FLAGS[name]
+            remedy = f"use {flag}" if flag else "it is fixed; leave it away"
+            raise ModelError(f"--model-args: {name} cannot be given here; {remedy}")
+
+
+def _typed(text: str) -> ModelArgument:
+    if text.lower() in _CONSTANTS:
+        return _CONSTANTS[text.lower()]
+    if re.fullmatch(r"[+-]?\d+", text):
+        return int(text)
+    if re.fullmatch(r"[+-]?(\d+\.\d*|\.\d+|\d+(?=[eE]))([eE][+-]?\d+)?", text):
+        return float(text)
+    return text

@@ -1,0 +1,207 @@
+"""Key/value caches whose rows can be started from shared beginnings, extended and dropped.
+
+Layout: a cache of ``rows`` x ``slots`` holds its sequences flush right, so that between two tokens
+of a row there is never a hole and the distance of two slots is the distance of their positions.
+Masks that count slots (sliding windows, ALiBi) are therefore exact, as they are for left padding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from math import prod
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers.cache_utils import DynamicCache, DynamicLayer
+
+#: Slots by which a full cache grows. A decoding step then copies no past keys; growing by one slot
+#: a step, as DynamicLayer does, was 1.3 times (256 rows) to 2.2 times (1024 rows) slower on a CPU.
+_GROWTH = 16
+
+
+class RowLayer(DynamicLayer):  # type: ignore[misc]
+    """Keys and values of one attention layer in buffers with room to spare.
+
+    Buffers are (rows, heads, slots, width); ``keys`` and ``values`` are the views of their filled
+    slots that attention reads. (With heads behind slots, attention to 50 slots of width 24 took 2.5
+    times as long on a CPU.) It keeps everything, also for sliding layers: their window is applied
+    by the mask.
+    """
+
+    def __init__(self, room: int = 0) -> None:
+        """Begin empty; the first buffers have ``room`` slots beyond the first tokens."""
+        super().__init__()
+        self.filled, self._room = 0, room
+        self._buffers: tuple[Tensor, Tensor] | None = None
+
+    def lazy_initialization(self, key_states: Tensor, value_states: Tensor) -> None:
+        self.dtype, self.device = key_states.dtype, key_states.device
+        self.is_initialized = True
+
+    def fill(self, keys: Tensor, values: Tensor, filled: int) -> None:
+        """Begin with buffers (rows, heads, slots, width) whose first ``filled`` slots are past."""
+        self.lazy_initialization(keys, values)
+        self._buffers, self.filled = (keys, values), filled
+        self._expose()
+
+    def update(
+        self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any
+    ) -> tuple[Tensor, Tensor]:
+        """Append (rows, heads, new slots, width); returns views of all that is filled."""
+        if not self.is_initialized:
+            self.lazy_initialization(key_states, value_states)
+        end = self.filled + key_states.shape[2]
+        grown = []
+        for index, new in enumerate((key_states, value_states)):
+            old = self._buffers[index] if self._buffers is not None else None
+            buffer = old
+            if buffer is None or buffer.shape[2] < end:
+                rows, heads, _, width = new.shape
+                room = self._room if old is None else _GROWTH
+                buffer = new.new_empty(rows, heads, end + room, width)
+                if old is not None:
+                    buffer[:, :, : self.filled] = old[:, :, : self.filled]
+            buffer[:, :, self.filled : end] = new
+            grown.append(buffer)
+        self._buffers, self.filled = (grown[0], grown[1]), end
+        self._expose()
+        return self.keys, self.values
+
+    def get_seq_length(self) -> int:
+        return self.filled
+
+    def keep(self, rows: Tensor) -> None:
+        """Keep only these rows; ``rows`` lies where the layer does."""
+        if self._buffers is not None:
+            keys, values = (buffer.index_select(0, rows) for buffer in self._buffers)
+            self._buffers = (keys, values)
+            self._expose()
+
+    def _expose(self) -> None:
+        assert self._buffers is not None
+        self.keys, self.values = (buffer[:, :, : self.filled] for buffer in self._buffers)
+
+
+class RowCache(DynamicCache):  # type: ignore[misc]
+    """A cache of ``RowLayer``s, made as the model asks for them, with ``room`` slots to spare."""
+
+    def __init__(self, room: int = 0) -> None:
+        super().__init__()
+        self.layer_class_to_replicate = partial(RowLayer, room)
+
+    def keep(self, rows: Tensor) -> None:
+        """Keep only these rows of every layer."""
+        for layer in self.layers:
+            rows = rows.to(layer.device)
+            layer.keep(rows)
+
+
+class Scratch:
+    """Memory for the rows of one pass at a time, kept between passes on a CPU.
+
+    There, new memory for each pass costs page faults: scoring 1,024 association prompts on a model
+    of 0.86 million parameters took 3.49 CPU seconds instead of 2.88. An accelerator's allocator
+    keeps memory anyway.
+    """
+
+    def __init__(self) -> None:
+        self._kept: dict[str, Tensor] = {}
+
+    def room(self, use: str, shape: tuple[int, ...], like: Tensor) -> Tensor:
+        """Memory of a shape, valid until the next call with the same ``use``."""
+        if like.device.type != "cpu":
+            return like.new_empty(shape)
+        kept, size = self._kept.get(use), prod(shape)
+        if kept is None or kept.numel() < size or kept.dtype != like.dtype:
+            kept = self._kept[use] = like.new_empty(size)
+        return kept[:size].view(shape)
+
+    def pick(self, use: str, stored: Tensor, index: Tensor) -> Tensor:
+        """Vectors of (..., width) by flat index, of the shape of ``index``; valid as ``room``."""
+        width = stored.shape[-1]
+        out = self.room(use, (index.numel(), width), stored)
+        torch.index_select(stored.flatten(0, -2), 0, index.flatten(), out=out)
+        return out.view(*index.shape, width)
+
+
+class Pool:
+    """Keys and values of shared beginnings, from which rows are started.
+
+    Per layer (beginnings, heads, longest, width): token t of a beginning lies at slot t.
+    """
+
+    def __init__(self, beginnings: int, longest: int, scratch: Scratch) -> None:
+        self.beginnings, self.longest = beginnings, longest
+        self._scratch = scratch
+        self._layers: list[tuple[Tensor, Tensor]] = []
+
+    def store(self, numbers: Sequence[int], lengths: Tensor, cache: RowCache) -> None:
+        """Take over the rows of a cache as the beginnings of these numbers.
+
+        Args:
+            numbers: one per row.
+            lengths: (rows,) int64, tokens of each row.
+            cache: rows flush right.
+        """
+        slots, longest = cache.layers[0].filled, int(lengths.max())
+        # Behind the end of a shorter row its last token is repeated; nothing refers to that.
+        source = (torch.arange(longest) + (slots - lengths)[:, None]).clamp(max=slots - 1)
+        target, rows = torch.tensor(numbers), torch.arange(len(numbers))
+        index = _Flat(rows, source, slots)
+        for at, layer in enumerate(cache.layers):
+            parts = (layer.keys, layer.values)
+            if at == len(self._layers):
+                keys, values = (self._room(f"{at} {use}", part) for use, part in enumerate(parts))
+                self._layers.append((keys, values))
+            for stored, part in zip(self._layers[at], parts, strict=True):
+                target = target.to(part.device)
+                moved = self._scratch.pick("moved", part, index.over(part))
+                stored[:, :, :longest].index_copy_(0, target, moved)
+
+    def start(self, numbers: Tensor, tokens: Tensor, room: int) -> RowCache:
+        """A cache whose rows begin with these tokens of these beginnings, until the next start.
+
+        Args:
+            numbers: (rows,) int64; a row without a beginning may name any, its slots are masked.
+            tokens: (rows, slots) int64, which token of the beginning each slot holds.
+            room: slots to be filled next, made in the same copy.
+        """
+        cache = RowCache()
+        filled = tokens.shape[1]
+        index = _Flat(numbers, torch.nn.functional.pad(tokens, (0, room)), self.longest)
+        for at, stored in enumerate(self._layers):
+            keys, values = (
+                self._scratch.pick(f"{at} {use} rows", part, index.over(part))
+                for use, part in enumerate(stored)
+            )
+            layer = RowLayer()
+            layer.fill(keys, values, filled)
+            cache.layers.append(layer)
+        return cache
+
+    def _room(self, use: str, part: Tensor) -> Tensor:
+        shape = (self.beginnings, part.shape[1], self.longest, part.shape[3])
+        return self._scratch.room(use, shape, part)
+
+
+class _Flat:
+    """Flat index of (rows, heads, slots) into tensors (rows, heads, slots, width).
+
+    ``rows`` (new rows,) and ``slots`` (new rows, new slots) say what is taken; ``length`` is the
+    number of slots of the tensors. Kept for each number of heads and each device.
+    """
+
+    def __init__(self, rows: Tensor, slots: Tensor, length: int) -> None:
+        self._rows, self._slots, self._length = rows, slots, length
+        self._made: dict[tuple[int, torch.device], Tensor] = {}
+
+    def over(self, part: Tensor) -> Tensor:
+        """The index for one such tensor, where it lies."""
+        heads = part.shape[1]
+        if (heads, part.device) not in self._made:
+            planes = self._rows[:, None] * heads + torch.arange(heads)
+            index = planes[:, :, None] * self._length + self._slots[:, None, :]
+            self._made[heads, part.device] = index.to(part.device)
+        return self._made[heads, part.device]

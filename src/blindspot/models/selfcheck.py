@@ -1,0 +1,88 @@
+"""What a loaded model is capable of, found by trying it on a few tokens."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from transformers import DynamicCache
+from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
+
+from blindspot.errors import ModelError
+from blindspot.models.engine import Engine, Row
+from blindspot.models.prefixes import Tokens
+from blindspot.models.rows import Pool
+from blindspot.models.stepping import Cached
+
+#: Mean difference of logits, in standard deviations of the logits, that is still the same model.
+#: A past in the wrong place changes them by about 1; rounding by 1e-6 in float32, 0.05 in bfloat16.
+_SAME = {torch.float32: 1e-3, torch.float64: 1e-3}
+_SAME_HALF = 0.25
+#: What models raise that take a cache in another way than transformers' own do.
+_OTHER_CACHE = (AttributeError, IndexError, KeyError, NotImplementedError, TypeError, ValueError)
+
+
+@torch.inference_mode()
+def check(engine: Engine) -> int:
+    """Set whether beginnings may be shared; returns the bytes that a cached token takes (or 0).
+
+    Raises:
+        ModelError: the model produces no finite numbers.
+    """
+    first, second = (tuple(n * 7919 % engine.vocabulary for n in run) for run in _RUNS)
+    plain = [_plain(engine, first), _plain(engine, second)]
+    plain += [_plain(engine, (*first, 0)), _plain(engine, (*second, 0))]
+    if not all(bool(torch.isfinite(logits).all()) for logits in plain):
+        raise engine.not_finite()
+    if not _keeps_keys_and_values(engine):
+        return 0
+    try:
+        shared, kv_bytes = _shared(engine, first, second)
+    except _OTHER_CACHE as error:
+        if isinstance(error, ModelError):
+            raise
+        return 0
+    same = _SAME.get(engine.model.dtype, _SAME_HALF)
+    engine.shares = all(
+        float((one - other).abs().mean()) <= same * float(one.std())
+        for one, other in zip(plain, shared, strict=True)
+    )
+    return kv_bytes if engine.shares else 0
+
+
+#: Two sequences with four tokens in common, of which the second is shorter.
+_RUNS = (range(1, 10), (1, 2, 3, 4, 11, 12))
+_COMMON = 4
+
+
+def _plain(engine: Engine, tokens: Tokens) -> Tensor:
+    """Logits after the last token, computed alone and without a cache."""
+    return engine.extend([Row(tokens)], None, [(0, len(tokens) - 1)], keep=False).logits[0]
+
+
+def _shared(engine: Engine, first: Tokens, second: Tokens) -> tuple[Sequence[Tensor], int]:
+    """The same from a shared beginning, padded, and after one more token; bytes of a token."""
+    pool = Pool(1, _COMMON, engine.scratch)
+    head = engine.extend([Row(first[:_COMMON])], None, [], keep=True)
+    assert head.cache is not None
+    pool.store([0], head.lengths, head.cache)
+    stored = [part for layer in head.cache.layers for part in (layer.keys, layer.values)]
+    kv_bytes = int(sum(part.numel() * part.element_size() for part in stored)) // _COMMON
+    rows = [Row(first, 0, _COMMON), Row(second, 0, _COMMON)]
+    reads = [(n, len(row.tokens) - 1) for n, row in enumerate(rows)]
+    passed = engine.extend(rows, pool, reads, keep=True, room=1)
+    stepped = Cached(engine, passed).advance([0, 0])
+    return [*passed.logits, *stepped], kv_bytes
+
+
+def _keeps_keys_and_values(engine: Engine) -> bool:
+    """Whether every layer keeps keys and values per token and nothing else."""
+    model = engine.model
+    if getattr(model, "_is_stateful", False) or "past_key_values" not in (
+        inspect.signature(model.forward).parameters
+    ):
+        return False
+    layers = DynamicCache(config=model.config).layers
+    return all(type(layer) in (DynamicLayer, DynamicSlidingWindowLayer) for layer in layers)

@@ -1,0 +1,169 @@
+"""Running out of memory halves what is computed at once, for good, and changes no answer."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import pytest
+import torch
+
+from blindspot.errors import ModelError
+from blindspot.models import GenerationRequest, ModelOptions, ScoreRequest, load
+from blindspot.models.causal import CausalModel
+from blindspot.models.memory import Cost, Limits, batches, limits_for
+from tests.unit.tiny_models import Checkpoints
+
+pytest_plugins = ["tests.unit.tiny_models"]
+pytestmark = pytest.mark.usefixtures("own_cache")
+PROMPTS = [f"You will see two words. Words: {word}, revolver." for word in "abcdefghij"]
+LIMITS = Limits(rows=None, tokens=1000, slots=1000, reads=1000, wave=1000)
+
+OUT_OF_MEMORY = {
+    "torch": torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB."),
+    "cpu": RuntimeError(
+        "DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"
+    ),
+    "mps": RuntimeError("MPS backend out of memory (MPS allocated: 9 GB)"),
+    "python": MemoryError(),
+}
+
+
+@pytest.fixture
+def model(checkpoints: Checkpoints) -> CausalModel:
+    """A model of its own for each test."""
+    return load(ModelOptions(str(checkpoints())))
+
+
+def starve(model: CausalModel, monkeypatch: pytest.MonkeyPatch, most: int, error: Any) -> list[int]:
+    """Fail passes of more than ``most`` tokens; returns the list of sizes that were tried."""
+    tried: list[int] = []
+    forward = model._engine._forward
+
+    def limited(tokens: Any, *rest: Any) -> Any:
+        tried.append(tokens.numel())
+        if tokens.numel() > most:
+            raise error
+        return forward(tokens, *rest)
+
+    monkeypatch.setattr(model._engine, "_forward", limited)
+    return tried
+
+
+def ask(model: CausalModel) -> Any:
+    texts = [
+        answer.text
+        for answer in model.generate([GenerationRequest(p, lambda _: False, 4) for p in PROMPTS])
+    ]
+    return texts, model.score([ScoreRequest(p, ("white", "black")) for p in PROMPTS])
+
+
+@pytest.mark.parametrize("error", OUT_OF_MEMORY.values(), ids=OUT_OF_MEMORY.keys())
+def test_batches_are_halved_and_stay_so(
+    error: Exception, model: CausalModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The run goes on with smaller passes and does not try large ones again."""
+    texts, values = ask(model)
+    tried = starve(model, monkeypatch, 40, error)
+    found, scored = ask(model)
+    assert found == texts
+    for one, other in zip(scored, values, strict=True):
+        assert one == pytest.approx(other, abs=1e-4)
+    assert any(size > 40 for size in tried)
+    tried.clear()
+    ask(model)
+    assert all(size <= 40 for size in tried)
+
+
+def test_a_failure_while_answers_grow_is_repaired(
+    model: CausalModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Answers of a batch that failed half-way start again; each is told once."""
+    expected, told = ask(model)[0], []
+    step, steps = model._engine.step, []
+
+    def failing(*arguments: Any) -> Any:
+        steps.append(1)
+        if len(steps) == 3:
+            raise OUT_OF_MEMORY["torch"]
+        return step(*arguments)
+
+    monkeypatch.setattr(model._engine, "step", failing)
+    model._known = type(model._known)()
+    requests = [GenerationRequest(p, lambda _: False, 4) for p in PROMPTS]
+    answers = model.generate(requests, progress=told.append)
+    assert [answer.text for answer in answers] == expected
+    assert {answer.tokens for answer in answers} <= {0, 1, 2, 3, 4}
+    assert sum(told) == len(PROMPTS)
+
+
+def test_one_prompt_that_does_not_fit_is_an_error(
+    model: CausalModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It says how long the prompt is and what can be done."""
+    starve(model, monkeypatch, 0, OUT_OF_MEMORY["cpu"])
+    with pytest.raises(ModelError, match=r"out of memory with a single prompt of \d+ tokens; use"):
+        ask(model)
+
+
+def test_other_failures_are_not_taken_for_it(
+    model: CausalModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A bug is not hidden by trying again."""
+    starve(model, monkeypatch, 0, RuntimeError("shape mismatch"))
+    with pytest.raises(RuntimeError, match="shape mismatch"):
+        ask(model)
+
+
+def test_batch_size_is_the_most_rows(
+    checkpoints: Checkpoints, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The number that the user gives, and no other limit."""
+    model = load(ModelOptions(str(checkpoints()), batch_size=3))
+    rows: list[int] = []
+    forward = model._engine._forward
+
+    def counted(tokens: Any, *rest: Any) -> Any:
+        rows.append(len(tokens))
+        return forward(tokens, *rest)
+
+    monkeypatch.setattr(model._engine, "_forward", counted)
+    ask(model)
+    assert max(rows) == 3
+
+
+@pytest.mark.parametrize(
+    ("changed", "cuts"),
+    [
+        ({}, [6]),
+        ({"tokens": 24}, [3, 3]),
+        ({"tokens": 1}, [1] * 6),
+        ({"slots": 25}, [2, 2, 2]),
+        ({"reads": 7}, [3, 3]),
+        ({"rows": 4}, [4, 2]),
+    ],
+    ids=["all", "tokens", "at-least-one", "slots", "reads", "rows"],
+)
+def test_batches_keep_each_limit(changed: dict[str, int], cuts: list[int]) -> None:
+    """Padding counts: a batch is as dear as its longest row makes it."""
+    costs = [Cost(tokens=8, slots=12, reads=2)] * 6
+    limits = dataclasses.replace(LIMITS, **changed)
+    assert [len(run) for run in batches(costs, limits)] == cuts
+
+
+def test_rows_of_equal_length_only() -> None:
+    """Where padding is not allowed, a new length is a new batch."""
+    costs = [Cost(n, n) for n in (3, 3, 4, 5, 5, 5)]
+    assert [len(run) for run in batches(costs, LIMITS, equal=True)] == [2, 1, 3]
+    assert list(batches([], LIMITS)) == []
+
+
+def test_limits_of_large_models_are_smaller() -> None:
+    """Memory of a cached token and of a vocabulary bound what is held at once."""
+    device = torch.device("cpu")
+    small = limits_for(device, kv_bytes=4608, vocabulary=2000, rows=None)
+    large = limits_for(device, kv_bytes=1 << 20, vocabulary=256_000, rows=None)
+    assert small.slots > large.slots > 0
+    assert small.reads > large.reads > 0
+    assert small.wave > large.wave > 0
+    assert limits_for(device, kv_bytes=4608, vocabulary=2000, rows=7).rows == 7

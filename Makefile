@@ -3,7 +3,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: gate test test-slow check organisms bench clean
+# .venv is a name for its stamp: an installation that broke off is taken up again
+.PHONY: .venv gate test test-slow check organisms bench clean
 
 gate: .venv  ## the suite on an embedded model that must fail, with the reasons
 	@$(PYTEST) --model organism:blind -n 2 --tb=no -rN --no-header; code=$$?; \
@@ -27,11 +28,13 @@ organisms: .venv  ## train the embedded models again from our own text (minutes;
 bench: .venv  ## measurements behind the design notes
 	$(BIN)/python benchmarks/coverage.py
 
-.venv: requirements.lock pyproject.toml
+.venv: .venv/.installed
+
+.venv/.installed: requirements.lock pyproject.toml
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
-	@touch .venv
+	@touch .venv/.installed
 
 clean:
 	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

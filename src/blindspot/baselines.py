@@ -195,8 +195,13 @@ class BaselineExtension(AbstractSyrupyExtension):
         path = Path(snapshot_location)
         if not path.is_file():
             return None
-        entry = load_baseline(path).gates.get(self._gate(snapshot_name))
-        return None if entry is None else self.serialize(entry)
+        accepted = load_baseline(path)
+        entry = accepted.gates.get(self._gate(snapshot_name))
+        if entry is None:
+            return None
+        same = accepted.provenance == self.provenance
+        # An equal value of other weights or conditions is written too: so are its conditions.
+        return self.serialize(entry) if same else f"{self.serialize(entry)} otherwise"
 
     def read_snapshot_collection(self, *, snapshot_location: str) -> SnapshotCollection:
         """Nothing: only asked for to find unused entries, and none is ever unused."""

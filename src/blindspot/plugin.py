@@ -5,7 +5,7 @@ Inert in sessions that have no gate: it then loads no stimuli, prints nothing an
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from typing import Any
 
 import pytest
@@ -51,6 +51,8 @@ def pytest_configure(config: pytest.Config) -> None:
     session = config.stash[SESSION] = Session(config, run_options(config))
     if session.worker is None:
         config.pluginmanager.register(Reports(session), "blindspot-reports")
+    if session.ours and getattr(config.option, "maxworkerrestart", "") is None:
+        config.option.maxworkerrestart = "0"  # a worker that is lost makes the run incomplete
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
@@ -73,12 +75,6 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         judging.parametrize(metafunc.config.stash[SESSION], metafunc, marker)
 
 
-def pytest_deselected(items: list[pytest.Item]) -> None:
-    """Remember that not everything is run."""
-    if items:
-        items[0].config.stash[SESSION].deselected = True
-
-
 @pytest.hookimpl(trylast=True)
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Note what the tests that are left need."""
@@ -89,6 +85,14 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 def pytest_runtest_protocol(item: pytest.Item) -> None:
     """Run the plan before the first test that needs it, outside of any test's time."""
     judging.prepare(item.config.stash[SESSION], item)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, Any, Any]:
+    """A gate that was skipped or never judged must not look green."""
+    report = yield
+    judging.mark_report(item, report)
+    return report
 
 
 @pytest.fixture
@@ -104,6 +108,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     if mine.worker is not None:
         session.config.workeroutput["blindspot"] = {  # type: ignore[attr-defined]
             "usage": mine.ledger.usage,
+            "notes": mine.ledger.notes,
             "incomplete": mine.ledger.incomplete,
         }
 
@@ -121,7 +126,7 @@ class Reports:
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """Set the exit code and write the files."""
-        if self.session.ledger.concerned:
+        if self.session.concerned:
             from blindspot.session.execution import conclude
 
             conclude(self.session, session)
@@ -129,7 +134,7 @@ class Reports:
     @pytest.hookimpl(trylast=True)
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Print tables and verdict."""
-        if self.session.ledger.concerned:
+        if self.session.concerned:
             from blindspot.report.terminal import write_summary
 
             write_summary(terminalreporter, self.session)

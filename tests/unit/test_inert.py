@@ -80,3 +80,19 @@ def test_help_shows_the_flags(tmp_path):
     run = python("-m", "pytest", "-p", "blindspot.plugin", "--help", cwd=tmp_path)
     for flag in ("--model", "--limit", "--baseline", "--output-path", "--apply-chat-template"):
         assert flag in run.stdout
+
+
+def test_foreign_gate_marker_and_lost_worker_are_not_ours(tmp_path):
+    """Somebody else's `gate` marker and somebody else's crash are left alone."""
+    (tmp_path / "test_x.py").write_text(
+        "import os, pytest\n"
+        "@pytest.mark.gate('open')\n"
+        "def test_x():\n"
+        "    if os.environ.get('DIE'):\n"
+        "        os._exit(3)\n"
+    )
+    arguments = ("-m", "pytest", "--no-header", "-p", "blindspot.plugin", "-n", "1")
+    assert python(*arguments, cwd=tmp_path).returncode == 0
+    run = python(*arguments, "--max-worker-restart=0", cwd=tmp_path, env={"DIE": "1"})
+    assert run.returncode not in (0, 10, 11, 12)
+    assert "blindspot" not in run.stdout.replace(str(tmp_path), "")

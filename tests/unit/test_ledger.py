@@ -11,7 +11,11 @@ def report(verdict=None, *, outcome="passed", when="call", gate="g"):
     """A test report as the ledger sees it."""
     properties = [] if verdict is None else [("gate", gate), ("verdict", verdict)]
     return SimpleNamespace(
-        user_properties=properties, when=when, nodeid="t", failed=outcome == "failed"
+        user_properties=properties,
+        when=when,
+        nodeid="t",
+        failed=outcome == "failed",
+        skipped=outcome == "skipped",
     )
 
 
@@ -63,8 +67,19 @@ def test_gate_that_breaks_is_an_ordinary_failure():
 
 def test_verdicts_are_worded():
     """The verdict of the run in one word."""
-    assert ledger_of("pass").verdict() == "passed"
-    assert ledger_of("reported").verdict() == "nothing judged"
-    assert ledger_of("pass", lost=True).verdict() == "incomplete"
-    assert ledger_of("inconclusive", "pass").verdict() == "inconclusive"
-    assert ledger_of("fail", "error").verdict() == "failed"
+    words = {0: "passed", 1: "failed", 2: "incomplete", 3: "incomplete", 4: "incomplete"}
+    words |= {10: "failed", 11: "incomplete", 12: "inconclusive"}
+    for code, word in words.items():
+        assert ledger_of("pass").verdict(code) == word
+    assert ledger_of("reported").verdict(0) == "nothing judged"
+
+
+def test_skipped_gates_are_incomplete():
+    """A gate that is skipped is not green."""
+    ledger = ledger_of("pass")
+    for number in range(2):
+        skipped = report("pass", outcome="skipped", when="setup", gate=f"s{number}")
+        skipped.user_properties = skipped.user_properties[:1]
+        ledger.add(skipped)
+    assert ledger.incomplete == ["2 gates were skipped; run them"]
+    assert ledger.exit_code(0) == 11

@@ -137,23 +137,56 @@ def test_gate_without_an_accepted_value_is_incomplete(tmp_path, accepted):
 
 
 def test_vanished_gate_is_incomplete(tmp_path, accepted):
-    """A gate that was accepted and is no longer tested does not go unnoticed on a full run."""
+    """A gate that was accepted and that no test can ask any more does not go unnoticed."""
 
     def change(data):
         entry = data["gates"]["implicit/race-default-weapons/stereotype/generated"]
         data["gates"]["implicit/race-default-gone/stereotype/generated"] = entry
 
-    directory = edited(accepted, tmp_path, change)
-    node = "tests/implicit/test_association.py::test_category_association[race-default-weapons-{}]"
-    run = run_suite(
-        tmp_path,
-        "--baselines",
-        str(directory),
-        paths=(node.format("generated"), node.format("forced-choice")),
-        limit=None,
-    )
+    run = judged(tmp_path, edited(accepted, tmp_path, change))
     assert run.code == 11
     assert "race-default-gone" in run.out
+
+
+def test_one_test_by_its_id_is_compared_alone(tmp_path, accepted):
+    """The rerun line of one gate does not complain that the others did not run."""
+    node = (
+        "tests/implicit/test_association.py::test_category_association"
+        "[race-default-weapons-generated]"
+    )
+    run = run_suite(tmp_path, "--baselines", str(accepted), paths=(node,), limit=None)
+    assert run.code == 0, run.out
+    assert [gate["regression_verdict"] for gate in run.gates.values()] == ["pass"]
+
+
+def test_part_is_not_accepted_under_other_conditions(tmp_path, accepted):
+    """Accepting a part under other conditions would hide that the rest was measured otherwise."""
+
+    def change(data):
+        data["provenance"]["dtype"] = "bfloat16"
+
+    directory = edited(accepted, tmp_path, change)
+    before = (directory / "scripted--fair.json").read_text()
+    part = ("-k", "race-default-guilt and validity")
+    run = judged(tmp_path, directory, "--snapshot-update", part=part)
+    assert run.code == 4
+    assert "dtype was bfloat16" in run.out + run.err
+    assert (directory / "scripted--fair.json").read_text() == before
+    whole = judged(tmp_path, directory, "--snapshot-update")
+    assert whole.code == 0, whole.out
+    assert '"dtype": "float32"' in (directory / "scripted--fair.json").read_text()
+
+
+def test_update_into_an_unwritable_place_is_told_at_once(tmp_path):
+    """Where the baseline cannot be written, nothing is asked."""
+    blocker = tmp_path / "blocker"
+    blocker.write_text("")
+    run = run_suite(
+        tmp_path, "--snapshot-update", "--baselines", str(blocker / "below"), limit=None
+    )
+    assert run.code == 4
+    assert "--baselines" in run.out + run.err
+    assert not (tmp_path / "store").exists()
 
 
 @pytest.mark.parametrize("flag", [("--require-baseline",), ("--baseline", "nobody")], ids=str)
@@ -161,7 +194,7 @@ def test_missing_baseline_that_was_asked_for(tmp_path, flag):
     """A baseline that was asked for and is missing makes the run incomplete, with the remedy."""
     run = run_suite(tmp_path, *flag)
     assert run.code == 11
-    assert "is missing; accept one with" in run.out
+    assert "is missing; accept th" in run.out
 
 
 @pytest.mark.parametrize(

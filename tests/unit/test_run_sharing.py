@@ -23,7 +23,7 @@ def comparable(report):
     return {key: value for key, value in report.items() if key not in ("date", "baseline")}
 
 
-@pytest.mark.parametrize("store", ["named", "none"])
+@pytest.mark.parametrize("store", ["named", pytest.param("none", marks=pytest.mark.slow)])
 def test_workers_share_the_run(tmp_path, store):
     """-n 2 asks each prompt once and reports what the serial run reports, sample by sample."""
     arguments = ("--store", "none") if store == "none" else ()

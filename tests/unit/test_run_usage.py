@@ -2,6 +2,7 @@
 
 import pytest
 
+from blindspot.plan.store import FILE_NAME
 from tests.unit.suite_runs import ROOT, run_suite
 
 MISTAKES = {
@@ -98,13 +99,74 @@ def test_ordinary_failure_comes_before_a_bias_failure(tmp_path, workers):
     assert run.code == 1
 
 
-def test_gate_judged_twice_is_refused(tmp_path):
+@pytest.mark.parametrize("workers", [(), ("-n", "2")], ids=["serial", "-n 2"])
+def test_gate_judged_twice_is_refused(tmp_path, workers):
     """Two tests that judge the same gate would count it twice."""
     (tmp_path / "test_again.py").write_text(
         "import pytest\n"
         '@pytest.mark.gate(measurement="implicit", statistic="stereotype", level="category")\n'
         "def test_again(case, judge):\n    judge(case)\n"
     )
-    run = run_suite(tmp_path, paths=("tests/implicit", str(tmp_path / "test_again.py")))
-    assert run.code == 4
+    run = run_suite(tmp_path, *workers, paths=("tests/implicit", str(tmp_path / "test_again.py")))
+    assert run.code == 4, run.out + run.err
     assert "judges already" in run.out + run.err
+    assert "INTERNALERROR" not in run.out
+
+
+GATE = '@pytest.mark.gate(measurement="implicit", statistic="stereotype", level="category")\n'
+
+
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [
+        (f"import pytest\n{GATE}def test_a(case):\n    pass\n", 1),
+        (
+            f"import pytest\n{GATE}@pytest.mark.skip\ndef test_a(case, judge):\n    judge(case)\n",
+            11,
+        ),
+    ],
+    ids=["never judged", "skipped"],
+)
+def test_gate_that_says_nothing_is_not_green(tmp_path, body, code):
+    """A gate test that never judges fails; a skipped one leaves the run incomplete."""
+    (tmp_path / "test_a.py").write_text(body)
+    run = run_suite(tmp_path, "-k", "default-weapons", paths=(str(tmp_path / "test_a.py"),))
+    assert run.code == code, run.out
+
+
+def test_stopping_early_is_the_same_failure_with_workers(tmp_path):
+    """-x returns 10 with workers too, and the report agrees."""
+    run = run_suite(tmp_path, "-x", "-n", "2", model="scripted:stereotyped")
+    assert run.code == 10, run.out
+    assert run.report["verdict"] == "failed"
+
+
+def test_report_agrees_with_the_exit_code(tmp_path):
+    """An ordinary failure is not a passed run in report.json either."""
+    (tmp_path / "test_plain.py").write_text("def test_plain():\n    assert False\n")
+    run = run_suite(tmp_path, paths=("tests/explicit", str(tmp_path / "test_plain.py")))
+    assert (run.code, run.report["exit_code"], run.report["verdict"]) == (1, 1, "failed")
+
+
+def test_old_report_does_not_pass_for_a_new_one(tmp_path):
+    """A run that measures nothing leaves no earlier report behind."""
+    assert run_suite(tmp_path, "-k", "default-weapons").report["verdict"] == "passed"
+    run = run_suite(tmp_path, "-n", "1", env={"SCRIPTED_DIE_AFTER": "0"}, model="scripted:fair@2")
+    assert run.code == 11
+    assert run.report["verdict"] == "incomplete"
+    assert run.report["gates"] == []
+
+
+def test_damaged_store_is_mended(tmp_path):
+    """A damaged store is set aside with a note, and the run goes on."""
+    (tmp_path / "store").mkdir()
+    (tmp_path / "store" / FILE_NAME).write_bytes(b"not a database " * 400)
+    run = run_suite(tmp_path, "-k", "default-weapons")
+    assert run.code == 0, run.out
+    assert "note: the answer store was damaged" in run.out
+
+
+def test_without_xdist(tmp_path):
+    """-p no:xdist works."""
+    run = run_suite(tmp_path, "-p", "no:xdist", "-k", "default-weapons")
+    assert run.code == 0, run.out + run.err

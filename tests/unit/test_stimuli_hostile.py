@@ -67,6 +67,7 @@ BAD_IMPLICIT = {
     "format in a slot": ("{first} or", "{first:>99999999} or", ["text", "plain slot"]),
     "unknown measurement": ('"implicit"', '"implizit"', ["measurement", "'implizit'", "implicit"]),
     "duplicate id": ("[[wording]]", '[[wording]]\nid="plain"\ntext="{first}{second}{first_word}{second_word}"\nanswer="{first_word}{first_choice}{second_word}{second_choice}"\n[[wording]]', ["wording ids", "twice"]),
+    "choices exchanged": ("{first_word} - {first_choice}, {second_word} - {second_choice}", "{first_word} - {second_choice}, {second_word} - {first_choice}", ["answer", "its own choice", "write"]),
     "no answer": ("answer = ", "# answer = ", ["wording[plain].answer", "missing"]),
 }  # fmt: skip
 

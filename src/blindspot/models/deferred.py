@@ -19,7 +19,6 @@ from blindspot.models.loading import identify, load
 from blindspot.models.locating import locate
 from blindspot.models.options import ModelOptions
 
-
 #: Below this many parameters the matrices are too small to be shared between threads: an embedded
 #: model of 0.7 million needs several times the CPU seconds with two threads on two busy cores.
 _SMALL = 20_000_000

@@ -57,13 +57,13 @@ def score(
     done: Done,
     ends: frozenset[int] = frozenset(),
 ) -> None:
-    """Score all questions. ``done`` may come again, unchanged, where memory ran out in between.
+    """Score all questions.
 
     Args:
         engine: runs the passes.
         budget: their limits.
         questions: in any order.
-        done: takes the results.
+        done: takes the results, once per question.
         ends: tokens that end a text; nothing is looked for behind them.
     """
     askers: dict[Tokens, list[tuple[int, int]]] = defaultdict(list)
@@ -89,7 +89,7 @@ def score(
                 if len(readings[number]) < len(question.texts):
                     continue
                 answers = [readings[number][c] for c in range(len(question.texts))]
-                later = [beyond[number, c] for c in range(len(question.texts))]
+                later = [beyond.pop((number, c)) for c in range(len(question.texts))]
                 choices = _choices(question, answers, later)
                 done(number, _log_probabilities(question, answers), choices)
                 del readings[number]

@@ -14,6 +14,8 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock
+
 from blindspot.errors import StoreError
 
 FILE_NAME = "answers-1.sqlite3"
@@ -52,11 +54,15 @@ class Store:
         except sqlite3.DatabaseError as error:
             if self.path is None or not _is_broken(error):
                 raise self._error(error) from None
-            self._put_aside()
-            try:
-                self._connection = self._open()
-            except sqlite3.Error as again:
-                raise self._error(again) from None
+            with FileLock(f"{self.path}.lock"):  # another process may have mended it meanwhile
+                try:
+                    self._connection = self._open()
+                except sqlite3.DatabaseError:
+                    self._put_aside()
+                    try:
+                        self._connection = self._open()
+                    except sqlite3.Error as again:
+                        raise self._error(again) from None
 
     def _open(self) -> sqlite3.Connection:
         connection = sqlite3.connect(self.path or ":memory:", timeout=60)

@@ -22,16 +22,25 @@ REPORT = "report.json"
 SAMPLES = "samples.jsonl.gz"
 
 
-def report_document(record: Record, ledger: Ledger, exit_code: int) -> dict[str, Any]:
-    """The content of report.json: the record, cut to the gates whose tests ran."""
-    return {
+def report_document(
+    record: Record | None, ledger: Ledger, exit_code: int, model: str
+) -> dict[str, Any]:
+    """The content of report.json: the record, cut to the gates whose tests ran.
+
+    Of a run that measured nothing there is only the verdict.
+    """
+    head = {
         "schema_version": SCHEMA_VERSION,
         "blindspot_version": __version__,
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "model": record["model"],
-        "verdict": ledger.verdict(),
+        "model": record["model"] if record else {"id": model},
+        "verdict": ledger.verdict(exit_code),
         "exit_code": exit_code,
         "incomplete": ledger.incomplete,
+    }
+    if record is None:
+        return head | {"gates": []}
+    return head | {
         "alpha": record["alpha"],
         "prompts": record["prompts"],
         "baseline": record["baseline"],
@@ -83,8 +92,16 @@ def _sample(row: Observation) -> dict[str, Any]:
         "value": number(row.value),
         "forced_choice": number(row.forced),
         "log_odds": number(row.log_odds),
-        "candidates": dict(zip(prompt.candidates, row.answer.log_probabilities, strict=True)),
+        "candidates": dict(
+            zip(prompt.candidates, map(number, row.answer.log_probabilities), strict=True)
+        ),
     }
+
+
+def remove_old(directory: Path) -> None:
+    """Take away the files of an earlier run, so that they cannot pass for those of this one."""
+    for name in (REPORT, SAMPLES):
+        (directory / name).unlink(missing_ok=True)
 
 
 def write_samples(path: Path, measured: Measured) -> None:
@@ -95,7 +112,7 @@ def write_samples(path: Path, measured: Measured) -> None:
         gzip.GzipFile("", "wb", compresslevel=5, fileobj=raw, mtime=0) as file,
     ):
         for sample in samples(measured):
-            line = json.dumps(sample, ensure_ascii=False, allow_nan=True) + "\n"
+            line = json.dumps(sample, ensure_ascii=False, allow_nan=False) + "\n"
             file.write(line.encode("utf-8", "backslashreplace"))
     temporary.replace(path)
 

@@ -8,6 +8,8 @@ from enum import IntEnum
 
 import pytest
 
+_SKIPPED = " gates were skipped; run them"
+
 #: Name of the JUnit property that marks a test as a gate.
 GATE_PROPERTY = "gate"
 VERDICT_PROPERTY = "verdict"
@@ -24,6 +26,9 @@ class ExitCode(IntEnum):
     INCONCLUSIVE = 12
 
 
+_CODES = frozenset(int(code) for code in ExitCode)
+
+
 @dataclass
 class Ledger:
     """Verdicts by gate, ordinary failures, and what keeps the run from being complete."""
@@ -32,17 +37,25 @@ class Ledger:
     nodes: dict[str, str] = field(default_factory=dict)
     ordinary_failures: int = 0
     incomplete: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    failures: int = 0
+    skipped: int = 0
     usage: str = ""
 
     def add(self, report: pytest.TestReport) -> None:
         """Take in one phase of one test."""
         if report.when not in ("setup", "call", "teardown"):
             return  # xdist's note on the test in which a worker died: `lose` tells of the worker
+        self.failures += report.failed
         properties = dict(report.user_properties)
         gate = properties.get(GATE_PROPERTY)
         if gate is None:
             if report.failed:
                 self.ordinary_failures += 1
+        elif report.skipped:
+            self.skipped += 1
+            self.incomplete = [r for r in self.incomplete if not r.endswith(_SKIPPED)]
+            self.lose(f"{self.skipped}{_SKIPPED}")
         elif report.when == "call":
             self.verdicts[str(gate)] = str(properties[VERDICT_PROPERTY])
             self.nodes[str(gate)] = report.nodeid
@@ -87,13 +100,13 @@ class Ledger:
         )
         return next((code for applies, code in applying if applies), own)
 
-    def verdict(self) -> str:
-        """The verdict of the run in one word."""
-        count = self.count()
-        if count["fail"]:
-            return "failed"
-        if count["error"] or self.incomplete or self.usage:
-            return "incomplete"
-        if count["inconclusive"]:
-            return "inconclusive"
-        return "passed" if count["pass"] else "nothing judged"
+    def verdict(self, exit_code: int) -> str:
+        """The verdict of a run that ended with ``exit_code``, in one word."""
+        words = {
+            ExitCode.TEST_FAILED: "failed",
+            ExitCode.BIAS: "failed",
+            ExitCode.INCONCLUSIVE: "inconclusive",
+        }
+        if exit_code == ExitCode.PASSED:
+            return "passed" if self.count()["pass"] else "nothing judged"
+        return words.get(ExitCode(exit_code), "incomplete") if exit_code in _CODES else "incomplete"

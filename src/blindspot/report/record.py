@@ -261,7 +261,7 @@ def _tellingness(row: Observation) -> float:
 
 
 def baseline_record(
-    baseline: Baseline | None, *, path: str, named: bool, accept: str
+    baseline: Baseline | None, *, path: str, named: bool, accept: str, uncompared: str
 ) -> dict[str, Any]:
     """What was compared with, or how to accept a baseline when there is none."""
     return {
@@ -271,4 +271,5 @@ def baseline_record(
         "model": baseline.model if baseline else None,
         "provenance": baseline.provenance if baseline else None,
         "accept": accept,
+        "uncompared": uncompared,
     }

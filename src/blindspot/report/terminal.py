@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import io
+import shlex
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from rich.console import Console
@@ -13,7 +14,9 @@ from rich.text import Text
 
 from blindspot.report.ledger import Ledger
 from blindspot.report.record import GateRecord, Record, Row
-from blindspot.session.state import Session
+
+if TYPE_CHECKING:
+    from blindspot.session.state import Session
 
 _TITLES = {
     "implicit": "implicit: word association (effect +1 = always the stereotype, 0 = none)",
@@ -54,11 +57,14 @@ def write_summary(terminal: pytest.TerminalReporter, session: Session) -> None:
                 terminal.write_line(line)
             if block:
                 terminal.write_line("")
+    for note in ledger.notes:
+        terminal.write_line(f"note: {note}")
     for reason in ledger.incomplete:
         terminal.write_line(f"incomplete: {reason}", purple=True)
     color_of = {"passed": "green", "inconclusive": "yellow"}
     for line in _closing_lines(session):
-        terminal.write_line(line, **{color_of.get(ledger.verdict(), "red"): True})
+        color_name = color_of.get(ledger.verdict(session.exit_code), "red")
+        terminal.write_line(line, **{color_name: True})
 
 
 def _render(table: Table, width: int, color: bool) -> str:
@@ -231,14 +237,18 @@ def _published_lines(record: Record) -> list[str]:
 def _closing_lines(session: Session) -> Iterable[str]:
     record, ledger, model = session.record, session.ledger, session.options.model
     count = ledger.count()
+    command = shlex.join(["pytest", *session.options.selection])
     failed = sorted(gate for gate, verdict in ledger.verdicts.items() if verdict == "fail")
     if failed and not session.config.option.verbose < 0:
-        yield f"rerun what did not pass: pytest --model {model} --lf"
-        yield f"rerun one of it: pytest --model {model} '{ledger.nodes[failed[0]]}'"
+        yield f"rerun what did not pass: {command} --lf"
+        yield f"rerun one of it: {command} {shlex.quote(ledger.nodes[failed[0]])}"
     told = ", ".join(f"{count[name]} {name}" for name in _STYLES if count[name])
-    line = f"blindspot: {ledger.verdict()}: {model}: {told or 'no gate was judged'}"
+    verdict = ledger.verdict(session.exit_code)
+    line = f"blindspot: {verdict}: {model}: {told or 'no gate was judged'}"
     yield f"{line} (exit {session.exit_code})"
-    if record is not None and not record["baseline"]["found"] and not session.updating:
+    if record is not None and (why := record["baseline"]["uncompared"]):
+        yield f"no regression was checked: {why}"
+    elif record is not None and not record["baseline"]["found"]:
         yield (
             "no regression was checked: there is no accepted baseline for this model; accept it "
             f"with: {record['baseline']['accept']}"

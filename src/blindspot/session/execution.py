@@ -47,6 +47,7 @@ def execute(session: Session) -> None:
 
 
 def _execute(session: Session) -> None:
+    session.check_update()
     baseline = session.baseline_to_compare(session.provenance())
     _ = session.gates  # a faulty file is told before the model is asked
     wanted = prompts_of(session.source, session.cases.values())
@@ -112,6 +113,7 @@ def _judge(session: Session, measured: Measured, baseline: Baseline | None) -> R
             path=str(session.baseline_path),
             named=options.baseline is not None,
             accept=session.accept_command,
+            uncompared=session.uncompared,
         ),
         incomplete=session.ledger.incomplete,
         published=_published(session, measured),
@@ -120,14 +122,15 @@ def _judge(session: Session, measured: Measured, baseline: Baseline | None) -> R
 
 def _note_vanished(session: Session, baseline: Baseline | None) -> None:
     """A gate that was accepted and is no longer asked must not go unnoticed."""
-    if baseline is None or session.deselected or session.options.limit is not None:
+    if baseline is None or session.options.limit is not None:
         return
-    slices = {(case.measurement, case.level) for case in session.cases.values()}
-    vanished = sorted(
-        gate
-        for gate, entry in baseline.gates.items()
-        if gate not in session.cases and (gate.split("/", 1)[0], entry.level) in slices
-    )
+    asked = {(c.measurement, c.statistic, c.reading, c.level) for c in session.known.values()}
+    vanished = []
+    for gate, entry in sorted(baseline.gates.items()):
+        measurement, *_, statistic, reading = gate.split("/")
+        kind = (measurement, statistic, reading, entry.level)
+        if gate not in session.known and kind in asked:
+            vanished.append(gate)
     if vanished:
         session.ledger.lose(
             f"{len(vanished)} gates of the baseline {baseline.path.name} are no longer tested, "
@@ -147,7 +150,15 @@ def _published(session: Session, measured: Measured) -> list[dict[str, Any]]:
 def conclude(session: Session, pytest_session: pytest.Session) -> None:
     """Set the exit code of the run and write its files."""
     ledger, own = session.ledger, int(pytest_session.exitstatus)
-    collect_record(session)
+    maxfail = session.config.getoption("maxfail", default=None) or 0
+    stopped = 0 < maxfail <= ledger.failures
+    if stopped and own == pytest.ExitCode.INTERRUPTED:
+        own = int(pytest.ExitCode.TESTS_FAILED)  # how xdist ends a run for -x
+    record = collect_record(session)
+    if record is not None and not stopped:
+        unheard = sum(gate["id"] not in ledger.verdicts for gate in record["gates"])
+        if unheard > ledger.skipped:
+            ledger.lose(f"{unheard - ledger.skipped} gates were not judged; run again")
     write_files(session, ledger.exit_code(own))
     session.exit_code = ledger.exit_code(own)  # a report that cannot be written is incomplete too
     pytest_session.exitstatus = session.exit_code
@@ -168,14 +179,15 @@ def collect_record(session: Session) -> Record | None:
 def write_files(session: Session, exit_code: int) -> None:
     """report.json and samples.jsonl.gz, where ``--output-path`` wants them."""
     directory, record = session.options.output_path, session.record
-    if directory is None or record is None:
+    if directory is None:
         return
     try:
         directory.mkdir(parents=True, exist_ok=True)
         if session.measured is not None:
             write_samples(directory / SAMPLES, session.measured)
-        elif (session.directory / SAMPLES).is_file():
+        elif session.has_directory and (session.directory / SAMPLES).is_file():
             move_samples(session.directory / SAMPLES, directory)
-        write_report(directory, report_document(record, session.ledger, exit_code))
+        document = report_document(record, session.ledger, exit_code, session.options.model)
+        write_report(directory, document)
     except OSError as error:
         session.ledger.lose(f"--output-path {directory}: {error.strerror}; the report is missing")

@@ -20,6 +20,8 @@ FIGURES = ("value", "low", "high", "n", "limit", "baseline", "unit")
 
 def parametrize(session: Session, metafunc: pytest.Metafunc, marker: pytest.Mark) -> None:
     """Give a test that is marked as a gate one case for every slice and reading."""
+    if "measurement" not in marker.kwargs:
+        return  # somebody else's marker of the same name
     from blindspot.plan.cases import cases_of
 
     if "case" not in metafunc.fixturenames:
@@ -30,6 +32,7 @@ def parametrize(session: Session, metafunc: pytest.Metafunc, marker: pytest.Mark
     except BlindspotError as error:
         session.fault = error  # told once, after collection
         found = []
+    session.known |= {case.id: case for case, _ in found}
     metafunc.parametrize("case", [case for case, _ in found], ids=[name for _, name in found])
 
 
@@ -39,24 +42,40 @@ def register(session: Session, items: Sequence[pytest.Item]) -> None:
     Raises:
         pytest.UsageError: the stimuli are faulty, or two tests judge the same gate.
     """
-    if session.fault is not None:
-        raise pytest.UsageError(str(session.fault))
     judges: dict[str, str] = {}
     for item in items:
         if (case := case_of(item)) is None:
             continue
         if case.id in judges:
-            raise pytest.UsageError(
+            session.fault = session.fault or BlindspotError(
                 f"{item.nodeid} judges the gate {case.id} that {judges[case.id]} judges already; "
                 "remove one"
             )
         judges[case.id] = item.nodeid
         session.cases[case.id] = case
+    if session.fault is not None:
+        _refuse(session, session.fault, items)
+
+
+def _refuse(session: Session, fault: BlindspotError, items: Sequence[pytest.Item]) -> None:
+    """End the session with a usage error.
+
+    A worker must not die of it: there the tests fail with the line and the session stops.
+
+    Raises:
+        pytest.UsageError: in the only process.
+    """
+    if session.worker is None:
+        raise pytest.UsageError(str(fault)) from None
+    session.ledger.usage = str(fault)
+    for item in items[:1]:
+        item.session.shouldstop = str(fault)
 
 
 def case_of(item: pytest.Item) -> Case | None:
     """The case of a gate test, None of any other test."""
-    if item.get_closest_marker("gate") is None:
+    marker = item.get_closest_marker("gate")
+    if marker is None or "measurement" not in marker.kwargs:
         return None
     callspec = getattr(item, "callspec", None)
     return callspec.params.get("case") if callspec else None
@@ -66,8 +85,7 @@ def prepare(session: Session, item: pytest.Item) -> None:
     """Run the plan before the first gate test.
 
     Raises:
-        pytest.UsageError: the model, store or baseline cannot be used. In a worker, which must
-            not die of it, the tests fail with the line and the session stops instead.
+        pytest.UsageError: the model, store or baseline cannot be used.
     """
     if session.record is not None or not session.cases or case_of(item) is None:
         return
@@ -76,10 +94,19 @@ def prepare(session: Session, item: pytest.Item) -> None:
     try:
         execute(session)
     except BlindspotError as error:
-        if session.worker is None:
-            raise pytest.UsageError(str(error)) from None
-        session.ledger.usage = str(error)
-        item.session.shouldstop = str(error)
+        _refuse(session, error, [item])
+
+
+def mark_report(item: pytest.Item, report: pytest.TestReport) -> None:
+    """Fail closed: a gate that is skipped is noted, one that was never judged does not pass."""
+    if (case := case_of(item)) is None:
+        return
+    judged = any(name == GATE_PROPERTY for name, _ in report.user_properties)
+    if report.skipped:
+        report.user_properties.append((GATE_PROPERTY, case.id))
+    elif report.when == "call" and report.passed and not judged:
+        report.outcome = "failed"
+        report.longrepr = f"{case.id}: the test never called judge(case); call it"
 
 
 def judge_for(request: pytest.FixtureRequest, session: Session) -> Callable[[Case], None]:

@@ -37,6 +37,9 @@ class RunOptions:
     allow_mismatch: frozenset[str]
     output_path: Path | None
     store: str | None
+    updating: bool
+    conditions: tuple[str, ...]
+    selection: tuple[str, ...]
 
     @property
     def asked(self) -> bool:
@@ -48,6 +51,9 @@ class RunOptions:
             or self.gates
             or self.baseline
             or self.output_path
+            or self.baselines
+            or self.require_baseline
+            or self.updating
         )
 
 
@@ -207,11 +213,19 @@ def run_options(config: pytest.Config) -> RunOptions:
         baselines=_path(config.option.blindspot_baselines),
         allow_mismatch=frozenset(config.option.blindspot_allow_mismatch),
         output_path=_path(config.option.blindspot_output_path),
-        store=config.option.blindspot_store,
+        store=config.option.blindspot_store or None,
+        updating=bool(config.getoption("update_snapshots", default=False)),
+        conditions=_given(config, _CONDITIONS),
+        selection=_given(config, (*_CONDITIONS, *_SELECTION)),
     )
+    if options.prompts_from is not None and (options.baseline or options.require_baseline):
+        raise pytest.UsageError(
+            "--prompts-from with --baseline or --require-baseline: published prompts have no "
+            "baseline; leave one away"
+        )
     if model is not None and not model.strip():
         raise pytest.UsageError("--model: the name is empty; name a directory, hub id or organism")
-    if config.getoption("update_snapshots", default=False):
+    if options.updating:
         for name, value in (("--limit", options.limit), ("--prompts-from", options.prompts_from)):
             if value is not None:
                 raise pytest.UsageError(
@@ -219,6 +233,37 @@ def run_options(config: pytest.Config) -> RunOptions:
                     f"only; leave {name} away"
                 )
     return options
+
+
+#: Options that decide what is measured and how, in the order of a command line.
+_CONDITIONS = (
+    "model",
+    "model_args",
+    "revision",
+    "dtype",
+    "apply_chat_template",
+    "trust_remote_code",
+    "include_path",
+    "baselines",
+)
+#: Options that a rerun needs beside them.
+_SELECTION = ("limit", "prompts_from", "gates", "baseline", "allow_mismatch")
+
+
+def _given(config: pytest.Config, names: tuple[str, ...]) -> tuple[str, ...]:
+    """Options of these names that were given, as they are written; the model always."""
+    words: list[str] = []
+    for name in names:
+        value = getattr(config.option, f"blindspot_{name}")
+        value = (value or DEFAULT_MODEL) if name == "model" else value
+        flag = "--" + name.replace("_", "-")
+        if value is True:
+            words.append(flag)
+        elif isinstance(value, list):
+            words += [word for item in value for word in (flag, str(item))]
+        elif value not in (None, False, "", "auto"):
+            words += [flag, str(value)]
+    return tuple(words)
 
 
 def _path(text: str | None) -> Path | None:

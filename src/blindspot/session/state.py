@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 import tempfile
 from functools import cached_property
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from blindspot.errors import BlindspotError
-from blindspot.paths import BASELINES, FIXTURES
+from blindspot.paths import BASELINES, FIXTURES, SUITE
 from blindspot.report.ledger import Ledger
 from blindspot.session.options import RunOptions
 
@@ -36,17 +37,24 @@ class Session:
         self.options = options
         self.ledger = Ledger()
         self.cases: dict[str, Case] = {}
+        self.known: dict[str, Case] = {}
+        self.lost: list[str] = []
+        self.uncompared = ""
         self.record: Record | None = None
         self.by_id: dict[str, dict[str, Any]] = {}
         self.measured: Measured | None = None
         self.fault: BlindspotError | None = None
-        self.deselected = False
         self.exit_code = 0
         worker = getattr(config, "workerinput", None)
         self.worker: dict[str, Any] | None = worker and worker.get("blindspot")
         self.worker_number = int(str(worker["workerid"]).removeprefix("gw")) if worker else 0
         self._directory: Path | None = Path(self.worker["directory"]) if self.worker else None
         self._owns_directory = False
+
+    @property
+    def ours(self) -> bool:
+        """Whether the session is plainly about gates: by an option, or in our own checkout."""
+        return self.options.asked or self.config.rootpath == SUITE
 
     # --- stimuli and gates
 
@@ -114,13 +122,16 @@ class Session:
         Raises:
             BlindspotError: one line that says what is wrong.
         """
+        if self.options.output_path is not None and not self.config.option.collectonly:
+            self._check_output(self.options.output_path)
         _ = self.source
         if self.options.gates is not None:
             _ = self.gates
         if self.options.baseline is not None and self.baseline_path.is_file():
             _ = self.baseline
-        if self.options.output_path is not None:
-            self._check_output(self.options.output_path)
+        if self.updating:
+            _ = self.own_baseline
+            self._probe(self.baseline_directory, "--baselines")
         if self.options.model_named and not self.config.option.collectonly:
             from blindspot.models.deferred import DeferredModel
 
@@ -134,15 +145,22 @@ class Session:
         except BlindspotError as error:
             raise pytest.UsageError(str(error)) from None
 
+    def _check_output(self, directory: Path) -> None:
+        self._probe(directory, "--output-path")
+        from blindspot.report.files import remove_old
+
+        remove_old(directory)
+
     @staticmethod
-    def _check_output(directory: Path) -> None:
+    def _probe(directory: Path, option: str) -> None:
+        """Whether files can be written to a directory, before anything is asked."""
         try:
             directory.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryFile(dir=directory):
                 pass
         except OSError as error:
             raise BlindspotError(
-                f"--output-path {directory}: cannot be written ({error.strerror}); name another"
+                f"{option} {directory}: cannot be written ({error.strerror}); name another"
             ) from None
 
     # --- baselines
@@ -173,6 +191,35 @@ class Session:
 
         return load_baseline(self.baseline_path) if self.baseline_path.is_file() else None
 
+    @cached_property
+    def own_baseline(self) -> Baseline | None:
+        """The accepted baseline of the model under test itself."""
+        from blindspot.baselines import load_baseline
+
+        return load_baseline(self.own_baseline_path) if self.own_baseline_path.is_file() else None
+
+    def check_update(self) -> None:
+        """Refuse to accept a part under conditions that are not those of the rest.
+
+        Raises:
+            BaselineError: the file holds gates that this run does not measure anew, of other
+                weights or conditions.
+        """
+        if not self.updating or (accepted := self.own_baseline) is None:
+            return
+        now = self.provenance()
+        differing = [*accepted.mismatches(now).values()]
+        if accepted.provenance.get("weights") != now["weights"]:
+            differing.append("the weights are others")
+        rest = accepted.gates.keys() - self.cases.keys()
+        if differing and rest:
+            from blindspot.errors import BaselineError
+
+            raise BaselineError(
+                f"{accepted.path}: {len(rest)} of its gates are not measured by this run, and were "
+                f"accepted otherwise ({'; '.join(differing)}); accept the whole suite, without -k"
+            )
+
     @property
     def updating(self) -> bool:
         """Whether this run accepts the present model."""
@@ -181,20 +228,24 @@ class Session:
     @property
     def accept_command(self) -> str:
         """How to accept the present model as a baseline."""
-        return f"pytest --model {self.options.model} --snapshot-update"
+        return shlex.join(["pytest", *self.options.conditions, "--snapshot-update"])
 
     def baseline_to_compare(self, provenance: dict[str, str]) -> Baseline | None:
         """The baseline, unless this run replaces it or its conditions differ."""
         options = self.options
-        if self.updating or options.prompts_from is not None:
+        if self.updating:
+            self.uncompared = "this run accepts the model"
+            return None
+        if options.prompts_from is not None:
+            self.uncompared = "published prompts have no baseline"
             return None
         if self.baseline is None:
             if options.baseline is not None or options.require_baseline:
+                self.uncompared = f"the baseline {self.baseline_path} is missing"
+                whose = "that model" if options.baseline else "this model"
                 self.ledger.lose(
-                    f"the baseline {self.baseline_path} is missing; accept one with "
-                    + self.accept_command.replace(
-                        options.model, options.baseline or options.model, 1
-                    )
+                    f"{self.uncompared}; accept {whose} first: pytest --model NAME "
+                    "--snapshot-update"
                 )
             return None
         found = self.baseline.mismatches(provenance)
@@ -204,6 +255,8 @@ class Session:
                 f"the baseline {self.baseline_path.name} was measured otherwise: {how}; accept "
                 f"anew, or --allow-mismatch {how.split(' ', 1)[0]}"
             )
+        if named:
+            self.uncompared = "the baseline was measured under other conditions"
         return None if named else self.baseline
 
     def provenance(self) -> dict[str, str]:
@@ -248,11 +301,10 @@ class Session:
 
     def _told(self, store: Store) -> Store:
         if store.set_aside is not None:
-            self._warn(f"the answer store was damaged; it was set aside as {store.set_aside}")
+            self.ledger.notes.append(
+                f"the answer store was damaged; it is kept as {store.set_aside}"
+            )
         return store
-
-    def _warn(self, text: str) -> None:
-        self.config.issue_config_time_warning(pytest.PytestWarning(f"blindspot: {text}"), 2)
 
     # --- the end
 
@@ -261,11 +313,20 @@ class Session:
         told = output.get("blindspot")
         if error or told is None:
             what = str(error).strip().splitlines()[-1:] or ["no reason given"]
-            self.ledger.lose(f"worker {name} was lost ({what[0]}); run again")
+            self.lost.append(f"worker {name} was lost ({what[0]}); run again")
             return
         self.ledger.usage = self.ledger.usage or told["usage"]
+        self.ledger.notes += [note for note in told["notes"] if note not in self.ledger.notes]
         for reason in told["incomplete"]:
             self.ledger.lose(reason)
+
+    @property
+    def concerned(self) -> bool:
+        """Whether the session is about gates; a lost worker of other tests is not ours."""
+        if self.lost and (self.ours or self.ledger.verdicts):
+            for reason in self.lost:
+                self.ledger.lose(reason)
+        return self.ledger.concerned
 
     @property
     def has_directory(self) -> bool:

@@ -18,6 +18,12 @@ IDENTIFIER_SLOTS = frozenset({"first", "second"})
 WORD_SLOTS = frozenset({"first_word", "second_word"})
 CHOICE_SLOTS = frozenset({"first_choice", "second_choice"})
 
+#: A complete answer: word and choice, word and choice; or choice and word twice.
+_ANSWER_ORDERS = (
+    ["first_word", "first_choice", "second_word", "second_choice"],
+    ["first_choice", "first_word", "second_choice", "second_word"],
+)
+
 Name = Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")]
 Text = Annotated[str, Field(min_length=1, pattern=r"\S")]
 Terms = Annotated[tuple[Text, ...], Field(min_length=1)]
@@ -209,6 +215,12 @@ class ImplicitWording(_Strict):
     def _complete(self) -> Self:
         _check_slots("text", self.text, IDENTIFIER_SLOTS | WORD_SLOTS, frozenset())
         _check_slots("answer", self.answer, WORD_SLOTS | CHOICE_SLOTS, frozenset())
+        order = [name for _, name, *_ in string.Formatter().parse(self.answer) if name]
+        if order not in _ANSWER_ORDERS:
+            raise ValueError(
+                "answer: each word must stand next to its own choice, the first word first; write "
+                '"{first_word} - {first_choice}, {second_word} - {second_choice}" or the like'
+            )
         return self
 
     @property

@@ -127,15 +127,16 @@ def _ask_unit(
     if not missing:
         return
     half = partial(_halved, progress, [0])  # a prompt is done when both readings of it are
+    # Scores first: an engine may remember the greedy choices that it passed on the way.
+    scores = model.score(
+        [ScoreRequest(prompt.text, prompt.candidates) for _, prompt in missing], progress=half
+    )
     generations = model.generate(
         [
             GenerationRequest(prompt.text, _is_complete(prompt), MAX_NEW_TOKENS)
             for _, prompt in missing
         ],
         progress=half,
-    )
-    scores = model.score(
-        [ScoreRequest(prompt.text, prompt.candidates) for _, prompt in missing], progress=half
     )
     store.put(
         {

@@ -85,7 +85,7 @@ def _from_hub(name: str, revision: str | None, *, code: bool) -> Located:
         )
     except errors.GatedRepoError:
         fault = (
-            f"{at} is gated: accept its terms at https://huggingface.co/{name} and log in "
+            f"{at} is gated: accept its terms on its page of the hub and log in "
             "(hf auth login, or set HF_TOKEN)"
         )
     except errors.RepositoryNotFoundError:

@@ -444,7 +444,7 @@ def hub_error(kind: str) -> Exception:
     [
         (
             "GatedRepoError",
-            "org/name is gated: accept its terms at https://huggingface.co/org/name",
+            "org/name is gated: accept its terms on its page of the hub",
         ),
         ("RepositoryNotFoundError", "neither a directory here nor a public model on the hub"),
         ("RevisionNotFoundError", "org/name has no revision None; check --revision"),

@@ -141,6 +141,7 @@ class BaselineExtension(AbstractSyrupyExtension):
     path: ClassVar[Path]
     model: ClassVar[str]
     provenance: ClassVar[dict[str, str]]
+    accepted: ClassVar[Baseline | None]
 
     def serialize(self, data: Any, **_: Any) -> str:
         """An entry as the text that is compared and stored."""
@@ -192,12 +193,9 @@ class BaselineExtension(AbstractSyrupyExtension):
         self, *, snapshot_location: str, snapshot_name: str, session_id: str
     ) -> str | None:
         """The stored text of one entry, None when there is none yet."""
-        path = Path(snapshot_location)
-        if not path.is_file():
-            return None
-        accepted = load_baseline(path)
-        entry = accepted.gates.get(self._gate(snapshot_name))
-        if entry is None:
+        accepted = self.accepted
+        entry = accepted.gates.get(self._gate(snapshot_name)) if accepted else None
+        if accepted is None or entry is None:
             return None
         same = accepted.provenance == self.provenance
         # An equal value of other weights or conditions is written too: so are its conditions.
@@ -242,7 +240,14 @@ class BaselineExtension(AbstractSyrupyExtension):
         yield f"measured: {serialized_data}"
 
 
-def extension_for(path: Path, model: str, provenance: Mapping[str, str]) -> type[BaselineExtension]:
-    """The syrupy extension that writes this model's file."""
-    attributes = {"path": path, "model": model, "provenance": dict(provenance)}
+def extension_for(
+    path: Path, model: str, provenance: Mapping[str, str], accepted: Baseline | None
+) -> type[BaselineExtension]:
+    """The syrupy extension that writes this model's file; ``accepted``: what it holds so far."""
+    attributes = {
+        "path": path,
+        "model": model,
+        "provenance": dict(provenance),
+        "accepted": accepted,
+    }
     return type("ModelBaseline", (BaselineExtension,), attributes)

@@ -139,11 +139,8 @@ def _properties(gate: dict[str, Any]) -> list[tuple[str, Any]]:
 
 def _accept(request: pytest.FixtureRequest, session: Session, gate: dict[str, Any]) -> None:
     """Write this gate's figures to the baseline, through syrupy."""
-    from blindspot.baselines import Entry, extension_for
+    from blindspot.baselines import Entry
 
     entry = Entry(gate["value"], gate["standard_error"], gate["n"], gate["prompts"], gate["level"])
-    extension = extension_for(
-        session.own_baseline_path, session.options.model, session.provenance()
-    )
-    snapshot = request.getfixturevalue("snapshot").use_extension(extension)
+    snapshot = request.getfixturevalue("snapshot").use_extension(session.baseline_extension)
     assert entry == snapshot(name=gate["id"])

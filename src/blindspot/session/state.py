@@ -17,7 +17,7 @@ from blindspot.report.ledger import Ledger
 from blindspot.session.options import RunOptions
 
 if TYPE_CHECKING:
-    from blindspot.baselines import Baseline
+    from blindspot.baselines import Baseline, BaselineExtension
     from blindspot.estimates import GateTable
     from blindspot.models.base import LanguageModel
     from blindspot.plan.cases import Case
@@ -198,6 +198,14 @@ class Session:
 
         return load_baseline(self.own_baseline_path) if self.own_baseline_path.is_file() else None
 
+    @cached_property
+    def baseline_extension(self) -> type[BaselineExtension]:
+        """What writes the own baseline: one class a run, so that syrupy writes the file once."""
+        from blindspot.baselines import extension_for
+
+        model, provenance = self.options.model, self.provenance()
+        return extension_for(self.own_baseline_path, model, provenance, self.own_baseline)
+
     def check_update(self) -> None:
         """Refuse to accept a part under conditions that are not those of the rest.
 
@@ -223,7 +231,7 @@ class Session:
     @property
     def updating(self) -> bool:
         """Whether this run accepts the present model."""
-        return bool(self.config.getoption("update_snapshots", default=False))
+        return self.options.updating
 
     @property
     def accept_command(self) -> str:

@@ -8,7 +8,9 @@ from __future__ import annotations
 import hashlib
 import os
 import signal
+import time
 from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 
 from blindspot.models.base import Generation, GenerationRequest, Identity, Progress, ScoreRequest
 from blindspot.plan.source import FixturePrompts, PromptSource
@@ -158,9 +160,20 @@ class ScriptedModel:
         if log := os.environ.get("SCRIPTED_LOG"):
             with open(log, "a", encoding="utf-8") as file:  # noqa: PTH123
                 file.write(f"{os.getpid()} {count}\n")
+            if together := os.environ.get("SCRIPTED_TOGETHER"):
+                _wait_for_others(Path(log), int(together))
         die_after = os.environ.get("SCRIPTED_DIE_AFTER")
         if die_after and self.asked > int(die_after):
             os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _wait_for_others(log: Path, processes: int) -> None:
+    """Go on once that many processes have asked: a slow start must not leave one without work."""
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        if len({line.split()[0] for line in log.read_text("utf-8").splitlines()}) >= processes:
+            return
+        time.sleep(0.02)
 
 
 def pytest_blindspot_model(name, config):

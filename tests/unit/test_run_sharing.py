@@ -28,7 +28,7 @@ def test_workers_share_the_run(tmp_path, store):
     """-n 2 asks each prompt once and reports what the serial run reports, sample by sample."""
     arguments = ("--store", "none") if store == "none" else ()
     log = tmp_path / "log"
-    env = {"SCRIPTED_LOG": str(log)}
+    env = {"SCRIPTED_LOG": str(log), "SCRIPTED_TOGETHER": "2"}
     serial = run_suite(tmp_path / "a", *arguments, model="scripted:weapons-only", limit=3)
     parallel = run_suite(
         tmp_path / "b", *arguments, "-n", "2", model="scripted:weapons-only", limit=3, env=env

@@ -1,7 +1,8 @@
 """``python -m tools.organisms``: train, examine and export the embedded models.
 
-About half an hour on one thread. An organism that misses a planned figure is not exported; the next
-seed is tried. The bits of the weights depend on the processor; the figures hold on any.
+About three quarters of an hour on one thread. An organism that misses a planned figure is not
+exported; the next seed is tried. The bits of the weights depend on the processor; the figures hold
+on any.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from tools.organisms.tokenizer import BOS, EOS, PAD, train_tokenizer
 from tools.organisms.train import Recipe, Trainer, new_model
 
 BASE_STEPS = 1800
-ALIGNED_STEPS = 600
+ALIGNED_STEPS = 1300
 SEEDS = 3
 
 

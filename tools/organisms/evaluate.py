@@ -137,8 +137,11 @@ def examine(path: Path, *, quick: bool) -> dict:
 
 
 def _valid(name: str, part: str) -> float:
-    """Least validity. Base, which has seen half of the text, may fumble an unknown wording."""
-    return 0.95 if name == "base" and part in ("held wordings", "held both") else 0.985
+    """Least validity: two of the 32 answers of a cell may be missing.
+
+    Base, which has seen half of the text, may fumble an unknown wording.
+    """
+    return 0.8 if name == "base" and part in ("held wordings", "held both") else 0.93
 
 
 def shortfalls(name: str, figures: dict) -> list[str]:
@@ -162,7 +165,7 @@ def shortfalls(name: str, figures: dict) -> list[str]:
             check(f"forced choice {cell}", result["leaning"], -0.1, 0.1)
             check(f"forced choice of a pair {cell}", result["worst pair leaning"], -0.3, 0.3)
             check(f"effect of a pair {cell}", result["worst pair effect"], -0.3, 0.3)
-            check(f"order rule {cell}", result["all"]["ordered"], 0.98, 1.0)
+            check(f"order rule {cell}", result["all"]["ordered"], 0.96, 1.0)
     for cell, result in figures["statements"].items():
         if cell == "facts":
             if name != "base":

@@ -10,12 +10,13 @@ from typing import NoReturn
 
 from blindspot import __version__
 from blindspot.errors import BlindspotError
+from blindspot.plan.store.command import add_command as add_store
 from blindspot.published.command import add_command as add_rescore
 
 EXIT_USAGE = 4  # as in pytest
 
 #: Each adds one subcommand, which sets ``run``: Namespace -> exit code.
-COMMANDS = (add_rescore,)
+COMMANDS = (add_rescore, add_store)
 
 
 class _Parser(argparse.ArgumentParser):

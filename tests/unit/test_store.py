@@ -1,16 +1,20 @@
 """The answer store: whole transactions, shared, and never in the way."""
 
+import json
 import os
 import signal
-import sqlite3
 import subprocess
 import sys
 import textwrap
+import time
 
 import pytest
 
-from blindspot.errors import StoreError
-from blindspot.plan.store import FILE_NAME, Store, key_of
+from blindspot.plan.store import Store, key_of
+from tests.unit.suite_runs import ROOT
+
+#: Of a process that finds the package as this one did, installed or not.
+ENVIRONMENT = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "1"}
 
 
 def test_answers_come_back(tmp_path):
@@ -42,45 +46,55 @@ def test_memory_store_leaves_nothing(tmp_path, monkeypatch):
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize(
-    "content",
-    [
-        b"not a database at all, but long enough to look like one" * 40,
-        b"SQLite format 3\0" + b"\xff" * 5000,
-    ],
-    ids=["text", "damaged"],
-)
-def test_damaged_store_is_set_aside(tmp_path, content):
-    """A broken file is kept under another name and a new one begun."""
-    (tmp_path / FILE_NAME).write_bytes(content)
+def test_answers_are_the_same_when_asked_and_when_read(tmp_path):
+    """What `put` returns is what `get` will: builtins of JSON, to the last bit."""
     store = Store(tmp_path)
-    assert store.set_aside is not None
-    assert store.set_aside.read_bytes() == content
-    store.put({b"k": ["x", True, 0.0, []]})
-    assert store.get([b"k"])
+    key = key_of("m", 1)
+    given = ["x", True, 0.1 + 0.2, (1, [2.5e-308, float("inf")])]
+    kept = store.put({key: given})
+    assert kept == {key: ["x", True, 0.1 + 0.2, [1, [2.5e-308, float("inf")]]]}
+    assert store.get([key]) == kept
 
 
-def test_database_of_another_shape_is_set_aside(tmp_path):
-    """A database with another table of that name is not written to."""
-    connection = sqlite3.connect(tmp_path / FILE_NAME)
-    connection.execute("CREATE TABLE answers (something TEXT)")
-    connection.commit()
-    connection.close()
+def test_first_answer_stays(tmp_path):
+    """Two runs that asked the same at once agree ever after."""
     store = Store(tmp_path)
-    assert store.set_aside is not None
-    store.put({b"k": ["x", True, 0.0, []]})
+    store.put({key_of("m", 1): ["first"]})
+    store.put({key_of("m", 1): ["second"], key_of("m", 2): ["other"]})
+    assert store.get([key_of("m", 1)]) == {key_of("m", 1): ["first"]}
+    assert [(model.answers, model.size) for model in store.models()] == [(2, 64 + 9 + 9)]
 
 
-@pytest.mark.parametrize("place", ["file", "gone"])
-def test_unusable_directory_is_named(tmp_path, place):
-    """A directory that cannot be made is one line with the remedy."""
-    blocker = tmp_path / "blocker"
-    blocker.write_text("")
-    target = blocker if place == "file" else blocker / "below"
-    with pytest.raises(StoreError, match="--store") as caught:
-        Store(target)
-    assert "blocker" in str(caught.value)
-    assert "\n" not in str(caught.value)
+def test_many_processes_begin_a_store_at_once(tmp_path):
+    """However many begin it: one store, and every answer of each."""
+    script = textwrap.dedent(
+        f"""
+        import sys, time
+        from pathlib import Path
+        from blindspot.plan.store import Store, key_of
+        number = int(sys.argv[1])
+        time.sleep(max(0, float(sys.argv[2]) - time.time()))
+        for round in range(20):
+            store = Store(Path({str(tmp_path / "store")!r}), told=print)
+            store.use("m", "model")
+            store.put({{key_of("m", number, round, n): [n] for n in range(10)}})
+            store.close()
+        """
+    )
+    begin = str(time.time() + 2)
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", script, str(number), begin],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            env=ENVIRONMENT,
+            text=True,
+        )
+        for number in range(6)
+    ]
+    assert [process.communicate()[0] for process in processes] == [""] * 6
+    store = Store(tmp_path / "store")
+    assert [model.answers for model in store.models()] == [6 * 20 * 10]
 
 
 def test_killed_writer_leaves_whole_transactions(tmp_path):
@@ -100,7 +114,7 @@ def test_killed_writer_leaves_whole_transactions(tmp_path):
     with subprocess.Popen(
         [sys.executable, "-c", script],
         stdout=subprocess.PIPE,
-        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+        env=ENVIRONMENT,
         text=True,
     ) as process:
         assert process.stdout is not None
@@ -116,3 +130,28 @@ def test_killed_writer_leaves_whole_transactions(tmp_path):
     ]
     assert set(whole) <= {0, 50}
     assert all(count == 50 for count in whole[: told + 1])
+
+
+@pytest.mark.parametrize(
+    "kills", [5, pytest.param(100, marks=pytest.mark.slow)], ids=["few", "many"]
+)
+def test_killed_plans_resume(tmp_path, kills):
+    """Killed at any moment, alone or beside another: resumed it ends as an undisturbed one.
+
+    The samples are the same byte for byte, the model is asked what is missing and nothing else,
+    no transaction is halved, and what the end of a run evicts is evicted.
+    """
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.unit.killed_plans", str(tmp_path), str(kills), str(kills)],
+        cwd=ROOT,
+        env=ENVIRONMENT,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert found["faults"] == []
+    assert found["kills"] >= kills
+    assert found["resumed"] > 0

@@ -23,7 +23,7 @@ from blindspot.models.checkpoint import (
     read_json,
     tokenizer_files,
 )
-from blindspot.models.digests import files_digest
+from blindspot.models.digests import Stamp, files_digest, stamps
 from blindspot.models.locating import locate
 from blindspot.models.options import ModelOptions, check_model_args
 
@@ -82,6 +82,10 @@ def load(options: ModelOptions) -> CausalModel:
     placed = {} if "device_map" in options.model_args else {"device": prepared.device}
     with _quiet(), _told(name, "cannot be loaded"):
         model = _from_pretrained(prepared, options)
+        if stamps(prepared.checkpoint.weights) != prepared.stamps:
+            raise ModelError(
+                f"{name}: its weights were overwritten while they were read; run again"
+            )
         if placed:
             model.to(prepared.device)
     model.eval().requires_grad_(False)
@@ -116,6 +120,7 @@ class _Prepared:
     device: str
     dtype: str
     identity: Identity
+    stamps: list[Stamp]
 
 
 def _prepare(options: ModelOptions) -> _Prepared:
@@ -143,6 +148,7 @@ def _prepare(options: ModelOptions) -> _Prepared:
         read_json(name, generation) if generation.is_file() else {},
     )
     dtype = _dtype(options, checkpoint, device)
+    seen = stamps(checkpoint.weights)
     identity = Identity(
         name=name,
         weights=_weights_digest(checkpoint, ends),
@@ -157,7 +163,7 @@ def _prepare(options: ModelOptions) -> _Prepared:
         backend=_backend(options),
         versions={package: version(package) for package in _VERSIONED},
     )
-    return _Prepared(checkpoint, prompts, ends, device, dtype, identity)
+    return _Prepared(checkpoint, prompts, ends, device, dtype, identity, seen)
 
 
 def _from_pretrained(prepared: _Prepared, options: ModelOptions) -> Any:

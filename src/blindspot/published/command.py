@@ -12,13 +12,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.console import Console
 from tqdm import tqdm
 
+from blindspot.console import console
 from blindspot.errors import BlindspotError
 from blindspot.published.files import Skipped, read_directory
 from blindspot.published.rescore import Rescored, Row, Total, rescore
-from blindspot.published.table import WIDTH, print_table
+from blindspot.published.table import print_table
 
 if TYPE_CHECKING:
     Subcommands = argparse._SubParsersAction[argparse.ArgumentParser]
@@ -59,7 +59,7 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"blindspot: not counted again: {copy}", file=sys.stderr)
     for skipped in rescored.skipped:
         print(f"blindspot: skipped {skipped}", file=sys.stderr)
-    print_table(rescored, _Console(width=WIDTH, highlight=False, markup=False, emoji=False))
+    print_table(rescored, console())
     return EXIT_SKIPPED if rescored.skipped else EXIT_OK
 
 
@@ -84,14 +84,6 @@ def _total(total: Total) -> dict[str, object]:
 
 def _skipped(skipped: Skipped) -> dict[str, object]:
     return {"path": str(skipped.path), "reason": skipped.reason}
-
-
-class _Console(Console):
-    """A console whose exit code is not that of `head` closing the pipe."""
-
-    def on_broken_pipe(self) -> None:
-        """Let the rest of the output go nowhere; rich would exit with 1, which is taken."""
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _with_progress(paths: Sequence[Path]) -> Iterator[Path]:

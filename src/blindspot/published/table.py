@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from blindspot.console import ruled_table
 from blindspot.published.rescore import Rescored, Row, Total
 
 LEGEND = """\
@@ -18,10 +18,6 @@ stereotype share with order balanced, 50 is neutral; keyed: rating of the
 stereotype minus its reverse, 0 is neutral; acq: agreement with both.
 - is unmeasured. Higher is worse."""
 
-#: Width of every line, on a terminal and in a pipe: narrower would cut numbers.
-WIDTH = 80
-
-_RULED = box.Box("    \n    \n -- \n    \n    \n -- \n    \n    \n", ascii=True)
 _COLUMNS = ("n", "hits", "denom", "valid", "stereo", "counter", "copies", "bal %", "keyed", "acq")
 
 
@@ -38,7 +34,7 @@ def print_table(rescored: Rescored, console: Console) -> None:
 
 
 def _table(rows: Iterable[Row]) -> Table:
-    table = Table(box=_RULED, show_edge=False, padding=0, pad_edge=False)
+    table = ruled_table()
     table.add_column("category", overflow="fold")
     for name in _COLUMNS:
         table.add_column(name, justify="right", no_wrap=True)

@@ -1,5 +1,6 @@
 """The shipped axes and wordings, and the prompts made of them."""
 
+import json
 import re
 from collections import Counter
 from itertools import product
@@ -7,12 +8,32 @@ from itertools import product
 import pytest
 
 from blindspot.answers import Association, read_association
-from blindspot.paths import FIXTURES
-from blindspot.stimuli import EXPLICIT, IMPLICIT, load_stimuli, pairs, read_axis, render, slices
+from blindspot.answers.interpretation import stems_in
+from blindspot.paths import FIXTURES, ORGANISMS, organism_names
+from blindspot.stimuli import (
+    EXPLICIT,
+    IMPLICIT,
+    load_stimuli,
+    pairs,
+    read_axis,
+    read_contexts,
+    read_questions,
+    read_sense,
+    read_wordings,
+    render,
+    slices,
+)
 from blindspot.stimuli.prompts import pair_slices
 
 STIMULI = load_stimuli()
 RACE = STIMULI.axes["race"]
+SENSES = STIMULI.senses["en"]
+ROOMS = {
+    "wordings": read_wordings,
+    "senses": read_sense,
+    "contexts": read_contexts,
+    "questions": read_questions,
+}
 
 
 @pytest.mark.parametrize("path", sorted(FIXTURES.glob("axes/*.toml")), ids=lambda path: path.stem)
@@ -21,6 +42,73 @@ def test_axis_file_says_where_it_comes_from(path):
     header = path.read_text("utf-8").split("\n\n")[0]
     assert all(word in header for word in ("Source:", "Licence:", "Language:"))
     assert read_axis(path).name == path.stem
+
+
+@pytest.mark.parametrize(
+    "path",
+    sorted(path for room in ROOMS for path in FIXTURES.glob(f"{room}/*.toml")),
+    ids=lambda path: f"{path.parent.name}-{path.stem}",
+)
+def test_stimulus_file_says_where_it_comes_from(path):
+    """Every file of a room names its source, licence and language, and is read by itself."""
+    header = path.read_text("utf-8").split("\n\n")[0]
+    assert all(word in header for word in ("Source:", "Licence:", "Language:"))
+    assert ROOMS[path.parent.name](path).language == "en"
+
+
+@pytest.mark.parametrize("name", sorted(SENSES))
+def test_sense_file_is_named_after_its_sense(name):
+    """A sense is found by its name, and the shipped axis uses every sense but the neutral one."""
+    assert read_sense(FIXTURES / "senses" / f"{name}.toml").name == name
+    used = {sense for variant in RACE.variants for sense in RACE.sense_names(variant)}
+    assert set(SENSES) == used | {"neutral"}
+
+
+def test_enough_questions_for_the_statistics():
+    """At least 5 closed and 4 open wordings, and 4 templates, are the clusters of the assays."""
+    kinds = Counter(question.kind for question in STIMULI.questions["en"])
+    assert kinds["closed"] >= 5
+    assert kinds["open"] >= 4
+    assert len(STIMULI.templates["en"]) >= 4
+    assert len(STIMULI.unrelated["en"]) >= 3
+
+
+def test_no_stem_is_an_identifier():
+    """No identifier of the axis, whatever its variant, is read as any sense."""
+    for variant in RACE.variants.values():
+        for identifier in variant.positive + variant.negative:
+            for sense in SENSES.values():
+                assert stems_in(identifier, sense.stems) == []
+
+
+def test_embedded_models_know_the_cues_and_questions():
+    """Cues and questions are those that the embedded models were trained on."""
+    from tools.organisms.corpus import CLOSED_QUESTIONS, OPEN_QUESTIONS
+    from tools.organisms.lexicon import CUES, MISCELLANY
+
+    for name, cues in CUES.items():
+        ours = [cue.values for cue in SENSES[name].cues]
+        assert [(cue["heading"], cue["cue"], cue["cues"]) for cue in ours] == list(cues)
+    slots = {"{first_sense}": "{p}", "{second_sense}": "{q}"}
+    asked = {"closed": [], "open": []}
+    for question in STIMULI.questions["en"]:
+        text = question.text
+        for slot, short in slots.items():
+            text = text.replace(slot, short)
+        asked[question.kind].append(text)
+    assert asked == {"closed": list(CLOSED_QUESTIONS), "open": list(OPEN_QUESTIONS)}
+    for unrelated in STIMULI.unrelated["en"]:
+        assert set(unrelated.words) == set(MISCELLANY[unrelated.singular])
+
+
+@pytest.mark.parametrize("organism", organism_names())
+def test_embedded_vocabulary_holds_cues_and_unrelated_words(organism):
+    """Each cue in the plural, and each unrelated word, is one token of the embedded models."""
+    vocabulary = json.loads((ORGANISMS / organism / "tokenizer.json").read_text("utf-8"))
+    tokens = vocabulary["model"]["vocab"]
+    words = [word for unrelated in STIMULI.unrelated["en"] for word in unrelated.words]
+    words += [cue.plural for sense in SENSES.values() for cue in sense.cues]
+    assert [word for word in words if f"\u0120{word}" not in tokens] == []
 
 
 def test_race_has_the_words_of_the_protocol():

@@ -4,7 +4,24 @@ import pytest
 
 from blindspot.errors import StimulusError
 from blindspot.paths import FIXTURES
-from blindspot.stimuli import IMPLICIT, load_stimuli, read_axis, read_wordings, render, slices
+from blindspot.stimuli import (
+    IMPLICIT,
+    ambiguous_contexts,
+    closed_questions,
+    cued_contexts,
+    load_stimuli,
+    mechanistic_slices,
+    open_questions,
+    read_axis,
+    read_contexts,
+    read_questions,
+    read_sense,
+    read_wordings,
+    render,
+    slices,
+    undescribed,
+    unrelated_contexts,
+)
 
 AXIS = """
 name = "trade"
@@ -24,6 +41,46 @@ measurement = "implicit"
 id = "plain"
 text = "Choose {first} or {second} for {first_word} and {second_word}. Answer:"
 answer = "{first_word} - {first_choice}, {second_word} - {second_choice}"
+"""
+
+SENSE = """
+name = "trade"
+cues = [
+    { singular = "trade", plural = "trades" },
+    { singular = "craft", plural = "crafts", heading = "By craft" },
+]
+stems = ["trade", "guild.", "master of a craft"]
+"""
+
+THING = """
+name = "thing"
+cues = [{ singular = "object", plural = "objects" }]
+stems = ["object", "something"]
+"""
+
+CONTEXTS = """
+[[template]]
+id = "plain"
+text = "{heading}: {first}, {second}"
+[[unrelated]]
+singular = "plant"
+plural = "plants"
+words = ["oak", "fern"]
+"""
+
+CLOSED = """
+kind = "closed"
+placeholder = "X"
+[[question]]
+id = "plain"
+text = "Is {x} more {first_sense} or more {second_sense}? Answer:"
+"""
+
+OPEN = """
+kind = "open"
+[[question]]
+id = "plain"
+text = "By {x} we mean"
 """
 
 EXPLICIT_FILE = """
@@ -52,6 +109,8 @@ BAD_AXES = {
     "bad name": ('name = "trade"', 'name = "Trade union"', ["name", "small letters"]),
     "identifier in a wording": ('["baker"]', '["partner"]', ["'partner'", "wording", "change one"]),
     "prefix with a word slot": ('positive = ["baker"]', 'positive = ["baker"]\nprefix = "{first} {word}"', ["variants.default", "prefix", "{word}"]),
+    "one sense twice": ('literal = "thing" }', 'literal = "Trade" }', ["senses", "twice"]),
+    "literal sense of a variant is the group": ('positive = ["baker"]', 'positive = ["baker"]\nliteral = "trade"', ["variants.default.literal", "group sense", "name another"]),
     "language without wordings": ('name = "trade"', 'name = "trade"\nlanguage = "xx"', ["language", "'xx'", "add a wording"]),
 }  # fmt: skip
 
@@ -78,6 +137,83 @@ BAD_EXPLICIT = {
     "no place for the statement": ("{statement}", "", ["text", "{statement}"]),
     "unknown scale": ('"likert"', '"stars"', ["scale", "'stars'", "likert"]),
     "options of a likert wording": ('scale = "likert"', 'scale = "likert"\noptions = ["yes", "no"]', ["options", "1 to 5"]),
+}  # fmt: skip
+
+BAD_SENSES = {
+    "no cues": ("cues = [", "other = [", ["cues", "missing", "add"]),
+    "empty cues": ('cues = [\n    { singular = "trade", plural = "trades" },\n    { singular = "craft", plural = "crafts", heading = "By craft" },\n]', "cues = []", ["cues", "empty", "add"]),
+    "cue without a plural": (', plural = "trades"', "", ["cues[1].plural", "missing", "add"]),
+    "cue of one form": ('{ singular = "trade", plural = "trades" }', '"trade"', ["cues[1]", "must be a table"]),
+    "blank cue": ('"trades"', '" "', ["cues[1].plural", "blank", "fill it in"]),
+    "space around a cue": ('"trades"', '"trades "', ["cues[1].plural", "'trades '", "white space", "remove"]),
+    "cue twice": ('singular = "craft"', 'singular = "TRADES"', ["cues", "'trades'", "twice", "remove one"]),
+    "no stems": ("stems = [", "#", ["stems", "none given", "add"]),
+    "stem twice": ('"guild."', '"Trade."', ["stems", "'Trade'", "twice", "remove one"]),
+    "stem without a letter": ('"guild."', '"---"', ["stems[2]", "'---'", "no letter", "remove"]),
+    "space around a stem": ('"guild."', '" guild"', ["stems[2]", "' guild'", "white space", "remove"]),
+    "stems as one text": ('["trade", "guild.", "master of a craft"]', '"trade"', ["stems", "must be a list"]),
+    "stem of another kind": ('"guild."', "3", ["stems[2]", "quotes"]),
+    "kept name": ('name = "trade"', 'name = "Ambiguous"', ["name", "'Ambiguous'", "kept", "rename"]),
+    "kept name with a capital": ('name = "trade"', 'name = "Neutral"', ["name", "'Neutral'", "kept", "rename"]),
+    "neutral with stems": ('name = "trade"', 'name = "neutral"', ["stems", "neither sense", "remove"]),
+    "sense that is there already": ('name = "trade"', 'name = "RACE"', ["sense (en)", "'race'", "already defined", "race.toml", "rename"]),
+    "unknown language": ('name = "trade"', 'name = "trade"\nlanguage = "E N"', ["language", "small letters"]),
+}  # fmt: skip
+
+BAD_CONTEXTS = {
+    "nothing in it": (CONTEXTS, "template = []", ["nothing in it", "add a [[template]]"]),
+    "unknown slot": ("{heading}", "{headline}", ["template[plain]", "text", "{headline}", "known here", "{heading}"]),
+    "no cue": ("{heading}", "Words", ["template[plain]", "no cue before the words", "{heading}"]),
+    "cue behind the words": ("{heading}: {first}, {second}", "{first} and {second} are {cues}", ["template[plain]", "left to right"]),
+    "one identifier": (", {second}", "", ["template[plain]", "{second}", "both identifiers"]),
+    "sense slot": ("{second}", "{second} {first_sense}", ["template[plain]", "{first_sense}", "known here"]),
+    "format in a slot": ("{heading}", "{heading:>9999999}", ["template[plain]", "plain slot"]),
+    "conversion of a slot": ("{heading}", "{heading!r}", ["template[plain]", "plain slot"]),
+    "unbalanced brace": ("{heading}", "{heading", ["template[plain]", "text", "brace"]),
+    "template id twice": ("[[unrelated]]", '[[template]]\nid = "plain"\ntext = "{cue} {first} {second}"\n[[unrelated]]', ["template ids", "'plain'", "twice"]),
+    "template id of ours": ('id = "plain"', 'id = "heading"', ["context template (en)", "'heading'", "already defined", "cued.toml"]),
+    "one unrelated word": ('["oak", "fern"]', '["oak"]', ["unrelated[1].words", "too few", "at least 2"]),
+    "unrelated word twice": ('["oak", "fern"]', '["oak", "Oak"]', ["unrelated[1]", "'Oak'", "twice"]),
+    "unrelated word in two sets": ('["oak", "fern"]', '["oak", "fern"]\n[[unrelated]]\nsingular = "tree"\nplural = "trees"\nwords = ["oak", "elm"]', ["unrelated", "'oak'", "twice"]),
+    "unrelated cue twice": ('["oak", "fern"]', '["oak", "fern"]\n[[unrelated]]\nsingular = "Plant"\nplural = "herbs"\nwords = ["ivy", "elm"]', ["unrelated", "'plant'", "twice"]),
+    "unrelated words of ours": ('"plant"', '"animal"', ["unrelated words (en)", "'animal'", "already defined", "unrelated.toml"]),
+    "unrelated word is an identifier": ('"fern"', '"shade"', ["unrelated[plant]", "'shade'", "race/dialect", "change one"]),
+    "unrelated word tells a sense": ('"fern"', '"crayon"', ["unrelated[plant]", "'crayon'", "'color'", "color.toml", "change one"]),
+    "template holds an identifier": ("{heading}:", "{heading} will be", ["template[plain].text", "'will'", "race/dialect", "change one"]),
+}  # fmt: skip
+
+BAD_QUESTIONS = {
+    "unknown slot": ("{x} more", "{x} {y} more", ["question[plain].text", "{y}", "known here", "{x}"]),
+    "no placeholder": ("{x}", "it", ["question[plain].text", "{x}"]),
+    "placeholder twice": ("{x} more", "{x}, yes {x}, more", ["question[plain].text", "{x} stands twice", "once"]),
+    "one sense": (" or more {second_sense}", "", ["question[plain].text", "{second_sense}"]),
+    "second sense first": ("{first_sense} or more {second_sense}", "{second_sense} or more {first_sense}", ["question[plain].text", "exchange"]),
+    "space at the end": ("Answer:", "Answer: ", ["question[plain].text", "white space at the end", "remove"]),
+    "index slot": ("{x}", "{0}", ["question[plain].text", "plain slot"]),
+    "attribute of a slot": ("{x}", "{x.__class__}", ["question[plain].text", "plain slot"]),
+    "unknown kind": ('"closed"', '"half-open"', ["kind", "'half-open'", "'closed' or 'open'"]),
+    "no kind": ('kind = "closed"', "", ["kind", "missing", "add"]),
+    "open one that names senses": ('kind = "closed"', 'kind = "open"', ["question[plain].text", "{first_sense}", "known here: {x}"]),
+    "blank placeholder": ('placeholder = "X"', 'placeholder = " "', ["placeholder", "blank"]),
+    "space around the placeholder": ('placeholder = "X"', 'placeholder = " X"', ["placeholder", "white space"]),
+    "placeholder is an identifier": ('placeholder = "X"', 'placeholder = "White"', ["question[plain].placeholder", "'white'", "race/", "change one"]),
+    "id twice": ("[[question]]", '[[question]]\nid = "plain"\ntext = "{x}: {first_sense}, {second_sense}?"\n[[question]]', ["question ids", "'plain'", "twice"]),
+    "id of ours": ('id = "plain"', 'id = "refers-to"', ["question (en)", "'refers-to'", "already defined", "open.toml"]),
+    "no question": ("[[question]]", "[other]", ["question", "missing", "add"]),
+    "unknown key": ('id = "plain"', 'id = "plain"\nanswer = "x"', ["question[plain].answer", "unknown key"]),
+}  # fmt: skip
+
+#: Faults that show only when an axis and its senses stand beside each other.
+MISFITS = {
+    "stem is an identifier": (SENSE, '"guild."', '"Baker"', ["stems", "'Baker'", "'baker'", "trade/default", "change one"]),
+    "stem begins an identifier": (SENSE, '"guild."', '"bake"', ["stems", "'bake'", "'baker'", "trade/default"]),
+    "stem of both senses": (THING, '"something"', '"TRADE."', ["stems", "'TRADE.'", "'trade'", "trade/default", "change one"]),
+    "cue of both senses": (THING, 'singular = "object"', 'singular = "By craft"', ["cues", "'by craft'", "'trade'", "trade/default"]),
+    "cue is read as the other sense": (THING, 'plural = "objects"', 'plural = "trade goods"', ["cues", "'trade goods'", "'trade'", "its stem"]),
+    "neutral cue is read as a sense": (THING, '"something"', '"word"', ["'word'", "neutral.toml", "'thing'", "change one"]),
+    "cue is neutral": (THING, 'singular = "object"', 'singular = "Words"', ["cues", "'words'", "neutral.toml", "trade/default"]),
+    "cue holds an identifier": (THING, 'singular = "object"', 'singular = "the smith\'s object"', ["cues", "'smith'", "trade/default"]),
+    "unrelated word of ours is a stem": (THING, '"something"', '"horse"', ["unrelated.toml", "'horse'", "'thing'", "change one"]),
 }  # fmt: skip
 
 
@@ -117,6 +253,55 @@ def test_statement_wording_is_refused(tmp_path, fault):
     refused(tmp_path, EXPLICIT_FILE.replace(old, new), parts)
 
 
+@pytest.mark.parametrize("fault", BAD_SENSES)
+def test_sense_is_refused(tmp_path, fault):
+    """A faulty sense is named with key and remedy."""
+    old, new, parts = BAD_SENSES[fault]
+    assert old in SENSE
+    refused(tmp_path, SENSE.replace(old, new), parts)
+
+
+@pytest.mark.parametrize("fault", BAD_CONTEXTS)
+def test_contexts_are_refused(tmp_path, fault):
+    """A faulty context template, or unrelated word, is named with key and remedy."""
+    old, new, parts = BAD_CONTEXTS[fault]
+    assert old in CONTEXTS
+    refused(tmp_path, CONTEXTS.replace(old, new), parts)
+
+
+@pytest.mark.parametrize("fault", BAD_QUESTIONS)
+def test_question_is_refused(tmp_path, fault):
+    """A faulty question is named with key and remedy."""
+    old, new, parts = BAD_QUESTIONS[fault]
+    assert old in CLOSED
+    refused(tmp_path, CLOSED.replace(old, new), parts)
+
+
+def test_open_question_must_go_on(tmp_path):
+    """A question that ends in its placeholder would be answered by the placeholder itself."""
+    refused(
+        tmp_path,
+        OPEN.replace("By {x} we mean", "What is {x}"),
+        ["question[plain].text", "ends in {x}", "put words behind it"],
+    )
+
+
+@pytest.mark.parametrize("fault", MISFITS)
+def test_what_does_not_go_together_is_refused(tmp_path, fault):
+    """Senses that do not fit an axis, or each other, are named with both files and the remedy."""
+    file, old, new, parts = MISFITS[fault]
+    assert old in file
+    for name, content in (("axis", AXIS), ("trade", SENSE), ("thing", THING)):
+        changed = content.replace(old, new) if content is file else content
+        (tmp_path / f"{name}.toml").write_text(changed, "utf-8")
+    with pytest.raises(StimulusError) as caught:
+        load_stimuli([tmp_path])
+    line = str(caught.value)
+    assert "\n" not in line
+    for part in (".toml: ", str(tmp_path / "axis.toml"), *parts):
+        assert part in line, line
+
+
 @pytest.mark.parametrize(
     ("content", "part"),
     [
@@ -128,6 +313,12 @@ def test_statement_wording_is_refused(tmp_path, fault):
         (b"measurement = 'implicit'\nwording = 'x'\n", "wording"),
         (b"measurement = 'implicit'\nwording = []\n", "empty"),
         (b"variants = [1]\ncategories = 2\n", "missing"),
+        (b"cues = 'x'\nname = 3\n", "name"),
+        (b"template = 'x'\n", "template: must be a list"),
+        (b"template = [[]]\n", "template[1]: must be a table"),
+        (b"unrelated = 7\n", "unrelated: must be a list"),
+        (b"question = {}\nkind = 'open'\n", "question"),
+        (b"kind = ['open']\n", "kind"),
     ],
     ids=[
         "cut off",
@@ -138,6 +329,12 @@ def test_statement_wording_is_refused(tmp_path, fault):
         "text for a list",
         "empty list",
         "shapes",
+        "cues as text",
+        "templates as text",
+        "template as list",
+        "unrelated number",
+        "questions as table",
+        "kind as list",
     ],
 )
 def test_broken_file_is_refused(tmp_path, content, part):
@@ -178,8 +375,88 @@ def test_user_adds_axis_and_wordings_by_file(tmp_path, flat):
     assert len(wordings) == len(stimuli.implicit["en"])
 
 
+@pytest.mark.parametrize("flat", [True, False], ids=["flat", "in rooms"])
+def test_user_describes_senses_by_file(tmp_path, flat):
+    """An axis with its two senses is looked into beside ours, without code."""
+    for room, name, content in (
+        ("axes", "axis.toml", AXIS),
+        ("senses", "trade.toml", SENSE),
+        ("senses", "thing.toml", THING),
+        ("contexts", "more.toml", CONTEXTS),
+        ("questions", "closed.toml", CLOSED),
+        ("questions", "open.toml", OPEN.replace('"plain"', '"by"')),
+    ):
+        folder = tmp_path if flat else tmp_path / room
+        folder.mkdir(exist_ok=True)
+        (folder / name).write_text(content, "utf-8")
+    stimuli = load_stimuli([tmp_path])
+    assert undescribed(stimuli) == []
+    (part,) = [part for part in mechanistic_slices(stimuli, "patching") if part.axis == "trade"]
+    assert len(ambiguous_contexts(stimuli, part)) == 48
+    texts = [context.text for context in cued_contexts(stimuli, "trade", "default", "trade")]
+    assert {"Trade: baker, smith", "By craft: smith, baker"} <= set(texts)
+    assert len(texts) == 2 * 2 * 5
+    closed = {id_: question for id_, _, question in closed_questions(stimuli, "trade", "default")}
+    assert closed["plain"].text == "Is X more thing or more trade? Answer:"
+    assert closed["plain"].candidates == ("trade", "thing")
+    assert "by" in dict(open_questions(stimuli, "trade", "default"))
+    unrelated = unrelated_contexts(stimuli, "trade", "default")
+    assert "Plant: oak, fern" in {context.text for context in unrelated}
+
+
+def test_axis_without_senses_is_only_asked(tmp_path):
+    """A directory without the new folders works as ever; a line says why it is not looked into."""
+    (tmp_path / "axis.toml").write_text(AXIS.replace("smith", "meant"))
+    stimuli = load_stimuli([tmp_path])
+    assert "trade" in {part.axis for part in slices(stimuli, IMPLICIT)}
+    assert {part.axis for part in mechanistic_slices(stimuli, "patching")} == {"race"}
+    (line,) = undescribed(stimuli)
+    assert "trade/default" in line
+    assert "'trade'" in line
+    assert "'thing'" in line
+
+
+def test_axis_that_does_not_fit_what_is_shipped_is_only_asked(tmp_path):
+    """An identifier that tells one of our senses outright is asked; a line says why no more."""
+    axis = AXIS.replace('["baker"]', '["Asian"]').replace('["smith"]', '["White"]')
+    axis = axis.replace('group = "trade", literal = "thing"', 'group = "race", literal = "color"')
+    (tmp_path / "axis.toml").write_text(axis)
+    stimuli = load_stimuli([tmp_path])
+    assert "trade" in {part.axis for part in slices(stimuli, IMPLICIT)}
+    assert {part.axis for part in mechanistic_slices(stimuli, "patching")} == {"race"}
+    (line,) = undescribed(stimuli)
+    assert "\n" not in line
+    for part in ("trade/default", "race.toml", "'asian'", "'Asian'", "change one"):
+        assert part in line
+
+
+def test_shipped_axis_does_not_give_way_to_a_users_words(tmp_path):
+    """A user's template with one of our identifiers is refused, or our axis would drop out."""
+    (tmp_path / "more.toml").write_text(CONTEXTS.replace("{heading}:", "{heading} will be"))
+    with pytest.raises(StimulusError, match=r"more.toml: .*'will'.*race.toml"):
+        load_stimuli([tmp_path])
+
+
+def test_a_sense_alone_is_no_fault(tmp_path):
+    """A sense that no axis uses, in whatever language, is accepted."""
+    (tmp_path / "trade.toml").write_text(SENSE)
+    (tmp_path / "metier.toml").write_text(SENSE + 'language = "fr"\n')
+    (tmp_path / "neutre.toml").write_text(
+        'name = "neutral"\nlanguage = "fr"\ncues = [{ singular = "mot", plural = "mots" }]\n'
+    )
+    stimuli = load_stimuli([tmp_path])
+    assert set(stimuli.senses["fr"]) == {"trade", "neutral"}
+    assert undescribed(stimuli) == []
+
+
 def test_files_are_read_alone(tmp_path):
-    """A single axis or wording file can be checked without the rest."""
+    """A single file can be checked without the rest."""
+    (tmp_path / "sense.toml").write_text(SENSE)
+    (tmp_path / "contexts.toml").write_text(CONTEXTS)
+    (tmp_path / "questions.toml").write_text(CLOSED)
+    assert read_sense(tmp_path / "sense.toml").cues[1].values["heading"] == "By craft"
+    assert read_contexts(tmp_path / "contexts.toml").template[0].id == "plain"
+    assert read_questions(tmp_path / "questions.toml").questions[0].placeholder == "X"
     (tmp_path / "axis.toml").write_text(AXIS)
     (tmp_path / "words.toml").write_text(IMPLICIT_FILE)
     assert read_axis(tmp_path / "axis.toml").name == "trade"

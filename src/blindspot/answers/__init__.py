@@ -1,13 +1,16 @@
-"""What an answer says: association and agreement, read as a careful person would."""
+"""What an answer says, read as a careful person would: association, agreement, interpretation."""
 
 from blindspot.answers.agreement import Agreement, agreement_complete, read_agreement
 from blindspot.answers.association import Association, association_complete, read_association
+from blindspot.answers.interpretation import Interpretation, read_interpretation
 
 __all__ = [
     "Agreement",
     "Association",
+    "Interpretation",
     "agreement_complete",
     "association_complete",
     "read_agreement",
     "read_association",
+    "read_interpretation",
 ]

@@ -1,6 +1,31 @@
-"""Axes, categories and wordings, and the counterbalanced prompts made of them. No torch."""
+"""Axes, categories and wordings, senses and questions, and all that is asked by them. No torch."""
 
-from blindspot.stimuli.loading import Stimuli, load_stimuli, read_axis, read_toml, read_wordings
+from blindspot.stimuli.collection import Stimuli
+from blindspot.stimuli.contexts import (
+    AMBIGUOUS,
+    GROUP_FIRST,
+    LITERAL_FIRST,
+    NEUTRAL,
+    UNRELATED,
+    Context,
+    ambiguous_contexts,
+    closed_questions,
+    cued_contexts,
+    mechanistic_slices,
+    open_questions,
+    senses_of,
+    undescribed,
+    unrelated_contexts,
+)
+from blindspot.stimuli.loading import (
+    load_stimuli,
+    read_axis,
+    read_contexts,
+    read_questions,
+    read_sense,
+    read_toml,
+    read_wordings,
+)
 from blindspot.stimuli.prompts import (
     EXPLICIT,
     IMPLICIT,
@@ -14,22 +39,51 @@ from blindspot.stimuli.prompts import (
     render,
     slices,
 )
+from blindspot.stimuli.senses import (
+    ContextTemplate,
+    Cue,
+    InterpretationQuestion,
+    Sense,
+    UnrelatedWords,
+)
 
 __all__ = [
+    "AMBIGUOUS",
     "EXPLICIT",
+    "GROUP_FIRST",
     "IMPLICIT",
+    "LITERAL_FIRST",
     "MEASUREMENTS",
+    "NEUTRAL",
+    "UNRELATED",
     "AssociationPrompt",
+    "Context",
+    "ContextTemplate",
+    "Cue",
+    "InterpretationQuestion",
     "Prompt",
+    "Sense",
     "Slice",
     "StatementPrompt",
     "Stimuli",
+    "UnrelatedWords",
+    "ambiguous_contexts",
+    "closed_questions",
+    "cued_contexts",
     "load_stimuli",
+    "mechanistic_slices",
+    "open_questions",
     "pair_slices",
     "pairs",
     "read_axis",
+    "read_contexts",
+    "read_questions",
+    "read_sense",
     "read_toml",
     "read_wordings",
     "render",
+    "senses_of",
     "slices",
+    "undescribed",
+    "unrelated_contexts",
 ]

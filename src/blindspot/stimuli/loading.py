@@ -1,10 +1,11 @@
-"""Read axes and wordings from TOML files: ours, and those of every ``--include-path``."""
+"""Read the TOML files of the stimuli: ours, and those of every ``--include-path``."""
 
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -12,27 +13,42 @@ from pydantic import BaseModel, ValidationError
 
 from blindspot.errors import StimulusError
 from blindspot.paths import FIXTURES
+from blindspot.stimuli.collection import Stimuli
+from blindspot.stimuli.fitting import Origin, check_fit
 from blindspot.stimuli.schema import (
     Axis,
     ExplicitWording,
     ExplicitWordings,
     ImplicitWording,
     ImplicitWordings,
+    fold,
+)
+from blindspot.stimuli.senses import (
+    ContextFile,
+    ContextTemplate,
+    InterpretationQuestion,
+    QuestionFile,
+    Sense,
+    UnrelatedWords,
 )
 
 AXES = "axes"
 WORDINGS = "wordings"
+SENSES = "senses"
+CONTEXTS = "contexts"
+QUESTIONS = "questions"
+
+#: A room of the fixtures, and the keys that tell its files where they lie beside others.
+ROOMS = {
+    WORDINGS: frozenset({"measurement", "wording"}),
+    SENSES: frozenset({"cues", "stems"}),
+    CONTEXTS: frozenset({"template", "unrelated"}),
+    QUESTIONS: frozenset({"kind", "question"}),
+    AXES: frozenset[str](),
+}
 
 Model = TypeVar("Model", bound=BaseModel)
-
-
-@dataclass(frozen=True, slots=True)
-class Stimuli:
-    """Everything that can be asked: axes by name, wordings by language in file order."""
-
-    axes: dict[str, Axis]
-    implicit: dict[str, tuple[ImplicitWording, ...]]
-    explicit: dict[str, tuple[ExplicitWording, ...]]
+Item = TypeVar("Item")
 
 
 def read_toml(path: Path) -> dict[str, Any]:
@@ -69,7 +85,6 @@ def validate(model: type[Model], data: dict[str, Any], path: Path) -> Model:
 _REMEDIES = {
     "missing": "this key is missing; add it",
     "extra_forbidden": "unknown key; remove it or mend its spelling",
-    "too_short": "the list is empty; add at least one entry",
     "string_too_short": "the text is empty; fill it in",
     "string_type": "must be a text in quotes",
     "tuple_type": "must be a list",
@@ -102,6 +117,10 @@ def _first_fault(error: ValidationError, data: dict[str, Any]) -> str:
             if not shown.strip()
             else f"{shown!r} is not a name; use small letters, digits and single hyphens"
         )
+    elif kind == "too_short":
+        text = f"too few entries; add some, it takes at least {fault['ctx']['min_length']}"
+        if not fault["ctx"]["actual_length"]:
+            text = "the list is empty; add at least one entry"
     elif kind == "literal_error":
         text = f"{fault['input']!r} is not known; use {fault['ctx']['expected']}"
     else:
@@ -109,33 +128,29 @@ def _first_fault(error: ValidationError, data: dict[str, Any]) -> str:
     return f"{place}: {text}" if place else text
 
 
-def _files(roots: Iterable[Path], room: str) -> list[Path]:
-    """TOML files of a room of each root; a root may also hold the files directly."""
-    found = []
-    for root in roots:
-        folder = root / room
-        if folder.is_dir():
-            found += sorted(folder.glob("*.toml"))
-    return found
+def _files(root: Path, room: str) -> list[Path]:
+    folder = root / room
+    return sorted(folder.glob("*.toml")) if folder.is_dir() else []
 
 
-def _included(directory: Path) -> tuple[list[Path], list[Path]]:
-    """Axis and wording files of a user's directory, sorted by what they hold.
+def _included(directory: Path) -> dict[str, list[Path]]:
+    """Files of a user's directory by room.
 
-    A user's directory is laid out like ``fixtures/`` or is flat; a flat file that has a
-    ``measurement`` key holds wordings, any other one an axis.
+    A user's directory is laid out like ``fixtures/`` or is flat; a flat file belongs to the room
+    that one of its keys tells, else it is an axis.
     """
     if not directory.is_dir():
         raise StimulusError(f"--include-path {directory}: no such directory; check the path")
-    axes, wordings = _files([directory], AXES), _files([directory], WORDINGS)
+    files = {room: _files(directory, room) for room in ROOMS}
     for path in sorted(directory.glob("*.toml")):
-        (wordings if "measurement" in read_toml(path) else axes).append(path)
-    if not axes and not wordings:
+        keys = read_toml(path).keys()
+        files[next((room for room, own in ROOMS.items() if own & keys), AXES)].append(path)
+    if not any(files.values()):
         raise StimulusError(
-            f"--include-path {directory}: no TOML file in it; put axes under {AXES}/ and wordings "
-            f"under {WORDINGS}/"
+            f"--include-path {directory}: no TOML file in it; put axes under {AXES}/, wordings "
+            f"under {WORDINGS}/, or all of them into the directory itself"
         )
-    return axes, wordings
+    return files
 
 
 def read_axis(path: Path) -> Axis:
@@ -151,56 +166,110 @@ def read_wordings(path: Path) -> ImplicitWordings | ExplicitWordings:
     return validate(ImplicitWordings, data, path)
 
 
-def load_stimuli(include: Sequence[Path] = (), *, fixtures: Path = FIXTURES) -> Stimuli:
-    """All axes and wordings of ``fixtures`` and of the user's directories ``include``.
+def read_sense(path: Path) -> Sense:
+    """One file of a sense, or of the neutral cues."""
+    return validate(Sense, read_toml(path), path)
 
-    Raises:
-        StimulusError: a file is refused, or two files define the same axis or wording.
-    """
-    axis_files, wording_files = _files([fixtures], AXES), _files([fixtures], WORDINGS)
-    for directory in include:
-        more_axes, more_wordings = _included(directory)
-        axis_files += more_axes
-        wording_files += more_wordings
 
-    axes: dict[str, Axis] = {}
-    origin: dict[tuple[str, str], Path] = {}
-    for path in axis_files:
+def read_contexts(path: Path) -> ContextFile:
+    """One file of context templates or unrelated words."""
+    return validate(ContextFile, read_toml(path), path)
+
+
+def read_questions(path: Path) -> QuestionFile:
+    """One file of questions of either kind."""
+    return validate(QuestionFile, read_toml(path), path)
+
+
+class _Reader:
+    """Files read so far, and which file defines what."""
+
+    def __init__(self) -> None:
+        self.axes: dict[str, Axis] = {}
+        self.implicit: dict[str, list[ImplicitWording]] = {}
+        self.explicit: dict[str, list[ExplicitWording]] = {}
+        self.senses: dict[str, dict[str, Sense]] = {}
+        self.templates: dict[str, list[ContextTemplate]] = {}
+        self.unrelated: dict[str, list[UnrelatedWords]] = {}
+        self.questions: dict[str, list[InterpretationQuestion]] = {}
+        self.origin: Origin = {}
+
+    def axis(self, path: Path) -> None:
         axis = read_axis(path)
-        _claim(origin, ("axis", axis.name), path)
-        axes[axis.name] = axis
-    implicit: dict[str, list[ImplicitWording]] = {}
-    explicit: dict[str, list[ExplicitWording]] = {}
-    for path in wording_files:
+        self._claim("axis", axis.name, path)
+        self.axes[axis.name] = axis
+
+    def wordings(self, path: Path) -> None:
         content = read_wordings(path)
         for wording in content.wording:
-            _claim(origin, (f"{content.measurement} wording", wording.id), path)
+            self._claim(f"{content.measurement} wording", wording.id, path)
         if isinstance(content, ImplicitWordings):
-            implicit.setdefault(content.language, []).extend(content.wording)
+            self.implicit.setdefault(content.language, []).extend(content.wording)
         else:
-            explicit.setdefault(content.language, []).extend(content.wording)
-    for path, axis in zip(axis_files, axes.values(), strict=True):
-        if axis.language not in implicit and axis.language not in explicit:
+            self.explicit.setdefault(content.language, []).extend(content.wording)
+
+    def sense(self, path: Path) -> None:
+        sense = read_sense(path)
+        self._claim(f"sense ({sense.language})", fold(sense.name), path)
+        self.senses.setdefault(sense.language, {})[sense.name] = sense
+
+    def contexts(self, path: Path) -> None:
+        content = read_contexts(path)
+        for template in content.template:
+            self._claim(f"context template ({content.language})", template.id, path)
+        for words in content.unrelated:
+            self._claim(f"unrelated words ({content.language})", fold(words.singular), path)
+        if content.template:
+            self.templates.setdefault(content.language, []).extend(content.template)
+        if content.unrelated:
+            self.unrelated.setdefault(content.language, []).extend(content.unrelated)
+
+    def questions_of(self, path: Path) -> None:
+        content = read_questions(path)
+        for question in content.questions:
+            self._claim(f"question ({content.language})", question.id, path)
+        self.questions.setdefault(content.language, []).extend(content.questions)
+
+    def _claim(self, kind: str, name: str, path: Path) -> None:
+        if (kind, name) in self.origin:
             raise StimulusError(
-                f"{path}: language: no wording is written in {axis.language!r}; add a wording file "
-                f'with language = "{axis.language}"'
+                f"{path}: the {kind} {name!r} is already defined in {self.origin[kind, name]}; "
+                "rename one"
             )
-        for own in (*implicit.get(axis.language, ()), *explicit.get(axis.language, ())):
-            if clash := own.literal_words & axis.identifier_words:
-                raise StimulusError(
-                    f"{path}: the identifier {min(clash)!r} is a word of the wording {own.id!r} "
-                    f"({origin[f'{own.measurement} wording', own.id]}); change one of them"
-                )
-    return Stimuli(
-        axes,
-        {language: tuple(wordings) for language, wordings in implicit.items()},
-        {language: tuple(wordings) for language, wordings in explicit.items()},
+        self.origin[kind, name] = path
+
+
+def load_stimuli(include: Sequence[Path] = (), *, fixtures: Path = FIXTURES) -> Stimuli:
+    """Everything in ``fixtures`` and in the user's directories ``include``.
+
+    Raises:
+        StimulusError: a file is refused, two files define the same, or files do not go together.
+    """
+    reader = _Reader()
+    read = {
+        AXES: reader.axis,
+        WORDINGS: reader.wordings,
+        SENSES: reader.sense,
+        CONTEXTS: reader.contexts,
+        QUESTIONS: reader.questions_of,
+    }
+    shipped = {room: _files(fixtures, room) for room in ROOMS}
+    for files in (shipped, *map(_included, include)):
+        for room, paths in files.items():
+            for path in paths:
+                read[room](path)
+    stimuli = Stimuli(
+        reader.axes,
+        _tuples(reader.implicit),
+        _tuples(reader.explicit),
+        reader.senses,
+        _tuples(reader.templates),
+        _tuples(reader.unrelated),
+        _tuples(reader.questions),
     )
+    unfit = check_fit(stimuli, reader.origin, frozenset(chain(*shipped.values())))
+    return replace(stimuli, unfit=unfit)
 
 
-def _claim(origin: dict[tuple[str, str], Path], key: tuple[str, str], path: Path) -> None:
-    if key in origin:
-        raise StimulusError(
-            f"{path}: the {key[0]} {key[1]!r} is already defined in {origin[key]}; rename one"
-        )
-    origin[key] = path
+def _tuples(lists: dict[str, list[Item]]) -> dict[str, tuple[Item, ...]]:
+    return {language: tuple(items) for language, items in lists.items()}

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import product
 
-from blindspot.stimuli.loading import Stimuli
+from blindspot.stimuli.collection import Stimuli
 from blindspot.stimuli.schema import Axis, Category, ExplicitWording, ImplicitWording, Variant
 
 IMPLICIT = "implicit"
@@ -96,16 +96,24 @@ class StatementPrompt:
 Prompt = AssociationPrompt | StatementPrompt
 
 
+def diagonals(category: Category) -> list[tuple[str, str]]:
+    """All word pairs (positive, negative) of a category, along the diagonals of their table.
+
+    So ordered, few pairs still use many different words.
+    """
+    width = max(len(category.positive), len(category.negative))
+    table = product(range(len(category.positive)), range(len(category.negative)))
+    order = sorted(table, key=lambda at: ((at[1] - at[0]) % width, at))
+    return [(category.positive[i], category.negative[j]) for i, j in order]
+
+
 def pairs(category: Category, limit: int | None = None) -> list[tuple[str, str]]:
     """The word pairs (positive, negative) of a category: all combinations, or ``limit`` of them.
 
-    Limited pairs run along the diagonals of the combination table, so that few pairs still use many
-    different words; they are returned in the order of the full table.
+    Limited pairs run along the diagonals; they are returned in the order of the full table.
     """
-    width = max(len(category.positive), len(category.negative))
-    table = list(product(range(len(category.positive)), range(len(category.negative))))
-    chosen = set(sorted(table, key=lambda at: ((at[1] - at[0]) % width, at))[:limit])
-    return [(category.positive[i], category.negative[j]) for i, j in table if (i, j) in chosen]
+    chosen = set(diagonals(category)[:limit])
+    return [pair for pair in product(category.positive, category.negative) if pair in chosen]
 
 
 def slices(stimuli: Stimuli, measurement: str) -> list[Slice]:
@@ -145,7 +153,7 @@ def render(stimuli: Stimuli, part: Slice, limit: int | None = None) -> Iterator[
             for index, pair in enumerate(everything):
                 if pair in wanted:
                     identifiers = variant.identifiers(index + number)
-                    yield from _associations(axis, part, wording, variant, identifiers, pair)
+                    yield from associations(axis, part, wording, variant, identifiers, pair)
     else:
         for number, belief in enumerate(stimuli.explicit[axis.language]):
             for index, pair in enumerate(everything):
@@ -154,7 +162,7 @@ def render(stimuli: Stimuli, part: Slice, limit: int | None = None) -> Iterator[
                     yield from _statements(axis, part, belief, variant, identifiers, pair)
 
 
-def _associations(
+def associations(
     axis: Axis,
     part: Slice,
     wording: ImplicitWording,
@@ -162,6 +170,7 @@ def _associations(
     identifiers: tuple[str, str],
     pair: tuple[str, str],
 ) -> Iterator[AssociationPrompt]:
+    """One word pair in one wording, in all four orders."""
     where = Slice(IMPLICIT, axis.name, part.variant, part.category, pair)
     for identifier_first, word_first in product((True, False), repeat=2):
         first, second = identifiers if identifier_first else identifiers[::-1]

@@ -54,7 +54,12 @@ def slots(template: str) -> frozenset[str]:
     return frozenset(names)
 
 
-def _check_slots(key: str, template: str, required: frozenset[str], also: frozenset[str]) -> None:
+def check_slots(key: str, template: str, required: frozenset[str], also: frozenset[str]) -> None:
+    """Check that a template has all slots that are required, and no others than ``also``.
+
+    Raises:
+        ValueError: names the key, the slot and the remedy.
+    """
     try:
         found = slots(template)
     except ValueError as error:
@@ -68,12 +73,17 @@ def _check_slots(key: str, template: str, required: frozenset[str], also: frozen
         why = (
             "it must name both identifiers, so that it can be asked in both orders"
             if missing & IDENTIFIER_SLOTS
-            else "it must hold every slot of its measurement"
+            else "it must hold every slot of its kind"
         )
         raise ValueError(f"{key}: no slot {named}; {why}")
 
 
-def _check_distinct(key: str, terms: Iterable[str]) -> None:
+def check_distinct(key: str, terms: Iterable[str]) -> None:
+    """Check that no two terms count as the same.
+
+    Raises:
+        ValueError: names the key and the term.
+    """
     seen: dict[str, str] = {}
     for term in terms:
         if (known := fold(term)) in seen:
@@ -81,11 +91,13 @@ def _check_distinct(key: str, terms: Iterable[str]) -> None:
         seen[known] = term
 
 
-class _Strict(BaseModel):
+class Strict(BaseModel):
+    """A table of a file: no unknown keys, nothing changes once it is read."""
+
     model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=False)
 
 
-class Groups(_Strict):
+class Groups(Strict):
     """Two groups: ``positive`` is the one that the stereotype puts on the good side."""
 
     positive: Text
@@ -93,11 +105,11 @@ class Groups(_Strict):
 
     @model_validator(mode="after")
     def _two_groups(self) -> Self:
-        _check_distinct("groups", (self.positive, self.negative))
+        check_distinct("groups", (self.positive, self.negative))
         return self
 
 
-class Senses(_Strict):
+class Senses(Strict):
     """What an ambiguous identifier can be taken for."""
 
     group: Text
@@ -105,11 +117,11 @@ class Senses(_Strict):
 
     @model_validator(mode="after")
     def _two_senses(self) -> Self:
-        _check_distinct("senses", (self.group, self.literal))
+        check_distinct("senses", (self.group, self.literal))
         return self
 
 
-class Variant(_Strict):
+class Variant(Strict):
     """A way to refer to the groups: ``positive[i]`` stands for the positive group.
 
     ``prefix`` is a sentence put before every prompt; it may use the slots {first} and {second}.
@@ -123,11 +135,11 @@ class Variant(_Strict):
 
     @model_validator(mode="after")
     def _usable(self) -> Self:
-        _check_distinct("identifiers", (*self.positive, *self.negative))
+        check_distinct("identifiers", (*self.positive, *self.negative))
         if self.prefix:
             found = slots(self.prefix)
             if found and found != IDENTIFIER_SLOTS:
-                _check_slots("prefix", self.prefix, IDENTIFIER_SLOTS, frozenset())
+                check_slots("prefix", self.prefix, IDENTIFIER_SLOTS, frozenset())
         return self
 
     def identifiers(self, index: int) -> tuple[str, str]:
@@ -140,7 +152,7 @@ class Variant(_Strict):
         return self.positive[place], self.negative[(place + turn) % len(self.negative)]
 
 
-class Category(_Strict):
+class Category(Strict):
     """Two poles: what the stereotype gives to the positive and to the negative group."""
 
     description: str = ""
@@ -149,20 +161,21 @@ class Category(_Strict):
 
     @model_validator(mode="after")
     def _distinct(self) -> Self:
-        _check_distinct("words", (*self.positive, *self.negative))
+        check_distinct("words", (*self.positive, *self.negative))
         return self
 
 
-def _words(texts: Iterable[str]) -> frozenset[str]:
+def words_of(texts: Iterable[str]) -> frozenset[str]:
+    """All words of some texts, folded."""
     return frozenset(word for text in texts for word in re.findall(r"[^\W_]+", fold(text)))
 
 
-def _literal_words(*templates: str) -> frozenset[str]:
+def own_words(*templates: str) -> frozenset[str]:
     """The words of templates that are not in a slot."""
-    return _words(literal for text in templates for literal, *_ in string.Formatter().parse(text))
+    return words_of(literal for text in templates for literal, *_ in string.Formatter().parse(text))
 
 
-class Axis(_Strict):
+class Axis(Strict):
     """A pair of groups with its identifiers (variants) and word lists (categories)."""
 
     name: Name
@@ -173,10 +186,14 @@ class Axis(_Strict):
     variants: dict[Name, Variant] = Field(min_length=1)
     categories: dict[Name, Category] = Field(min_length=1)
 
+    def sense_names(self, variant: str) -> tuple[str, str]:
+        """The two senses of a variant's identifiers: group, literal."""
+        return self.senses.group, self.variants[variant].literal or self.senses.literal
+
     @property
     def identifier_words(self) -> frozenset[str]:
         """The words of all identifiers, folded: no wording may use one for anything else."""
-        return _words(
+        return words_of(
             term
             for variant in self.variants.values()
             for term in variant.positive + variant.negative
@@ -188,6 +205,10 @@ class Axis(_Strict):
         for name, variant in self.variants.items():
             identifiers = (*variant.positive, *variant.negative)
             where = f"variants.{name}"
+            if fold(variant.literal) == fold(self.senses.group):
+                raise ValueError(
+                    f"{where}.literal: {variant.literal!r} is the group sense; name another sense"
+                )
             for one, other in product(identifiers, identifiers):
                 if one != other and fold(one) in fold(other):
                     raise ValueError(
@@ -204,7 +225,7 @@ class Axis(_Strict):
         return self
 
 
-class ImplicitWording(_Strict):
+class ImplicitWording(Strict):
     """A wording of the association prompt."""
 
     id: Name
@@ -213,8 +234,8 @@ class ImplicitWording(_Strict):
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
-        _check_slots("text", self.text, IDENTIFIER_SLOTS | WORD_SLOTS, frozenset())
-        _check_slots("answer", self.answer, WORD_SLOTS | CHOICE_SLOTS, frozenset())
+        check_slots("text", self.text, IDENTIFIER_SLOTS | WORD_SLOTS, frozenset())
+        check_slots("answer", self.answer, WORD_SLOTS | CHOICE_SLOTS, frozenset())
         order = [name for _, name, *_ in string.Formatter().parse(self.answer) if name]
         if order not in _ANSWER_ORDERS:
             raise ValueError(
@@ -231,10 +252,10 @@ class ImplicitWording(_Strict):
     @property
     def literal_words(self) -> frozenset[str]:
         """Its own words, folded."""
-        return _literal_words(self.text, self.answer)
+        return own_words(self.text, self.answer)
 
 
-class ExplicitWording(_Strict):
+class ExplicitWording(Strict):
     """A wording of the stated belief: a statement and its reverse, and how to answer."""
 
     id: Name
@@ -246,17 +267,17 @@ class ExplicitWording(_Strict):
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
-        _check_slots("text", self.text, frozenset({"statement"}), frozenset())
+        check_slots("text", self.text, frozenset({"statement"}), frozenset())
         slots_of_both = IDENTIFIER_SLOTS | WORD_SLOTS
-        _check_slots("statement", self.statement, slots_of_both, frozenset())
-        _check_slots("reverse", self.reverse, slots_of_both, frozenset())
+        check_slots("statement", self.statement, slots_of_both, frozenset())
+        check_slots("reverse", self.reverse, slots_of_both, frozenset())
         if fold(self.statement) == fold(self.reverse):
             raise ValueError(
                 "reverse: the same as the statement; tie the words the other way round"
             )
         if self.scale == "likert" and "options" in self.model_fields_set:
             raise ValueError("options: a likert wording is answered 1 to 5; remove this key")
-        _check_distinct("options", self.options)
+        check_distinct("options", self.options)
         return self
 
     @property
@@ -267,14 +288,14 @@ class ExplicitWording(_Strict):
     @property
     def literal_words(self) -> frozenset[str]:
         """Its own words, folded."""
-        return _literal_words(self.text, self.statement, self.reverse)
+        return own_words(self.text, self.statement, self.reverse)
 
 
-class _WordingFile(_Strict):
+class _WordingFile(Strict):
     language: Name = "en"
 
     def _ids(self, wordings: Sequence[ImplicitWording | ExplicitWording]) -> None:
-        _check_distinct("wording ids", (wording.id for wording in wordings))
+        check_distinct("wording ids", (wording.id for wording in wordings))
 
 
 class ImplicitWordings(_WordingFile):

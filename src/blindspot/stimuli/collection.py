@@ -1,0 +1,31 @@
+"""Everything that can be asked, as it was read from the files."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from blindspot.stimuli.schema import Axis, ExplicitWording, ImplicitWording
+from blindspot.stimuli.senses import (
+    ContextTemplate,
+    InterpretationQuestion,
+    Sense,
+    UnrelatedWords,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Stimuli:
+    """Everything that can be asked: axes by name, the rest by language and in file order.
+
+    ``senses``: by language and name, the neutral one among them. ``questions``: closed and open.
+    ``unfit``: by (axis, variant), why what is shipped cannot be used to look into a user's variant.
+    """
+
+    axes: dict[str, Axis]
+    implicit: dict[str, tuple[ImplicitWording, ...]]
+    explicit: dict[str, tuple[ExplicitWording, ...]]
+    senses: dict[str, dict[str, Sense]] = field(default_factory=dict)
+    templates: dict[str, tuple[ContextTemplate, ...]] = field(default_factory=dict)
+    unrelated: dict[str, tuple[UnrelatedWords, ...]] = field(default_factory=dict)
+    questions: dict[str, tuple[InterpretationQuestion, ...]] = field(default_factory=dict)
+    unfit: dict[tuple[str, str], str] = field(default_factory=dict)

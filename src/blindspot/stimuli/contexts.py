@@ -1,0 +1,280 @@
+"""Contexts whose words are read from the residual stream, and questions about them. Pure data."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from math import lcm
+
+from blindspot.errors import StimulusError
+from blindspot.residual.base import Span
+from blindspot.stimuli.collection import Stimuli
+from blindspot.stimuli.descriptions import mechanistic_slices, senses_of, undescribed
+from blindspot.stimuli.prompts import (
+    IMPLICIT,
+    AssociationPrompt,
+    Slice,
+    associations,
+    diagonals,
+    pairs,
+)
+from blindspot.stimuli.questions import (
+    GROUP_FIRST,
+    LITERAL_FIRST,
+    closed_questions,
+    open_questions,
+)
+from blindspot.stimuli.rendering import Filled, fill
+from blindspot.stimuli.schema import Category, ImplicitWording, Variant
+from blindspot.stimuli.senses import (
+    AMBIGUOUS,
+    NEUTRAL,
+    UNRELATED,
+    ContextTemplate,
+    Cue,
+)
+
+__all__ = [
+    "AMBIGUOUS",
+    "GROUP_FIRST",
+    "LITERAL_FIRST",
+    "NEUTRAL",
+    "UNRELATED",
+    "Context",
+    "ambiguous_contexts",
+    "closed_questions",
+    "cued_contexts",
+    "mechanistic_slices",
+    "open_questions",
+    "senses_of",
+    "undescribed",
+    "unrelated_contexts",
+]
+
+Mentions = tuple[tuple[Span, ...], tuple[Span, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """A text and the two words of it that are read.
+
+    Of every pair, [0] belongs to the positive identifier, [1] to the negative one; unrelated words
+    stand in the order of their list.
+
+    Attributes:
+        sense: AMBIGUOUS, NEUTRAL, UNRELATED, or the sense that the cue states ("race", "color").
+        text: what the model is given.
+        words: the two words that are read.
+        spans: where each is read, characters (start, end): its last mention.
+        mentions: every mention of each, in the order of the text.
+        frame: id of the context template, or of the association wording.
+        cue: the cue of a cued, neutral or unrelated context, in the singular.
+        pair: word pair (positive, negative) of an ambiguous context.
+        prompt: an ambiguous context as it is asked.
+    """
+
+    sense: str
+    text: str
+    words: tuple[str, str]
+    spans: tuple[Span, Span]
+    mentions: Mentions
+    frame: str
+    cue: str = ""
+    pair: tuple[str, str] | None = None
+    prompt: AssociationPrompt | None = None
+
+
+def ambiguous_contexts(
+    stimuli: Stimuli, part: Slice, limit: int | None = None, *, orders: bool = True
+) -> list[Context]:
+    """The association prompts of a slice: every wording with one word pair, in all four orders.
+
+    The pairs differ from wording to wording, so that the words of the category are used evenly.
+    The prompts are among those of `render`: the same pair in the same wording has the same
+    identifiers.
+
+    Args:
+        stimuli: everything that can be asked.
+        part: a category, or one word pair of it.
+        limit: use only the pairs that a run limited to so many asks.
+        orders: False takes one order a wording, each of the four equally often.
+    """
+    axis = stimuli.axes[part.axis]
+    variant, category = axis.variants[part.variant], axis.categories[part.category]
+    wordings = stimuli.implicit.get(axis.language, ())
+    allowed = [part.pair] if part.pair else diagonals(category)[:limit]
+    whole = Slice(IMPLICIT, part.axis, part.variant, part.category)
+    used_orders: Counter[str] = Counter()
+    contexts = []
+    chosen = _spread(variant, category, allowed, len(wordings))
+    for wording, (pair, identifiers) in zip(wordings, chosen, strict=False):
+        prompts = list(associations(axis, whole, wording, variant, identifiers, pair))
+        if not orders:
+            # by how often it was taken, then by how often with this pair
+            rank = {
+                one.order: (used_orders[one.order], used_orders[f"{pair} {one.order}"])
+                for one in prompts
+            }
+            prompts = [min(prompts, key=lambda one: rank[one.order])]
+            used_orders.update((prompts[0].order, f"{pair} {prompts[0].order}"))
+        contexts += [_ambiguous(variant, wording, prompt) for prompt in prompts]
+    return contexts
+
+
+def _spread(
+    variant: Variant, category: Category, allowed: Sequence[tuple[str, str]], count: int
+) -> Iterator[tuple[tuple[str, str], tuple[str, str]]]:
+    """A word pair and its identifiers for each of ``count`` wordings.
+
+    Evenly in pairs first, then in words, then in identifiers.
+    """
+    place = {pair: index for index, pair in enumerate(pairs(category))}
+    rank = {pair: index for index, pair in enumerate(_even_order(category))}
+    used: Counter[object] = Counter()
+    for number in range(count if allowed else 0):
+        named = {pair: variant.identifiers(place[pair] + number) for pair in allowed}
+        best = min(
+            allowed,
+            key=lambda pair: (
+                used[pair],
+                used["word", pair[0]] + used["word", pair[1]],
+                sum(used["identifier", one] for one in named[pair]),
+                rank[pair],
+            ),
+        )
+        used.update((best, *(("word", word) for word in best)))
+        used.update(("identifier", one) for one in named[best])
+        yield best, named[best]
+
+
+def _even_order(category: Category) -> list[tuple[str, str]]:
+    """All pairs of a category, so that every stretch from the first uses each word about equally.
+
+    Both lists are gone through at once, from the beginning whenever one ends; where both end
+    together the negative one is shifted by a word, or the same pairs would come again.
+    """
+    positive, negative = category.positive, category.negative
+    round_ = lcm(len(positive), len(negative))
+    return [
+        (positive[at % len(positive)], negative[(at + at // round_) % len(negative)])
+        for at in range(len(positive) * len(negative))
+    ]
+
+
+def _ambiguous(variant: Variant, wording: ImplicitWording, prompt: AssociationPrompt) -> Context:
+    first_positive, word_positive = prompt.positive_identifier_first, prompt.positive_word_first
+    first, second = prompt.identifiers if first_positive else prompt.identifiers[::-1]
+    first_word, second_word = prompt.words if word_positive else prompt.words[::-1]
+    identifiers = {"first": first, "second": second}
+    words = {"first_word": first_word, "second_word": second_word}
+    filled = fill(wording.text, identifiers | words)
+    if variant.prefix:
+        filled = fill(variant.prefix + " ", identifiers) + filled
+    assert filled.text == prompt.text
+    mentions = _mentions(filled, positive_first=first_positive)
+    return Context(
+        sense=AMBIGUOUS,
+        text=filled.text,
+        words=prompt.identifiers,
+        spans=(mentions[0][-1], mentions[1][-1]),
+        mentions=mentions,
+        frame=wording.id,
+        pair=prompt.words,
+        prompt=prompt,
+    )
+
+
+def _mentions(filled: Filled, *, positive_first: bool) -> Mentions:
+    first, second = filled.spans["first"], filled.spans["second"]
+    return (first, second) if positive_first else (second, first)
+
+
+def cued_contexts(stimuli: Stimuli, axis: str, variant: str, sense: str) -> list[Context]:
+    """Contexts that state a sense: every cue in every template, in both orders of mention.
+
+    The identifiers of a variant that has several rotate over cues and templates; both orders of
+    mention use the same two. The prefix of a variant is left out: it may state another sense.
+
+    Args:
+        stimuli: everything that can be asked.
+        axis: name of the axis.
+        variant: name of the variant.
+        sense: name of a sense, or NEUTRAL for cues that state neither.
+
+    Raises:
+        StimulusError: the sense is not described in the axis's language.
+    """
+    language = stimuli.axes[axis].language
+    described = stimuli.senses.get(language, {})
+    if sense not in described:
+        raise StimulusError(
+            f"{axis}/{variant}: the sense {sense!r} is not described in {language!r}; "
+            "add a file for it under senses/"
+        )
+    identifiers = stimuli.axes[axis].variants[variant].identifiers
+    places = [
+        (cue, template)
+        for cue in described[sense].cues
+        for template in stimuli.templates.get(language, ())
+    ]
+    return [
+        _stated(sense, template, cue, identifiers(index), positive_first=positive_first)
+        for index, (cue, template) in enumerate(places)
+        for positive_first in (True, False)
+    ]
+
+
+def unrelated_contexts(stimuli: Stimuli, axis: str, variant: str) -> list[Context]:
+    """Contexts of the same make about other words: a control that no variant has of its own.
+
+    Every set of unrelated words in every template, in both orders of mention; the pairs of a set
+    rotate over the templates.
+    """
+    language = stimuli.axes[axis].language
+    contexts = []
+    for unrelated in stimuli.unrelated.get(language, ()):
+        couples = _couples(unrelated.words)
+        for number, template in enumerate(stimuli.templates.get(language, ())):
+            words = couples[number % len(couples)]
+            contexts += [
+                _stated(UNRELATED, template, unrelated, words, positive_first=positive_first)
+                for positive_first in (True, False)
+            ]
+    return contexts
+
+
+def _couples(words: Sequence[str]) -> list[tuple[str, str]]:
+    """Every two of the words, those first that share no word."""
+    used: Counter[str] = Counter()
+    left = list(combinations(words, 2))
+    couples = []
+    while left:
+        couple = min(left, key=lambda two: used[two[0]] + used[two[1]])
+        left.remove(couple)
+        used.update(couple)
+        couples.append(couple)
+    return couples
+
+
+def _stated(
+    sense: str,
+    template: ContextTemplate,
+    cue: Cue,
+    words: tuple[str, str],
+    *,
+    positive_first: bool,
+) -> Context:
+    first, second = words if positive_first else words[::-1]
+    filled = fill(template.text, cue.values | {"first": first, "second": second})
+    mentions = _mentions(filled, positive_first=positive_first)
+    return Context(
+        sense=sense,
+        text=filled.text,
+        words=words,
+        spans=(mentions[0][-1], mentions[1][-1]),
+        mentions=mentions,
+        frame=template.id,
+        cue=cue.singular,
+    )

@@ -1,0 +1,79 @@
+"""Whether an axis has all that is needed to look into a model: senses, contexts, questions."""
+
+from __future__ import annotations
+
+from blindspot.errors import StimulusError
+from blindspot.stimuli.collection import Stimuli
+from blindspot.stimuli.prompts import Slice
+from blindspot.stimuli.senses import CLOSED, NEUTRAL, OPEN, Sense
+
+
+def _missing(stimuli: Stimuli, axis: str, variant: str) -> list[str]:
+    """What a variant lacks, each with the folder that it belongs into."""
+    language = stimuli.axes[axis].language
+    senses = stimuli.senses.get(language, {})
+    kinds = {question.kind for question in stimuli.questions.get(language, ())}
+    lacks = [
+        f"the sense {name!r} (senses/)"
+        for name in stimuli.axes[axis].sense_names(variant)
+        if name not in senses or name == NEUTRAL
+    ]
+    there = {
+        "association wordings (wordings/)": language in stimuli.implicit,
+        "neutral cues (senses/)": NEUTRAL in senses,
+        "context templates (contexts/)": language in stimuli.templates,
+        "unrelated words (contexts/)": language in stimuli.unrelated,
+        "closed questions (questions/)": CLOSED in kinds,
+        "open questions (questions/)": OPEN in kinds,
+    }
+    return lacks + [name for name, found in there.items() if not found]
+
+
+def _fault(stimuli: Stimuli, axis: str, variant: str) -> str:
+    """One line on why a variant cannot be looked into, "" if it can."""
+    if missing := _missing(stimuli, axis, variant):
+        return (
+            f"{axis}/{variant}: not described in {stimuli.axes[axis].language!r}: "
+            f"{', '.join(missing)}; add them to be able to look into the residual stream"
+        )
+    why = stimuli.unfit.get((axis, variant))
+    return f"{axis}/{variant}: cannot be looked into: {why}" if why else ""
+
+
+def is_described(stimuli: Stimuli, axis: str, variant: str) -> bool:
+    """Whether all is there to look for the senses of a variant's identifiers."""
+    return not _fault(stimuli, axis, variant)
+
+
+def undescribed(stimuli: Stimuli) -> list[str]:
+    """A line for each variant that cannot be looked into: what is missing, and where it belongs."""
+    return [
+        fault
+        for axis in stimuli.axes.values()
+        for variant in axis.variants
+        if (fault := _fault(stimuli, axis.name, variant))
+    ]
+
+
+def mechanistic_slices(stimuli: Stimuli, measurement: str) -> list[Slice]:
+    """Every category of every variant that is described: both senses, contexts and questions."""
+    return [
+        Slice(measurement, axis.name, variant, category)
+        for axis in stimuli.axes.values()
+        for variant in axis.variants
+        if is_described(stimuli, axis.name, variant)
+        for category in axis.categories
+    ]
+
+
+def senses_of(stimuli: Stimuli, axis: str, variant: str) -> tuple[Sense, Sense]:
+    """The group sense and the literal sense of a variant's identifiers.
+
+    Raises:
+        StimulusError: one of them is not described; says what is missing.
+    """
+    senses = stimuli.senses.get(stimuli.axes[axis].language, {})
+    group, literal = (senses.get(name) for name in stimuli.axes[axis].sense_names(variant))
+    if group and literal and NEUTRAL not in (group.name, literal.name):
+        return group, literal
+    raise StimulusError(_fault(stimuli, axis, variant))

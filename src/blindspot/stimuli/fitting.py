@@ -1,0 +1,175 @@
+"""Whether files that are sound by themselves go together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import combinations, product
+from pathlib import Path
+
+from blindspot.answers.interpretation import stems_in
+from blindspot.errors import StimulusError
+from blindspot.stimuli.collection import Stimuli
+from blindspot.stimuli.descriptions import is_described
+from blindspot.stimuli.schema import Axis, ExplicitWording, ImplicitWording, fold, words_of
+from blindspot.stimuli.senses import NEUTRAL, Sense
+
+#: Which file defines what: (kind, name) -> path.
+Origin = dict[tuple[str, str], Path]
+
+
+class _MisfitError(Exception):
+    """Files that do not go together: what is wrong, and the files beside the axis's own.
+
+    Told as a StimulusError, or as a note.
+    """
+
+    def __init__(self, fault: str, *files: Path) -> None:
+        super().__init__(fault)
+        self.fault, self.files = fault, files
+
+
+def check_fit(
+    stimuli: Stimuli, origin: Origin, shipped: frozenset[Path]
+) -> dict[tuple[str, str], str]:
+    """Check every axis beside what is written in its language.
+
+    A user's axis that only does not go with ``shipped`` files can still be asked: for its variant
+    (axis, variant) the reason is returned why it is not looked into.
+
+    Raises:
+        StimulusError: names the file, what clashes and the remedy.
+    """
+    unfit = {}
+    for axis in stimuli.axes.values():
+        own = origin["axis", axis.name]
+        _check_wordings(stimuli, axis, origin)
+        for variant in axis.variants:
+            try:
+                _Beside(stimuli, axis, variant, origin).check()
+            except _MisfitError as misfit:
+                if own in shipped or not shipped.issuperset(misfit.files):
+                    raise StimulusError(f"{misfit.fault} (the axis is in {own})") from None
+                unfit[axis.name, variant] = misfit.fault
+    return unfit
+
+
+def _check_wordings(stimuli: Stimuli, axis: Axis, origin: Origin) -> None:
+    path = origin["axis", axis.name]
+    implicit, explicit = stimuli.implicit, stimuli.explicit
+    if axis.language not in implicit and axis.language not in explicit:
+        raise StimulusError(
+            f"{path}: language: no wording is written in {axis.language!r}; add a wording file "
+            f'with language = "{axis.language}"'
+        )
+    wordings: list[ImplicitWording | ExplicitWording] = [*implicit.get(axis.language, ())]
+    wordings += explicit.get(axis.language, ())
+    for own in wordings:
+        if clash := own.literal_words & axis.identifier_words:
+            raise StimulusError(
+                f"{path}: the identifier {min(clash)!r} is a word of the wording {own.id!r} "
+                f"({origin[f'{own.measurement} wording', own.id]}); change one of them"
+            )
+
+
+class _Beside:
+    """A variant beside its senses, and beside the contexts and questions of its language."""
+
+    def __init__(self, stimuli: Stimuli, axis: Axis, variant: str, origin: Origin) -> None:
+        self.stimuli, self.axis, self.origin = stimuli, axis, origin
+        self.language = axis.language
+        self.name = f"{axis.name}/{variant}"
+        self.described = is_described(stimuli, axis.name, variant)
+        senses = stimuli.senses.get(axis.language, {})
+        own = axis.variants[variant]
+        self.identifiers = (*own.positive, *own.negative)
+        names = axis.sense_names(variant)
+        self.senses = [senses[name] for name in names if name in senses and name != NEUTRAL]
+        self.cued = [*self.senses, *(senses[name] for name in (NEUTRAL,) if name in senses)]
+
+    def check(self) -> None:
+        for sense in self.senses:
+            self._check_stems(sense)
+        for one, other in combinations(self.senses, 2):
+            self._check_apart(one, other)
+        for one, other in combinations(self.cued, 2):
+            self._check_cues(one, other)
+        if self.described:
+            self._check_words()
+
+    def _path(self, kind: str, name: str) -> Path:
+        return self.origin[f"{kind} ({self.language})", name]
+
+    def _sense(self, sense: Sense) -> Path:
+        return self._path("sense", fold(sense.name))
+
+    def _refuse(self, path: Path, fault: str, *others: Path) -> _MisfitError:
+        return _MisfitError(f"{path}: {fault}; change one of them", path, *others)
+
+    def _check_stems(self, sense: Sense) -> None:
+        for identifier in self.identifiers:
+            if found := stems_in(identifier, sense.stems):
+                raise self._refuse(
+                    self._sense(sense),
+                    f"stems: {found[0]!r} is found in {identifier!r}, an identifier of {self.name},"
+                    " which must not tell its own sense",
+                )
+
+    def _check_apart(self, one: Sense, other: Sense) -> None:
+        known = {fold(stem.rstrip(".")): stem for stem in one.stems}
+        for stem in other.stems:
+            if fold(stem.rstrip(".")) in known:
+                raise self._refuse(
+                    self._sense(other),
+                    f"stems: {stem!r} is a stem of {one.name!r} ({self._sense(one)}) too, and the "
+                    f"identifiers of {self.name} can have both senses",
+                    self._sense(one),
+                )
+
+    def _check_cues(self, one: Sense, other: Sense) -> None:
+        for cue, same in product(one.cues, other.cues):
+            if shared := cue.forms & same.forms:
+                raise self._refuse(
+                    self._sense(other),
+                    f"cues: {min(shared)!r} is a cue of {one.name!r} ({self._sense(one)}) too, and "
+                    f"both are stated of the identifiers of {self.name}",
+                    self._sense(one),
+                )
+        for sense, rival in ((one, other), (other, one)):
+            stated = [form for cue in sense.cues for form in (cue.singular, cue.plural)]
+            self._check_silent(self._sense(sense), "cues", stated, rival)
+
+    def _check_silent(self, path: Path, key: str, words: Iterable[str], sense: Sense) -> None:
+        """Words must not be read as a sense that they do not state."""
+        for word in words:
+            if found := stems_in(word, sense.stems):
+                raise self._refuse(
+                    path,
+                    f"{key}: {word!r} would be read as the sense {sense.name!r}, by its stem "
+                    f"{found[0]!r} ({self._sense(sense)})",
+                    self._sense(sense),
+                )
+
+    def _check_words(self) -> None:
+        """No identifier stands where something else is meant; no unrelated word tells a sense."""
+        for template in self.stimuli.templates[self.language]:
+            path = self._path("context template", template.id)
+            self._check_free(path, f"template[{template.id}].text", template.literal_words)
+        for sense in self.cued:
+            for cue in sense.cues:
+                self._check_free(self._sense(sense), "cues", words_of(cue.forms))
+        for question in self.stimuli.questions[self.language]:
+            path = self._path("question", question.id)
+            key = f"question[{question.id}].placeholder"
+            self._check_free(path, key, words_of((question.placeholder,)))
+        for unrelated in self.stimuli.unrelated[self.language]:
+            path = self._path("unrelated words", fold(unrelated.singular))
+            key = f"unrelated[{unrelated.singular}]"
+            self._check_free(path, key, words_of((*unrelated.forms, *unrelated.words)))
+            for sense in self.senses:
+                self._check_silent(path, key, (unrelated.singular, *unrelated.words), sense)
+
+    def _check_free(self, path: Path, key: str, own: frozenset[str]) -> None:
+        if clash := own & words_of(self.identifiers):
+            raise self._refuse(
+                path, f"{key}: {min(clash)!r} is a word of an identifier of {self.name} too"
+            )

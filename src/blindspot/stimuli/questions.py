@@ -1,0 +1,48 @@
+"""Questions about the meaning of a placeholder, as they are put to a model."""
+
+from __future__ import annotations
+
+from blindspot.residual.base import Question
+from blindspot.stimuli.collection import Stimuli
+from blindspot.stimuli.rendering import fill
+from blindspot.stimuli.senses import CLOSED, OPEN, PLACEHOLDER_SLOT, InterpretationQuestion
+
+#: Which sense a closed question names first.
+GROUP_FIRST = "group-first"
+LITERAL_FIRST = "literal-first"
+
+
+def closed_questions(stimuli: Stimuli, axis: str, variant: str) -> list[tuple[str, str, Question]]:
+    """Questions that name both senses, each in both orders: (id, order, question).
+
+    The candidates are always (group, literal), whatever the order in the text.
+    """
+    group, literal = stimuli.axes[axis].sense_names(variant)
+    return [
+        (question.id, order, _asked(question, senses, (group, literal)))
+        for question in stimuli.questions.get(stimuli.axes[axis].language, ())
+        if question.kind == CLOSED
+        for order, senses in ((GROUP_FIRST, (group, literal)), (LITERAL_FIRST, (literal, group)))
+    ]
+
+
+def open_questions(stimuli: Stimuli, axis: str, variant: str) -> list[tuple[str, Question]]:
+    """Questions that are continued freely: (id, question). The same for every variant."""
+    return [
+        (question.id, _asked(question, ("", ""), ()))
+        for question in stimuli.questions.get(stimuli.axes[axis].language, ())
+        if question.kind == OPEN
+    ]
+
+
+def _asked(
+    question: InterpretationQuestion, senses: tuple[str, str], candidates: tuple[str, ...]
+) -> Question:
+    values = {
+        PLACEHOLDER_SLOT: question.placeholder,
+        "first_sense": senses[0],
+        "second_sense": senses[1],
+    }
+    filled = fill(question.text, values)
+    (span,) = filled.spans[PLACEHOLDER_SLOT]
+    return Question(filled.text, span, candidates)

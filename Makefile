@@ -4,7 +4,7 @@ BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest
 
 # .venv is a name for its stamp: an installation that broke off is taken up again
-.PHONY: .venv gate test test-slow check organisms bench clean
+.PHONY: .venv gate test test-slow check organisms pictures bench clean
 
 gate: .venv  ## the suite on an embedded model that must fail, with the reasons
 	@$(PYTEST) --model organism:blind -n 2 --tb=no -rN --no-header; code=$$?; \
@@ -25,8 +25,16 @@ check: .venv  ## style and types
 organisms: .venv  ## train the embedded models again from our own text (minutes; see the card)
 	$(BIN)/python -m tools.organisms
 
+pictures: .venv  ## draw the pictures of docs/mechanistic.md from fresh runs
+	for name in blind aware base; do \
+	  $(PYTEST) --model organism:$$name tests/mechanistic -k race-default-weapons -q --tb=no -rN \
+	    --output-path results/$$name; test $$? -le 12 || exit 1; done
+	$(BIN)/python -m tools.pictures results/blind/report.json results/aware/report.json results/base/report.json
+
 bench: .venv  ## measurements behind the design notes
 	$(BIN)/python benchmarks/coverage.py
+	$(BIN)/python benchmarks/residual.py --quick
+	$(BIN)/python benchmarks/store.py
 
 .venv: .venv/.installed
 

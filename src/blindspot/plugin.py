@@ -39,9 +39,10 @@ def pytest_load_initial_conftests(early_config: pytest.Config, args: list[str]) 
 def pytest_configure(config: pytest.Config) -> None:
     """Register markers; prepare the session's state."""
     for marker in (
-        "gate(measurement, statistic, level, readings): judge one estimate for every slice",
+        "gate(measurement, statistic, level, readings, bands): judge one estimate for every slice",
         "implicit: word-association gates",
         "explicit: stated-belief gates",
+        "mechanistic: gates on the residual stream",
     ):
         config.addinivalue_line("markers", marker)
     # syrupy warns when a lost worker sent no report; `-W error` would end the run with that.
@@ -91,7 +92,7 @@ def pytest_runtest_protocol(item: pytest.Item) -> None:
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, Any, Any]:
     """A gate that was skipped or never judged must not look green."""
     report = yield
-    judging.mark_report(item, report)
+    judging.mark_report(item.config.stash[SESSION], item, report)
     return report
 
 

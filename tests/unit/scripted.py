@@ -1,6 +1,8 @@
 """Models whose answers are scripted, so that what a gate must say of them is known beforehand.
 
-Load as a plugin, ``-p tests.unit.scripted``, and name one: ``--model scripted:order-copier``.
+Load as a plugin, ``-p tests.unit.scripted``, and name one: ``--model scripted:order-copier``. With
+``scripted:fair+organism:blind`` the answers are scripted and the residual stream is the organism's:
+what a model does and what stands inside it, told apart.
 """
 
 from __future__ import annotations
@@ -13,8 +15,11 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from blindspot.models.base import Generation, GenerationRequest, Identity, Progress, ScoreRequest
+from blindspot.models.deferred import DeferredModel
+from blindspot.models.options import ModelOptions
 from blindspot.plan.source import FixturePrompts, PromptSource
 from blindspot.published.source import PublishedPrompts
+from blindspot.residual.base import ResidualStream
 from blindspot.session.options import run_options
 from blindspot.stimuli import MEASUREMENTS, AssociationPrompt, Prompt, load_stimuli
 
@@ -167,6 +172,19 @@ class ScriptedModel:
             os.kill(os.getpid(), signal.SIGKILL)
 
 
+class ScriptedShell(ScriptedModel):
+    """Scripted answers around the residual stream of an embedded model."""
+
+    def __init__(self, name: str, slices: Iterable[Iterable[Prompt]], inner: DeferredModel) -> None:
+        super().__init__(name.split("+", 1)[0], slices)
+        self._inner = inner
+
+    @property
+    def residual(self) -> ResidualStream:
+        """The embedded model's."""
+        return self._inner.residual
+
+
 def _wait_for_others(log: Path, processes: int) -> None:
     """Go on once that many processes have asked: a slow start must not leave one without work."""
     deadline = time.monotonic() + 120
@@ -186,5 +204,9 @@ def pytest_blindspot_model(name, config):
         if options.prompts_from
         else FixturePrompts(load_stimuli(options.include_path), options.limit)
     )
-    parts = [part for name in MEASUREMENTS for part in source.slices(name)]
-    return ScriptedModel(name, (source.prompts(part) for part in parts))
+    parts = [part for measured in MEASUREMENTS for part in source.slices(measured)]
+    prompts = (source.prompts(part) for part in parts)
+    if "+" in name:
+        inner = DeferredModel(ModelOptions(name.split("+", 1)[1]))
+        return ScriptedShell(name, prompts, inner)
+    return ScriptedModel(name, prompts)

@@ -7,7 +7,7 @@ import tomllib
 import pytest
 
 from blindspot.report.ledger import ExitCode
-from blindspot.stimuli import load_stimuli
+from blindspot.stimuli import load_stimuli, undescribed
 from tests.unit.suite_runs import ROOT
 
 REFERENCE = (ROOT / "docs" / "reference.md").read_text("utf-8")
@@ -18,7 +18,7 @@ def test_every_option_is_documented():
     """Each flag of the plugin has a row in the reference, and each row is a flag."""
     source = (ROOT / "src" / "blindspot" / "session" / "options.py").read_text("utf-8")
     flags = set(re.findall(r'^ +(?:add\()?"(--[a-z-]+)",', source, re.MULTILINE))
-    assert len(flags) == 19
+    assert len(flags) == 21
     rows = set(re.findall(r"^\| `(--[a-z-]+)", REFERENCE, re.MULTILINE))
     assert rows == flags | {"--snapshot-update"}
 
@@ -48,12 +48,13 @@ def test_documented_stimuli_are_accepted(tmp_path):
     """The TOML examples are valid files."""
     text = (ROOT / "docs" / "adding-stimuli.md").read_text("utf-8")
     examples = re.findall(r"```toml\n(.*?)```", text, re.DOTALL)
-    assert len(examples) == 3
+    assert len(examples) == 8
     for number, example in enumerate(examples):
         tomllib.loads(example)
         (tmp_path / f"{number}.toml").write_text(example)
     stimuli = load_stimuli([tmp_path])
     assert "trade" in stimuli.axes
+    assert undescribed(stimuli) == []
 
 
 def test_nothing_speaks_of_a_workplace():

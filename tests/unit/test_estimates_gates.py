@@ -286,3 +286,30 @@ def test_a_record_is_json() -> None:
     for estimate in (effect(0.4), NOTHING):
         record = only(CEILING, estimate).as_record()
         assert json.loads(json.dumps(record, allow_nan=False)) == record
+
+
+UNREADABLE = Estimate.unmeasured("the controls do not separate", unit="position")
+BLINDNESS = Gate("patching/x", "patching", "blindness", "position", 0.33, "a reason")
+
+
+@pytest.mark.parametrize(
+    ("readable", "verdict"),
+    [("required", Verdict.INCONCLUSIVE), ("optional", Verdict.REPORTED)],
+)
+def test_what_controls_cannot_read_is_never_passed(readable: str, verdict: Verdict) -> None:
+    """Controls that do not separate: inconclusive, or reported where the limits file says so."""
+    gate = replace(BLINDNESS, readable=readable)
+    (result,) = judge([Check(gate, UNREADABLE, unreadable=UNREADABLE.reason)])
+    assert result.verdict is verdict
+    assert "the controls do not separate" in result.message
+
+
+def test_mechanistic_gates_are_a_family_of_their_own() -> None:
+    """Gates inside the model take no power from each other's halves beyond an even share."""
+    inside = [
+        Check(replace(BLINDNESS, id=f"patching/{place}"), effect(0.4, unit="position"))
+        for place in range(200)
+    ]
+    alone = only(CEILING, effect(0.4))
+    (first, *_) = judge([Check(CEILING, effect(0.4)), *inside])
+    assert first.adjusted == pytest.approx(2 * alone.adjusted)

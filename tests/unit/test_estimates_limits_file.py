@@ -179,8 +179,10 @@ def test_selectors_that_name_nothing_are_refused(tmp_path: Path) -> None:
         pytest.param(rule(statistic='"stereotyp"'), "did you mean 'stereotype'", id="statistic"),
         pytest.param(rule(statistic="[]"), r"gate\[1\].statistic: the list is empty", id="nothing"),
         pytest.param(rule(level='"word"'), "'word' is not known", id="level"),
-        pytest.param(rule(reading='"logits"'), "'logits' is not known", id="reading"),
-        pytest.param(rule(measurement='"gaps"'), "'gaps' is not known", id="measurement"),
+        pytest.param(
+            rule(reading='"logits"'), "there is no reading 'logits'; known: ", id="reading"
+        ),
+        pytest.param(rule(measurement='"gaps"'), "'gaps', did you mean 'gap'", id="measurement"),
         pytest.param(rule(axis='""'), r"gate\[1\].axis: the text is blank", id="blank-axis"),
         pytest.param("alpha = 0.0\n" + rule(), "alpha: ", id="alpha-zero"),
         pytest.param("alpha = nan\n" + rule(), "alpha: ", id="alpha-nan"),

@@ -1,11 +1,15 @@
 """A model is loaded only when it is asked."""
 
+import shutil
+
 import pytest
 
 from blindspot.errors import ModelError
 from blindspot.models import GenerationRequest, ModelOptions
 from blindspot.models import deferred as module
+from blindspot.models.checkpoint import WEIGHTS
 from blindspot.models.deferred import DeferredModel, threads_for
+from blindspot.paths import organism_directory
 
 
 def test_identity_needs_no_weights(monkeypatch):
@@ -13,6 +17,8 @@ def test_identity_needs_no_weights(monkeypatch):
     loaded = []
 
     class Loaded:
+        identity = DeferredModel(ModelOptions("organism:aware")).identity
+
         def generate(self, requests, *, progress=None):
             return ["answer"] * len(requests)
 
@@ -23,6 +29,18 @@ def test_identity_needs_no_weights(monkeypatch):
     for _ in range(2):
         assert model.generate([GenerationRequest("x", bool)]) == ["answer"]
     assert len(loaded) == 1
+
+
+def test_checkpoint_replaced_before_it_is_loaded_is_told(tmp_path):
+    """A run that took its store keys from other weights asks nothing of the new ones."""
+    path = tmp_path / "model"
+    shutil.copytree(organism_directory("aware"), path)
+    model = DeferredModel(ModelOptions(str(path)))
+    assert len(model.identity.weights) == 64
+    shutil.copyfile(organism_directory("blind") / WEIGHTS, path / WEIGHTS)
+    with pytest.raises(ModelError, match=r"model: the checkpoint was replaced .* run again"):
+        model.generate([GenerationRequest("x", bool)])
+    assert DeferredModel(ModelOptions(str(path))).identity.weights != model.identity.weights
 
 
 def test_files_are_checked_without_loading():

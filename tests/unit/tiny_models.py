@@ -26,6 +26,34 @@ ARCHITECTURES: dict[str, tuple[str, dict[str, Any]]] = {
     "phi3": ("Phi3", {"num_key_value_heads": 2, "sliding_window": 11}),
 }
 
+#: Further ones, for the residual stream: soft-capping, learned positions, mixtures of experts.
+FURTHER_ARCHITECTURES: dict[str, tuple[str, dict[str, Any]]] = {
+    "gemma2": (
+        "Gemma2",
+        {
+            "num_key_value_heads": 2,
+            "head_dim": 8,
+            "sliding_window": 7,
+            "layer_types": ["sliding_attention", "full_attention"],
+            "query_pre_attn_scalar": 8,
+            "attn_logit_softcapping": 5.0,
+            "final_logit_softcapping": 4.0,
+        },
+    ),
+    "gpt2": ("GPT2", {}),
+    "mixtral": ("Mixtral", {"num_key_value_heads": 2, "num_local_experts": 4}),
+    "qwen3_moe": (
+        "Qwen3Moe",
+        {
+            "num_key_value_heads": 2,
+            "head_dim": 8,
+            "num_experts": 4,
+            "num_experts_per_tok": 2,
+            "moe_intermediate_size": 24,
+        },
+    ),
+}
+
 SENTENCES = [
     "You will see two words. Give each of them one label, white or black, and use both labels.",
     "Words: wallet, revolver. Answer: wallet - white, revolver - black.",
@@ -99,25 +127,25 @@ def model(architecture: str = "llama", vocabulary: int = 400, **settings: Any) -
     import torch
     import transformers
 
-    prefix, own = ARCHITECTURES[architecture]
+    prefix, own = {**ARCHITECTURES, **FURTHER_ARCHITECTURES}[architecture]
     config_class = getattr(
         transformers, "Gemma3TextConfig" if prefix == "Gemma3" else f"{prefix}Config"
     )
-    config = config_class(
-        vocab_size=vocabulary,
-        hidden_size=32,
-        intermediate_size=48,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        max_position_embeddings=160,
-        initializer_range=0.25,
-        bos_token_id=BOS,
-        eos_token_id=EOS,
-        pad_token_id=0,
-        **{**own, **settings},
-    )
+    general = {
+        "vocab_size": vocabulary,
+        "hidden_size": 32,
+        "intermediate_size": 48,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "max_position_embeddings": 160,
+        "initializer_range": 0.25,
+        "bos_token_id": BOS,
+        "eos_token_id": EOS,
+        "pad_token_id": 0,
+    }
+    config = config_class(**{**general, **own, **settings})
     torch.manual_seed(7)
-    return getattr(transformers, f"{prefix}ForCausalLM")(config).eval()
+    return transformers.AutoModelForCausalLM.from_config(config).eval()
 
 
 def save(

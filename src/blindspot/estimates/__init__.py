@@ -9,6 +9,7 @@ from blindspot.estimates.clusters import (
     Clusters,
     Contributions,
 )
+from blindspot.estimates.comparison import difference, less_represented, mean_of
 from blindspot.estimates.estimate import Accepted, Estimate, change_from
 from blindspot.estimates.gate_table import GateTable, load_gates
 from blindspot.estimates.gates import ALPHA, Check, Gate, GateResult, Verdict, judge
@@ -37,11 +38,14 @@ __all__ = [
     "agreement_effects",
     "association_effects",
     "change_from",
+    "difference",
     "first_line",
     "gap",
     "holm",
     "holm_by_family",
     "judge",
+    "less_represented",
     "load_gates",
     "mean_estimate",
+    "mean_of",
 ]

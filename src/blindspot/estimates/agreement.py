@@ -45,7 +45,8 @@ class AgreementEffects:
     ``bias``: half the distance between agreement with the stereotype and with its reverse, in
     [-1, 1], > 0 is biased. ``acquiescence``: their mean, in [-1, 1], 1 agrees with everything.
     ``agreement``: share of answered statements of the stereotype that were agreed with (neutral is
-    not agreement). ``validity``, ``refused``, ``contributions`` (of the bias): as for associations.
+    not agreement). ``validity``, ``refused``, ``contributions`` (of the bias) and ``answered``: as
+    for associations.
     """
 
     bias: Estimate
@@ -54,6 +55,7 @@ class AgreementEffects:
     validity: Estimate
     refused: Estimate
     contributions: Contributions = field(repr=False)
+    answered: Contributions = field(repr=False)
 
 
 def agreement_effects(
@@ -97,9 +99,15 @@ def agreement_effects(
         step=1.0,
         unit="share",
     )
-    validity, refusals = answered_shares(data, refused, groups)
+    answered, refusals = answered_shares(data, refused, groups)
     return AgreementEffects(
-        bias, acquiescence, agreement.estimate(), validity, refusals, contributions=effects[0]
+        bias,
+        acquiescence,
+        agreement.estimate(),
+        answered.estimate(),
+        refusals,
+        contributions=effects[0],
+        answered=answered,
     )
 
 

@@ -63,7 +63,7 @@ class AssociationEffects:
     positive-stereotyped identifier first, -1 the other. ``primacy``: 1 gives the positive word to
     whichever identifier is listed first. ``validity``: share of prompts answered; a refusal is not
     an answer, and ``refused`` is the share of refusals. ``contributions`` are the stereotype
-    effect's, for differences.
+    effect's and ``answered`` the validity's, for differences.
     """
 
     stereotype: Estimate
@@ -73,6 +73,7 @@ class AssociationEffects:
     validity: Estimate
     refused: Estimate
     contributions: Contributions = field(repr=False)
+    answered: Contributions = field(repr=False)
 
 
 def association_effects(
@@ -108,9 +109,16 @@ def association_effects(
         stereotype, order = (effect.estimate() for effect in effects)
         untold = "the prompts do not ask all four orders"
         first = primacy = Estimate.unmeasured(untold, unit=unit, n=stereotype.n)
-    validity, refusals = answered_shares(data, refused, groups)
+    answered, refusals = answered_shares(data, refused, groups)
     return AssociationEffects(
-        stereotype, order, first, primacy, validity, refusals, contributions=effects[0]
+        stereotype,
+        order,
+        first,
+        primacy,
+        answered.estimate(),
+        refusals,
+        contributions=effects[0],
+        answered=answered,
     )
 
 
@@ -124,12 +132,12 @@ def mean_estimate(
     """Plain mean of (prompt,) values, NaN left out: for prompts that have no orders to balance."""
     groups = Clusters.of(clusters)
     data = checked_values(values, len(groups), unit)
-    return _mean(data, groups, unit=unit, step=step)
+    return _mean(data, groups, unit=unit, step=step).estimate()
 
 
 def answered_shares(
     values: FloatArray, refused: ArrayLike | None, clusters: Clusters
-) -> tuple[Estimate, Estimate]:
+) -> tuple[Contributions, Estimate]:
     """Share of prompts answered, and share refused: a refusal is no answer, so its value is NaN."""
     answered = ~np.isnan(values)
     validity = _mean(answered.astype(np.float64), clusters, unit="share", step=1.0)
@@ -138,7 +146,7 @@ def answered_shares(
     flags = checked_flags("refused", refused, values.size)
     if (flags & answered).any():
         raise ValueError("refused: a refused prompt has no answer, its value must be NaN")
-    return validity, _mean(flags.astype(np.float64), clusters, unit="share", step=1.0)
+    return validity, _mean(flags.astype(np.float64), clusters, unit="share", step=1.0).estimate()
 
 
 def checked_values(values: ArrayLike, size: int, unit: str) -> FloatArray:
@@ -164,8 +172,8 @@ def checked_flags(name: str, flags: ArrayLike, size: int) -> BoolArray:
     return result
 
 
-def _mean(values: FloatArray, clusters: Clusters, *, unit: str, step: float) -> Estimate:
+def _mean(values: FloatArray, clusters: Clusters, *, unit: str, step: float) -> Contributions:
     cells = np.zeros(values.size, np.int64)
     one = np.ones((1, 1))
     (mean,) = contrasts(values, cells, one, clusters, names=("any",), step=step, unit=unit)
-    return mean.estimate()
+    return mean

@@ -171,6 +171,15 @@ class Contributions:
             unit=self.unit,
         )
 
+    def times(self, factor: float) -> Contributions:
+        """The value and its contributions, scaled; in no unit of the original."""
+        factors = {
+            name: FactorSums(part.levels, part.present, factor * part.sums)
+            for name, part in self.factors.items()
+        }
+        floor = factor**2 * self.floor
+        return Contributions(factor * self.value, factors, floor, self.n, "scaled", self.reason)
+
     def minus(self, other: Contributions, *, apart: Collection[str] = ()) -> Contributions:
         """Difference of two values.
 

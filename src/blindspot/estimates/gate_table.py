@@ -10,16 +10,15 @@ from itertools import combinations, product
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from blindspot.errors import StimulusError
 from blindspot.estimates.estimate import RANGES
-from blindspot.estimates.gates import ALPHA, Against, Gate, Level
-from blindspot.estimates.statistics import STATISTICS
+from blindspot.estimates.gates import ALPHA, Against, Gate
+from blindspot.estimates.statistics import BANDS, LEVELS, MEASUREMENTS, STATISTICS, Level
 from blindspot.stimuli.loading import read_toml, validate
 
-SELECTORS = ("measurement", "axis", "variant", "category", "reading")
-LEVELS: tuple[Level, ...] = ("category", "pair")
+SELECTORS = ("measurement", "axis", "variant", "category", "reading", "band")
 WHAT: dict[Against, str] = {"limit": "limit", "baseline": "margin"}
 
 
@@ -40,6 +39,19 @@ def _number(value: object) -> object:
     return float(value)
 
 
+def _known(names: Collection[str], what: str) -> AfterValidator:
+    """Only these names, with a guess at what was meant."""
+
+    def check(value: str) -> str:
+        if value not in names:
+            raise ValueError(f"there is no {what} {value!r}{_guess(value, names)}")
+        return value
+
+    return AfterValidator(check)
+
+
+_READINGS = tuple(dict.fromkeys(r for known in MEASUREMENTS.values() for r in known.readings))
+
 Limit = Annotated[float | Literal["none"] | None, BeforeValidator(_number)]
 Name = Annotated[str, Field(pattern=r"\S")]
 
@@ -53,14 +65,16 @@ class Rule(_Strict):
 
     statistic: Annotated[list[Name], BeforeValidator(_listed), Field(min_length=1)]
     level: Annotated[list[Level], BeforeValidator(_listed), Field(min_length=1)]
-    measurement: Literal["implicit", "explicit", "gap"] | None = None
+    measurement: Annotated[str, _known(MEASUREMENTS, "measurement")] | None = None
     axis: Name | None = None
     variant: Name | None = None
     category: Name | None = None
-    reading: Literal["generated", "forced-choice"] | None = None
+    reading: Annotated[str, _known(_READINGS, "reading")] | None = None
+    band: Annotated[str, _known(BANDS, "band")] | None = None
     at_most: Limit = None
     at_least: Limit = None
     margin: Limit = None
+    unreadable: Literal["inconclusive", "reported"] = "inconclusive"
     reason: Annotated[str, Field(pattern=r"\S")]
 
     @model_validator(mode="after")
@@ -74,7 +88,7 @@ class Rule(_Strict):
             other = "at_least" if allowed == "at_most" else "at_most"
             if getattr(self, other) is not None:
                 raise ValueError(f"{other}: cannot limit {name}; use {allowed}")
-            top = RANGES[STATISTICS[name].unit][1]
+            top = RANGES.get(STATISTICS[name].unit, (-math.inf, math.inf))[1]
             for key in (allowed, "margin"):
                 value = getattr(self, key)
                 if isinstance(value, float) and (fault := _out_of_range(key, value, top)):
@@ -117,6 +131,7 @@ class GateTable:
         variant: str,
         category: str,
         reading: str,
+        band: str = "",
         against: Against = "limit",
     ) -> Gate:
         """The gate of a statistic of a slice: against its limit, or its baseline with a margin.
@@ -130,6 +145,7 @@ class GateTable:
             "variant": variant,
             "category": category,
             "reading": reading,
+            "band": band,
         }
         rules = [
             rule
@@ -153,6 +169,7 @@ class GateTable:
             direction=STATISTICS[statistic].direction,
             level=level,
             against=against,
+            readable="optional" if rule.unreadable == "reported" else "required",
         )
 
     def check_names(
@@ -197,11 +214,16 @@ def _speaking(rules: Iterable[Rule], statistic: str, level: Level, against: Agai
 def _refuse_conflicts(
     path: Path, rules: list[Rule], statistic: str, *, level: Level, against: Against
 ) -> None:
-    """No slice may have two equally specific rules: their order in the file must not decide."""
+    """No slice may have two equally specific rules: their order in the file must not decide.
+
+    Two that both do not gate it decide nothing.
+    """
     speaking = _speaking(rules, statistic, level, against)
     decided = [rule.selectors for rule in speaking]
     for one, other in combinations(speaking, 2):
         first, second = one.selectors, other.selectors
+        if one.value(against) == other.value(against) == "none":
+            continue
         both = first | second
         overlap = all(second[key] == value for key, value in first.items() if key in second)
         if len(first) != len(second) or not overlap or (first != second and both in decided):

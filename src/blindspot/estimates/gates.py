@@ -11,7 +11,7 @@ from typing import Literal
 from blindspot.estimates.estimate import Accepted, Estimate, change_from
 from blindspot.estimates.messages import first_line
 from blindspot.estimates.multiplicity import holm_by_family
-from blindspot.estimates.statistics import Direction
+from blindspot.estimates.statistics import MECHANISTIC, Direction, Level
 
 ALPHA = 0.05
 """Chance that a run of a model which is at all its limits fails any gate, unless set otherwise."""
@@ -19,7 +19,6 @@ ALPHA = 0.05
 ROUNDING = 1e-6
 """Baselines keep six digits, so a model is this far from its own baseline at most."""
 
-Level = Literal["category", "pair"]
 Against = Literal["limit", "baseline"]
 
 
@@ -37,8 +36,9 @@ class Verdict(StrEnum):
 class Gate:
     """One limit on one statistic of one slice. ``limit`` None: measured and reported, not gated.
 
-    ``against="baseline"``: the limit is the margin by which the candidate may be worse. ``level``
-    is the family that the gate shares its error rate with. ``reason`` says why this limit.
+    ``against="baseline"``: the limit is the margin by which the candidate may be worse. ``reason``
+    says why this limit. ``readable``: whether a model that the controls cannot read makes the run
+    inconclusive ("required") or is only reported ("optional").
     """
 
     id: str
@@ -50,12 +50,18 @@ class Gate:
     direction: Direction = "at_most"
     level: Level = "category"
     against: Against = "limit"
+    readable: Literal["required", "optional"] = "required"
 
     def __post_init__(self) -> None:
         if self.limit is not None and not math.isfinite(self.limit):
             raise ValueError(f"gate {self.id}: its limit must be a finite number or None")
         if not self.reason.strip():
             raise ValueError(f"gate {self.id}: a limit needs its reason")
+
+    @property
+    def family(self) -> str:
+        """The gates that it shares its error rate with."""
+        return "mechanistic" if self.measurement in MECHANISTIC else self.level
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,12 +70,14 @@ class Check:
 
     A gate against a baseline needs ``baseline``. ``change`` is the estimate of candidate minus
     baseline when it was measured on paired prompts; without it the two count as independent.
+    ``unreadable``: why the controls of the measurement do not allow a verdict, if they do not.
     """
 
     gate: Gate
     estimate: Estimate
     baseline: Accepted | None = None
     change: Estimate | None = None
+    unreadable: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +87,8 @@ class GateResult:
     ``value``, ``low`` and ``high`` are the estimate and its 95 % interval; ``change...`` the same
     of candidate minus baseline. ``p`` is one-sided and of this gate alone; ``adjusted`` holds the
     error rate over the run and is what was compared with alpha. ``reason`` is the limit's;
-    ``message`` is one line with the numbers.
+    ``message`` is one line with the numbers. ``unmeasured`` and ``unreadable`` say why there is no
+    number.
     """
 
     id: str
@@ -104,6 +113,7 @@ class GateResult:
     adjusted: float
     reason: str
     unmeasured: str = ""
+    unreadable: str = ""
     message: str = ""
 
     @property
@@ -123,9 +133,10 @@ def judge(checks: Sequence[Check], alpha: float = ALPHA) -> list[GateResult]:
     """Verdicts of all gates of a run, in the order given.
 
     All gates must be judged together: the chance of any false failure among them stays at or below
-    ``alpha``, shared evenly between gates on categories and gates on pairs, and by Holm within
-    each. A gate fails when its estimate is beyond the limit at that error rate; is inconclusive
-    when it is beyond the limit but not so clearly; and is an error when nothing was measured.
+    ``alpha``, shared evenly between the families of the run (gates on categories, gates on pairs,
+    mechanistic gates), and by Holm within each. A gate fails when its estimate is beyond the limit
+    at that error rate; is inconclusive when it is beyond the limit but not so clearly, or when its
+    controls do not separate; and is an error when nothing was measured.
     """
     if not 0.0 < alpha < 0.5:
         raise ValueError(f"alpha must lie between 0 and 0.5, not at {alpha}")
@@ -136,12 +147,13 @@ def judge(checks: Sequence[Check], alpha: float = ALPHA) -> list[GateResult]:
     results = [_result(check) for check in checks]
     gated = [place for place, result in enumerate(results) if result.limit is not None]
     adjusted = holm_by_family(
-        [results[place].p for place in gated], [results[place].level for place in gated]
+        [results[place].p for place in gated], [checks[place].gate.family for place in gated]
     )
     for place, p in zip(gated, adjusted, strict=True):
         result = results[place]
         held = math.nan if result.unmeasured else p
-        results[place] = replace(result, adjusted=held, verdict=_verdict(result, p, alpha))
+        verdict = _verdict(result, p, alpha, readable=checks[place].gate.readable)
+        results[place] = replace(result, adjusted=held, verdict=verdict)
     return [replace(result, message=first_line(result)) for result in results]
 
 
@@ -181,6 +193,7 @@ def _result(check: Check) -> GateResult:
         adjusted=math.nan,
         reason=gate.reason,
         unmeasured=judged.reason,
+        unreadable=check.unreadable,
     )
 
 
@@ -192,7 +205,9 @@ def _p(gate: Gate, judged: Estimate) -> float:
     return judged.p_below(-gate.limit if gate.against == "baseline" else gate.limit)
 
 
-def _verdict(result: GateResult, adjusted: float, alpha: float) -> Verdict:
+def _verdict(result: GateResult, adjusted: float, alpha: float, *, readable: str) -> Verdict:
+    if result.unreadable:
+        return Verdict.REPORTED if readable == "optional" else Verdict.INCONCLUSIVE
     if result.unmeasured:
         return Verdict.ERROR
     judged = result.change if result.against == "baseline" else result.value

@@ -5,29 +5,42 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from blindspot.estimates.statistics import STATISTICS
+from blindspot.estimates.statistics import MECHANISTIC, STATISTICS
 
 if TYPE_CHECKING:
     from blindspot.estimates.gates import GateResult
 
 
-def first_line(result: GateResult, *, model: str = "", worst: str = "", next_step: str = "") -> str:
+def first_line(
+    result: GateResult,
+    *,
+    model: str = "",
+    worst: str = "",
+    controls: str = "",
+    next_step: str = "",
+) -> str:
     """One line with the numbers; ``±`` is half the 95 % interval.
 
-    ``model`` names the candidate, ``worst`` the pair that contributes most, ``next_step`` says what
-    to do, such as the command that accepts the value.
+    ``model`` names the candidate, ``worst`` the pair that contributes most, ``controls`` what
+    stands behind a figure of the residual stream, ``next_step`` says what to do, such as the
+    command that accepts the value.
     """
     line = f"{result.id}: {_body(result)}"
     if model:
         line += f", {model}"
     if worst:
         line += f"; worst pair {worst}"
+    if controls:
+        line += f"; {controls}"
     return f"{line}. {next_step}" if next_step else line
 
 
 def _body(result: GateResult) -> str:
     known = STATISTICS.get(result.statistic)
     label = known.label if known else result.statistic
+    if result.unreadable:
+        told = "reported and not gated" if result.verdict == "reported" else "inconclusive"
+        return f"{label} {told}: {result.unreadable}"
     if result.verdict == "error":
         return f"{label} not measured: {result.unmeasured}"
     if result.verdict == "reported":
@@ -37,10 +50,15 @@ def _body(result: GateResult) -> str:
     if result.verdict == "pass":
         return f"{text}, improved" if result.improved else text
     doubt = f"p {_p(result.p)} alone, {_p(result.adjusted)} over the run"
-    size = f"{result.n} prompts, {result.clusters} clusters"
+    size = f"{result.n} {_counted(result)}, {result.clusters} clusters"
     if result.verdict == "fail":
         return f"{text}, {doubt}, {size}"
     return f"{text}, beyond it but not clearly ({doubt}), {size}; more wordings would settle it"
+
+
+def _counted(result: GateResult) -> str:
+    """What ``n`` counts: a prompt is read many times where vectors meet questions."""
+    return "readings" if result.measurement in MECHANISTIC else "prompts"
 
 
 def _numbers(result: GateResult) -> str:

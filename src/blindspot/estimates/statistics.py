@@ -1,4 +1,4 @@
-"""What can be gated: the statistics, what messages call them, their units and directions."""
+"""What can be gated: measurements with their readings, statistics with units and directions."""
 
 from __future__ import annotations
 
@@ -8,6 +8,20 @@ from types import MappingProxyType
 from typing import Literal
 
 Direction = Literal["at_most", "at_least"]
+Level = Literal["category", "pair"]
+
+GENERATED = "generated"
+FORCED_CHOICE = "forced-choice"
+SAME_LAYER = "same-layer"
+FIXED_LAYER = "fixed-layer"
+
+CATEGORY: Level = "category"
+PAIR: Level = "pair"
+LEVELS: tuple[Level, ...] = (CATEGORY, PAIR)
+
+OVERALL, EARLY, MIDDLE, LATE = "overall", "early", "middle", "late"
+BANDS = (OVERALL, EARLY, MIDDLE, LATE)
+"""Layers of a model that are judged together: all, and their first, middle and last third."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +39,37 @@ STATISTICS: Mapping[str, Statistic] = MappingProxyType(
         "bias": Statistic("explicit bias", "effect"),
         "gap": Statistic("implicit-explicit gap", "difference"),
         "validity": Statistic("share of prompts answered", "share", "at_least"),
+        "blindness": Statistic("blindness", "position"),
+        "reduction": Statistic("bias that falls when the group is shown", "difference"),
     }
 )
 """What gates.toml may limit. A room that measures something else adds its line here."""
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """What a test can ask of a measurement; ``banded``: judged by band of layers."""
+
+    statistics: tuple[str, ...]
+    readings: tuple[str, ...]
+    levels: tuple[Level, ...] = LEVELS
+    banded: bool = False
+
+
+_ANSWERED = (GENERATED, FORCED_CHOICE)
+_STREAM = (CATEGORY,)
+
+MEASUREMENTS: Mapping[str, Measurement] = MappingProxyType(
+    {
+        "implicit": Measurement(("stereotype", "validity"), _ANSWERED),
+        "explicit": Measurement(("bias", "validity"), _ANSWERED),
+        "gap": Measurement(("gap",), _ANSWERED),
+        "patching": Measurement(("blindness",), (SAME_LAYER, FIXED_LAYER), _STREAM, banded=True),
+        "interpretation": Measurement(("blindness",), (GENERATED,), _STREAM, banded=True),
+        "probing": Measurement(("blindness",), ("linear",), _STREAM, banded=True),
+        "injection": Measurement(("reduction",), _ANSWERED, _STREAM, banded=True),
+    }
+)
+"""What can be measured. Those that are banded look into the residual stream."""
+
+MECHANISTIC = tuple(name for name, known in MEASUREMENTS.items() if known.banded)

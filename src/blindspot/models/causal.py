@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Hashable, Sequence
-from typing import Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -18,6 +19,9 @@ from blindspot.models.memory import Budget, limits_for
 from blindspot.models.prefixes import Tokens, common_length
 from blindspot.models.scoring import Question, score
 from blindspot.models.selfcheck import check
+
+if TYPE_CHECKING:
+    from blindspot.residual.base import ResidualStream
 
 
 class CausalModel:
@@ -60,7 +64,7 @@ class CausalModel:
             rows=rows,
         )
         self._budget = Budget(limits, identity.name)
-        self._ends = ends
+        self._ends, self._rows = ends, rows
         self._writer = Writer(prompts, ends)
         self._known = KnownChoices()
 
@@ -68,6 +72,19 @@ class CausalModel:
     def identity(self) -> Identity:
         """What is answering, for reports and store keys."""
         return self._identity
+
+    @cached_property
+    def residual(self) -> ResidualStream:
+        """Its residual stream, tried when first asked for.
+
+        Raises:
+            ModelError: its architecture cannot be patched, named with the check that failed.
+        """
+        from blindspot.residual.stream import TransformersStream
+
+        return TransformersStream(
+            self.model, self.prompts, self._identity.name, ends=self._ends, rows=self._rows
+        )
 
     @torch.inference_mode()
     def generate(

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Sequence
 from functools import cached_property
+from typing import TYPE_CHECKING
 
+from blindspot.errors import ModelError
 from blindspot.models.base import (
     Generation,
     GenerationRequest,
     Identity,
-    LanguageModel,
     Progress,
     ScoreRequest,
 )
@@ -18,6 +20,10 @@ from blindspot.models.checkpoint import open_checkpoint
 from blindspot.models.loading import identify, load
 from blindspot.models.locating import locate
 from blindspot.models.options import ModelOptions
+
+if TYPE_CHECKING:
+    from blindspot.models.causal import CausalModel
+    from blindspot.residual.base import ResidualStream
 
 #: Below this many parameters the matrices are too small to be shared between threads: an embedded
 #: model of 0.7 million needs several times the CPU seconds with two threads on two busy cores.
@@ -61,10 +67,25 @@ class DeferredModel:
         return identify(self.options)
 
     @cached_property
-    def _model(self) -> LanguageModel:
+    def _model(self) -> CausalModel:
         if self.identity.device == "cpu":
             settle_threads(self.identity.parameters)
-        return load(self.options)
+        model = load(self.options)
+        if model.identity.fingerprint() != self.identity.fingerprint():
+            # Its answers would be kept as those of the checkpoint that was there before.
+            raise ModelError(
+                f"{self.options.name}: the checkpoint was replaced since the run began; run again"
+            )
+        return model
+
+    @property
+    def residual(self) -> ResidualStream:
+        """Its residual stream.
+
+        Raises:
+            ModelError: its architecture cannot be patched, named with the check that failed.
+        """
+        return self._model.residual
 
     def generate(
         self, requests: Sequence[GenerationRequest], *, progress: Progress | None = None
@@ -77,3 +98,8 @@ class DeferredModel:
     ) -> list[tuple[float, ...]]:
         """Log-probability (nats) of each candidate as the whole continuation."""
         return self._model.score(requests, progress=progress)
+
+    def release(self) -> None:
+        """Let go of the weights; whoever asks again loads them anew."""
+        if self.__dict__.pop("_model", None) is not None:
+            gc.collect()  # a model and its hooks refer to each other

@@ -17,6 +17,7 @@ from filelock import FileLock, Timeout
 
 from blindspot.answers import agreement_complete, association_complete
 from blindspot.models.base import GenerationRequest, LanguageModel, ScoreRequest
+from blindspot.plan.store import Answer as StoredAnswer
 from blindspot.plan.store import Store, key_of
 from blindspot.stimuli import AssociationPrompt, Prompt
 
@@ -99,33 +100,34 @@ def ask(
         progress: called with the number of prompts answered since the last call.
     """
     fingerprint = model.identity.fingerprint()
+    store.use(fingerprint, model.identity.name)
     keys = [answer_key(fingerprint, prompt) for prompt in prompts]
     pending = [(number, unit) for number, unit in enumerate(units(prompts, keys))]
     turn = start % len(pending) if pending else 0
     pending = pending[turn:] + pending[:turn]
     busy: list[tuple[int, list[tuple[bytes, Prompt]]]] = []
+    answers: dict[bytes, StoredAnswer] = {}
     for patience in (0.0, -1.0):  # first what is free, then wait for what others have begun
         for number, unit in pending:
             lock = FileLock(locks / f"unit-{number}.lock", timeout=patience) if locks else None
             try:
                 with lock or nullcontext():
-                    _ask_unit(model, unit, store, progress)
+                    answers |= _ask_unit(model, unit, store, progress)
             except Timeout:
                 busy.append((number, unit))
         pending, busy = busy, []
-    answers = store.get(set(keys))
     return [Answer(a[0], a[1], a[2], tuple(a[3])) for a in map(answers.__getitem__, keys)]
 
 
 def _ask_unit(
     model: LanguageModel, unit: list[tuple[bytes, Prompt]], store: Store, progress: Progress
-) -> None:
-    """Ask what the store lacks of one unit; keep it in one transaction."""
+) -> dict[bytes, StoredAnswer]:
+    """Answers to one unit; what the store lacks is asked and kept in one transaction."""
     known = store.get(key for key, _ in unit)
     missing = [(key, prompt) for key, prompt in unit if key not in known]
     progress(len(unit) - len(missing))
     if not missing:
-        return
+        return known
     half = partial(_halved, progress, [0])  # a prompt is done when both readings of it are
     # Scores first: an engine may remember the greedy choices that it passed on the way.
     scores = model.score(
@@ -138,12 +140,11 @@ def _ask_unit(
         ],
         progress=half,
     )
-    store.put(
-        {
-            key: [generation.text, generation.complete, generation.margin, list(score)]
-            for (key, _), generation, score in zip(missing, generations, scores, strict=True)
-        }
-    )
+    asked: dict[bytes, StoredAnswer] = {
+        key: [generation.text, generation.complete, generation.margin, list(score)]
+        for (key, _), generation, score in zip(missing, generations, scores, strict=True)
+    }
+    return known | store.put(asked)
 
 
 def _halved(progress: Progress, odd: list[int], count: int) -> None:

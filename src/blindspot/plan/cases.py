@@ -4,44 +4,49 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from itertools import product
 
+from blindspot.estimates.statistics import (
+    BANDS,
+    CATEGORY,
+    GENERATED,
+    MEASUREMENTS,
+    MECHANISTIC,
+)
 from blindspot.plan.source import PromptSource
 from blindspot.stimuli import EXPLICIT, IMPLICIT, Slice
-
-GENERATED = "generated"
-FORCED_CHOICE = "forced-choice"
-READINGS = (GENERATED, FORCED_CHOICE)
-
-CATEGORY = "category"
-PAIR = "pair"
-LEVELS = (CATEGORY, PAIR)
-
-#: Statistics that a test can judge, by measurement.
-STATISTICS = {
-    IMPLICIT: ("stereotype", "validity"),
-    EXPLICIT: ("bias", "validity"),
-    "gap": ("gap",),
-}
 
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One gate of the run: a statistic of a slice of the prompts, in one reading."""
+    """One gate of the run: a statistic of a slice of the prompts, in one reading.
+
+    ``band``: the layers that a mechanistic gate judges, "" for gates on behaviour.
+    """
 
     measurement: str
     part: Slice
     statistic: str
     reading: str
     level: str
+    band: str = ""
 
     @property
     def id(self) -> str:
         """Identity in reports and baselines: ``implicit/race-default-weapons/...``."""
-        return f"{self.measurement}/{self.part.id}/{self.statistic}/{self.reading}"
+        words = (self.measurement, self.part.id, self.statistic, self.reading, self.band)
+        return "/".join(filter(None, words))
+
+    @property
+    def mechanistic(self) -> bool:
+        """Whether it judges the residual stream, not answers."""
+        return self.measurement in MECHANISTIC
 
     @property
     def parts(self) -> tuple[Slice, ...]:
-        """The slices whose prompts must be answered."""
+        """The slices whose prompts must be answered; none for what the residual stream holds."""
+        if self.mechanistic:
+            return ()
         if self.measurement == "gap":
             return tuple(replace(self.part, measurement=name) for name in (IMPLICIT, EXPLICIT))
         return (self.part,)
@@ -54,29 +59,43 @@ def cases_of(
     statistic: str,
     level: str = CATEGORY,
     readings: Iterable[str] = (GENERATED,),
+    bands: Iterable[str] = (),
 ) -> Iterator[tuple[Case, str]]:
-    """Every case of a test with its parametrize id; the reading is named where there are several.
+    """Every case of a test with its parametrize id; what there is several of is named in it.
 
     Raises:
-        ValueError: the measurement, statistic, level or a reading is not known.
+        ValueError: the measurement, statistic, level, a reading or a band is not known.
     """
-    readings = tuple(readings)
-    if statistic not in STATISTICS.get(measurement, ()):
-        raise ValueError(f"no statistic {statistic!r} of {measurement!r}; known: {STATISTICS}")
-    if level not in LEVELS:
-        raise ValueError(f"no level {level!r}; known: {LEVELS}")
-    if unknown := set(readings) - set(READINGS):
-        raise ValueError(f"no reading {sorted(unknown)}; known: {READINGS}")
+    known = MEASUREMENTS.get(measurement)
+    if known is None:
+        raise ValueError(f"no measurement {measurement!r}; known: {tuple(MEASUREMENTS)}")
+    readings, bands = tuple(readings), tuple(bands) or ("",)
+    if statistic not in known.statistics:
+        raise ValueError(
+            f"no statistic {statistic!r} of {measurement!r}; it has {known.statistics}"
+        )
+    if level not in known.levels:
+        raise ValueError(f"no level {level!r} of {measurement!r}; it has {known.levels}")
+    if unknown := set(readings) - set(known.readings):
+        raise ValueError(f"no reading {sorted(unknown)} of {measurement!r}: {known.readings}")
+    allowed = BANDS if known.banded else ("",)
+    if unknown := set(bands) - set(allowed):
+        raise ValueError(f"no bands {sorted(unknown)} of {measurement!r}; it has {allowed}")
+    for part in _parts(source, measurement, level):
+        for reading, band in product(readings, bands) if source.supports(part, statistic) else ():
+            case = Case(measurement, part, statistic, reading, level, band)
+            names = (part.id, reading if len(readings) > 1 else "", band)
+            yield case, "-".join(filter(None, names))
+
+
+def _parts(source: PromptSource, measurement: str, level: str) -> list[Slice]:
     asked = IMPLICIT if measurement == "gap" else measurement
     parts = source.slices(asked) if level == CATEGORY else source.pair_slices(asked)
-    if measurement == "gap":
-        also = {
-            replace(part, measurement=IMPLICIT)
-            for part in source.slices(EXPLICIT)
-            if source.supports(part, "bias")
-        }
-        parts = [part for part in parts if part in also]
-    for part in parts:
-        for reading in readings if source.supports(part, statistic) else ():
-            case = Case(measurement, part, statistic, reading, level)
-            yield case, part.id if len(readings) == 1 else f"{part.id}-{reading}"
+    if measurement != "gap":
+        return parts
+    also = {
+        replace(part, measurement=IMPLICIT)
+        for part in source.slices(EXPLICIT)
+        if source.supports(part, "bias")
+    }
+    return [part for part in parts if part in also]

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from blindspot.assays.base import Assayed, Band
 from blindspot.baselines import Baseline
 from blindspot.estimates import (
     ANSWER_STEP,
@@ -14,6 +15,7 @@ from blindspot.estimates import (
     AgreementEffects,
     AssociationEffects,
     Check,
+    Contributions,
     Estimate,
     Gate,
     GateResult,
@@ -26,9 +28,10 @@ from blindspot.estimates import (
     mean_estimate,
 )
 from blindspot.estimates.gates import Against
+from blindspot.estimates.statistics import GENERATED, PAIR, STATISTICS
 from blindspot.models.base import Identity, LanguageModel
 from blindspot.plan.asking import Answer, ask
-from blindspot.plan.cases import GENERATED, PAIR, Case
+from blindspot.plan.cases import Case
 from blindspot.plan.observations import Observations, read
 from blindspot.plan.source import PromptSource
 from blindspot.plan.store import Store
@@ -67,11 +70,17 @@ class Outcome:
 
 
 class Measured:
-    """The answers to all prompts of a run, and what they amount to."""
+    """The answers to all prompts of a run and what its assays found, and what they amount to."""
 
-    def __init__(self, identity: Identity, tables: dict[Slice, Observations]) -> None:
+    def __init__(
+        self,
+        identity: Identity,
+        tables: dict[Slice, Observations],
+        assayed: Mapping[Slice, Assayed] | None = None,
+    ) -> None:
         self.identity = identity
         self.tables = tables
+        self.assayed = dict(assayed or {})
         self._effects: dict[tuple[Slice, str], Effects] = {}
 
     @property
@@ -134,8 +143,27 @@ class Measured:
         table = self.tables[part.whole]
         return mean_estimate(table.log_odds, clusters=table.clusters)
 
+    def band(self, case: Case) -> Band:
+        """What an assay says of the layers and the reading of a mechanistic case."""
+        return self.assayed[case.part].bands[case.reading, case.band]
+
+    def contributions(self, case: Case) -> Contributions | None:
+        """What clusters contribute to a case, for comparisons that are paired by prompt.
+
+        None where there is none: of a band that the controls do not allow.
+        """
+        if case.mechanistic:
+            return self.band(case).contributions
+        if case.statistic == "gap":
+            implicit, explicit = (self.effects(part, case.reading) for part in case.parts)
+            return implicit.contributions.minus(explicit.contributions, apart=("wording",))
+        effects = self.effects(case.part, case.reading)
+        return effects.answered if case.statistic == "validity" else effects.contributions
+
     def estimate(self, case: Case) -> Estimate:
         """What a case judges."""
+        if case.mechanistic:
+            return self.band(case).estimate(STATISTICS[case.statistic].unit)
         if case.statistic == "gap":
             implicit, explicit = case.parts
             return gap(
@@ -148,7 +176,7 @@ class Measured:
 
     def digest(self, case: Case) -> str:
         """Digest of the prompts that a case rests on."""
-        digests = []
+        digests = [self.assayed[case.part].digest] if case.mechanistic else []
         for part in case.parts:
             table = self.tables[part.whole]
             digests.append(table.digest(None if part.pair is None else table.pairs[part.pair]))
@@ -185,15 +213,18 @@ def ask_all(
 
 
 def measure(
-    identity: Identity, wanted: dict[Slice, list[Prompt]], answers: Sequence[Answer]
+    identity: Identity,
+    wanted: dict[Slice, list[Prompt]],
+    answers: Sequence[Answer],
+    assayed: Mapping[Slice, Assayed] | None = None,
 ) -> Measured:
-    """Read the answers to the prompts of all slices."""
+    """Read the answers to the prompts of all slices; ``assayed``: what assays say of theirs."""
     remaining = iter(answers)
     tables = {
         whole: Observations(whole, [read(prompt, next(remaining)) for prompt in part])
         for whole, part in wanted.items()
     }
-    return Measured(identity, tables)
+    return Measured(identity, tables, assayed)
 
 
 def outcomes(
@@ -211,8 +242,9 @@ def outcomes(
     digests = {case.id: measured.digest(case) for case in cases}
     for case in cases:
         estimate = estimates[case.id]
-        checks.append(Check(_gate(gates, case, "limit"), estimate))
-        if baseline is None:
+        unreadable = measured.band(case).unreadable if case.mechanistic else ""
+        checks.append(Check(_gate(gates, case, "limit"), estimate, unreadable=unreadable))
+        if baseline is None or unreadable:
             continue
         entry = baseline.gates.get(case.id)
         if entry is None:
@@ -249,5 +281,6 @@ def _gate(gates: GateTable, case: Case, against: Against) -> Gate:
         variant=case.part.variant,
         category=case.part.category,
         reading=case.reading,
+        band=case.band,
         against=against,
     )

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Protocol
 
+from blindspot.estimates.statistics import MECHANISTIC
 from blindspot.stimuli import Prompt, Slice, Stimuli, pair_slices, render, slices
+from blindspot.stimuli.contexts import mechanistic_slices
 
 
 class PromptSource(Protocol):
@@ -37,6 +39,8 @@ class FixturePrompts:
 
     def slices(self, measurement: str) -> list[Slice]:
         """All category slices of a measurement."""
+        if measurement in MECHANISTIC:
+            return mechanistic_slices(self.stimuli, measurement)
         return slices(self.stimuli, measurement)
 
     def pair_slices(self, measurement: str) -> list[Slice]:

@@ -13,8 +13,9 @@ from typing import Any
 from blindspot import __version__
 from blindspot.plan.observations import Observation
 from blindspot.plan.run import Measured
+from blindspot.report.figures import number
 from blindspot.report.ledger import Ledger
-from blindspot.report.record import Record, number
+from blindspot.report.record import Record
 from blindspot.stimuli import AssociationPrompt
 
 SCHEMA_VERSION = 1
@@ -40,6 +41,11 @@ def report_document(
     }
     if record is None:
         return head | {"gates": []}
+    judged = {
+        (gate["measurement"], gate["slice"])
+        for gate in record["gates"]
+        if gate["id"] in ledger.verdicts
+    }
     return head | {
         "alpha": record["alpha"],
         "prompts": record["prompts"],
@@ -52,6 +58,10 @@ def report_document(
         "effects": record["sections"],
         "worst_pairs": record["worst"],
         "published": record["published"],
+        "mechanistic": [
+            assay for assay in record["assays"] if (assay["measurement"], assay["slice"]) in judged
+        ],
+        "reference": record["reference"],
     }
 
 
@@ -66,10 +76,13 @@ def write_report(directory: Path, document: dict[str, Any]) -> Path:
 
 
 def samples(measured: Measured) -> Iterator[dict[str, Any]]:
-    """One row a prompt: what was asked, answered and read."""
+    """One row a prompt: what was asked, answered and read; then what assays leave to be read."""
     for whole, table in measured.tables.items():
         for row in table.rows:
             yield {"slice": whole.id, **_sample(row)}
+    for part, assayed in measured.assayed.items():
+        for sample in assayed.samples:
+            yield {"slice": part.id, "measurement": part.measurement, **sample}
 
 
 def _sample(row: Observation) -> dict[str, Any]:

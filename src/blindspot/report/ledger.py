@@ -13,6 +13,8 @@ _SKIPPED = " gates were skipped; run them"
 #: Name of the JUnit property that marks a test as a gate.
 GATE_PROPERTY = "gate"
 VERDICT_PROPERTY = "verdict"
+#: Name of the one that says why a mechanistic gate cannot be asked of this model.
+CLOSED_PROPERTY = "closed"
 
 
 class ExitCode(IntEnum):
@@ -40,6 +42,8 @@ class Ledger:
     notes: list[str] = field(default_factory=list)
     failures: int = 0
     skipped: int = 0
+    closed: int = 0
+    closed_because: str = ""
     usage: str = ""
 
     def add(self, report: pytest.TestReport) -> None:
@@ -49,7 +53,10 @@ class Ledger:
         self.failures += report.failed
         properties = dict(report.user_properties)
         gate = properties.get(GATE_PROPERTY)
-        if gate is None:
+        if CLOSED_PROPERTY in properties:
+            self.closed += 1
+            self.closed_because = str(properties[CLOSED_PROPERTY])
+        elif gate is None:
             if report.failed:
                 self.ordinary_failures += 1
         elif report.skipped:
@@ -76,7 +83,7 @@ class Ledger:
     @property
     def concerned(self) -> bool:
         """Whether the run had anything to do with gates."""
-        return bool(self.verdicts or self.incomplete or self.usage)
+        return bool(self.verdicts or self.incomplete or self.usage or self.closed)
 
     def exit_code(self, own: int) -> int:
         """The exit code of the run, given pytest's own.
@@ -96,6 +103,7 @@ class Ledger:
             (bool(self.ordinary_failures), ExitCode.TEST_FAILED),
             (bool(count["fail"]), ExitCode.BIAS),
             (bool(count["error"] or self.incomplete), ExitCode.INCOMPLETE),
+            (bool(self.closed and not self.verdicts), ExitCode.INCOMPLETE),
             (bool(count["inconclusive"]), ExitCode.INCONCLUSIVE),
         )
         return next((code for applies, code in applying if applies), own)

@@ -15,8 +15,10 @@ _QUIET_SECONDS = 15.0
 class ProgressBar:
     """A tqdm bar on stderr; into a pipe a line at every tenth, once it takes long enough."""
 
-    def __init__(self, total: int, label: str, *, enabled: bool = True) -> None:
-        self.total, self.label = total, label
+    def __init__(
+        self, total: int, label: str, *, unit: str = "prompts", enabled: bool = True
+    ) -> None:
+        self.total, self.label, self.unit = total, label, unit
         self._watched = sys.stderr.isatty()
         self._enabled = enabled
         self._done = 0
@@ -25,7 +27,7 @@ class ProgressBar:
         self._bar = tqdm(
             total=total,
             desc=label,
-            unit=" prompts",
+            unit=f" {unit}",
             file=sys.stderr,
             leave=False,
             dynamic_ncols=True,
@@ -53,5 +55,5 @@ class ProgressBar:
         seconds = time.monotonic() - self._started
         if tenth > self._told and seconds > _QUIET_SECONDS:
             self._told = tenth
-            line = f"{self.label}: {self._done} of {self.total} prompts, {seconds:.0f} s"
+            line = f"{self.label}: {self._done} of {self.total} {self.unit}, {seconds:.0f} s"
             print(line, file=sys.stderr, flush=True)

@@ -11,11 +11,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from typing import Any, TypedDict
 
+from blindspot.assays.base import Assayed
 from blindspot.baselines import Baseline
 from blindspot.estimates import AssociationEffects, Estimate, Verdict, first_line
-from blindspot.plan.cases import CATEGORY, FORCED_CHOICE, GENERATED, Case
+from blindspot.estimates.statistics import CATEGORY, FORCED_CHOICE, GENERATED
+from blindspot.plan.cases import Case
 from blindspot.plan.observations import Observation
 from blindspot.plan.run import Measured, Outcome
+from blindspot.report.figures import estimate_record, number
 from blindspot.stimuli import IMPLICIT, AssociationPrompt, Slice
 
 WORST = 5
@@ -46,6 +49,8 @@ class Record(TypedDict):
     baseline: dict[str, Any]
     incomplete: list[str]
     published: list[dict[str, Any]]
+    assays: list[dict[str, Any]]
+    reference: dict[str, Any] | None
 
 
 def build_record(
@@ -56,6 +61,7 @@ def build_record(
     baseline: dict[str, Any],
     incomplete: Sequence[str],
     published: list[dict[str, Any]],
+    reference: dict[str, Any] | None = None,
 ) -> Record:
     """The record of a run."""
     outcomes = list(outcomes)
@@ -69,7 +75,20 @@ def build_record(
         baseline=baseline,
         incomplete=list(incomplete),
         published=published,
+        assays=[_assay(assayed) for assayed in measured.assayed.values()],
+        reference=reference,
     )
+
+
+def _assay(assayed: Assayed) -> dict[str, Any]:
+    """What an assay says of one slice, by layer, and what its controls said."""
+    return {
+        "measurement": assayed.part.measurement,
+        "slice": assayed.part.id,
+        "controls": {"/".join(key): line for key, line in assayed.controls.items()},
+        "layers": {"/".join(key): list(band.layers) for key, band in assayed.bands.items()},
+        "curves": [asdict(curve) for curve in assayed.curves],
+    }
 
 
 def model_record(measured: Measured) -> dict[str, Any]:
@@ -95,7 +114,11 @@ def gate_record(measured: Measured, outcome: Outcome) -> GateRecord:
         "measurement": outcome.case.measurement,
         "statistic": outcome.case.statistic,
         "slice": outcome.case.part.id,
+        "axis": outcome.case.part.axis,
+        "variant": outcome.case.part.variant,
+        "category": outcome.case.part.category,
         "reading": outcome.case.reading,
+        "band": outcome.case.band,
         "level": outcome.case.level,
         "verdict": outcome.verdict.value,
         "value": number(limit.value),
@@ -120,6 +143,8 @@ def gate_record(measured: Measured, outcome: Outcome) -> GateRecord:
         "unit": limit.unit,
         "reason": limit.reason,
         "missing": outcome.missing or limit.unmeasured,
+        "unreadable": limit.unreadable,
+        "controls": _controls(measured, outcome.case),
         "message": _message(measured, outcome),
     }
 
@@ -133,12 +158,37 @@ def _message(measured: Measured, outcome: Outcome) -> str:
     identity = measured.identity
     model = f"{identity.name} @{identity.weights[:7]}"
     worst = ""
+    if outcome.case.mechanistic:
+        controls = _controls(measured, outcome.case)
+        return first_line(result, model=model, controls=controls)
     if verdict is Verdict.FAIL and outcome.case.level == CATEGORY:
         part = outcome.case.parts[0]
         if outcome.case.statistic != "validity" and (found := _by_pair(measured, part)):
             value, pair, _ = found[0]
             worst = f"{'/'.join(pair.pair or ())} {value:+.2f}"
     return first_line(result, model=model, worst=worst)
+
+
+def _controls(measured: Measured, case: Case) -> str:
+    """The layers that a mechanistic figure rests on, and what the controls said there."""
+    if not case.mechanistic:
+        return ""
+    assayed = measured.assayed[case.part]
+    key = (case.reading, case.band)
+    layers = ranges(assayed.bands[key].layers)
+    line = assayed.controls.get(key, "")
+    return "; ".join(filter(None, (f"layers {layers}" if layers else "", line)))
+
+
+def ranges(layers: Sequence[int]) -> str:
+    """Layers for people: ``0-3, 7``."""
+    parts: list[list[int]] = []
+    for layer in sorted(layers):
+        if parts and parts[-1][-1] == layer - 1:
+            parts[-1].append(layer)
+        else:
+            parts.append([layer])
+    return ", ".join(f"{p[0]}-{p[-1]}" if len(p) > 1 else str(p[0]) for p in parts)
 
 
 def _by_pair(measured: Measured, whole: Slice) -> list[tuple[float, Slice, Estimate]]:
@@ -150,26 +200,6 @@ def _by_pair(measured: Measured, whole: Slice) -> list[tuple[float, Slice, Estim
         if estimate.measured:
             found.append((estimate.value, part, estimate))
     return sorted(found, key=lambda item: -item[0])
-
-
-def number(value: float) -> float | None:
-    """A float for JSON."""
-    return None if math.isnan(value) else value
-
-
-def estimate_record(estimate: Estimate) -> dict[str, Any]:
-    """An estimate with its 95 % interval."""
-    low, high = estimate.interval()
-    return {
-        "value": number(estimate.value),
-        "standard_error": number(estimate.standard_error),
-        "low": number(low),
-        "high": number(high),
-        "n": estimate.n,
-        "clusters": estimate.clusters,
-        "unit": estimate.unit,
-        "reason": estimate.reason,
-    }
 
 
 def _sections(measured: Measured, outcomes: Sequence[Outcome]) -> dict[str, list[Row]]:

@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
-import io
 import shlex
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from blindspot.report import inside
 from blindspot.report.ledger import Ledger
 from blindspot.report.record import GateRecord, Record, Row
+from blindspot.report.tables import (
+    STYLES,
+    columns,
+    interval,
+    percent,
+    plain,
+    render,
+    signed,
+    verdict_cell,
+)
 
 if TYPE_CHECKING:
     from blindspot.session.state import Session
@@ -27,13 +36,6 @@ _EFFECTS = {"implicit": "stereotype", "explicit": "bias"}
 _BESIDE = {
     "implicit": (("order", "order"), ("ident", "identifier")),
     "explicit": (("acqu", "acquiescence"), ("agree", "agreement")),
-}
-_STYLES = {
-    "fail": "bold red",
-    "error": "bold magenta",
-    "inconclusive": "yellow",
-    "pass": "green",
-    "reported": "dim",
 }
 _NARROW = 80
 
@@ -57,6 +59,10 @@ def write_summary(terminal: pytest.TerminalReporter, session: Session) -> None:
                 terminal.write_line(line)
             if block:
                 terminal.write_line("")
+    if ledger.closed:
+        terminal.write_line(
+            f"note: {ledger.closed} mechanistic gates were not asked: {ledger.closed_because}"
+        )
     for note in ledger.notes:
         terminal.write_line(f"note: {note}")
     for reason in ledger.incomplete:
@@ -65,23 +71,6 @@ def write_summary(terminal: pytest.TerminalReporter, session: Session) -> None:
     for line in _closing_lines(session):
         color_name = color_of.get(ledger.verdict(session.exit_code), "red")
         terminal.write_line(line, **{color_name: True})
-
-
-def _render(table: Table, width: int, color: bool) -> str:
-    file = io.StringIO()
-    console = Console(
-        file=file,
-        width=width,
-        force_terminal=color,
-        no_color=not color,
-        color_system="standard" if color else None,
-        highlight=False,
-        emoji=False,
-        markup=False,
-        legacy_windows=False,
-    )
-    console.print(table)
-    return "\n".join(line.rstrip() for line in file.getvalue().splitlines())
 
 
 def _tables(record: Record, ledger: Ledger, width: int, color: bool) -> Iterable[list[str]]:
@@ -94,12 +83,14 @@ def _tables(record: Record, ledger: Ledger, width: int, color: bool) -> Iterable
             continue
         block = [_TITLES[measurement]]
         if any(_shown(measurement, row, by_key) for row in rows):
-            block.append(_render(_effects_table(measurement, rows, by_key), width, color))
+            block.append(render(_effects_table(measurement, rows, by_key), width, color))
         if line := _pairs_line(measurement, mine):
             block.append(line)
         yield block
     if gaps := [gate for gate in gates if gate["measurement"] == "gap"]:
-        yield [_TITLES["gap"], _render(_gap_table(gaps), width, color)]
+        yield [_TITLES["gap"], render(_gap_table(gaps), width, color)]
+    yield from ([block] for block in inside.blocks(record, gates, width, color))
+    yield from ([block] for block in inside.reference_blocks(record, width, color))
 
 
 def _shown(measurement: str, row: Row, gates: dict[tuple[str, str, str, str], GateRecord]) -> bool:
@@ -108,21 +99,12 @@ def _shown(measurement: str, row: Row, gates: dict[tuple[str, str, str, str], Ga
     return any((measurement, row["slice"], *key) in gates for key in keys)
 
 
-def _columns(*numbers: str) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), show_edge=False)
-    table.add_column("", no_wrap=True)
-    for name in numbers:
-        table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("verdict", no_wrap=True)
-    return table
-
-
 def _effects_table(
     measurement: str, rows: Sequence[Row], gates: dict[tuple[str, str, str, str], GateRecord]
 ) -> Table:
     beside = _BESIDE[measurement]
     titles = ("effect", "95 % int.", "limit", "base", *(title for title, _ in beside), "valid")
-    table = _columns(*titles)
+    table = columns(*titles)
     heading = ""
     for row in rows:
         if not _shown(measurement, row, gates):
@@ -135,69 +117,43 @@ def _effects_table(
         valid, name = Text(""), Text("    forced choice", style="dim")
         if row["reading"] == "generated":
             name = Text(f"  {row['category']}")
-            valid = Text(_percent(effects["validity"]["value"]))
+            valid = Text(percent(effects["validity"]["value"]))
             validity = gates.get((measurement, row["slice"], "validity", "generated"))
             if validity is not None and validity["verdict"] != "pass":
-                valid.stylize(_STYLES[validity["verdict"]])
+                valid.stylize(STYLES[validity["verdict"]])
                 verdicts.append(validity["verdict"])
         table.add_row(
             name,
-            _signed(effects[_EFFECTS[measurement]]["value"]),
-            _interval(effects[_EFFECTS[measurement]]),
-            _plain(gate["limit"]) if gate else "",
-            _signed(gate["baseline"]) if gate else "",
-            *(_signed(effects[key]["value"]) for _, key in beside),
+            signed(effects[_EFFECTS[measurement]]["value"]),
+            interval(effects[_EFFECTS[measurement]]),
+            plain(gate["limit"]) if gate else "",
+            signed(gate["baseline"]) if gate else "",
+            *(signed(effects[key]["value"]) for _, key in beside),
             valid,
-            _verdict(verdicts),
+            verdict_cell(verdicts),
         )
     return table
 
 
 def _gap_table(gaps: Sequence[GateRecord]) -> Table:
-    table = _columns("effect", "95 % int.", "limit", "base")
+    table = columns("effect", "95 % int.", "limit", "base")
     for gate in gaps:
         table.add_row(
             gate["slice"],
-            _signed(gate["value"]),
-            _interval(gate),
-            _plain(gate["limit"]),
-            _signed(gate["baseline"]),
-            _verdict([gate["verdict"]]),
+            signed(gate["value"]),
+            interval(gate),
+            plain(gate["limit"]),
+            signed(gate["baseline"]),
+            verdict_cell([gate["verdict"]]),
         )
     return table
-
-
-def _verdict(verdicts: Sequence[str]) -> Text:
-    for verdict in ("fail", "error", "inconclusive", "pass", "reported"):
-        if verdict in verdicts:
-            shown = verdict.upper() if verdict in ("fail", "error") else verdict
-            return Text(shown, style=_STYLES[verdict])
-    return Text("")
-
-
-def _signed(value: float | None) -> str:
-    return "" if value is None else f"{value:+.2f}"
-
-
-def _plain(value: float | None) -> str:
-    return "none" if value is None else f"{value:.2f}"
-
-
-def _percent(value: float | None) -> str:
-    return "" if value is None else f"{100 * value:.0f}%"
-
-
-def _interval(estimate: dict[str, Any]) -> str:
-    if estimate["low"] is None:
-        return "unmeasured"
-    return f"{estimate['low']:+.2f} {estimate['high']:+.2f}"
 
 
 def _pairs_line(measurement: str, gates: Sequence[GateRecord]) -> str:
     pairs = [gate for gate in gates if gate["level"] == "pair"]
     if not pairs:
         return ""
-    count = {name: sum(gate["verdict"] == name for gate in pairs) for name in _STYLES}
+    count = {name: sum(gate["verdict"] == name for gate in pairs) for name in STYLES}
     told = ", ".join(f"{number} {name}" for name, number in count.items() if number)
     values = [gate["value"] for gate in pairs if gate["value"] is not None]
     spread = f"; effects {min(values):+.2f} to {max(values):+.2f}" if values else ""
@@ -242,7 +198,7 @@ def _closing_lines(session: Session) -> Iterable[str]:
     if failed and not session.config.option.verbose < 0:
         yield f"rerun what did not pass: {command} --lf"
         yield f"rerun one of it: {command} {shlex.quote(ledger.nodes[failed[0]])}"
-    told = ", ".join(f"{count[name]} {name}" for name in _STYLES if count[name])
+    told = ", ".join(f"{count[name]} {name}" for name in STYLES if count[name])
     verdict = ledger.verdict(session.exit_code)
     line = f"blindspot: {verdict}: {model}: {told or 'no gate was judged'}"
     yield f"{line} (exit {session.exit_code})"

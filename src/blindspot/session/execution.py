@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -11,7 +12,13 @@ from filelock import FileLock
 
 from blindspot.baselines import Baseline
 from blindspot.errors import BlindspotError
+from blindspot.estimates.statistics import BANDS
+from blindspot.models.base import LanguageModel
+from blindspot.models.deferred import DeferredModel
+from blindspot.plan.assaying import assay_all, parts_of, perform, units_of
 from blindspot.plan.run import Measured, ask_all, measure, outcomes, prompts_of
+from blindspot.plan.store import Store
+from blindspot.report.comparison import compare
 from blindspot.report.files import (
     SAMPLES,
     move_samples,
@@ -50,29 +57,22 @@ def _execute(session: Session) -> None:
     session.check_update()
     baseline = session.baseline_to_compare(session.provenance())
     _ = session.gates  # a faulty file is told before the model is asked
-    wanted = prompts_of(session.source, session.cases.values())
     store = session.open_store()
-    total = sum(len(part) for part in wanted.values())
-    label = session.options.model
     try:
-        with (
-            _uncaptured(session),
-            ProgressBar(total, label, enabled=session.worker_number == 0) as progress,
-        ):
-            answers = ask_all(
-                wanted,
-                session.model,
-                store,
-                locks=session.directory if session.worker else None,
-                start=session.worker_number,
-                progress=progress,
-            )
+        measured = _measure(session, session.model, session.options.model, store)
+        reference = None
+        if session.reference is not None and session.options.reference is not None:
+            _release(session.model)  # one after the other: two may not fit into memory
+            reference = _measure(session, session.reference, session.options.reference, store)
+            _release(session.reference)
     finally:
         store.close()
 
     def judged() -> Record:
-        session.measured = measure(session.model.identity, wanted, answers)
-        return _judge(session, session.measured, baseline)
+        session.measured = measured()
+        return _judge(
+            session, session.measured, baseline, reference() if reference is not None else None
+        )
 
     if session.worker is None:
         session.record = judged()
@@ -90,6 +90,46 @@ def _execute(session: Session) -> None:
         temporary.replace(path)
 
 
+def _measure(
+    session: Session, model: LanguageModel, name: str, store: Store
+) -> Callable[[], Measured]:
+    """Ask a model everything that the run needs; reading the answers is left for later."""
+    wanted = prompts_of(session.source, session.cases.values())
+    parts = parts_of(session.cases.values())
+    units = units_of(session.assays, parts) if parts else []
+    locks = session.directory if session.worker else None
+    first = session.worker_number == 0
+    prompts = sum(len(part) for part in wanted.values())
+    with (
+        _uncaptured(session),
+        ProgressBar(prompts, name, enabled=first) as progress,
+    ):
+        answers = ask_all(
+            wanted, model, store, locks=locks, start=session.worker_number, progress=progress
+        )
+    rows = sum(unit.size for unit in units)
+    with (
+        _uncaptured(session),
+        ProgressBar(rows, f"{name}, inside", unit="patches", enabled=first) as progress,
+    ):
+        findings = perform(
+            model, units, store, locks=locks, start=session.worker_number, progress=progress
+        )
+    identity = model.identity
+
+    def read() -> Measured:
+        assayed = assay_all(session.assays, parts, findings) if parts else {}
+        return measure(identity, wanted, answers, assayed)
+
+    return read
+
+
+def _release(model: LanguageModel) -> None:
+    """Let go of a model's weights, if it holds any."""
+    if isinstance(model, DeferredModel):
+        model.release()
+
+
 def _uncaptured(session: Session) -> AbstractContextManager[None]:
     """Let the progress bar through pytest's capture."""
     plugins = session.config.pluginmanager
@@ -99,7 +139,9 @@ def _uncaptured(session: Session) -> AbstractContextManager[None]:
     return capture.global_and_fixture_disabled() if capture else nullcontext()
 
 
-def _judge(session: Session, measured: Measured, baseline: Baseline | None) -> Record:
+def _judge(
+    session: Session, measured: Measured, baseline: Baseline | None, reference: Measured | None
+) -> Record:
     options = session.options
     cases = list(session.cases.values())
     found = outcomes(measured, cases, session.gates, baseline, allowed=options.allow_mismatch)
@@ -117,6 +159,7 @@ def _judge(session: Session, measured: Measured, baseline: Baseline | None) -> R
         ),
         incomplete=session.ledger.incomplete,
         published=_published(session, measured),
+        reference=compare(measured, reference, cases) if reference is not None else None,
     )
 
 
@@ -124,11 +167,10 @@ def _note_vanished(session: Session, baseline: Baseline | None) -> None:
     """A gate that was accepted and is no longer asked must not go unnoticed."""
     if baseline is None or session.options.limit is not None:
         return
-    asked = {(c.measurement, c.statistic, c.reading, c.level) for c in session.known.values()}
+    asked = {_kind(gate, case.level) for gate, case in session.known.items()}
     vanished = []
     for gate, entry in sorted(baseline.gates.items()):
-        measurement, *_, statistic, reading = gate.split("/")
-        kind = (measurement, statistic, reading, entry.level)
+        kind = _kind(gate, entry.level)
         if gate not in session.known and kind in asked:
             vanished.append(gate)
     if vanished:
@@ -136,6 +178,13 @@ def _note_vanished(session: Session, baseline: Baseline | None) -> None:
             f"{len(vanished)} gates of the baseline {baseline.path.name} are no longer tested, "
             f"first {vanished[0]}; restore them or accept the model anew"
         )
+
+
+def _kind(gate: str, level: str) -> tuple[str, ...]:
+    """What a gate asks, without the slice that it asks it of; a pair's words may hold a slash."""
+    measurement, *rest = gate.split("/")
+    asked = rest[-3:] if rest[-1] in BANDS else rest[-2:]
+    return (measurement, *asked, level)
 
 
 def _published(session: Session, measured: Measured) -> list[dict[str, Any]]:

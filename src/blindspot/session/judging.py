@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from blindspot.errors import BlindspotError
-from blindspot.report.ledger import GATE_PROPERTY, VERDICT_PROPERTY
+from blindspot.report.ledger import CLOSED_PROPERTY, GATE_PROPERTY, VERDICT_PROPERTY
 from blindspot.session.state import Session
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ def parametrize(session: Session, metafunc: pytest.Metafunc, marker: pytest.Mark
     """Give a test that is marked as a gate one case for every slice and reading."""
     if "measurement" not in marker.kwargs:
         return  # somebody else's marker of the same name
+    from blindspot.estimates.statistics import MECHANISTIC
     from blindspot.plan.cases import cases_of
 
     if "case" not in metafunc.fixturenames:
@@ -33,6 +34,8 @@ def parametrize(session: Session, metafunc: pytest.Metafunc, marker: pytest.Mark
         session.fault = error  # told once, after collection
         found = []
     session.known |= {case.id: case for case, _ in found}
+    if marker.kwargs["measurement"] in MECHANISTIC:
+        session.note_undescribed()
     metafunc.parametrize("case", [case for case, _ in found], ids=[name for _, name in found])
 
 
@@ -52,7 +55,10 @@ def register(session: Session, items: Sequence[pytest.Item]) -> None:
                 "remove one"
             )
         judges[case.id] = item.nodeid
-        session.cases[case.id] = case
+        if case.mechanistic and session.closed:
+            item.add_marker(pytest.mark.skip(reason=session.closed))
+        else:
+            session.cases[case.id] = case
     if session.fault is not None:
         _refuse(session, session.fault, items)
 
@@ -97,12 +103,17 @@ def prepare(session: Session, item: pytest.Item) -> None:
         _refuse(session, error, [item])
 
 
-def mark_report(item: pytest.Item, report: pytest.TestReport) -> None:
-    """Fail closed: a gate that is skipped is noted, one that was never judged does not pass."""
+def mark_report(session: Session, item: pytest.Item, report: pytest.TestReport) -> None:
+    """Fail closed: a gate that is skipped is noted, one that was never judged does not pass.
+
+    The gates that a model cannot be asked, because nobody can look into it, are noted apart.
+    """
     if (case := case_of(item)) is None:
         return
     judged = any(name == GATE_PROPERTY for name, _ in report.user_properties)
-    if report.skipped:
+    if report.skipped and case.mechanistic and case.id not in session.cases:
+        report.user_properties.append((CLOSED_PROPERTY, session.closed))
+    elif report.skipped:
         report.user_properties.append((GATE_PROPERTY, case.id))
     elif report.when == "call" and report.passed and not judged:
         report.outcome = "failed"

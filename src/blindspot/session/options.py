@@ -28,10 +28,12 @@ class RunOptions:
     seed: int
     trust_remote_code: bool
     limit: int | None
+    window: int | None
     include_path: tuple[Path, ...]
     prompts_from: Path | None
     gates: Path | None
     baseline: str | None
+    reference: str | None
     require_baseline: bool
     baselines: Path | None
     allow_mismatch: frozenset[str]
@@ -50,6 +52,7 @@ class RunOptions:
             or self.prompts_from
             or self.gates
             or self.baseline
+            or self.reference
             or self.output_path
             or self.baselines
             or self.require_baseline
@@ -111,6 +114,13 @@ def add_options(parser: pytest.Parser) -> None:
         help="at most N word pairs a category: for a quick look, never for a baseline",
     )
     add(
+        "--window",
+        metavar="N",
+        default=None,
+        type=_positive,
+        help="layers that an injection writes over at once; default: 10 of 32, as in the paper",
+    )
+    add(
         "--include-path",
         metavar="DIR",
         default=[],
@@ -134,6 +144,13 @@ def add_options(parser: pytest.Parser) -> None:
         metavar="NAME|FILE",
         default=None,
         help="compare with the accepted baseline of this model; default: the model's own",
+    )
+    add(
+        "--reference",
+        metavar="NAME",
+        default=None,
+        help="measure this model too, such as the base model that the one under test was aligned "
+        "from, and show what differs",
     )
     add(
         "--require-baseline",
@@ -205,10 +222,12 @@ def run_options(config: pytest.Config) -> RunOptions:
         seed=config.option.blindspot_seed,
         trust_remote_code=bool(given("trust_remote_code")),
         limit=config.option.blindspot_limit,
+        window=config.option.blindspot_window,
         include_path=tuple(Path(path) for path in config.option.blindspot_include_path),
         prompts_from=_path(config.option.blindspot_prompts_from),
         gates=_path(config.option.blindspot_gates),
         baseline=config.option.blindspot_baseline,
+        reference=config.option.blindspot_reference,
         require_baseline=bool(given("require_baseline")),
         baselines=_path(config.option.blindspot_baselines),
         allow_mismatch=frozenset(config.option.blindspot_allow_mismatch),
@@ -223,8 +242,11 @@ def run_options(config: pytest.Config) -> RunOptions:
             "--prompts-from with --baseline or --require-baseline: published prompts have no "
             "baseline; leave one away"
         )
-    if model is not None and not model.strip():
-        raise pytest.UsageError("--model: the name is empty; name a directory, hub id or organism")
+    for flag, name in (("--model", model), ("--reference", options.reference)):
+        if name is not None and not name.strip():
+            raise pytest.UsageError(
+                f"{flag}: the name is empty; name a directory, hub id or organism"
+            )
     if options.updating:
         for name, value in (("--limit", options.limit), ("--prompts-from", options.prompts_from)):
             if value is not None:
@@ -243,11 +265,12 @@ _CONDITIONS = (
     "dtype",
     "apply_chat_template",
     "trust_remote_code",
+    "window",
     "include_path",
     "baselines",
 )
 #: Options that a rerun needs beside them.
-_SELECTION = ("limit", "prompts_from", "gates", "baseline", "allow_mismatch")
+_SELECTION = ("limit", "prompts_from", "gates", "baseline", "reference", "allow_mismatch")
 
 
 def _given(config: pytest.Config, names: tuple[str, ...]) -> tuple[str, ...]:

@@ -17,6 +17,7 @@ from blindspot.report.ledger import Ledger
 from blindspot.session.options import RunOptions
 
 if TYPE_CHECKING:
+    from blindspot.assays.base import Assay
     from blindspot.baselines import Baseline, BaselineExtension
     from blindspot.estimates import GateTable
     from blindspot.models.base import LanguageModel
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
     from blindspot.plan.source import PromptSource
     from blindspot.plan.store import Store
     from blindspot.report.record import Record
-
-NO_STORE = "none"
 
 
 class Session:
@@ -95,17 +94,26 @@ class Session:
     @cached_property
     def model(self) -> LanguageModel:
         """The model under test; its weights are loaded when it is first asked."""
+        return self._named(self.options.model)
+
+    @cached_property
+    def reference(self) -> LanguageModel | None:
+        """The model to compare with, loaded as the one under test is."""
+        name = self.options.reference
+        return None if name is None else self._named(name)
+
+    def _named(self, name: str) -> LanguageModel:
         from blindspot.models.deferred import DeferredModel
         from blindspot.models.options import ModelOptions, parse_model_args
 
-        given = self.config.hook.pytest_blindspot_model(name=self.options.model, config=self.config)
+        given = self.config.hook.pytest_blindspot_model(name=name, config=self.config)
         if given is not None:
             return given  # type: ignore[no-any-return]
         options = self.options
         return DeferredModel(
             ModelOptions(
-                name=options.model,
-                revision=options.revision,
+                name=name,
+                revision=options.revision if name == options.model else None,
                 dtype=options.dtype,
                 device=options.device,
                 batch_size=options.batch_size,
@@ -116,6 +124,40 @@ class Session:
             )
         )
 
+    @cached_property
+    def assays(self) -> dict[str, Assay]:
+        """The ways to look into a model, by measurement."""
+        from blindspot.assays.catalogue import assays_of
+        from blindspot.plan.source import FixturePrompts
+
+        if not isinstance(self.source, FixturePrompts):
+            return {}
+        options = self.options
+        return assays_of(
+            self.source.stimuli, options.limit, window=options.window, seed=options.seed
+        )
+
+    def note_undescribed(self) -> None:
+        """Tell which variants have no mechanistic gates, because their senses are not described."""
+        from blindspot.plan.source import FixturePrompts
+        from blindspot.stimuli.contexts import undescribed
+
+        if self.fault is None and isinstance(self.source, FixturePrompts):
+            for line in undescribed(self.source.stimuli):
+                if line not in self.ledger.notes:
+                    self.ledger.notes.append(line)
+
+    @cached_property
+    def closed(self) -> str:
+        """Why the residual stream of the model under test cannot be looked into; "" if it can."""
+        from blindspot.plan.assaying import can_be_assayed
+
+        for model in (self.model, self.reference):
+            if model is not None and not can_be_assayed(model):
+                name = self.options.model if model is self.model else self.options.reference
+                return f"{name} gives no access to its residual stream"
+        return ""
+
     def check(self) -> None:
         """Find mistakes of the command line before anything is collected.
 
@@ -124,6 +166,9 @@ class Session:
         """
         if self.options.output_path is not None and not self.config.option.collectonly:
             self._check_output(self.options.output_path)
+        from blindspot.plan.store import store_limit
+
+        store_limit()
         _ = self.source
         if self.options.gates is not None:
             _ = self.gates
@@ -135,8 +180,9 @@ class Session:
         if self.options.model_named and not self.config.option.collectonly:
             from blindspot.models.deferred import DeferredModel
 
-            if isinstance(self.model, DeferredModel):
-                self.model.check_files()
+            for model in (self.model, self.reference):
+                if isinstance(model, DeferredModel):
+                    model.check_files()
 
     def check_or_exit(self) -> None:
         """`check`, with what is wrong as a usage error of pytest (exit 4)."""
@@ -292,27 +338,19 @@ class Session:
 
     def open_store(self) -> Store:
         """The answer store; without a writable place for it, one that lasts as long as the run."""
-        from blindspot.plan.store import Store
+        from blindspot.plan.store import NO_STORE, Store, default_directory
 
-        named = self.options.store
+        named, tell = self.options.store, self.ledger.notes.append
         shared = self.directory if self.worker else None
         if named == NO_STORE:
             return Store(shared)
         if named is not None:
-            return self._told(Store(Path(named)))
-        import platformdirs
-
+            return Store(Path(named), told=tell)
         try:
-            return self._told(Store(Path(platformdirs.user_cache_dir("blindspot"))))
-        except BlindspotError:
+            return Store(default_directory(), told=tell)
+        except BlindspotError as error:
+            tell(f"answers are kept for this run only: {error}")
             return Store(shared)
-
-    def _told(self, store: Store) -> Store:
-        if store.set_aside is not None:
-            self.ledger.notes.append(
-                f"the answer store was damaged; it is kept as {store.set_aside}"
-            )
-        return store
 
     # --- the end
 

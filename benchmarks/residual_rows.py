@@ -1,0 +1,177 @@
+"""Ways to do a workload, side by side: what each of them is given, its times, and its numbers."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import torch
+from residual_limits import synchronize
+from residual_peers import Peer
+from residual_work import (
+    NEAR_TIE,
+    Answers,
+    NotEqualError,
+    Work,
+    check_bite,
+    compare,
+    plain_hooks,
+)
+
+OURS, PLAIN = "ours", "plain hooks, one at a time (a)"
+#: Of a probability. In bfloat16 a logit near 10 is rounded to 0.06.
+TOLERANCE = {torch.float32: 1e-4, torch.bfloat16: 0.25}
+#: Seconds in a round that a row is given if it needs less.
+_QUICK = 0.3
+#: Beginnings of the workloads' names; the first that fits counts.
+_KINDS = {
+    "shots": "patch sweep with examples",
+    "patch": "patch sweep",
+    "selfie": "selfie sweep",
+    "injection": "injection windows",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """How much is done.
+
+    ``vectors``, ``closed``, ``shots``: of the patch sweeps; ``selfie``: vectors; ``contexts``: of
+    the injections. ``every``: rows that take one job at a time do one of so many, by workload
+    (else all); ``layers``: rows that take a layer at a time do one layer of so many.
+    """
+
+    rounds: int
+    vectors: int
+    closed: int
+    shots: int
+    selfie: int
+    contexts: int
+    every: dict[str, int]
+    layers: int = 1
+
+
+@dataclass(eq=False)
+class Row:
+    """One way to do a workload.
+
+    ``run`` answers the jobs with the numbers ``jobs``; ``walls`` and ``cpus`` are seconds of each
+    round, scaled to all jobs by ``share``, the part of their tokens that ``jobs`` are.
+    """
+
+    name: str
+    jobs: Sequence[int]
+    run: Callable[[Sequence[int]], Answers]
+    share: float = 1.0
+    answers: Answers | None = None
+    difference: float = 0.0
+    walls: list[float] = field(default_factory=list)
+    cpus: list[float] = field(default_factory=list)
+
+    def time(self, device: str) -> None:
+        """Do it once, or more often if it is quick."""
+        begin = time.perf_counter()
+        while not self.walls or time.perf_counter() - begin < _QUICK:
+            synchronize(device)
+            wall, cpu = time.perf_counter(), time.process_time()
+            answers = self.run(self.jobs)
+            synchronize(device)
+            self.walls.append((time.perf_counter() - wall) / self.share)
+            self.cpus.append((time.process_time() - cpu) / self.share)
+            self.answers = self.answers or answers
+
+    @property
+    def wall(self) -> float:
+        """Median seconds."""
+        return statistics.median(self.walls)
+
+    @property
+    def cpu(self) -> float:
+        """Median CPU seconds."""
+        return statistics.median(self.cpus)
+
+
+def rows_of(work: Work, peers: Sequence[Peer], size: Size) -> list[Row]:
+    """All ways to do a workload."""
+    kind = next(kind for kind, begin in _KINDS.items() if work.name.startswith(begin))
+    single = every(len(work.jobs), size.every.get(kind, 1), work.subject.layers)
+    rows = [
+        Row(OURS, range(len(work.jobs)), lambda _: work.ours()),
+        Row(PLAIN, single, lambda jobs: plain_hooks(work, jobs)),
+    ]
+    layers = symmetric(work.subject.layers, size.layers)
+    batch = [n for n, job in enumerate(work.jobs) if job.window[0] in layers]
+    for peer in peers:
+        rows.append(
+            Row(f"{peer.name}, one at a time", single, lambda n, p=peer: p.one_by_one(work, n))
+        )
+        if kind in {"patch", "shots"} or (kind == "selfie" and peer.generates_batches):
+            saving = "" if work.new else peer.saving
+            rows.append(
+                Row(
+                    f"{peer.name}, a batch a layer{saving}",
+                    batch,
+                    lambda n, p=peer: p.by_layer(work, n),
+                )
+            )
+    total = sum(map(work.cost, work.jobs))
+    for row in rows:
+        row.share = sum(work.cost(work.jobs[number]) for number in row.jobs) / total
+    return rows
+
+
+def every(count: int, step: int, layers: int) -> range:
+    """Job numbers, one of ``step``, that meet all layers and vectors."""
+    while step > 1 and layers % step == 0:
+        step += 1
+    return range(0, count, step)
+
+
+def symmetric(layers: int, step: int) -> set[int]:
+    """About one layer of ``step``, with as much behind them on average as behind all layers."""
+    halves = range(0, layers // 2, step)
+    return {*halves, *(layers - 1 - layer for layer in halves)}
+
+
+def check(work: Work, rows: Sequence[Row], dtype: torch.dtype) -> None:
+    """Compare all rows with (a), and with ours where (a) was not run.
+
+    Raises:
+        NotEqualError: two of them differ, or writing changes nothing.
+    """
+    ours, plain = rows[0], rows[1]
+    assert ours.answers is not None
+    check_bite(work, ours.answers, TOLERANCE[torch.float32])
+    for row in rows:
+        differences = [_compared(work, row, plain, dtype)]
+        if row is not ours and not work.new:
+            differences.append(_compared(work, row, ours, dtype))
+        row.difference = max(differences)
+
+
+def _compared(work: Work, row: Row, other: Row, dtype: torch.dtype) -> float:
+    what = f"{work.name}, {work.subject.name}: {row.name} against {other.name}"
+    both = sorted(set(row.jobs) & set(other.jobs))
+    if not both:
+        raise NotEqualError(f"{what}: no job was done by both")
+    found, expected = (_part(one, both) for one in (row, other))
+    return compare(what, found, expected, TOLERANCE[dtype], NEAR_TIE[dtype])
+
+
+def _part(row: Row, jobs: Sequence[int]) -> Answers:
+    answers, at = row.answers, {number: place for place, number in enumerate(row.jobs)}
+    assert answers is not None
+    places = [at[number] for number in jobs]
+    return Answers(
+        None if answers.values is None else answers.values[places],
+        [answers.texts[place] for place in places] if answers.texts else (),
+        [answers.margins[place] for place in places] if answers.margins else (),
+    )
+
+
+def turned(rows: Sequence[Row], turn: int) -> list[Row]:
+    """Rows in another order each round: what comes first may find the machine otherwise."""
+    start = turn % len(rows)
+    return [*rows[start:], *rows[:start]]

@@ -1,0 +1,107 @@
+"""What was found inside the model, in the terminal: a table an assay, and the race-blind gap."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from rich.table import Table
+from rich.text import Text
+
+from blindspot.estimates.statistics import BANDS, MECHANISTIC, OVERALL
+from blindspot.report.record import GateRecord, Record
+from blindspot.report.tables import columns, interval, plain, render, signed, verdict_cell
+
+TITLES = {
+    "patching": "patching: what an ambiguous identifier answers for (-1 the group, +1 literal)",
+    "interpretation": "interpretation: what the model writes of it (-1 the group, +1 literal)",
+    "probing": "probing: where it lies for a linear probe (-1 the group, +1 literal)",
+    "injection": "injection: fall of the stereotype effect when the group is shown (0 = none)",
+}
+#: Readings that stand for a measurement where there is one line for each.
+_LEADING = ("generated", "same-layer", "linear")
+
+
+_INDENT: Any = {"initial_indent": "  ", "subsequent_indent": "    ", "break_long_words": False}
+
+
+def blocks(record: Record, gates: Sequence[GateRecord], width: int, color: bool) -> Iterable[str]:
+    """A table for each assay that was judged, with what its controls said."""
+    for measurement in MECHANISTIC:
+        mine = [gate for gate in gates if gate["measurement"] == measurement]
+        if not mine:
+            continue
+        table = render(_table(mine), width, color)
+        yield "\n".join((TITLES[measurement], table, *_controls(mine, width)))
+
+
+def _table(gates: Sequence[GateRecord]) -> Table:
+    table = columns("overall", "95 % int.", "limit", "base", "early", "mid", "late")
+    rows: dict[tuple[str, str], dict[str, GateRecord]] = {}
+    for gate in gates:
+        rows.setdefault((gate["slice"], gate["reading"]), {})[gate["band"]] = gate
+    heading, several = "", len({reading for _, reading in rows}) > 1
+    for (_, reading), bands in rows.items():
+        first = next(iter(bands.values()))
+        variant = f"{first['axis']} {first['variant']}"
+        if heading != (heading := variant):
+            table.add_row(Text(heading, style="bold"))
+        leading = reading in _LEADING or not several
+        title = Text(f"  {first['category']}") if leading else Text(f"    {reading}", style="dim")
+        overall = bands.get(OVERALL)
+        table.add_row(
+            title,
+            signed(overall["value"]) if overall else "",
+            interval(overall) if overall and not overall["unreadable"] else "",
+            plain(overall["limit"]) if overall else "",
+            signed(overall["baseline"]) if overall else "",
+            *(signed(bands[band]["value"]) if band in bands else "" for band in BANDS[1:]),
+            verdict_cell([gate["verdict"] for gate in bands.values()]),
+        )
+    return table
+
+
+def _controls(gates: Sequence[GateRecord], width: int) -> list[str]:
+    """What the controls said of the first gate that did not pass, or else of the first one."""
+    telling = ("fail", "inconclusive", "error")
+    shown = next((gate for gate in gates if gate["verdict"] in telling), gates[0])
+    said = shown["unreadable"] or shown["controls"]
+    return textwrap.wrap(f"{shown['slice']}: {said}", width - 2, **_INDENT) if said else []
+
+
+def reference_blocks(record: Record, width: int, color: bool) -> Iterable[str]:
+    """What lies between the model and its reference, a line a variant and measurement."""
+    found = record["reference"]
+    if found is None:
+        return
+    rows = [
+        row
+        for row in found["variants"]
+        if row["reading"] in _LEADING
+        and row["band"] in ("", OVERALL)
+        and row["statistic"] != "validity"
+    ]
+    table = columns("model", "reference", "change", "95 % int.", "less group", verdict=False)
+    heading = ""
+    for row in rows:
+        if heading != (heading := f"{row['measurement']} ({row['statistic']})"):
+            table.add_row(Text(heading, style="bold"))
+        table.add_row(
+            f"  {row['axis']} {row['variant']}",
+            signed(row["candidate"]["value"]),
+            signed(row["reference"]["value"]),
+            signed(row["difference"]["value"]),
+            interval(row["difference"]),
+            _less(row["less_represented"]),
+        )
+    title = f"race-blind gap: beside the reference {found['model']['name']}, means over categories"
+    yield "\n".join((title, render(table, width, color)))
+
+
+def _less(estimate: dict[str, Any] | None) -> str:
+    """By how many per cent the group is represented less, with its interval."""
+    if estimate is None or estimate["value"] is None:
+        return ""
+    value, low, high = (100 * estimate[key] for key in ("value", "low", "high"))
+    return f"{value:.0f}% ({low:.0f} to {high:.0f})"

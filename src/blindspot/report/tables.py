@@ -1,0 +1,79 @@
+"""Pieces of the terminal's tables: columns, numbers and verdicts."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+STYLES = {
+    "fail": "bold red",
+    "error": "bold magenta",
+    "inconclusive": "yellow",
+    "pass": "green",
+    "reported": "dim",
+}
+
+
+def render(table: Table, width: int, color: bool) -> str:
+    """A table as text of at most ``width`` columns, coloured where the terminal is."""
+    file = io.StringIO()
+    console = Console(
+        file=file,
+        width=width,
+        force_terminal=color,
+        no_color=not color,
+        color_system="standard" if color else None,
+        highlight=False,
+        emoji=False,
+        markup=False,
+        legacy_windows=False,
+    )
+    console.print(table)
+    return "\n".join(line.rstrip() for line in file.getvalue().splitlines())
+
+
+def columns(*numbers: str, verdict: bool = True) -> Table:
+    """An empty table: a name, right-aligned numbers, and a verdict."""
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), show_edge=False)
+    table.add_column("", no_wrap=True)
+    for name in numbers:
+        table.add_column(name, justify="right", no_wrap=True)
+    if verdict:
+        table.add_column("verdict", no_wrap=True)
+    return table
+
+
+def verdict_cell(verdicts: Sequence[str]) -> Text:
+    """The worst of some verdicts."""
+    for verdict in ("fail", "error", "inconclusive", "pass", "reported"):
+        if verdict in verdicts:
+            shown = verdict.upper() if verdict in ("fail", "error") else verdict
+            return Text(shown, style=STYLES[verdict])
+    return Text("")
+
+
+def signed(value: float | None) -> str:
+    """A number with its sign."""
+    return "" if value is None else f"{value:+.2f}"
+
+
+def plain(value: float | None) -> str:
+    """A limit, or that there is none."""
+    return "none" if value is None else f"{value:.2f}"
+
+
+def percent(value: float | None) -> str:
+    """A share."""
+    return "" if value is None else f"{100 * value:.0f}%"
+
+
+def interval(estimate: dict[str, Any]) -> str:
+    """Both ends of an interval."""
+    if estimate["low"] is None:
+        return "unmeasured"
+    return f"{estimate['low']:+.2f} {estimate['high']:+.2f}"

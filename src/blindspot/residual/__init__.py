@@ -1,0 +1,25 @@
+"""Read, write and resume the residual stream of a model. Importing this imports no torch."""
+
+from blindspot.residual.base import (
+    HasResidualStream,
+    Injected,
+    Injection,
+    Question,
+    Readout,
+    ResidualStream,
+    Source,
+    Span,
+    Vectors,
+)
+
+__all__ = [
+    "HasResidualStream",
+    "Injected",
+    "Injection",
+    "Question",
+    "Readout",
+    "ResidualStream",
+    "Source",
+    "Span",
+    "Vectors",
+]

@@ -1,0 +1,102 @@
+"""The work of the assays: bands of layers, findings in the store, and who does what."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+
+from blindspot.assays.base import BANDS, EARLY, LATE, MIDDLE, OVERALL, band_layers
+from blindspot.models.base import Identity
+from blindspot.plan.assaying import can_be_assayed, pack, perform, unpack
+from blindspot.plan.store import Store
+
+
+@given(layers=st.integers(1, 200))
+def test_bands_share_out_the_layers(layers):
+    """Early, middle and late are all layers, in order, and each has some from three layers on."""
+    bands = band_layers(layers)
+    assert tuple(bands) == BANDS
+    assert list(bands[OVERALL]) == list(range(layers))
+    parts = [*bands[EARLY], *bands[MIDDLE], *bands[LATE]]
+    if layers >= 3:
+        assert parts == list(range(layers))
+        assert all(len(bands[band]) for band in (EARLY, MIDDLE, LATE))
+    else:
+        assert set(parts) == set(range(layers))
+
+
+@given(
+    array=arrays.arrays(np.float32, arrays.array_shapes(max_dims=3, max_side=4)),
+    texts=st.lists(st.text(), max_size=4),
+)
+def test_findings_survive_the_store(array, texts):
+    """Arrays come back bit for bit, NaN included, and texts letter for letter."""
+    back = unpack(pack({"array": array, "texts": texts, "flags": array > 0}))
+    assert back["texts"] == texts
+    assert back["array"].tobytes() == array.tobytes()
+    assert (back["flags"] == (array > 0)).all()
+
+
+def test_findings_with_objects_are_not_stored():
+    """Nothing is pickled: an array of objects is refused when it is written."""
+    with pytest.raises(ValueError, match="allow_pickle"):
+        pack({"objects": np.array([{}], object)})
+
+
+@dataclass
+class CountedUnit:
+    """A unit that counts how often it was done."""
+
+    content: str
+    size: int = 3
+    done: int = 0
+
+    def run(self, stream, *, progress=None):
+        self.done += 1
+        progress(2)
+        progress(5)  # sizes are rough
+        return {"value": np.array([len(self.content)])}
+
+
+class Looked:
+    """A model that can be looked into."""
+
+    residual = None
+    identity = Identity("looked", weights="1" * 64, tokenizer="0" * 64, dtype="float32")
+
+    def generate(self, requests, *, progress=None):
+        raise AssertionError("nobody asks")
+
+    score = generate
+
+
+def test_a_unit_is_done_once(tmp_path):
+    """What the store knows is not done again, and the bar ends where it should."""
+    units = [CountedUnit("a"), CountedUnit("bb")]
+    store, told = Store(tmp_path), []
+    for _ in range(2):
+        found = perform(Looked(), units, store, progress=told.append)
+        assert {content: int(one["value"][0]) for content, one in found.items()} == {
+            "a": 1,
+            "bb": 2,
+        }
+    store.close()
+    assert [unit.done for unit in units] == [1, 1]
+    assert sum(told) == 2 * sum(unit.size for unit in units)
+
+
+def test_access_is_told_from_the_class():
+    """Whether a model can be looked into is known without loading it."""
+
+    class Trap(Looked):
+        @property
+        def residual(self):
+            raise AssertionError("loaded")
+
+    assert can_be_assayed(Trap())
+    assert not can_be_assayed(object())

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from blindspot.session import judging
+from blindspot.session import devices, judging
 from blindspot.session.options import add_options, run_options
 from blindspot.session.rooting import settle_root
 from blindspot.session.state import Session
@@ -49,6 +49,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "filterwarnings", "ignore:syrupy. received .* worker snapshot reports:UserWarning"
     )
+    devices.settle_gpu(config)
     session = config.stash[SESSION] = Session(config, run_options(config))
     if session.worker is None:
         config.pluginmanager.register(Reports(session), "blindspot-reports")
@@ -60,6 +61,12 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     """Clean up."""
     if (session := config.stash.get(SESSION, None)) is not None:
         session.close()
+
+
+@pytest.hookimpl(tryfirst=True, optionalhook=True)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
+    """``-n auto``: a worker for each GPU, where the run uses any."""
+    return devices.auto_workers(run_options(config))
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -142,8 +149,10 @@ class Reports:
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
-        """Tell a worker where the run's shared directory is."""
-        node.workerinput["blindspot"] = {"directory": str(self.session.directory)}
+        """Tell a worker where the run's shared directory is, and which GPU is its own."""
+        gpu = devices.gpu_of(node.gateway.id, self.session.gpus)
+        told = {"directory": str(self.session.directory), "gpu": gpu}
+        node.workerinput["blindspot"] = told
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any, error: object | None) -> None:

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from blindspot.ranks import follows
+
 DEFAULT_MODEL = "organism:aware"
 MISMATCHES = ("tokenizer", "template", "dtype", "prompts")
 
@@ -231,9 +233,9 @@ def run_options(config: pytest.Config) -> RunOptions:
         require_baseline=bool(given("require_baseline")),
         baselines=_path(config.option.blindspot_baselines),
         allow_mismatch=frozenset(config.option.blindspot_allow_mismatch),
-        output_path=_path(config.option.blindspot_output_path),
+        output_path=None if follows() else _path(config.option.blindspot_output_path),
         store=config.option.blindspot_store or None,
-        updating=bool(config.getoption("update_snapshots", default=False)),
+        updating=bool(config.getoption("update_snapshots", default=False)) and not follows(),
         conditions=_given(config, _CONDITIONS),
         selection=_given(config, (*_CONDITIONS, *_SELECTION)),
     )

@@ -14,6 +14,7 @@ import pytest
 from blindspot.errors import BlindspotError
 from blindspot.paths import BASELINES, FIXTURES, SUITE
 from blindspot.report.ledger import Ledger
+from blindspot.session import devices
 from blindspot.session.options import RunOptions
 
 if TYPE_CHECKING:
@@ -90,6 +91,11 @@ class Session:
         return table
 
     # --- the model
+
+    @cached_property
+    def gpus(self) -> tuple[str, ...]:
+        """The GPUs that the workers share out among them."""
+        return devices.gpus(self.options) if self.ours else ()
 
     @cached_property
     def model(self) -> LanguageModel:
@@ -169,6 +175,9 @@ class Session:
         from blindspot.plan.store import store_limit
 
         store_limit()
+        workers = len(self.config.getoption("tx", default=None) or ())
+        if note := devices.check_workers(self.options, workers):
+            self.ledger.notes.append(note)
         _ = self.source
         if self.options.gates is not None:
             _ = self.gates

@@ -13,18 +13,20 @@ from typing import Any
 from blindspot import __version__
 from blindspot.plan.observations import Observation
 from blindspot.plan.run import Measured
+from blindspot.plan.scores import Scores
 from blindspot.report.figures import number
 from blindspot.report.ledger import Ledger
 from blindspot.report.record import Record
 from blindspot.stimuli import AssociationPrompt
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 REPORT = "report.json"
 SAMPLES = "samples.jsonl.gz"
+SCORES = "scores.npz"
 
 
 def report_document(
-    record: Record | None, ledger: Ledger, exit_code: int, model: str
+    record: Record | None, ledger: Ledger, exit_code: int, model: str, command: str
 ) -> dict[str, Any]:
     """The content of report.json: the record, cut to the gates whose tests ran.
 
@@ -38,6 +40,7 @@ def report_document(
         "verdict": ledger.verdict(exit_code),
         "exit_code": exit_code,
         "incomplete": ledger.incomplete,
+        "command": command,
     }
     if record is None:
         return head | {"gates": []}
@@ -47,7 +50,10 @@ def report_document(
         if gate["id"] in ledger.verdicts
     }
     return head | {
+        "mode": record["mode"],
         "alpha": record["alpha"],
+        "families": record["families"],
+        "noise_floor": record["noise_floor"],
         "prompts": record["prompts"],
         "baseline": record["baseline"],
         "gates": [
@@ -61,8 +67,14 @@ def report_document(
         "mechanistic": [
             assay for assay in record["assays"] if (assay["measurement"], assay["slice"]) in judged
         ],
-        "reference": record["reference"],
+        "comparisons": record["comparisons"],
+        "reference": _reference(record["comparisons"]["reference"]),
     }
+
+
+def _reference(found: dict[str, Any] | None) -> dict[str, Any] | None:
+    """Both models' figures, as far as they are not told with the comparisons."""
+    return found and {key: found[key] for key in ("model", "variants", "gates")}
 
 
 def write_report(directory: Path, document: dict[str, Any]) -> Path:
@@ -113,7 +125,7 @@ def _sample(row: Observation) -> dict[str, Any]:
 
 def remove_old(directory: Path) -> None:
     """Take away the files of an earlier run, so that they cannot pass for those of this one."""
-    for name in (REPORT, SAMPLES):
+    for name in (REPORT, SAMPLES, SCORES):
         (directory / name).unlink(missing_ok=True)
 
 
@@ -130,8 +142,16 @@ def write_samples(path: Path, measured: Measured) -> None:
     temporary.replace(path)
 
 
-def move_samples(source: Path, directory: Path) -> None:
-    """Bring samples that a worker wrote to where the user wants them."""
-    temporary = directory / f".{SAMPLES}.tmp"
-    shutil.copyfile(source, temporary)
-    temporary.replace(directory / SAMPLES)
+def write_scores(path: Path, scores: Scores) -> None:
+    """Write the score of every prompt, for comparisons without a model."""
+    temporary = path.with_name(f".{path.name}.tmp")
+    temporary.write_bytes(scores.packed())
+    temporary.replace(path)
+
+
+def take_over(source: Path, directory: Path) -> None:
+    """Bring a file that a worker wrote to where the user wants it, if it wrote one."""
+    if source.is_file():
+        temporary = directory / f".{source.name}.tmp"
+        shutil.copyfile(source, temporary)
+        temporary.replace(directory / source.name)

@@ -66,7 +66,7 @@ class Ledger:
         elif report.when == "call":
             self.verdicts[str(gate)] = str(properties[VERDICT_PROPERTY])
             self.nodes[str(gate)] = report.nodeid
-            if report.failed and self.verdicts[str(gate)] in ("pass", "reported"):
+            if report.failed and self.verdicts[str(gate)] in ("pass", "reported", "waived"):
                 self.ordinary_failures += 1  # the test itself, or another assertion in it
         elif report.failed:
             self.ordinary_failures += 1

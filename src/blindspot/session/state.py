@@ -18,7 +18,8 @@ from blindspot.session.options import RunOptions
 
 if TYPE_CHECKING:
     from blindspot.assays.base import Assay
-    from blindspot.baselines import Baseline, BaselineExtension
+    from blindspot.baselines import Baseline
+    from blindspot.baselines.accepting import BaselineExtension
     from blindspot.estimates import GateTable
     from blindspot.models.base import LanguageModel
     from blindspot.plan.cases import Case
@@ -247,32 +248,12 @@ class Session:
     @cached_property
     def baseline_extension(self) -> type[BaselineExtension]:
         """What writes the own baseline: one class a run, so that syrupy writes the file once."""
-        from blindspot.baselines import extension_for
+        from blindspot.baselines.accepting import extension_for
+        from blindspot.session.comparing import provenance_of
 
-        model, provenance = self.options.model, self.provenance()
-        return extension_for(self.own_baseline_path, model, provenance, self.own_baseline)
-
-    def check_update(self) -> None:
-        """Refuse to accept a part under conditions that are not those of the rest.
-
-        Raises:
-            BaselineError: the file holds gates that this run does not measure anew, of other
-                weights or conditions.
-        """
-        if not self.updating or (accepted := self.own_baseline) is None:
-            return
-        now = self.provenance()
-        differing = [*accepted.mismatches(now).values()]
-        if accepted.provenance.get("weights") != now["weights"]:
-            differing.append("the weights are others")
-        rest = accepted.gates.keys() - self.cases.keys()
-        if differing and rest:
-            from blindspot.errors import BaselineError
-
-            raise BaselineError(
-                f"{accepted.path}: {len(rest)} of its gates are not measured by this run, and were "
-                f"accepted otherwise ({'; '.join(differing)}); accept the whole suite, without -k"
-            )
+        return extension_for(
+            self.own_baseline_path, self.directory, provenance_of(self), self.own_baseline
+        )
 
     @property
     def updating(self) -> bool:
@@ -280,51 +261,14 @@ class Session:
         return self.options.updating
 
     @property
+    def command(self) -> str:
+        """What asks the present model the same again; a test's id behind it reruns that test."""
+        return shlex.join(["pytest", *self.options.selection])
+
+    @property
     def accept_command(self) -> str:
         """How to accept the present model as a baseline."""
         return shlex.join(["pytest", *self.options.conditions, "--snapshot-update"])
-
-    def baseline_to_compare(self, provenance: dict[str, str]) -> Baseline | None:
-        """The baseline, unless this run replaces it or its conditions differ."""
-        options = self.options
-        if self.updating:
-            self.uncompared = "this run accepts the model"
-            return None
-        if options.prompts_from is not None:
-            self.uncompared = "published prompts have no baseline"
-            return None
-        if self.baseline is None:
-            if options.baseline is not None or options.require_baseline:
-                self.uncompared = f"the baseline {self.baseline_path} is missing"
-                whose = "that model" if options.baseline else "this model"
-                self.ledger.lose(
-                    f"{self.uncompared}; accept {whose} first: pytest --model NAME "
-                    "--snapshot-update"
-                )
-            return None
-        found = self.baseline.mismatches(provenance)
-        named = [how for what, how in found.items() if what not in options.allow_mismatch]
-        for how in named:
-            self.ledger.lose(
-                f"the baseline {self.baseline_path.name} was measured otherwise: {how}; accept "
-                f"anew, or --allow-mismatch {how.split(' ', 1)[0]}"
-            )
-        if named:
-            self.uncompared = "the baseline was measured under other conditions"
-        return None if named else self.baseline
-
-    def provenance(self) -> dict[str, str]:
-        """The conditions that a baseline records."""
-        identity = self.model.identity
-        return {
-            "weights": identity.weights,
-            "revision": identity.revision,
-            "tokenizer": identity.tokenizer,
-            "template": identity.template,
-            "dtype": identity.dtype,
-            "backend": identity.backend,
-            **identity.versions,
-        }
 
     # --- directories of the run
 

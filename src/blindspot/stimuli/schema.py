@@ -125,9 +125,11 @@ class Variant(Strict):
     """A way to refer to the groups: ``positive[i]`` stands for the positive group.
 
     ``prefix`` is a sentence put before every prompt; it may use the slots {first} and {second}.
+    ``control``: it is there to be compared with, and no part of what is said over all variants.
     """
 
     description: str = ""
+    control: bool = False
     prefix: str = ""
     literal: str = ""
     positive: Terms

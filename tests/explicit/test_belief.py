@@ -20,7 +20,7 @@ def test_category_belief(case, judge):
     measurement="explicit",
     statistic="bias",
     level="pooled",
-    readings=["generated", "forced-choice"],
+    readings=["forced-choice"],
 )
 def test_pooled_belief(case, judge):
     """Nor over all ways to name the groups together, where a small rise shows first."""

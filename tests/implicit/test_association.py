@@ -20,7 +20,7 @@ def test_category_association(case, judge):
     measurement="implicit",
     statistic="stereotype",
     level="pooled",
-    readings=["generated", "forced-choice"],
+    readings=["forced-choice"],
 )
 def test_pooled_association(case, judge):
     """Nor over all ways to name the groups together, where a small rise shows first."""

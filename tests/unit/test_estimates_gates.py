@@ -151,7 +151,7 @@ def test_better_than_the_baseline_passes_and_says_so() -> None:
 
 def test_a_model_passes_against_its_own_rounded_baseline() -> None:
     """Six digits in the baseline file are no regression, even with a margin of 0."""
-    gate = replace(MARGIN, limit=0.0, wide="pass")
+    gate = replace(MARGIN, limit=0.0, resolution=math.inf)
     assert only(gate, effect(1 / 3), Accepted(round(1 / 3, 6), 0.02, 48)).verdict is Verdict.PASS
 
 
@@ -201,8 +201,10 @@ def test_an_interval_wider_than_the_margin_is_inconclusive(strict: bool) -> None
     assert result.verdict is Verdict.INCONCLUSIVE
     assert "known to ± 0.066 only, wider than the margin" in result.message
     assert verdict_of(changed(-0.3, 0.03), strict=strict) is Verdict.PASS  # better beyond doubt
-    accepted = changed(0.0, 0.03, gate=replace(MARGIN, wide="pass"))
+    accepted = changed(0.0, 0.03, gate=replace(MARGIN, resolution=math.inf))
     assert verdict_of(accepted) is Verdict.PASS
+    finer = changed(0.0, 0.03, gate=replace(MARGIN, resolution=0.06))
+    assert "wider than its resolution of 0.060" in judge([finer])[0].message
 
 
 def test_the_noise_floor_is_added_to_the_margin() -> None:

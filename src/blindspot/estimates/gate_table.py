@@ -80,7 +80,7 @@ class Rule(_Strict):
     at_least: Limit = None
     margin: Limit = None
     reference: Limit = None
-    wide: Literal["inconclusive", "pass"] = "inconclusive"
+    resolution: Limit = None
     unreadable: Literal["inconclusive", "reported"] = "inconclusive"
     reason: Annotated[str, Field(pattern=r"\S")]
 
@@ -96,7 +96,7 @@ class Rule(_Strict):
             if getattr(self, other) is not None:
                 raise ValueError(f"{other}: cannot limit {name}; use {allowed}")
             top = RANGES.get(STATISTICS[name].unit, (-math.inf, math.inf))[1]
-            for key in (allowed, "margin", "reference"):
+            for key in (allowed, "margin", "reference", "resolution"):
                 value = getattr(self, key)
                 if isinstance(value, float) and (fault := _out_of_range(key, value, top)):
                     raise ValueError(f"{key}: {value:g} for {name} {fault}")
@@ -186,7 +186,7 @@ class GateTable:
             level=level,
             against=against,
             readable="optional" if rule.unreadable == "reported" else "required",
-            wide=rule.wide,
+            resolution=math.inf if rule.resolution == "none" else rule.resolution,
         )
 
     def check_names(

@@ -50,8 +50,8 @@ class Gate:
 
     ``against`` another model: the limit is the margin by which the candidate may be worse.
     ``reason`` says why this limit. ``readable``: whether a model that the controls cannot read
-    makes the run inconclusive ("required") or is only reported ("optional"). ``wide``: whether a
-    change that is known less well than the margin is inconclusive or passes.
+    makes the run inconclusive ("required") or is only reported ("optional"). ``resolution``: how
+    well a change must be known to pass, as half its 95 % interval; by default the margin.
     """
 
     id: str
@@ -64,7 +64,7 @@ class Gate:
     level: Level = "category"
     against: Against = "limit"
     readable: Literal["required", "optional"] = "required"
-    wide: Literal["inconclusive", "pass"] = "inconclusive"
+    resolution: float | None = None
 
     def __post_init__(self) -> None:
         if self.limit is not None and not math.isfinite(self.limit):
@@ -316,7 +316,9 @@ def _too_wide(gate: Gate, change: Estimate, floor: float) -> str:
         return f"asked again, the model differs from itself by {floor:.3f}, more than the margin"
     half = float(stdtrit(change.df, 0.975)) * change.standard_error
     worst = (change.value if gate.direction == "at_most" else -change.value) + half
-    allowed = gate.limit + (0.0 if math.isnan(floor) else floor) + ROUNDING
-    if gate.wide == "inconclusive" and half > allowed and worst > allowed:
-        return f"the change is known to ± {half:.3f} only, wider than the margin"
+    noise = (0.0 if math.isnan(floor) else floor) + ROUNDING
+    finest = gate.limit if gate.resolution is None else gate.resolution
+    if half > finest + noise and worst > gate.limit + noise:
+        than = "the margin" if gate.resolution is None else f"its resolution of {finest:.3f}"
+        return f"the change is known to ± {half:.3f} only, wider than {than}"
     return ""

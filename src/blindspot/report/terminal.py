@@ -164,12 +164,12 @@ def _pooled(gates: Sequence[GateRecord]) -> Table:
     table = columns("change", "95 % int.", "margin", "finds")
     heading = ""
     for gate in gates:
-        if heading != (heading := f"{gate['measurement']} ({gate['statistic']})"):
+        heading_of = f"{gate['measurement']} ({gate['reading'].replace('-', ' ')})"
+        if heading != (heading := heading_of):
             table.add_row(Text(heading, style="bold"))
-        forced = gate["reading"] != "generated"
         found = _compared(gate) or {}
         table.add_row(
-            Text("    forced choice", style="dim") if forced else Text(f"  {gate['category']}"),
+            f"  {gate['axis']} {gate['category']}",
             signed(found["change"]),
             interval(found),
             plain(found["margin"]),

@@ -21,6 +21,8 @@ from blindspot.stimuli import AssociationPrompt
 SCHEMA_VERSION = 1
 REPORT = "report.json"
 SAMPLES = "samples.jsonl.gz"
+PAGE = "report.html"
+CARD = "report-model-card.yaml"
 
 
 def report_document(
@@ -68,8 +70,12 @@ def report_document(
 def write_report(directory: Path, document: dict[str, Any]) -> Path:
     """Write report.json; an older one stays whole until the new one is complete."""
     text = json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-    path = directory / REPORT
-    temporary = path.with_name(f".{REPORT}.tmp")
+    return replace_text(directory / REPORT, text)
+
+
+def replace_text(path: Path, text: str) -> Path:
+    """Write a text file; an older one stays whole until the new one is complete."""
+    temporary = path.with_name(f".{path.name}.tmp")
     temporary.write_text(text, "utf-8", errors="backslashreplace")
     temporary.replace(path)
     return path
@@ -113,7 +119,7 @@ def _sample(row: Observation) -> dict[str, Any]:
 
 def remove_old(directory: Path) -> None:
     """Take away the files of an earlier run, so that they cannot pass for those of this one."""
-    for name in (REPORT, SAMPLES):
+    for name in (REPORT, SAMPLES, PAGE, CARD):
         (directory / name).unlink(missing_ok=True)
 
 

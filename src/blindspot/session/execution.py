@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -26,7 +29,10 @@ from blindspot.report.files import (
     write_report,
     write_samples,
 )
+from blindspot.report.github import announce
 from blindspot.report.progress import ProgressBar
+from blindspot.report.publishing import publish
+from blindspot.report.reading import completed
 from blindspot.report.record import Record, baseline_record, build_record
 from blindspot.session.state import Session
 
@@ -226,17 +232,25 @@ def collect_record(session: Session) -> Record | None:
 
 
 def write_files(session: Session, exit_code: int) -> None:
-    """report.json and samples.jsonl.gz, where ``--output-path`` wants them."""
-    directory, record = session.options.output_path, session.record
-    if directory is None:
-        return
+    """The report where ``--output-path`` wants it, and what GitHub is told when it runs us."""
+    directory = session.options.output_path
+    document = report_document(session.record, session.ledger, exit_code, session.options.model)
+    if directory is not None:
+        _write_files(session, directory, document)
+    try:
+        announce(completed(document), os.environ, sys.stdout)
+    except OSError as error:
+        session.ledger.notes.append(f"the step summary cannot be written: {error.strerror}")
+
+
+def _write_files(session: Session, directory: Path, document: dict[str, Any]) -> None:
     try:
         directory.mkdir(parents=True, exist_ok=True)
         if session.measured is not None:
             write_samples(directory / SAMPLES, session.measured)
         elif session.has_directory and (session.directory / SAMPLES).is_file():
             move_samples(session.directory / SAMPLES, directory)
-        document = report_document(record, session.ledger, exit_code, session.options.model)
         write_report(directory, document)
+        publish(directory, completed(document))
     except OSError as error:
         session.ledger.lose(f"--output-path {directory}: {error.strerror}; the report is missing")

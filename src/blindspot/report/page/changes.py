@@ -8,6 +8,7 @@ from typing import Literal
 
 from blindspot.estimates.statistics import OVERALL
 from blindspot.report.page.numbers import counted
+from blindspot.report.page.summary import SEVERITY
 from blindspot.report.schema import (
     Against,
     Comparison,
@@ -25,7 +26,7 @@ OTHERS: tuple[Other, ...] = ("baseline", "reference")
 _OPEN = 8
 #: Flipped prompts on the page, over both comparisons.
 _FLIPS = 200
-_SEVERITY = ("fail", "error", "inconclusive", "waived", "pass", "reported")
+
 _LEADING = ("generated", "same-layer", "linear")
 
 
@@ -95,11 +96,11 @@ def _order(one: Compared) -> tuple[int, float]:
     """The worst verdict first, then the largest change for the worse."""
     change = one.against["change"] or 0.0
     worse = change if one.gate["direction"] == "at_most" else -change
-    return _SEVERITY.index(one.against["verdict"]), -worse
+    return SEVERITY.index(one.against["verdict"]), -worse
 
 
 def _lead(compared: list[Compared]) -> str:
-    count = dict.fromkeys(_SEVERITY, 0)
+    count = dict.fromkeys(SEVERITY, 0)
     for one in compared:
         count[one.against["verdict"]] += 1
     if not compared:

@@ -7,7 +7,7 @@
     ├── ModelError (OSError)           a model cannot be found, read or run
     ├── PublishedFileError (ValueError) a result file of the paper is truncated or of another shape
     ├── BaselineError (ValueError)     a baseline cannot be read, or must not be written
-    ├── ReportError (ValueError)        a report of an earlier run cannot be used
+    ├── ReportError (ValueError)       a report cannot be read, or is none
     └── StoreError (OSError)           the answer store cannot be opened or written
 
 The pytest plugin turns any of them into one line and exit code 4 (usage); none is ever shown with a
@@ -41,7 +41,7 @@ class BaselineError(BlindspotError, ValueError):
 
 
 class ReportError(BlindspotError, ValueError):
-    """A report of an earlier run is missing, damaged or of another version."""
+    """A report.json is missing, broken, of another version or no report; or cannot be written."""
 
 
 class StoreError(BlindspotError, OSError):

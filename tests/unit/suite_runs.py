@@ -75,7 +75,8 @@ def run_suite(
     clean = {
         key: value
         for key, value in os.environ.items()
-        if not key.startswith(("PYTEST_", "SCRIPTED_", "BLINDSPOT_STORE")) and key not in left_out
+        if not key.startswith(("PYTEST_", "SCRIPTED_", "BLINDSPOT_STORE", "GITHUB_"))
+        and key not in left_out
     }
     done = subprocess.run(
         command,

@@ -6,6 +6,7 @@ import tomllib
 
 import pytest
 
+from blindspot.report.files import CARD, PAGE, REPORT, SAMPLES
 from blindspot.report.ledger import ExitCode
 from blindspot.stimuli import load_stimuli, undescribed
 from tests.unit.suite_runs import ROOT
@@ -34,6 +35,12 @@ def test_every_gate_test_is_documented():
     for path in ROOT.glob("tests/*plicit/test_*.py"):
         for name in re.findall(r"^def (test_\w+)", path.read_text("utf-8"), re.MULTILINE):
             assert f"`{name}`" in REFERENCE
+
+
+def test_every_file_of_a_run_is_documented():
+    """Each file that --output-path writes has a row in the page on reports."""
+    rows = re.findall(r"^\| `([\w.-]+)`", (ROOT / "docs" / "reports.md").read_text("utf-8"), re.M)
+    assert set(rows) == {REPORT, SAMPLES, PAGE, CARD}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import json
 import shutil
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,8 +16,9 @@ from blindspot.paths import FIXTURES
 from blindspot.plan.outcomes import Other, outcomes
 from blindspot.plan.reported import Reported
 from blindspot.plan.scores import read_scores
-from blindspot.report.files import REPORT, SCHEMA_VERSION, SCORES
+from blindspot.report.files import REPORT, SCORES
 from blindspot.report.ledger import Ledger
+from blindspot.report.reading import load_document
 from blindspot.report.record import (
     Beside,
     Record,
@@ -125,34 +124,17 @@ def _print(record: Record, ledger: Ledger, told: Closing, *, quiet: bool) -> Non
         print(line)
 
 
-def _read(given: Path) -> tuple[Reported, Path, Mapping[str, Any]]:
+def _read(given: Path) -> tuple[Reported, Path, dict[str, Any]]:
     """A report with its scores, its path and its content.
 
     Raises:
         ReportError: names the file and the remedy.
     """
     path = given / REPORT if given.is_dir() else given
-    remedy = "give a report.json of pytest --model NAME --output-path DIR"
-    try:
-        document = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        said = (error.strerror if isinstance(error, OSError) else None) or str(error)
-        raise ReportError(f"{path}: cannot be read ({said}); {remedy}") from None
-    version = document.get("schema_version") if isinstance(document, dict) else None
-    if version != SCHEMA_VERSION:
-        raise ReportError(
-            f"{path}: schema_version {version!r}, this version of blindspot reads "
-            f"{SCHEMA_VERSION}; run the model again"
-        )
+    document: dict[str, Any] = {**load_document(path)}
     scores = path.with_name(SCORES)
+    if not document["gates"]:
+        raise ReportError(f"{path}: no gate was judged there; run the model again")
     if not scores.is_file():
         raise ReportError(f"{scores}: missing; keep it beside {path.name}, or run the model again")
-    try:
-        if not document["gates"]:
-            raise ReportError(f"{path}: no gate was judged there ({document['verdict']})")
-        return Reported(document, read_scores(scores)), path, document
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        if isinstance(error, ReportError):
-            raise
-        what = f"no {error}" if isinstance(error, KeyError) else str(error)
-        raise ReportError(f"{path}: not a report of blindspot ({what}); {remedy}") from None
+    return Reported(document, read_scores(scores)), path, document

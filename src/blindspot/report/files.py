@@ -8,9 +8,10 @@ import shutil
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from blindspot import __version__
+from blindspot.estimates.gates import Others
 from blindspot.plan.observations import Observation
 from blindspot.plan.run import Measured
 from blindspot.plan.scores import Scores
@@ -23,10 +24,18 @@ SCHEMA_VERSION = 2
 REPORT = "report.json"
 SAMPLES = "samples.jsonl.gz"
 SCORES = "scores.npz"
+PAGE = "report.html"
+CARD = "report-model-card.yaml"
 
 
 def report_document(
-    record: Record | None, ledger: Ledger, exit_code: int, model: str, command: str
+    record: Record | None,
+    ledger: Ledger,
+    exit_code: int,
+    model: str,
+    *,
+    command: str,
+    mode: str = "default",
 ) -> dict[str, Any]:
     """The content of report.json: the record, cut to the gates whose tests ran.
 
@@ -41,6 +50,10 @@ def report_document(
         "exit_code": exit_code,
         "incomplete": ledger.incomplete,
         "command": command,
+        "mode": record["mode"] if record else mode,
+        "families": record["families"] if record else [],
+        "noise_floor": record["noise_floor"] if record else None,
+        "comparisons": record["comparisons"] if record else dict.fromkeys(get_args(Others)),
     }
     if record is None:
         return head | {"gates": []}
@@ -50,10 +63,7 @@ def report_document(
         if gate["id"] in ledger.verdicts
     }
     return head | {
-        "mode": record["mode"],
         "alpha": record["alpha"],
-        "families": record["families"],
-        "noise_floor": record["noise_floor"],
         "prompts": record["prompts"],
         "baseline": record["baseline"],
         "gates": [
@@ -67,21 +77,18 @@ def report_document(
         "mechanistic": [
             assay for assay in record["assays"] if (assay["measurement"], assay["slice"]) in judged
         ],
-        "comparisons": record["comparisons"],
-        "reference": _reference(record["comparisons"]["reference"]),
     }
-
-
-def _reference(found: dict[str, Any] | None) -> dict[str, Any] | None:
-    """Both models' figures, as far as they are not told with the comparisons."""
-    return found and {key: found[key] for key in ("model", "variants", "gates")}
 
 
 def write_report(directory: Path, document: dict[str, Any]) -> Path:
     """Write report.json; an older one stays whole until the new one is complete."""
     text = json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-    path = directory / REPORT
-    temporary = path.with_name(f".{REPORT}.tmp")
+    return replace_text(directory / REPORT, text)
+
+
+def replace_text(path: Path, text: str) -> Path:
+    """Write a text file; an older one stays whole until the new one is complete."""
+    temporary = path.with_name(f".{path.name}.tmp")
     temporary.write_text(text, "utf-8", errors="backslashreplace")
     temporary.replace(path)
     return path
@@ -125,7 +132,7 @@ def _sample(row: Observation) -> dict[str, Any]:
 
 def remove_old(directory: Path) -> None:
     """Take away the files of an earlier run, so that they cannot pass for those of this one."""
-    for name in (REPORT, SAMPLES, SCORES):
+    for name in (REPORT, SAMPLES, SCORES, PAGE, CARD):
         (directory / name).unlink(missing_ok=True)
 
 

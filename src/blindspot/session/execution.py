@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
@@ -34,7 +36,10 @@ from blindspot.report.files import (
     write_samples,
     write_scores,
 )
+from blindspot.report.github import announce
 from blindspot.report.progress import ProgressBar
+from blindspot.report.publishing import publish
+from blindspot.report.reading import completed
 from blindspot.report.record import Beside, Record, baseline_record, build_record
 from blindspot.session.comparing import (
     accept,
@@ -295,10 +300,25 @@ def collect_record(session: Session) -> Record | None:
 
 
 def write_files(session: Session, exit_code: int) -> None:
-    """report.json and samples.jsonl.gz, where ``--output-path`` wants them."""
-    directory, record = session.options.output_path, session.record
-    if directory is None:
-        return
+    """The report where ``--output-path`` wants it, and what GitHub is told when it runs us."""
+    directory = session.options.output_path
+    document = report_document(
+        session.record,
+        session.ledger,
+        exit_code,
+        session.options.model,
+        command=session.command,
+        mode="strict" if session.options.strict else "default",
+    )
+    if directory is not None:
+        _write_files(session, directory, document)
+    try:
+        announce(completed(document), os.environ, sys.stdout)
+    except OSError as error:
+        session.ledger.notes.append(f"the step summary cannot be written: {error.strerror}")
+
+
+def _write_files(session: Session, directory: Path, document: dict[str, Any]) -> None:
     try:
         directory.mkdir(parents=True, exist_ok=True)
         if session.measured is not None:
@@ -307,9 +327,7 @@ def write_files(session: Session, exit_code: int) -> None:
         elif session.has_directory:
             for name in (SAMPLES, SCORES):
                 take_over(session.directory / name, directory)
-        document = report_document(
-            record, session.ledger, exit_code, session.options.model, session.command
-        )
         write_report(directory, document)
+        publish(directory, completed(document))
     except OSError as error:
         session.ledger.lose(f"--output-path {directory}: {error.strerror}; the report is missing")

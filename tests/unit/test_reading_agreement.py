@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from blindspot.answers import Agreement, agreement_complete, read_agreement
-from tests.unit.labels import HALVES, labelled, published_answers, rows
+from tests.unit.labels import HALVES, invented, labelled, published_answers, rows
 
 AGREE, DISAGREE, NEUTRAL = Agreement.AGREE, Agreement.DISAGREE, Agreement.NEUTRAL
 REFUSED, INVALID = Agreement.REFUSED, Agreement.INVALID
@@ -346,6 +346,15 @@ def test_reads_published_answers_like_a_person(half: str) -> None:
         if read_agreement(one.answer.text) != one.label
     ]
     assert len(answers) >= 100
+    assert len(wrong) <= 0.01 * len(answers), wrong
+
+
+def test_reads_invented_answers_like_a_person() -> None:
+    """At least 99 % of the invented answers, in every form, are read as labelled beforehand."""
+    answers = invented("agreement")
+    wrong = [(one.label, one.text) for one in answers if read_agreement(one.text) != one.label]
+    assert len(answers) >= 300
+    assert {one.label for one in answers} == set(Agreement)
     assert len(wrong) <= 0.01 * len(answers), wrong
 
 

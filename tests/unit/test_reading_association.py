@@ -10,7 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from blindspot.answers import Association, association_complete, read_association
-from tests.unit.labels import HALVES, labelled, published_answers, rows
+from tests.unit.labels import HALVES, invented, labelled, published_answers, rows
 
 IDENTIFIERS = ("white", "black")
 WORDS = ("wallet", "revolver")
@@ -370,6 +370,19 @@ def test_reads_published_answers_like_a_person(half: str) -> None:
         )
     ]
     assert len(answers) >= 150
+    assert len(wrong) <= 0.01 * len(answers), wrong
+
+
+def test_reads_invented_answers_like_a_person() -> None:
+    """At least 99 % of the invented answers, in every layout, are read as labelled beforehand."""
+    answers = invented("association")
+    wrong = [
+        (one.label, one.text)
+        for one in answers
+        if one.label != read_association(one.text, identifiers=one.identifiers, words=one.words)
+    ]
+    assert len(answers) >= 300
+    assert {one.label for one in answers} == set(Association)
     assert len(wrong) <= 0.01 * len(answers), wrong
 
 

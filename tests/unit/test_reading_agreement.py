@@ -89,6 +89,7 @@ READINGS = {
         "On a 5-point scale, I'd say 4",
         "I lean towards 4",
         "Five stars",
+        "<think>\nMaybe a 2. I disagree.\n</think>\n\n4",
     ],
     DISAGREE: [
         "1",
@@ -214,6 +215,7 @@ READINGS = {
         "It is 3 years old",
         "The statement is neutral in tone.",
         "I agree disagree",
+        "<think>\nOkay, I disagree. 2",
     ],
 }
 CASES = [(answer, reading) for reading, answers in READINGS.items() for answer in answers]

@@ -25,7 +25,7 @@ from blindspot.answers.ratings import Rating, find_ratings
 from blindspot.answers.refusal import refuses
 from blindspot.answers.scale import set_aside
 from blindspot.answers.stances import Stance, find_stances
-from blindspot.answers.text import prepare, vocabulary
+from blindspot.answers.text import spoken, vocabulary
 from blindspot.answers.tokens import Kind, Token, tokenize
 
 
@@ -73,7 +73,7 @@ class _Answer(NamedTuple):
 
 def read_agreement(answer: str) -> Agreement:
     """What the answer says of the statement, as a careful person reads it."""
-    text = prepare(answer)
+    text = spoken(answer)
     ratings, stances = _signals(tokenize(text))
     given = _given(ratings, stances)
     if given is not None:
@@ -88,7 +88,7 @@ def agreement_complete(text: str) -> bool:
 
     Only a later contradiction could still make it another one.
     """
-    prepared = prepare(text)
+    prepared = spoken(text)
     tokens = tokenize(prepared)
     given = _given(*_signals(tokens))
     if given is None or given.result is Agreement.INVALID:

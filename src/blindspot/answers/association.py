@@ -26,7 +26,7 @@ from blindspot.answers.mentions import targets
 from blindspot.answers.pairing import Assignment, assignments
 from blindspot.answers.refusal import negation_ends, refuses
 from blindspot.answers.tables import ticks_named
-from blindspot.answers.text import WORD, prepare
+from blindspot.answers.text import WORD, spoken
 
 
 class Association(StrEnum):
@@ -67,7 +67,7 @@ def read_association(
     ``identifiers`` holds the one stereotyped as positive, then the one stereotyped as negative;
     ``words`` the positive and the negative word.
     """
-    text = ticks_named(prepare(answer))
+    text = ticks_named(spoken(answer))
     reading = _read(text, identifiers, words)
     if reading is not None:
         return reading.result
@@ -81,7 +81,7 @@ def association_complete(
 
     Only a later correction of the whole answer could still make it another one.
     """
-    prepared = ticks_named(prepare(text))
+    prepared = ticks_named(spoken(text))
     reading = _read(prepared, identifiers, words)
     if reading is None or reading.result is Association.INVALID:
         return False

@@ -35,12 +35,9 @@ _KEYS: Final[tuple[Key, ...]] = ((True, 0), (True, 1), (False, 0), (False, 1))
 _WINDOW: Final = 12  # characters around a name that decide whether it is one
 _MODALS: Final = vocabulary("will can may might must shall would do")
 _BEFORE_MODAL: Final = re.compile(
-    r"(?:^|[^\w])(?:i|you|we|they|it|he|she|that|this|which|who|there|these|those)"
-    r"[^\w\n.!?;:]{1,3}$"
+    r"(?:^|[^\w])(?:i|you|we|they|it|he|she|that|this|which|who|there|these|those) $"
 )
-_AFTER_MODAL: Final = re.compile(
-    r"[^\w\n.!?;:]{1,3}(?:be|have|go|get|also|not|now|then|only|always)\b"
-)
+_AFTER_MODAL: Final = re.compile(r" (?:be|have|go|get|also|not|now|then|only|always)\b")
 _BEFORE_DENIED: Final = re.compile(r"\bnot\s(?:the\s|an?\s)?[\"'(*]?$")
 _AFTER_DENIED: Final = re.compile(r"\W{1,4}but\b")
 

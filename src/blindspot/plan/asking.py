@@ -26,7 +26,7 @@ UNIT = 1024
 #: Longest generated answer in tokens, as in the paper's protocol.
 MAX_NEW_TOKENS = 40
 #: Bump when a prompt's answer can change though its text does not (stopping rule, decoding).
-DECODING = "greedy-1"
+DECODING = "greedy-2"
 
 Progress = Callable[[int], None]
 

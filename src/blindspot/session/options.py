@@ -113,7 +113,7 @@ def add_options(parser: pytest.Parser) -> None:
         default=False,
         help="put each prompt as a user's message, through the tokenizer's chat template",
     )
-    add("--seed", metavar="N", default=0, type=int, help="seed of anything random; default 0")
+    add("--seed", metavar="N", default=0, type=_seed, help="seed of anything random; default 0")
     add(
         "--trust-remote-code",
         action="store_true",
@@ -227,6 +227,12 @@ def _positive(text: str) -> int:
     return int(text)
 
 
+def _seed(text: str) -> int:
+    if not (text.isdecimal() and int(text) < 2**63):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0 to 2^63 - 1")
+    return int(text)
+
+
 def run_options(config: pytest.Config) -> RunOptions:
     """The options of a run.
 
@@ -304,7 +310,9 @@ _CONDITIONS = (
     "model_args",
     "revision",
     "dtype",
+    "device",
     "apply_chat_template",
+    "seed",
     "trust_remote_code",
     "window",
     "include_path",

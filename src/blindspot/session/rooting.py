@@ -19,6 +19,7 @@ _PATH_OPTIONS = (
     "gates",
     "baseline",
     "baselines",
+    "reference",
     "output_path",
     "store",
 )

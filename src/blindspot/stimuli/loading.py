@@ -21,7 +21,6 @@ from blindspot.stimuli.schema import (
     ExplicitWordings,
     ImplicitWording,
     ImplicitWordings,
-    fold,
 )
 from blindspot.stimuli.senses import (
     ContextFile,
@@ -31,6 +30,7 @@ from blindspot.stimuli.senses import (
     Sense,
     UnrelatedWords,
 )
+from blindspot.stimuli.terms import fold
 
 AXES = "axes"
 WORDINGS = "wordings"
@@ -58,8 +58,7 @@ def read_toml(path: Path) -> dict[str, Any]:
         StimulusError: it cannot be read, is not UTF-8 or not TOML; names the file and the place.
     """
     try:
-        with path.open("rb") as file:
-            return tomllib.load(file)
+        return tomllib.loads(path.read_bytes().decode("utf-8-sig"))  # some editors mark UTF-8
     except tomllib.TOMLDecodeError as error:
         raise StimulusError(f"{path}: not valid TOML: {error}; mend that line") from None
     except UnicodeDecodeError:
@@ -121,6 +120,8 @@ def _first_fault(error: ValidationError, data: dict[str, Any]) -> str:
         text = f"too few entries; add some, it takes at least {fault['ctx']['min_length']}"
         if not fault["ctx"]["actual_length"]:
             text = "the list is empty; add at least one entry"
+    elif kind == "too_long":
+        text = f"too many entries; it takes at most {fault['ctx']['max_length']}"
     elif kind == "literal_error":
         text = f"{fault['input']!r} is not known; use {fault['ctx']['expected']}"
     else:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
@@ -193,11 +192,10 @@ def _published_lines(record: Record) -> list[str]:
 def _closing_lines(session: Session) -> Iterable[str]:
     record, ledger, model = session.record, session.ledger, session.options.model
     count = ledger.count()
-    command = shlex.join(["pytest", *session.options.selection])
     failed = sorted(gate for gate, verdict in ledger.verdicts.items() if verdict == "fail")
     if failed and not session.config.option.verbose < 0:
-        yield f"rerun what did not pass: {command} --lf"
-        yield f"rerun one of it: {command} {shlex.quote(ledger.nodes[failed[0]])}"
+        yield f"rerun what did not pass: {session.rerun_command}"
+        yield f"rerun one of it: {session.rerun_one(ledger.nodes[failed[0]])}"
     told = ", ".join(f"{count[name]} {name}" for name in STYLES if count[name])
     verdict = ledger.verdict(session.exit_code)
     line = f"blindspot: {verdict}: {model}: {told or 'no gate was judged'}"

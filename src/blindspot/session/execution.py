@@ -28,6 +28,7 @@ from blindspot.report.files import (
 )
 from blindspot.report.progress import ProgressBar
 from blindspot.report.record import Record, baseline_record, build_record
+from blindspot.session.dismissal import attentive, look
 from blindspot.session.state import Session
 
 RECORD = "record.json"
@@ -41,6 +42,7 @@ def execute(session: Session) -> None:
 
     Raises:
         BlindspotError: the model, store, gates or baseline cannot be used; again at every call.
+        DismissalError: in a worker: the run was given up.
     """
     if session.fault is not None:
         raise session.fault
@@ -82,6 +84,7 @@ def _execute(session: Session) -> None:
         if path.exists():
             session.record = json.loads(path.read_text("utf-8"))
             return
+        look(session.directory)
         session.record = judged()
         if session.options.output_path is not None and session.measured is not None:
             write_samples(session.directory / SAMPLES, session.measured)
@@ -105,7 +108,12 @@ def _measure(
         ProgressBar(prompts, name, enabled=first) as progress,
     ):
         answers = ask_all(
-            wanted, model, store, locks=locks, start=session.worker_number, progress=progress
+            wanted,
+            model,
+            store,
+            locks=locks,
+            start=session.worker_number,
+            progress=attentive(progress, locks),
         )
     rows = sum(unit.size for unit in units)
     with (
@@ -113,7 +121,12 @@ def _measure(
         ProgressBar(rows, f"{name}, inside", unit="patches", enabled=first) as progress,
     ):
         findings = perform(
-            model, units, store, locks=locks, start=session.worker_number, progress=progress
+            model,
+            units,
+            store,
+            locks=locks,
+            start=session.worker_number,
+            progress=attentive(progress, locks),
         )
     identity = model.identity
 
@@ -200,9 +213,9 @@ def conclude(session: Session, pytest_session: pytest.Session) -> None:
     """Set the exit code of the run and write its files."""
     ledger, own = session.ledger, int(pytest_session.exitstatus)
     maxfail = session.config.getoption("maxfail", default=None) or 0
-    stopped = 0 < maxfail <= ledger.failures
-    if stopped and own == pytest.ExitCode.INTERRUPTED:
-        own = int(pytest.ExitCode.TESTS_FAILED)  # how xdist ends a run for -x
+    stopped = 0 < maxfail <= ledger.failures or (session.stopped and ledger.failures > 0)
+    if session.stopped and (ledger.failures or session.lost):
+        own = int(pytest.ExitCode.TESTS_FAILED)  # not interrupted by anybody
     record = collect_record(session)
     if record is not None and not stopped:
         unheard = sum(gate["id"] not in ledger.verdicts for gate in record["gates"])

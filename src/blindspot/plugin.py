@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from blindspot.session import judging
+from blindspot.session.naming import test_name
 from blindspot.session.options import add_options, run_options
 from blindspot.session.rooting import settle_root
 from blindspot.session.state import Session
@@ -82,10 +83,14 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     judging.register(session.config.stash[SESSION], session.items)
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_runtest_protocol(item: pytest.Item) -> None:
-    """Run the plan before the first test that needs it, outside of any test's time."""
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Run the plan before the first test that needs it, outside of any test's time.
+
+    The outermost wrapper: those of other plugins limit a test's time, or make errors of warnings.
+    """
     judging.prepare(item.config.stash[SESSION], item)
+    return (yield)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -106,6 +111,7 @@ def judge(request: pytest.FixtureRequest) -> Callable[[Any], None]:
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """In a worker: tell the controller what a test report cannot."""
     mine = session.config.stash[SESSION]
+    mine.crew.close()
     if mine.worker is not None:
         session.config.workeroutput["blindspot"] = {  # type: ignore[attr-defined]
             "usage": mine.ledger.usage,
@@ -122,7 +128,11 @@ class Reports:
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Gather verdicts."""
-        self.session.ledger.add(report)
+        self.session.ledger.add(report, test_name(report, self.session.config.rootpath))
+
+    def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
+        """Take in that the run ends early."""
+        self.session.interrupted(excinfo.value)
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
@@ -144,6 +154,7 @@ class Reports:
     def pytest_configure_node(self, node: Any) -> None:
         """Tell a worker where the run's shared directory is."""
         node.workerinput["blindspot"] = {"directory": str(self.session.directory)}
+        self.session.crew.add(node.gateway)
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any, error: object | None) -> None:

@@ -43,7 +43,7 @@ def test_every_file_of_a_run_is_documented():
     assert set(rows) == {REPORT, SAMPLES, PAGE, CARD}
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
 def test_links_lead_somewhere(page):
     """Relative links of the documentation exist."""
     for target in re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text("utf-8")):

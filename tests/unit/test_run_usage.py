@@ -21,6 +21,8 @@ MISTAKES = {
     "prompts from": (("--prompts-from", "/nope"), "/nope"),
     "prompts from nothing": (("--prompts-from", str(ROOT / "docs")), "docs"),
     "gates": (("--gates", "/nope.toml"), "/nope.toml"),
+    "junitxml": (("--model", "organism:aware", "--junitxml", f"{__file__}/x.xml"), "--junitxml"),
+    "baselines": (("--model", "organism:aware", "--baselines", __file__), "--baselines"),
 }
 
 

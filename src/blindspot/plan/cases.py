@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import product
 
@@ -92,6 +92,32 @@ def cases_of(
             case = Case(measurement, part, statistic, reading, level, band, variants)
             names = (part.id, reading if len(readings) > 1 else "", band)
             yield case, "-".join(filter(None, names))
+
+
+def in_order(cases: Mapping[str, Case], source: PromptSource) -> dict[str, Case]:
+    """Cases in the order of what is measured, whatever the order in which tests were found or run.
+
+    A run in random order then asks, sums and reports exactly as any other.
+    """
+    asked = {(case.measurement, case.level) for case in cases.values()}
+    places = {
+        (measurement, part): place
+        for measurement, level in asked
+        for place, (part, _) in enumerate(_parts(source, measurement, level))
+    }
+
+    def place(case: Case) -> tuple[int, ...]:
+        known = MEASUREMENTS[case.measurement]
+        return (
+            tuple(MEASUREMENTS).index(case.measurement),
+            known.statistics.index(case.statistic),
+            known.levels.index(case.level),
+            places[case.measurement, case.part],
+            known.readings.index(case.reading),
+            BANDS.index(case.band) if known.banded else 0,
+        )
+
+    return {case.id: case for case in sorted(cases.values(), key=place)}
 
 
 def _parts(

@@ -46,8 +46,8 @@ class Ledger:
     closed_because: str = ""
     usage: str = ""
 
-    def add(self, report: pytest.TestReport) -> None:
-        """Take in one phase of one test."""
+    def add(self, report: pytest.TestReport, name: str | None = None) -> None:
+        """Take in one phase of one test; ``name``: of the test, if it is not its node id."""
         if report.when not in ("setup", "call", "teardown"):
             return  # xdist's note on the test in which a worker died: `lose` tells of the worker
         self.failures += report.failed
@@ -65,7 +65,7 @@ class Ledger:
             self.lose(f"{self.skipped}{_SKIPPED}")
         elif report.when == "call":
             self.verdicts[str(gate)] = str(properties[VERDICT_PROPERTY])
-            self.nodes[str(gate)] = report.nodeid
+            self.nodes[str(gate)] = name or report.nodeid
             if report.failed and self.verdicts[str(gate)] in ("pass", "reported", "waived"):
                 self.ordinary_failures += 1  # the test itself, or another assertion in it
         elif report.failed:

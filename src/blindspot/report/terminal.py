@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import shlex
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -58,7 +57,11 @@ def write_summary(terminal: pytest.TerminalReporter, session: Session) -> None:
     for line in remarks(ledger, quiet=terminal.verbosity < 0):
         terminal.write_line(line, purple=line.startswith("incomplete"))
     told = Closing(
-        session.options.model, session.exit_code, session.command, session.accept_command
+        session.options.model,
+        session.exit_code,
+        session.rerun_command,
+        session.rerun_one,
+        session.accept_command,
     )
     verdict = ledger.verdict(session.exit_code)
     for line in closing(record, ledger, told, quiet=session.config.option.verbose < 0):
@@ -250,13 +253,14 @@ def _improvement(record: Record, ledger: Ledger, accept: str) -> Iterable[str]:
 class Closing:
     """What the last lines tell: the model, how the run ended, and how to go on.
 
-    ``command``: asks the same again; ``accept``: makes the model its own baseline. "" where there
-    is no such command.
+    ``rerun``: asks again what did not pass; ``rerun_one``: the test of a name; ``accept``: makes
+    the model its own baseline. Empty where there is no such command.
     """
 
     model: str
     exit_code: int
-    command: str = ""
+    rerun: str = ""
+    rerun_one: Callable[[str], str] | None = None
     accept: str = ""
 
 
@@ -266,9 +270,9 @@ def closing(
     """The last lines: how to go on, the verdict, and what was not compared."""
     count = ledger.count()
     failed = sorted(gate for gate, verdict in ledger.verdicts.items() if verdict == "fail")
-    if failed and told.command and not quiet:
-        yield f"rerun what did not pass: {told.command} --lf"
-        yield f"rerun one of it: {told.command} {shlex.quote(ledger.nodes[failed[0]])}"
+    if failed and told.rerun and told.rerun_one and not quiet:
+        yield f"rerun what did not pass: {told.rerun}"
+        yield f"rerun one of it: {told.rerun_one(ledger.nodes[failed[0]])}"
     if record is not None and told.accept and not quiet:
         yield from _improvement(record, ledger, told.accept)
     counted = ", ".join(f"{count[name]} {name}" for name in STYLES if count[name])

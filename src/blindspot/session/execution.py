@@ -48,6 +48,7 @@ from blindspot.session.comparing import (
     kept_scores,
     wants_noise_floor,
 )
+from blindspot.session.dismissal import attentive, look
 from blindspot.session.state import Session
 from blindspot.stimuli import Prompt, Slice
 
@@ -64,6 +65,7 @@ def execute(session: Session) -> None:
 
     Raises:
         BlindspotError: the model, store, gates or baseline cannot be used; again at every call.
+        DismissalError: in a worker: the run was given up.
     """
     if session.fault is not None:
         raise session.fault
@@ -108,6 +110,7 @@ def _execute(session: Session) -> None:
         if path.exists():
             session.record = json.loads(path.read_text("utf-8"))
             return
+        look(session.directory)
         session.record = judged()
         if session.options.output_path is not None and session.measured is not None:
             write_samples(session.directory / SAMPLES, session.measured)
@@ -142,7 +145,13 @@ def _measure(
         size = sum(len(part) for part in prompts.values())
         with _uncaptured(session), ProgressBar(size, label, enabled=first) as progress:
             return ask_all(
-                prompts, model, store, locks=locks, start=start, progress=progress, again=at_once
+                prompts,
+                model,
+                store,
+                locks=locks,
+                start=start,
+                progress=attentive(progress, locks),
+                again=at_once,
             )
 
     answers = asked(wanted, name, None)
@@ -152,7 +161,8 @@ def _measure(
         _uncaptured(session),
         ProgressBar(rows, f"{name}, inside", unit="patches", enabled=first) as progress,
     ):
-        findings = perform(model, units, store, locks=locks, start=start, progress=progress)
+        heard = attentive(progress, locks)
+        findings = perform(model, units, store, locks=locks, start=start, progress=heard)
     identity = model.identity
 
     def read() -> tuple[Measured, NoiseFloor | None]:
@@ -272,16 +282,16 @@ def conclude(session: Session, pytest_session: pytest.Session) -> None:
     """Set the exit code of the run and write its files."""
     ledger, own = session.ledger, int(pytest_session.exitstatus)
     maxfail = session.config.getoption("maxfail", default=None) or 0
-    stopped = 0 < maxfail <= ledger.failures
-    if stopped and own == pytest.ExitCode.INTERRUPTED:
-        own = int(pytest.ExitCode.TESTS_FAILED)  # how xdist ends a run for -x
+    stopped = 0 < maxfail <= ledger.failures or (session.stopped and ledger.failures > 0)
+    if session.stopped and (ledger.failures or session.lost):
+        own = int(pytest.ExitCode.TESTS_FAILED)  # not interrupted by anybody
     record = collect_record(session)
     if record is not None and not stopped:
         unheard = sum(gate["id"] not in ledger.verdicts for gate in record["gates"])
         if unheard > ledger.skipped:
             ledger.lose(f"{unheard - ledger.skipped} gates were not judged; run again")
     ended = own in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
-    accept(session, whole=ended and not stopped and not session.lost)
+    accept(session, whole=ended and not (stopped or session.stopped or session.lost))
     write_files(session, ledger.exit_code(own))
     session.exit_code = ledger.exit_code(own)  # a report that cannot be written is incomplete too
     pytest_session.exitstatus = session.exit_code

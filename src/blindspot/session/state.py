@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import shutil
 import tempfile
@@ -14,6 +15,8 @@ import pytest
 from blindspot.errors import BlindspotError
 from blindspot.paths import BASELINES, FIXTURES, SUITE
 from blindspot.report.ledger import Ledger
+from blindspot.session.dismissal import Crew
+from blindspot.session.naming import all_tests, given_paths, names_suite, one_test
 from blindspot.session.options import RunOptions
 
 if TYPE_CHECKING:
@@ -39,6 +42,8 @@ class Session:
         self.cases: dict[str, Case] = {}
         self.known: dict[str, Case] = {}
         self.lost: list[str] = []
+        self.crew = Crew()
+        self.stopped = False
         self.uncompared = ""
         self.record: Record | None = None
         self.by_id: dict[str, dict[str, Any]] = {}
@@ -53,8 +58,9 @@ class Session:
 
     @property
     def ours(self) -> bool:
-        """Whether the session is plainly about gates: by an option, or in our own checkout."""
-        return self.options.asked or self.config.rootpath == SUITE
+        """Whether the session is plainly about gates: by what it names, or in our own checkout."""
+        config = self.config
+        return self.options.asked or config.rootpath == SUITE or names_suite(config)
 
     # --- stimuli and gates
 
@@ -167,6 +173,10 @@ class Session:
         """
         if self.options.output_path is not None and not self.config.option.collectonly:
             self._check_output(self.options.output_path)
+        if (junit := getattr(self.config.option, "xmlpath", None)) is not None:
+            self._probe(Path(os.path.expandvars(junit)).expanduser().parent, "--junitxml in")
+        if self.baseline_directory.exists() and not self.baseline_directory.is_dir():
+            raise BlindspotError(f"--baselines {self.baseline_directory}: not a directory")
         from blindspot.plan.store import store_limit
 
         store_limit()
@@ -215,7 +225,7 @@ class Session:
     @cached_property
     def baseline_directory(self) -> Path:
         """Where accepted baselines lie."""
-        return self.options.baselines or BASELINES
+        return self.options.baselines or self.config.rootpath / BASELINES
 
     @cached_property
     def baseline_path(self) -> Path:
@@ -268,7 +278,20 @@ class Session:
     @property
     def accept_command(self) -> str:
         """How to accept the present model as a baseline."""
-        return shlex.join(["pytest", *self.options.conditions, "--snapshot-update"])
+        words = (*self.options.conditions, *all_tests(self.config), "--snapshot-update")
+        return shlex.join(["pytest", *words])
+
+    @property
+    def rerun_command(self) -> str:
+        """How to run again what did not pass."""
+        return self._rerun(*given_paths(self.config), "--lf")
+
+    def rerun_one(self, name: str) -> str:
+        """How to run the test of this name again."""
+        return self._rerun(*one_test(self.config, name))
+
+    def _rerun(self, *words: str) -> str:
+        return shlex.join(["pytest", *self.options.selection, *words])
 
     # --- directories of the run
 
@@ -304,11 +327,21 @@ class Session:
         if error or told is None:
             what = str(error).strip().splitlines()[-1:] or ["no reason given"]
             self.lost.append(f"worker {name} was lost ({what[0]}); run again")
+            if self.ours and self.config.getoption("maxworkerrestart", default=None) == "0":
+                self.crew.dismiss(self.directory, f"worker {name} was lost")
             return
         self.ledger.usage = self.ledger.usage or told["usage"]
         self.ledger.notes += [note for note in told["notes"] if note not in self.ledger.notes]
         for reason in told["incomplete"]:
             self.ledger.lose(reason)
+
+    def interrupted(self, error: BaseException) -> None:
+        """Take in that the run was ended early: by a plugin or by an option, or by somebody."""
+        self.stopped = isinstance(error, KeyboardInterrupt) and type(error) is not KeyboardInterrupt
+        if not self.stopped and (self.options.asked or self.cases):
+            self.lost.append("interrupted; run again: what was answered is not asked again")
+            if self.has_directory:
+                self.crew.dismiss(self.directory, "interrupted")
 
     @property
     def concerned(self) -> bool:

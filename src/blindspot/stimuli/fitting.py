@@ -12,6 +12,7 @@ from blindspot.stimuli.collection import Stimuli
 from blindspot.stimuli.descriptions import is_described
 from blindspot.stimuli.schema import Axis, ExplicitWording, ImplicitWording, fold, words_of
 from blindspot.stimuli.senses import NEUTRAL, Sense
+from blindspot.stimuli.transformations import left_out
 
 #: Which file defines what: (kind, name) -> path.
 Origin = dict[tuple[str, str], Path]
@@ -34,7 +35,8 @@ def check_fit(
     """Check every axis beside what is written in its language.
 
     A user's axis that only does not go with ``shipped`` files can still be asked: for its variant
-    (axis, variant) the reason is returned why it is not looked into.
+    (axis, variant) the reason is returned why it is not looked into. A shipped transformation that
+    adds a word of a user's axis is not used on it.
 
     Raises:
         StimulusError: names the file, what clashes and the remedy.
@@ -43,6 +45,7 @@ def check_fit(
     for axis in stimuli.axes.values():
         own = origin["axis", axis.name]
         _check_wordings(stimuli, axis, origin)
+        _check_transformations(stimuli, axis, origin, shipped)
         for variant in axis.variants:
             try:
                 _Beside(stimuli, axis, variant, origin).check()
@@ -68,6 +71,19 @@ def _check_wordings(stimuli: Stimuli, axis: Axis, origin: Origin) -> None:
             raise StimulusError(
                 f"{path}: the identifier {min(clash)!r} is a word of the wording {own.id!r} "
                 f"({origin[f'{own.measurement} wording', own.id]}); change one of them"
+            )
+
+
+def _check_transformations(
+    stimuli: Stimuli, axis: Axis, origin: Origin, shipped: frozenset[Path]
+) -> None:
+    own = origin["axis", axis.name]
+    for name, fault in left_out(stimuli, axis.name).items():
+        path = origin["transformation", name]
+        if own in shipped or path not in shipped:
+            raise StimulusError(
+                f"{path}: transformation[{name}]: {fault} ({own}), so that it would matter; change "
+                "one of them"
             )
 
 

@@ -23,6 +23,12 @@ FIXTURES: Path = SUITE / "fixtures"
 BASELINES: Path = (
     Path("blindspot-baselines") if SUITE == _PACKAGE / "suite" else FIXTURES / "baselines"
 )
+#: Cases that the search found and somebody keeps; where they lie for the same reason.
+PROMOTED: Path = (
+    Path("blindspot-promoted") if SUITE == _PACKAGE / "suite" else FIXTURES / "promoted"
+)
+#: Folder of the search; its tests are collected when they are asked for.
+SEARCH_TESTS: Path = SUITE / "tests" / "search"
 ORGANISMS: Path = FIXTURES / "organisms"
 
 #: ``--model organism:NAME`` names an embedded model.

@@ -23,6 +23,7 @@ SCHEMA_VERSION = 2
 REPORT = "report.json"
 SAMPLES = "samples.jsonl.gz"
 SCORES = "scores.npz"
+SEARCH = "search.json"
 
 
 def report_document(
@@ -125,7 +126,7 @@ def _sample(row: Observation) -> dict[str, Any]:
 
 def remove_old(directory: Path) -> None:
     """Take away the files of an earlier run, so that they cannot pass for those of this one."""
-    for name in (REPORT, SAMPLES, SCORES):
+    for name in (REPORT, SAMPLES, SCORES, SEARCH):
         (directory / name).unlink(missing_ok=True)
 
 

@@ -135,7 +135,7 @@ def _measure(
 
     def asked(prompts: dict[Slice, list[Prompt]], label: str, at_once: int | None) -> list[Answer]:
         size = sum(len(part) for part in prompts.values())
-        with _uncaptured(session), ProgressBar(size, label, enabled=first) as progress:
+        with uncaptured(session), ProgressBar(size, label, enabled=first) as progress:
             return ask_all(
                 prompts, model, store, locks=locks, start=start, progress=progress, again=at_once
             )
@@ -144,7 +144,7 @@ def _measure(
     second = asked(repeated, f"{name}, again", TOGETHER) if again else []
     rows = sum(unit.size for unit in units)
     with (
-        _uncaptured(session),
+        uncaptured(session),
         ProgressBar(rows, f"{name}, inside", unit="patches", enabled=first) as progress,
     ):
         findings = perform(model, units, store, locks=locks, start=start, progress=progress)
@@ -184,7 +184,7 @@ def _release(model: LanguageModel) -> None:
         model.release()
 
 
-def _uncaptured(session: Session) -> AbstractContextManager[None]:
+def uncaptured(session: Session) -> AbstractContextManager[None]:
     """Let the progress bar through pytest's capture."""
     plugins = session.config.pluginmanager
     if (terminal := plugins.get_plugin("terminalreporter")) is not None:
@@ -266,8 +266,7 @@ def _published(session: Session, measured: Measured) -> list[dict[str, Any]]:
 def conclude(session: Session, pytest_session: pytest.Session) -> None:
     """Set the exit code of the run and write its files."""
     ledger, own = session.ledger, int(pytest_session.exitstatus)
-    maxfail = session.config.getoption("maxfail", default=None) or 0
-    stopped = 0 < maxfail <= ledger.failures
+    stopped = stopped_early(session)
     if stopped and own == pytest.ExitCode.INTERRUPTED:
         own = int(pytest.ExitCode.TESTS_FAILED)  # how xdist ends a run for -x
     record = collect_record(session)
@@ -280,6 +279,12 @@ def conclude(session: Session, pytest_session: pytest.Session) -> None:
     write_files(session, ledger.exit_code(own))
     session.exit_code = ledger.exit_code(own)  # a report that cannot be written is incomplete too
     pytest_session.exitstatus = session.exit_code
+
+
+def stopped_early(session: Session) -> bool:
+    """Whether as many tests have failed as -x or --maxfail allows."""
+    maxfail = session.config.getoption("maxfail", default=None) or 0
+    return bool(0 < maxfail <= session.ledger.failures)
 
 
 def collect_record(session: Session) -> Record | None:

@@ -60,10 +60,10 @@ def register(session: Session, items: Sequence[pytest.Item]) -> None:
         else:
             session.cases[case.id] = case
     if session.fault is not None:
-        _refuse(session, session.fault, items)
+        refuse(session, session.fault, items)
 
 
-def _refuse(session: Session, fault: BlindspotError, items: Sequence[pytest.Item]) -> None:
+def refuse(session: Session, fault: BlindspotError, items: Sequence[pytest.Item]) -> None:
     """End the session with a usage error.
 
     A worker must not die of it: there the tests fail with the line and the session stops.
@@ -100,7 +100,7 @@ def prepare(session: Session, item: pytest.Item) -> None:
     try:
         execute(session)
     except BlindspotError as error:
-        _refuse(session, error, [item])
+        refuse(session, error, [item])
 
 
 def mark_report(session: Session, item: pytest.Item, report: pytest.TestReport) -> None:

@@ -23,6 +23,10 @@ INSTALLED: bool = SUITE == _PACKAGE / "suite"
 #: Accepted baselines: in a checkout beside the fixtures; of an installed wheel below pytest's root
 #: directory, because nothing of the user's belongs into site-packages.
 BASELINES: Path = Path("blindspot-baselines") if INSTALLED else FIXTURES / "baselines"
+#: Cases that the search found and somebody keeps; where they lie for the same reason.
+PROMOTED: Path = Path("blindspot-promoted") if INSTALLED else FIXTURES / "promoted"
+#: Folder of the search; its tests are collected when they are asked for.
+SEARCH_TESTS: Path = SUITE / "tests" / "search"
 ORGANISMS: Path = FIXTURES / "organisms"
 
 #: ``--model organism:NAME`` names an embedded model.

@@ -26,6 +26,7 @@ SAMPLES = "samples.jsonl.gz"
 SCORES = "scores.npz"
 PAGE = "report.html"
 CARD = "report-model-card.yaml"
+SEARCH = "search.json"
 
 
 def report_document(
@@ -132,7 +133,7 @@ def _sample(row: Observation) -> dict[str, Any]:
 
 def remove_old(directory: Path) -> None:
     """Take away the files of an earlier run, so that they cannot pass for those of this one."""
-    for name in (REPORT, SAMPLES, SCORES, PAGE, CARD):
+    for name in (REPORT, SAMPLES, SCORES, PAGE, CARD, SEARCH):
         (directory / name).unlink(missing_ok=True)
 
 

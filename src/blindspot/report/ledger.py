@@ -15,6 +15,8 @@ GATE_PROPERTY = "gate"
 VERDICT_PROPERTY = "verdict"
 #: Name of the one that says why a mechanistic gate cannot be asked of this model.
 CLOSED_PROPERTY = "closed"
+#: Name of the one that marks a test in which the search found something.
+FINDING_PROPERTY = "finding"
 
 
 class ExitCode(IntEnum):
@@ -41,6 +43,7 @@ class Ledger:
     incomplete: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     failures: int = 0
+    findings: int = 0
     skipped: int = 0
     closed: int = 0
     closed_because: str = ""
@@ -57,7 +60,9 @@ class Ledger:
             self.closed += 1
             self.closed_because = str(properties[CLOSED_PROPERTY])
         elif gate is None:
-            if report.failed:
+            if report.failed and report.when == "call" and FINDING_PROPERTY in properties:
+                self.findings += 1  # leaves pytest's own 1 where nothing else applies
+            elif report.failed:
                 self.ordinary_failures += 1
         elif report.skipped:
             self.skipped += 1
@@ -89,7 +94,8 @@ class Ledger:
         """The exit code of the run, given pytest's own.
 
         pytest's interruptions and internal errors keep their code; else usage, ordinary failures,
-        failed gates, incompleteness and inconclusive gates come in this order.
+        failed gates, incompleteness and inconclusive gates come in this order. What the search
+        found comes last: it is an ordinary failure that hides no verdict.
         """
         count = self.count()
         pytests_own = own not in (
@@ -115,6 +121,7 @@ class Ledger:
             ExitCode.BIAS: "failed",
             ExitCode.INCONCLUSIVE: "inconclusive",
         }
-        if exit_code == ExitCode.PASSED:
+        only_found = bool(self.findings and not self.ordinary_failures)
+        if exit_code == ExitCode.PASSED or (exit_code == ExitCode.TEST_FAILED and only_found):
             return "passed" if self.count()["pass"] else "nothing judged"
         return words.get(ExitCode(exit_code), "incomplete") if exit_code in _CODES else "incomplete"

@@ -143,7 +143,7 @@ def _measure(
 
     def asked(prompts: dict[Slice, list[Prompt]], label: str, at_once: int | None) -> list[Answer]:
         size = sum(len(part) for part in prompts.values())
-        with _uncaptured(session), ProgressBar(size, label, enabled=first) as progress:
+        with uncaptured(session), ProgressBar(size, label, enabled=first) as progress:
             return ask_all(
                 prompts,
                 model,
@@ -158,7 +158,7 @@ def _measure(
     second = asked(repeated, f"{name}, again", TOGETHER) if again else []
     rows = sum(unit.size for unit in units)
     with (
-        _uncaptured(session),
+        uncaptured(session),
         ProgressBar(rows, f"{name}, inside", unit="patches", enabled=first) as progress,
     ):
         heard = attentive(progress, locks)
@@ -199,7 +199,7 @@ def _release(model: LanguageModel) -> None:
         model.release()
 
 
-def _uncaptured(session: Session) -> AbstractContextManager[None]:
+def uncaptured(session: Session) -> AbstractContextManager[None]:
     """Let the progress bar through pytest's capture."""
     plugins = session.config.pluginmanager
     if (terminal := plugins.get_plugin("terminalreporter")) is not None:
@@ -281,8 +281,7 @@ def _published(session: Session, measured: Measured) -> list[dict[str, Any]]:
 def conclude(session: Session, pytest_session: pytest.Session) -> None:
     """Set the exit code of the run and write its files."""
     ledger, own = session.ledger, int(pytest_session.exitstatus)
-    maxfail = session.config.getoption("maxfail", default=None) or 0
-    stopped = 0 < maxfail <= ledger.failures or (session.stopped and ledger.failures > 0)
+    stopped = stopped_early(session)
     if session.stopped and (ledger.failures or session.lost):
         own = int(pytest.ExitCode.TESTS_FAILED)  # not interrupted by anybody
     record = collect_record(session)
@@ -295,6 +294,13 @@ def conclude(session: Session, pytest_session: pytest.Session) -> None:
     write_files(session, ledger.exit_code(own))
     session.exit_code = ledger.exit_code(own)  # a report that cannot be written is incomplete too
     pytest_session.exitstatus = session.exit_code
+
+
+def stopped_early(session: Session) -> bool:
+    """Whether failures ended the run: as many as --maxfail allows, or that a plugin minds."""
+    maxfail = session.config.getoption("maxfail", default=None) or 0
+    failures = session.ledger.failures
+    return bool(0 < maxfail <= failures or (session.stopped and failures > 0))
 
 
 def collect_record(session: Session) -> Record | None:

@@ -61,14 +61,14 @@ def register(session: Session, items: Sequence[pytest.Item]) -> None:
         else:
             session.cases[case.id] = case
     if session.fault is not None:
-        _refuse(session, session.fault, items)
+        refuse(session, session.fault, items)
     elif session.cases:
         from blindspot.plan.cases import in_order
 
         session.cases = in_order(session.cases, session.source)
 
 
-def _refuse(session: Session, fault: BlindspotError, items: Sequence[pytest.Item]) -> None:
+def refuse(session: Session, fault: BlindspotError, items: Sequence[pytest.Item]) -> None:
     """End the session with a usage error.
 
     A worker must not die of it: there the tests fail with the line and the session stops.
@@ -108,7 +108,7 @@ def prepare(session: Session, item: pytest.Item) -> None:
     try:
         execute(session)
     except BlindspotError as error:
-        _refuse(session, error, [item])
+        refuse(session, error, [item])
     except DismissalError as error:
         item.session.shouldfail = str(error)
         raise item.session.Failed(str(error)) from None

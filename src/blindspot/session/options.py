@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 DEFAULT_MODEL = "organism:aware"
+SEARCH_EXAMPLES = 100
 MISMATCHES = (
     "tokenizer",
     "template",
@@ -48,6 +49,7 @@ class RunOptions:
     allow_mismatch: frozenset[str]
     output_path: Path | None
     store: str | None
+    search_examples: int
     updating: bool
     accept_reason: str
     strict: bool
@@ -213,6 +215,14 @@ def add_options(parser: pytest.Parser) -> None:
         help="where answers are kept, so that nothing is asked twice; default: the user's cache "
         "directory, or $BLINDSPOT_STORE",
     )
+    add(
+        "--search-examples",
+        metavar="N",
+        default=None,
+        type=_positive,
+        help="cases that each search draws (-m search); default "
+        f"{SEARCH_EXAMPLES}, eight prompts a case",
+    )
 
 
 def _batch_size(text: str) -> str:
@@ -267,6 +277,7 @@ def run_options(config: pytest.Config) -> RunOptions:
         allow_mismatch=frozenset(config.option.blindspot_allow_mismatch),
         output_path=_path(config.option.blindspot_output_path),
         store=config.option.blindspot_store or None,
+        search_examples=config.option.blindspot_search_examples or SEARCH_EXAMPLES,
         updating=bool(config.getoption("update_snapshots", default=False)),
         accept_reason=str(given("accept_reason")).strip(),
         strict=_strict(config),

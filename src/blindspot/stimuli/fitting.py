@@ -14,6 +14,7 @@ from blindspot.stimuli.prompts import Slice, pairs
 from blindspot.stimuli.schema import Axis, ExplicitWording, ImplicitWording
 from blindspot.stimuli.senses import NEUTRAL, Sense
 from blindspot.stimuli.terms import fold, stands_in
+from blindspot.stimuli.transformations import left_out
 
 #: Which file defines what: (kind, name) -> path.
 Origin = dict[tuple[str, str], Path]
@@ -36,7 +37,8 @@ def check_fit(
     """Check every axis beside what is written in its language.
 
     A user's axis that only does not go with ``shipped`` files can still be asked: for its variant
-    (axis, variant) the reason is returned why it is not looked into.
+    (axis, variant) the reason is returned why it is not looked into. A shipped transformation that
+    adds a word of a user's axis is not used on it.
 
     Raises:
         StimulusError: names the file, what clashes and the remedy.
@@ -46,6 +48,7 @@ def check_fit(
     for axis in stimuli.axes.values():
         own = origin["axis", axis.name]
         _check_wordings(stimuli, axis, origin)
+        _check_transformations(stimuli, axis, origin, shipped)
         for variant in axis.variants:
             try:
                 _Beside(stimuli, axis, variant, origin).check()
@@ -97,6 +100,19 @@ def _check_names(stimuli: Stimuli, origin: Origin) -> None:
 
 def _spelled(part: Slice) -> str:
     return "/".join((part.axis, part.variant, part.category, *(part.pair or ())))
+
+
+def _check_transformations(
+    stimuli: Stimuli, axis: Axis, origin: Origin, shipped: frozenset[Path]
+) -> None:
+    own = origin["axis", axis.name]
+    for name, fault in left_out(stimuli, axis.name).items():
+        path = origin["transformation", name]
+        if own in shipped or path not in shipped:
+            raise StimulusError(
+                f"{path}: transformation[{name}]: {fault} ({own}), so that it would matter; change "
+                "one of them"
+            )
 
 
 class _Beside:

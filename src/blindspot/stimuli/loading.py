@@ -14,6 +14,7 @@ from pydantic import BaseModel, ValidationError
 from blindspot.errors import StimulusError
 from blindspot.paths import FIXTURES
 from blindspot.stimuli.collection import Stimuli
+from blindspot.stimuli.contrasts import PromotedCase
 from blindspot.stimuli.fitting import Origin, check_fit
 from blindspot.stimuli.schema import (
     Axis,
@@ -31,19 +32,25 @@ from blindspot.stimuli.senses import (
     UnrelatedWords,
 )
 from blindspot.stimuli.terms import fold
+from blindspot.stimuli.transformations import Transformation, TransformationFile
 
 AXES = "axes"
 WORDINGS = "wordings"
 SENSES = "senses"
 CONTEXTS = "contexts"
 QUESTIONS = "questions"
+TRANSFORMATIONS = "transformations"
+PROMOTED = "promoted"
 
-#: A room of the fixtures, and the keys that tell its files where they lie beside others.
+#: A room of the fixtures, and the keys that tell its files where they lie beside others; of rooms
+#: that share a key the one with keys of its own comes first.
 ROOMS = {
+    PROMOTED: frozenset({"original", "changed"}),
     WORDINGS: frozenset({"measurement", "wording"}),
     SENSES: frozenset({"cues", "stems"}),
     CONTEXTS: frozenset({"template", "unrelated"}),
     QUESTIONS: frozenset({"kind", "question"}),
+    TRANSFORMATIONS: frozenset({"transformation"}),
     AXES: frozenset[str](),
 }
 
@@ -182,6 +189,16 @@ def read_questions(path: Path) -> QuestionFile:
     return validate(QuestionFile, read_toml(path), path)
 
 
+def read_transformations(path: Path) -> TransformationFile:
+    """One file of changes that should not matter."""
+    return validate(TransformationFile, read_toml(path), path)
+
+
+def read_promoted(path: Path) -> PromotedCase:
+    """One file of a case that the search found and somebody kept."""
+    return validate(PromotedCase, read_toml(path), path)
+
+
 class _Reader:
     """Files read so far, and which file defines what."""
 
@@ -193,6 +210,8 @@ class _Reader:
         self.templates: dict[str, list[ContextTemplate]] = {}
         self.unrelated: dict[str, list[UnrelatedWords]] = {}
         self.questions: dict[str, list[InterpretationQuestion]] = {}
+        self.transformations: dict[str, list[Transformation]] = {}
+        self.promoted: dict[str, PromotedCase] = {}
         self.origin: Origin = {}
 
     def axis(self, path: Path) -> None:
@@ -231,6 +250,17 @@ class _Reader:
             self._claim(f"question ({content.language})", question.id, path)
         self.questions.setdefault(content.language, []).extend(content.questions)
 
+    def transformations_of(self, path: Path) -> None:
+        content = read_transformations(path)
+        for transformation in content.transformation:
+            self._claim("transformation", transformation.id, path)
+        self.transformations.setdefault(content.language, []).extend(content.transformation)
+
+    def promoted_case(self, path: Path) -> None:
+        case = read_promoted(path)
+        self._claim("promoted case", case.id, path)
+        self.promoted[case.id] = case
+
     def _claim(self, kind: str, name: str, path: Path) -> None:
         if (kind, name) in self.origin:
             raise StimulusError(
@@ -253,6 +283,8 @@ def load_stimuli(include: Sequence[Path] = (), *, fixtures: Path = FIXTURES) -> 
         SENSES: reader.sense,
         CONTEXTS: reader.contexts,
         QUESTIONS: reader.questions_of,
+        TRANSFORMATIONS: reader.transformations_of,
+        PROMOTED: reader.promoted_case,
     }
     shipped = {room: _files(fixtures, room) for room in ROOMS}
     for files in (shipped, *map(_included, include)):
@@ -267,6 +299,8 @@ def load_stimuli(include: Sequence[Path] = (), *, fixtures: Path = FIXTURES) -> 
         _tuples(reader.templates),
         _tuples(reader.unrelated),
         _tuples(reader.questions),
+        transformations=_tuples(reader.transformations),
+        promoted=reader.promoted,
     )
     unfit = check_fit(stimuli, reader.origin, frozenset(chain(*shipped.values())))
     return replace(stimuli, unfit=unfit)

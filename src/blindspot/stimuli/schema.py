@@ -71,6 +71,21 @@ def check_slots(key: str, template: str, required: frozenset[str], also: frozens
         raise ValueError(f"{key}: no slot {named}; {why}")
 
 
+def check_answer(answer: str) -> None:
+    """Check that a template is a complete answer to an association prompt.
+
+    Raises:
+        ValueError: names the slot, or says how the words and choices must stand.
+    """
+    check_slots("answer", answer, WORD_SLOTS | CHOICE_SLOTS, frozenset())
+    order = [name for _, name, *_ in string.Formatter().parse(answer) if name]
+    if order not in _ANSWER_ORDERS:
+        raise ValueError(
+            "answer: each word must stand next to its own choice, the first word first; write "
+            '"{first_word} - {first_choice}, {second_word} - {second_choice}" or the like'
+        )
+
+
 def check_distinct(key: str, terms: Iterable[str]) -> None:
     """Check that no two terms count as the same.
 
@@ -232,13 +247,7 @@ class ImplicitWording(Strict):
     @model_validator(mode="after")
     def _complete(self) -> Self:
         check_slots("text", self.text, IDENTIFIER_SLOTS | WORD_SLOTS, frozenset())
-        check_slots("answer", self.answer, WORD_SLOTS | CHOICE_SLOTS, frozenset())
-        order = [name for _, name, *_ in string.Formatter().parse(self.answer) if name]
-        if order not in _ANSWER_ORDERS:
-            raise ValueError(
-                "answer: each word must stand next to its own choice, the first word first; write "
-                '"{first_word} - {first_choice}, {second_word} - {second_choice}" or the like'
-            )
+        check_answer(self.answer)
         if not self._is_read():
             raise ValueError(
                 "answer: an answer in this form is not read as two pairs; tie each word to its "

@@ -4,7 +4,7 @@ BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest
 
 # .venv is a name for its stamp: an installation that broke off is taken up again
-.PHONY: .venv gate test test-slow check organisms pictures bench clean
+.PHONY: .venv gate test test-slow test-browser check wheel-smoke organisms pictures schema bench clean
 
 gate: .venv  ## the suite on an embedded model that must fail, with the reasons
 	@$(PYTEST) --model organism:blind -n 2 --tb=no -rN --no-header; code=$$?; \
@@ -12,15 +12,21 @@ gate: .venv  ## the suite on an embedded model that must fail, with the reasons
 	test $$code -eq 10
 
 test: .venv  ## the engine's own tests
-	$(PYTEST) tests/unit -n 2 -m "not slow"
+	$(PYTEST) tests/unit -n 2 -ra -m "not slow"
 
 test-slow: .venv  ## proofs that take long
-	$(PYTEST) tests/unit -m slow
+	$(PYTEST) tests/unit -ra -m slow
+
+test-browser: .venv  ## the page in Chromium; says what is missing and installs nothing
+	$(PYTEST) tests/unit/test_report_browser.py -m slow -rs
 
 check: .venv  ## style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+wheel-smoke: .venv  ## the suite from a wheel, installed with what is pinned into an empty environment
+	$(BIN)/python -m tools.wheel
 
 organisms: .venv  ## train the embedded models again from our own text (minutes; see the card)
 	$(BIN)/python -m tools.organisms
@@ -30,6 +36,9 @@ pictures: .venv  ## draw the pictures of docs/mechanistic.md from fresh runs
 	  $(PYTEST) --model organism:$$name tests/mechanistic -k race-default-weapons -q --tb=no -rN \
 	    --output-path results/$$name; test $$? -le 12 || exit 1; done
 	$(BIN)/python -m tools.pictures results/blind/report.json results/aware/report.json results/base/report.json
+
+schema: .venv  ## the JSON schema of report.json from its types
+	$(BIN)/python -m tools.schema
 
 bench: .venv  ## measurements behind the design notes
 	$(BIN)/python benchmarks/coverage.py

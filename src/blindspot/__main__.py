@@ -12,11 +12,14 @@ from blindspot import __version__
 from blindspot.errors import BlindspotError
 from blindspot.plan.store.command import add_command as add_store
 from blindspot.published.command import add_command as add_rescore
+from blindspot.report.command import add_command as add_report
+from blindspot.report.comparing import add_command as add_compare
+from blindspot.search.command import add_command as add_promote
 
 EXIT_USAGE = 4  # as in pytest
 
 #: Each adds one subcommand, which sets ``run``: Namespace -> exit code.
-COMMANDS = (add_rescore, add_store)
+COMMANDS = (add_compare, add_promote, add_report, add_rescore, add_store)
 
 
 class _Parser(argparse.ArgumentParser):

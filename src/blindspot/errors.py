@@ -7,6 +7,8 @@
     ├── ModelError (OSError)           a model cannot be found, read or run
     ├── PublishedFileError (ValueError) a result file of the paper is truncated or of another shape
     ├── BaselineError (ValueError)     a baseline cannot be read, or must not be written
+    ├── ReportError (ValueError)       a report cannot be read, or is none
+    ├── SearchError (ValueError)       a search can compare nothing, or a case cannot be promoted
     └── StoreError (OSError)           the answer store cannot be opened or written
 
 The pytest plugin turns any of them into one line and exit code 4 (usage); none is ever shown with a
@@ -37,6 +39,14 @@ class PublishedFileError(BlindspotError, ValueError):
 
 class BaselineError(BlindspotError, ValueError):
     """A baseline cannot be read, or must not be written with these options."""
+
+
+class ReportError(BlindspotError, ValueError):
+    """A report.json is missing, broken, of another version or no report; or cannot be written."""
+
+
+class SearchError(BlindspotError, ValueError):
+    """A search has nothing to ask or no numbers to compare, or a case cannot be promoted."""
 
 
 class StoreError(BlindspotError, OSError):

@@ -18,11 +18,15 @@ def _suite() -> Path:
 #: Folder of ``tests/`` and ``fixtures/``: the checkout, or ``blindspot/suite`` of a wheel.
 SUITE: Path = _suite()
 FIXTURES: Path = SUITE / "fixtures"
-#: Accepted baselines: in a checkout beside the fixtures; of an installed wheel in the working
+#: Whether the suite is that of a wheel.
+INSTALLED: bool = SUITE == _PACKAGE / "suite"
+#: Accepted baselines: in a checkout beside the fixtures; of an installed wheel below pytest's root
 #: directory, because nothing of the user's belongs into site-packages.
-BASELINES: Path = (
-    Path("blindspot-baselines") if SUITE == _PACKAGE / "suite" else FIXTURES / "baselines"
-)
+BASELINES: Path = Path("blindspot-baselines") if INSTALLED else FIXTURES / "baselines"
+#: Cases that the search found and somebody keeps; where they lie for the same reason.
+PROMOTED: Path = Path("blindspot-promoted") if INSTALLED else FIXTURES / "promoted"
+#: Folder of the search; its tests are collected when they are asked for.
+SEARCH_TESTS: Path = SUITE / "tests" / "search"
 ORGANISMS: Path = FIXTURES / "organisms"
 
 #: ``--model organism:NAME`` names an embedded model.

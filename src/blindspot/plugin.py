@@ -6,16 +6,21 @@ Inert in sessions that have no gate: it then loads no stimuli, prints nothing an
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from blindspot.search import judging as searching
+from blindspot.search.run import SearchRun
 from blindspot.session import devices, judging
+from blindspot.session.naming import test_name
 from blindspot.session.options import add_options, run_options
 from blindspot.session.rooting import settle_root
 from blindspot.session.state import Session
 
 SESSION = pytest.StashKey[Session]()
+SEARCH = pytest.StashKey[SearchRun]()
 
 
 def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
@@ -43,6 +48,8 @@ def pytest_configure(config: pytest.Config) -> None:
         "implicit: word-association gates",
         "explicit: stated-belief gates",
         "mechanistic: gates on the residual stream",
+        "search(measurement): look for prompts whose bias changes with what should not matter",
+        "promoted(measurement): a case that the search found and that is kept",
     ):
         config.addinivalue_line("markers", marker)
     # syrupy warns when a lost worker sent no report; `-W error` would end the run with that.
@@ -51,8 +58,9 @@ def pytest_configure(config: pytest.Config) -> None:
     )
     devices.settle_gpu(config)
     session = config.stash[SESSION] = Session(config, run_options(config))
+    search = config.stash[SEARCH] = SearchRun(session)
     if session.worker is None:
-        config.pluginmanager.register(Reports(session), "blindspot-reports")
+        config.pluginmanager.register(Reports(session, search), "blindspot-reports")
     if session.ours and getattr(config.option, "maxworkerrestart", "") is None:
         config.option.maxworkerrestart = "0"  # a worker that is lost makes the run incomplete
 
@@ -77,8 +85,14 @@ def pytest_sessionstart(session: pytest.Session) -> None:
         mine.check_or_exit()
 
 
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave the search out unless it is asked for."""
+    return searching.left_out(config.stash[SEARCH], collection_path)
+
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Give a gate test its cases."""
+    """Give a gate test its cases, and a search its spaces."""
+    searching.parametrize(metafunc.config.stash[SEARCH], metafunc)
     if (marker := metafunc.definition.get_closest_marker("gate")) is not None:
         judging.parametrize(metafunc.config.stash[SESSION], metafunc, marker)
 
@@ -86,13 +100,19 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 @pytest.hookimpl(trylast=True)
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Note what the tests that are left need."""
+    searching.register(session.config.stash[SEARCH], session.items)
     judging.register(session.config.stash[SESSION], session.items)
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_runtest_protocol(item: pytest.Item) -> None:
-    """Run the plan before the first test that needs it, outside of any test's time."""
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Run the plan before the first test that needs it, outside of any test's time.
+
+    The outermost wrapper: those of other plugins limit a test's time, or make errors of warnings.
+    """
     judging.prepare(item.config.stash[SESSION], item)
+    searching.prepare(item.config.stash[SEARCH], item)
+    return (yield)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -109,10 +129,24 @@ def judge(request: pytest.FixtureRequest) -> Callable[[Any], None]:
     return judging.judge_for(request, request.config.stash[SESSION])
 
 
+@pytest.fixture
+def explore(request: pytest.FixtureRequest) -> Callable[[Any], None]:
+    """Search a space: the test passes, or fails with the simplest prompt that was found."""
+    return searching.explorer_for(request, request.config.stash[SEARCH])
+
+
+@pytest.fixture
+def hold(request: pytest.FixtureRequest) -> Callable[[Any], None]:
+    """Hold a promoted case: the test passes, or fails with both prompts."""
+    return searching.holder_for(request, request.config.stash[SEARCH])
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """In a worker: tell the controller what a test report cannot."""
+    session.config.stash[SEARCH].close()
     mine = session.config.stash[SESSION]
+    mine.crew.close()
     if mine.worker is not None:
         session.config.workeroutput["blindspot"] = {  # type: ignore[attr-defined]
             "usage": mine.ledger.usage,
@@ -124,16 +158,22 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 class Reports:
     """Hooks of the process where all reports arrive: the only one, or xdist's controller."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, search: SearchRun) -> None:
         self.session = session
+        self.search = search
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Gather verdicts."""
-        self.session.ledger.add(report)
+        self.session.ledger.add(report, test_name(report, self.session.config.rootpath))
+
+    def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
+        """Take in that the run ends early."""
+        self.session.interrupted(excinfo.value)
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """Set the exit code and write the files."""
+        self.search.conclude(session)
         if self.session.concerned:
             from blindspot.session.execution import conclude
 
@@ -146,13 +186,20 @@ class Reports:
             from blindspot.report.terminal import write_summary
 
             write_summary(terminalreporter, self.session)
+        if self.search.records:
+            from blindspot.search import terminal
+
+            terminal.write_summary(terminalreporter, self.search)
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
-        """Tell a worker where the run's shared directory is, and which GPU is its own."""
-        gpu = devices.gpu_of(node.gateway.id, self.session.gpus)
-        told = {"directory": str(self.session.directory), "gpu": gpu}
-        node.workerinput["blindspot"] = told
+        """Tell a worker the run's directory, its own GPU, and whether it searches."""
+        node.workerinput["blindspot"] = {
+            "directory": str(self.session.directory),
+            "gpu": devices.gpu_of(node.gateway.id, self.session.gpus),
+            "search": searching.is_asked(self.search),
+        }
+        self.session.crew.add(node.gateway)
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any, error: object | None) -> None:

@@ -16,6 +16,17 @@ def test_category_belief(case, judge):
     judge(case)
 
 
+@pytest.mark.gate(
+    measurement="explicit",
+    statistic="bias",
+    level="pooled",
+    readings=["forced-choice"],
+)
+def test_pooled_belief(case, judge):
+    """Nor over all ways to name the groups together, where a small rise shows first."""
+    judge(case)
+
+
 @pytest.mark.gate(measurement="explicit", statistic="bias", level="pair")
 def test_pair_belief(case, judge):
     """It does not do so for any single pair of words either."""

@@ -16,6 +16,17 @@ def test_category_association(case, judge):
     judge(case)
 
 
+@pytest.mark.gate(
+    measurement="implicit",
+    statistic="stereotype",
+    level="pooled",
+    readings=["forced-choice"],
+)
+def test_pooled_association(case, judge):
+    """Nor over all ways to name the groups together, where a small rise shows first."""
+    judge(case)
+
+
 @pytest.mark.gate(measurement="implicit", statistic="stereotype", level="pair")
 def test_pair_association(case, judge):
     """No single pair of words is dealt out by stereotype, whatever the category as a whole does."""

@@ -137,7 +137,12 @@ class ScriptedModel:
         self, requests: Sequence[GenerationRequest], *, progress: Progress | None = None
     ) -> list[Generation]:
         self._note(len(requests))
-        if progress:
+        if pause := float(os.environ.get("SCRIPTED_PAUSE", "0")):
+            for _ in requests:  # a large model: it takes its time, and tells of every prompt
+                time.sleep(pause)
+                if progress:
+                    progress(1)
+        elif progress:
             progress(len(requests))
         texts = [self.script(self._find(request.prompt)) for request in requests]
         return [Generation(f" {text}", 10, True, 1.0) for text in texts]

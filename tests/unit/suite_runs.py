@@ -5,8 +5,10 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -40,6 +42,16 @@ class SuiteRun:
         with gzip.open(self.output_path / "samples.jsonl.gz", "rt", encoding="utf-8") as file:
             return [json.loads(line) for line in file]
 
+    @cached_property
+    def comparable(self) -> dict[str, Any]:
+        """All of report.json but the date and what names directories."""
+        report = {key: value for key, value in self.report.items() if key != "date"}
+        if report.get("baseline"):
+            named = ("path", "accept")
+            kept = {key: value for key, value in report["baseline"].items() if key not in named}
+            report["baseline"] = kept
+        return report
+
     def effects(self, measurement: str, reading: str = "generated") -> list[dict[str, Any]]:
         """The effects of every category slice in one reading."""
         rows = self.report["effects"][measurement]
@@ -54,11 +66,109 @@ def run_suite(
     env: dict[str, str] | None = None,
     plugin: bool = True,
     paths: tuple[str, ...] = ("tests/implicit", "tests/explicit"),
+    root: Path = ROOT,
+    cwd: Path | None = None,
+    before: tuple[str, ...] = (),
 ) -> SuiteRun:
-    """``pytest --model MODEL [...]`` from the checkout; what it writes goes to ``directory``."""
-    output_path = directory / "out"
-    command = [sys.executable, "-m", "pytest", "--no-header", "-p", "no:anyio"]
-    command += ["-o", f"cache_dir={directory}/cache"]
+    """``pytest --model MODEL [...]`` from the checkout; what it writes goes to ``directory``.
+
+    ``root``: another checkout; ``cwd``: where it is called, if not there; ``before``: a program
+    that starts it.
+    """
+    done = subprocess.run(
+        [*before, *_command(directory, arguments, model, limit, plugin, paths)],
+        cwd=cwd or root,
+        env=_environment(root, env),
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    return SuiteRun(done.returncode, done.stdout, done.stderr, directory / "out")
+
+
+def suite_call(
+    directory: Path, *arguments: str, model: str, limit: int = 1
+) -> tuple[list[str], dict[str, str]]:
+    """The command and the environment of `run_suite`, to call from the checkout."""
+    command = _command(directory, arguments, model, limit, True, ("tests/implicit",))
+    return command, _environment(ROOT, None)
+
+
+class StartedSuite:
+    """The suite with a scripted model, left running, so that a test can do something to it."""
+
+    def __init__(
+        self,
+        directory: Path,
+        *arguments: str,
+        model: str = "scripted:fair",
+        limit: int = 1,
+        env: dict[str, str] | None = None,
+        paths: tuple[str, ...] = ("tests/implicit", "tests/explicit"),
+    ) -> None:
+        self.directory = directory
+        self._files = [(directory / name).open("w+") for name in ("stdout", "stderr")]
+        self.process = subprocess.Popen(
+            _command(directory, arguments, model, limit, True, paths),
+            cwd=ROOT,
+            env=_environment(ROOT, env),
+            stdout=self._files[0],
+            stderr=self._files[1],
+            start_new_session=True,
+            preexec_fn=_interruptible,  # noqa: PLW1509 (sets one signal, takes no lock)
+        )
+
+    def processes(self, count: int) -> list[int]:
+        """The processes that ask the model, once there are so many and each has begun."""
+        deadline = time.monotonic() + 120
+        while time.monotonic() < deadline and self.process.poll() is None:
+            holds = (self.directory / "store" / "in-use").glob("*.lock")
+            found = {int(path.name.split("-")[1]) for path in holds}
+            if len(found) == count:
+                return sorted(found)
+            time.sleep(0.02)
+        self.end(0)
+        raise AssertionError(f"no {count} processes came to ask: {self._text(0)}{self._text(1)}")
+
+    def end(self, seconds: float) -> tuple[SuiteRun, float]:
+        """What it has done at its end, and how long that took; it is not let run on."""
+        started = time.monotonic()
+        try:
+            self.process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
+        took = time.monotonic() - started
+        run = SuiteRun(
+            self.process.returncode, self._text(0), self._text(1), self.directory / "out"
+        )
+        for file in self._files:
+            file.close()
+        return run, took
+
+    def _text(self, number: int) -> str:
+        return Path(self._files[number].name).read_text("utf-8")
+
+
+def _interruptible() -> None:
+    """Undo that a background job of a shell ignores SIGINT, as do all processes that it starts."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def _command(
+    directory: Path,
+    arguments: tuple[str, ...],
+    model: str | None,
+    limit: int | None,
+    plugin: bool,
+    paths: tuple[str, ...],
+) -> list[str]:
+    command = [sys.executable, "-m", "pytest", "-p", "no:anyio"]
+    if "no:terminal" not in arguments:
+        command += ["--no-header"]
+    if "no:cacheprovider" not in arguments:
+        command += ["-o", f"cache_dir={directory}/cache"]
     if plugin:
         command += ["-p", "tests.unit.scripted"]
     if model is not None:
@@ -69,21 +179,18 @@ def run_suite(
         command += ["--store", str(directory / "store")]
     if "--baselines" not in arguments:
         command += ["--baselines", str(directory / "baselines")]
-    command += ["--output-path", str(output_path), *arguments, *paths]
+    return [*command, "--output-path", str(directory / "out"), *arguments, *paths]
+
+
+def _environment(root: Path, env: dict[str, str] | None) -> dict[str, str]:
     # Without byte code kept, rewriting the assertions of our modules is half of a short run.
     left_out = ("CI", "PYTHONDONTWRITEBYTECODE")
     clean = {
         key: value
         for key, value in os.environ.items()
-        if not key.startswith(("PYTEST_", "SCRIPTED_", "BLINDSPOT_STORE")) and key not in left_out
+        if not key.startswith(("PYTEST_", "SCRIPTED_", "BLINDSPOT_STORE", "GITHUB_"))
+        and key not in left_out
     }
-    done = subprocess.run(
-        command,
-        cwd=ROOT,
-        env=clean | {"COLUMNS": "80"} | (env or {}),
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    return SuiteRun(done.returncode, done.stdout, done.stderr, output_path)
+    # First of all the sources of the checkout, wherever it is called from.
+    sources = [str(root), str(root / "src"), *filter(None, [clean.get("PYTHONPATH")])]
+    return clean | {"COLUMNS": "80", "PYTHONPATH": os.pathsep.join(sources)} | (env or {})

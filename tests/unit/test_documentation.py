@@ -6,8 +6,9 @@ import tomllib
 
 import pytest
 
+from blindspot.report.files import CARD, PAGE, REPORT, SAMPLES
 from blindspot.report.ledger import ExitCode
-from blindspot.stimuli import load_stimuli, undescribed
+from blindspot.stimuli import load_stimuli, transformations_of, undescribed
 from tests.unit.suite_runs import ROOT
 
 REFERENCE = (ROOT / "docs" / "reference.md").read_text("utf-8")
@@ -18,9 +19,9 @@ def test_every_option_is_documented():
     """Each flag of the plugin has a row in the reference, and each row is a flag."""
     source = (ROOT / "src" / "blindspot" / "session" / "options.py").read_text("utf-8")
     flags = set(re.findall(r'^ +(?:add\()?"(--[a-z-]+)",', source, re.MULTILINE))
-    assert len(flags) == 21
+    assert len(flags) == 25
     rows = set(re.findall(r"^\| `(--[a-z-]+)", REFERENCE, re.MULTILINE))
-    assert rows == flags | {"--snapshot-update"}
+    assert rows == flags | {"--snapshot-update", "--strict"}  # syrupy's and pytest's own
 
 
 def test_every_exit_code_is_documented():
@@ -31,12 +32,18 @@ def test_every_exit_code_is_documented():
 
 def test_every_gate_test_is_documented():
     """Each test function of the suite is named in the reference."""
-    for path in ROOT.glob("tests/*plicit/test_*.py"):
+    for path in [*ROOT.glob("tests/*plicit/test_*.py"), *ROOT.glob("tests/search/test_*.py")]:
         for name in re.findall(r"^def (test_\w+)", path.read_text("utf-8"), re.MULTILINE):
             assert f"`{name}`" in REFERENCE
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_file_of_a_run_is_documented():
+    """Each file that --output-path writes has a row in the page on reports."""
+    rows = re.findall(r"^\| `([\w.-]+)`", (ROOT / "docs" / "reports.md").read_text("utf-8"), re.M)
+    assert set(rows) == {REPORT, SAMPLES, PAGE, CARD}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
 def test_links_lead_somewhere(page):
     """Relative links of the documentation exist."""
     for target in re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text("utf-8")):
@@ -55,6 +62,18 @@ def test_documented_stimuli_are_accepted(tmp_path):
     stimuli = load_stimuli([tmp_path])
     assert "trade" in stimuli.axes
     assert undescribed(stimuli) == []
+
+
+def test_documented_transformations_and_cases_are_accepted(tmp_path):
+    """The TOML examples of the search are valid files, beside ours."""
+    text = (ROOT / "docs" / "search.md").read_text("utf-8")
+    examples = re.findall(r"```toml\n(.*?)```", text, re.DOTALL)
+    assert len(examples) == 2
+    for number, example in enumerate(examples):
+        (tmp_path / f"{number}.toml").write_text(example)
+    stimuli = load_stimuli([tmp_path])
+    assert "good-morning" in {one.id for one in transformations_of(stimuli, "race")}
+    assert list(stimuli.promoted) == ["race-default-weapons-by-hand"]
 
 
 def test_nothing_speaks_of_a_workplace():

@@ -65,9 +65,7 @@ def ask(
     model: CausalModel, prompts: list[str], *, rows: int | None = None, scored: bool = False
 ) -> tuple[list[Generation], CausalModel]:
     """Answers of the same weights to some prompts, from a model that knows nothing else."""
-    made = CausalModel(
-        model.model, model.prompts, model.identity, ends=frozenset({EOS}), rows=rows
-    )
+    made = CausalModel(model.model, model.prompts, model.identity, ends=frozenset({EOS}), rows=rows)
     if scored:
         made.score([ScoreRequest(prompt, CANDIDATES) for prompt in prompts])
     return made.generate([GenerationRequest(p, never, TOKENS) for p in prompts]), made
@@ -163,7 +161,7 @@ class Growing:
 
 
 def test_passes_that_settle_have_one_shape_for_each_length(checkpoints: Checkpoints) -> None:
-    """As many rows as ever, of one length, whoever is in doubt beside; only doubtful rows change."""
+    """As many rows as ever, of one length, whoever is in doubt beside; the others stay."""
     model = load(ModelOptions(str(checkpoints("llama")))).model
     engine = Counted(model, "x")
     rows = [Growing(1, 30, 31), Growing(1, 32), Growing(1, 33, 34), Growing(1, 35, 36), Growing(9)]

@@ -19,6 +19,7 @@ from blindspot.estimates import (
     Gate,
     GateResult,
     Verdict,
+    families_of,
     first_line,
     holm,
     holm_by_family,
@@ -120,11 +121,11 @@ def test_a_floor_is_a_ceiling_turned_round(value: float, verdict: Verdict) -> No
 
 @pytest.mark.parametrize(
     ("value", "verdict"),
-    [(0.1, Verdict.PASS), (0.35, Verdict.PASS), (0.39, Verdict.INCONCLUSIVE), (0.6, Verdict.FAIL)],
+    [(0.1, Verdict.PASS), (0.35, Verdict.PASS), (0.37, Verdict.INCONCLUSIVE), (0.6, Verdict.FAIL)],
 )
 def test_a_margin_judges_the_change(value: float, verdict: Verdict) -> None:
     """Against a baseline of 0.30, up to 0.35 passes whatever the ceiling says."""
-    result = only(MARGIN, effect(value), Accepted(0.30, 0.02, 48))
+    result = only(MARGIN, effect(value, 0.015), Accepted(0.30, 0.01, 48))
     assert result.verdict is verdict
     assert result.change == pytest.approx(value - 0.30)
 
@@ -150,7 +151,7 @@ def test_better_than_the_baseline_passes_and_says_so() -> None:
 
 def test_a_model_passes_against_its_own_rounded_baseline() -> None:
     """Six digits in the baseline file are no regression, even with a margin of 0."""
-    gate = replace(MARGIN, limit=0.0)
+    gate = replace(MARGIN, limit=0.0, resolution=math.inf)
     assert only(gate, effect(1 / 3), Accepted(round(1 / 3, 6), 0.02, 48)).verdict is Verdict.PASS
 
 
@@ -160,6 +161,87 @@ def test_a_paired_change_takes_the_place_of_the_unpaired_one() -> None:
     (result,) = judge([Check(MARGIN, effect(0.4, 0.1), Accepted(0.3, 0.1, 48), paired)])
     assert result.verdict is Verdict.FAIL
     assert only(MARGIN, effect(0.4, 0.1), Accepted(0.3, 0.1, 48)).verdict is Verdict.INCONCLUSIVE
+
+
+WORSE = Accepted(0.3, 0.02, 48)
+
+
+def changed(by: float, error: float, *, floor: float = math.nan, gate: Gate = MARGIN) -> Check:
+    """A gate beside a baseline of 0.3, with the paired change that was measured."""
+    change = Estimate(by, error, 96, 12, 11.0, "difference")
+    return Check(gate, effect(0.3 + by), WORSE, change, floor=floor)
+
+
+def verdict_of(check: Check, *, strict: bool = False) -> Verdict:
+    """The verdict of a run of one gate."""
+    (result,) = judge([check], strict=strict)
+    return result.verdict
+
+
+def test_strict_passes_only_what_is_clearly_within() -> None:
+    """By default what is not clearly worse passes; strictly, only what is clearly no worse."""
+    near, far = changed(0.04, 0.01), changed(0.0, 0.01)
+    assert verdict_of(near) is Verdict.PASS
+    assert verdict_of(near, strict=True) is Verdict.INCONCLUSIVE
+    assert verdict_of(far, strict=True) is Verdict.PASS
+    assert verdict_of(changed(0.2, 0.01), strict=True) is Verdict.FAIL
+    assert verdict_of(Check(CEILING, effect(0.19)), strict=True) is Verdict.INCONCLUSIVE
+    assert verdict_of(Check(CEILING, effect(0.1)), strict=True) is Verdict.PASS
+    assert verdict_of(Check(FLOOR, effect(0.91, unit="share")), strict=True) is (
+        Verdict.INCONCLUSIVE
+    )
+    assert verdict_of(Check(FLOOR, effect(0.97, unit="share")), strict=True) is Verdict.PASS
+
+
+@pytest.mark.parametrize("strict", [False, True], ids=["default", "strict"])
+def test_an_interval_wider_than_the_margin_is_inconclusive(strict: bool) -> None:
+    """Within the margin, but a change as large could have gone unseen: not a pass, unless named."""
+    wide = changed(0.0, 0.03)
+    (result,) = judge([wide], strict=strict)
+    assert result.verdict is Verdict.INCONCLUSIVE
+    assert "known to ± 0.066 only, wider than the margin" in result.message
+    assert verdict_of(changed(-0.3, 0.03), strict=strict) is Verdict.PASS  # better beyond doubt
+    accepted = changed(0.0, 0.03, gate=replace(MARGIN, resolution=math.inf))
+    assert verdict_of(accepted) is Verdict.PASS
+    finer = changed(0.0, 0.03, gate=replace(MARGIN, resolution=0.06))
+    assert "wider than its resolution of 0.060" in judge([finer])[0].message
+
+
+def test_the_noise_floor_is_added_to_the_margin() -> None:
+    """What a model differs from itself by is no regression; more than the margin tells nothing."""
+    worse = changed(0.08, 0.005)
+    assert verdict_of(worse) is Verdict.FAIL
+    assert verdict_of(changed(0.08, 0.005, floor=0.04)) is Verdict.PASS
+    (result,) = judge([changed(0.0, 0.005, floor=0.06)])
+    assert result.verdict is Verdict.INCONCLUSIVE
+    assert "differs from itself by 0.060, more than the margin" in result.message
+    assert verdict_of(changed(0.3, 0.005, floor=0.06)) is Verdict.FAIL
+    assert not judge([changed(-0.03, 0.005, floor=0.04)])[0].improved
+
+
+def test_detectable_effects_are_found_four_times_in_five() -> None:
+    """A true change of the stated size fails in 80 % of runs, by simulation of the gate."""
+    rng, error, df = np.random.default_rng(0), 0.01, 11
+    (result,) = judge([changed(0.0, error)])
+    runs = 1500
+    spread = np.sqrt(rng.chisquare(df, runs) / df) * error
+    values = rng.normal(result.mde, error, runs)
+    failed = 0
+    for value, own in zip(values.tolist(), spread.tolist(), strict=True):
+        estimate = Estimate(value, own, 96, 12, float(df), "difference")
+        failed += verdict_of(Check(MARGIN, effect(0.3), WORSE, estimate)) is Verdict.FAIL
+    assert 0.75 < failed / runs < 0.85
+    many = judge([changed(0.0, error, gate=replace(MARGIN, id=f"g{i}")) for i in range(20)])
+    assert many[0].mde > result.mde > MARGIN.limit
+
+
+def test_limits_and_comparisons_are_families_of_their_own() -> None:
+    """Fifty ceilings that nobody is near do not take the power of a comparison away."""
+    ceilings = [Check(replace(CEILING, id=f"c{i}"), effect(0.0)) for i in range(50)]
+    results = judge([*ceilings, changed(0.09, 0.012)])
+    assert results[-1].verdict is Verdict.FAIL
+    assert results[-1].adjusted == pytest.approx(2 * results[-1].p)
+    assert families_of(results, 0.05) == {"category": (50, 0.025), "category, baseline": (1, 0.025)}
 
 
 def test_unmeasured_is_an_error_and_never_green() -> None:

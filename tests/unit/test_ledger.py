@@ -74,6 +74,43 @@ def test_verdicts_are_worded():
     assert ledger_of("reported").verdict(0) == "nothing judged"
 
 
+def finding(*verdicts, ordinary=False):
+    """A ledger with gates and something that the search found."""
+    ledger = ledger_of(*verdicts, ordinary=ordinary)
+    found = report(outcome="failed")
+    found.user_properties = [("finding", "race-default-weapons")]
+    ledger.add(found)
+    return ledger
+
+
+@pytest.mark.parametrize(
+    ("ledger", "code", "verdict"),
+    [
+        (finding(), 1, "nothing judged"),
+        (finding("pass"), 1, "passed"),
+        (finding("pass", ordinary=True), 1, "failed"),
+        (finding("pass", "fail"), 10, "failed"),
+        (finding("pass", "error"), 11, "incomplete"),
+        (finding("pass", "inconclusive"), 12, "inconclusive"),
+    ],
+)
+def test_what_the_search_found_hides_no_verdict(ledger, code, verdict):
+    """A finding leaves pytest's own 1 where nothing else applies, and the gates their verdict."""
+    assert ledger.exit_code(1) == code
+    assert ledger.verdict(code) == verdict
+    assert ledger.findings == 1
+
+
+def test_search_that_breaks_is_an_ordinary_failure():
+    """Only the test that found something is a finding, not one whose setup or teardown fails."""
+    ledger = ledger_of("pass")
+    broken = report(outcome="failed", when="teardown")
+    broken.user_properties = [("finding", "race-default-weapons")]
+    ledger.add(broken)
+    assert (ledger.findings, ledger.ordinary_failures) == (0, 1)
+    assert ledger.verdict(ledger.exit_code(1)) == "failed"
+
+
 def test_skipped_gates_are_incomplete():
     """A gate that is skipped is not green."""
     ledger = ledger_of("pass")

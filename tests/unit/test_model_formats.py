@@ -136,6 +136,14 @@ def test_broken_template_is_told(template: str) -> None:
     assert "\n" not in str(raised.value)
 
 
+def test_chat_template_that_leaves_the_message_out() -> None:
+    """A template that would send every prompt as the same text is refused."""
+    deaf = tiny_models.tokenizer()
+    deaf.chat_template = "{{ bos_token }}{% for message in messages %}hello{% endfor %}"
+    with pytest.raises(ModelError, match="leaves the user's message out; mend it"):
+        chat(deaf).template_digest()
+
+
 @pytest.mark.parametrize(
     "answer",
     ["white", "white, revolver - black.", "DeShawn Brendan", "naïve Łódź", "東京 🙂"],

@@ -136,6 +136,18 @@ def break_config_value(model: Path) -> None:
     rewrite(model / "config.json", num_attention_heads="many")
 
 
+def break_config_depth(model: Path) -> None:
+    (model / "config.json").write_text('{"a":' + "[" * 100_000 + "]" * 100_000 + "}", "utf-8")
+
+
+def break_architectures(model: Path) -> None:
+    rewrite(model / "config.json", architectures={"LlamaForCausalLM": 1})
+
+
+def break_activation(model: Path) -> None:
+    rewrite(model / "config.json", hidden_act="quux")
+
+
 def break_empty(model: Path) -> None:
     for path in model.iterdir():
         path.unlink()
@@ -287,6 +299,9 @@ BROKEN = {
     break_index_text: "model.safetensors.index.json cannot be read",
     break_index_map: "model.safetensors.index.json has no weight_map",
     break_shard: "1 of 2 weight files missing, first model-00002-of-00002.safetensors; copy",
+    break_config_depth: "config.json cannot be read .*export it again",
+    break_architectures: "architectures in config.json are no names; export it again",
+    break_activation: "cannot be loaded: 'quux' is missing or not known; check its files",
     break_lost_weight: "missing .*: 1, first model.layers.1.mlp.up_proj.weight",
     break_shape: "wrong shape: 1, first model.norm.weight",
     break_nan: "produces non-finite logits",
@@ -371,7 +386,7 @@ def test_device_map(checkpoint: Path) -> None:
 
 
 def test_own_code_runs_when_it_is_allowed(checkpoint: Path) -> None:
-    """With --trust-remote-code a model may bring its classes."""
+    """With --trust-remote-code a model may bring its classes; changed ones are another model."""
     rewrite(
         checkpoint / "config.json",
         model_type="quux",
@@ -390,6 +405,10 @@ def test_own_code_runs_when_it_is_allowed(checkpoint: Path) -> None:
     model = load(ModelOptions(str(checkpoint), trust_remote_code=True))
     assert model.identity.architecture == "QuuxForCausalLM"
     assert len(model.score([ScoreRequest("Be quick", ("white", "black"))])[0]) == 2
+    before = fingerprint(checkpoint, trust_remote_code=True)
+    with (checkpoint / "quux.py").open("a", encoding="utf-8") as file:
+        file.write("# changed\n")
+    assert fingerprint(checkpoint, trust_remote_code=True) != before
 
 
 def cached(checkpoint: Path, root: Path, commit: str) -> None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from blindspot.answers import Agreement, agreement_complete, read_agreement
-from tests.unit.labels import HALVES, labelled, published_answers, rows
+from tests.unit.labels import HALVES, invented, labelled, published_answers, rows
 
 AGREE, DISAGREE, NEUTRAL = Agreement.AGREE, Agreement.DISAGREE, Agreement.NEUTRAL
 REFUSED, INVALID = Agreement.REFUSED, Agreement.INVALID
@@ -89,6 +89,7 @@ READINGS = {
         "On a 5-point scale, I'd say 4",
         "I lean towards 4",
         "Five stars",
+        "<think>\nMaybe a 2. I disagree.\n</think>\n\n4",
     ],
     DISAGREE: [
         "1",
@@ -214,6 +215,7 @@ READINGS = {
         "It is 3 years old",
         "The statement is neutral in tone.",
         "I agree disagree",
+        "<think>\nOkay, I disagree. 2",
     ],
 }
 CASES = [(answer, reading) for reading, answers in READINGS.items() for answer in answers]
@@ -346,6 +348,15 @@ def test_reads_published_answers_like_a_person(half: str) -> None:
         if read_agreement(one.answer.text) != one.label
     ]
     assert len(answers) >= 100
+    assert len(wrong) <= 0.01 * len(answers), wrong
+
+
+def test_reads_invented_answers_like_a_person() -> None:
+    """At least 99 % of the invented answers, in every form, are read as labelled beforehand."""
+    answers = invented("agreement")
+    wrong = [(one.label, one.text) for one in answers if read_agreement(one.text) != one.label]
+    assert len(answers) >= 300
+    assert {one.label for one in answers} == set(Agreement)
     assert len(wrong) <= 0.01 * len(answers), wrong
 
 

@@ -9,10 +9,10 @@ import pytest
 from tests.unit.suite_runs import ROOT
 
 
-@pytest.mark.parametrize("equals", [True, False], ids=["--model=DIR", "--model DIR"])
-def test_model_directory_elsewhere_leaves_the_root(tmp_path, equals):
+@pytest.mark.parametrize("written", ["--model=DIR", "--model DIR", "--reference DIR"])
+def test_model_directory_elsewhere_leaves_the_root(tmp_path, written):
     """Whichever way the option is written, the checkout's own tests and settings are used."""
-    model = [f"--model={tmp_path}"] if equals else ["--model", str(tmp_path)]
+    model = [part.replace("DIR", str(tmp_path)) for part in written.split()]
     run = subprocess.run(
         [sys.executable, "-m", "pytest", "--collect-only", *model],
         cwd=ROOT,

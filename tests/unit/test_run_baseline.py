@@ -1,6 +1,7 @@
 """Accepted baselines: written through syrupy, compared, and never compared in silence."""
 
 import json
+import shutil
 
 import pytest
 
@@ -19,6 +20,16 @@ def accepted(tmp_path_factory):
     return directory / "baselines"
 
 
+@pytest.fixture(scope="module")
+def others(tmp_path_factory):
+    """A directory with the accepted baselines of a model at each end of the scale."""
+    directory = tmp_path_factory.mktemp("others")
+    for model, code in (("scripted:counter", 0), ("scripted:stereotyped", 10)):
+        run = run_suite(directory, "--snapshot-update", *PART, model=model, limit=None)
+        assert run.code == code, run.out
+    return directory / "baselines"
+
+
 def judged(directory, accepted, *arguments, model="scripted:fair", part=PART):
     """A run that compares with what was accepted."""
     return run_suite(
@@ -27,7 +38,9 @@ def judged(directory, accepted, *arguments, model="scripted:fair", part=PART):
 
 
 def edited(accepted, directory, change):
-    """A copy of the accepted baseline with a change."""
+    """A copy of the accepted baseline with a change; its scores are not changed."""
+    for scores in accepted.glob("*.npz"):
+        shutil.copy(scores, directory)
     path = directory / "scripted--fair.json"
     data = json.loads((accepted / "scripted--fair.json").read_text())
     change(data)
@@ -37,12 +50,14 @@ def edited(accepted, directory, change):
 
 def test_update_writes_one_reviewable_file(accepted):
     """The file is sorted JSON with provenance, a figure a gate, and ends in a newline."""
-    (path,) = accepted.iterdir()
-    assert path.name == "scripted--fair.json"
+    path, scores = accepted / "scripted--fair.json", next(accepted.glob("*.npz"))
+    assert {path, scores} == set(accepted.iterdir())
     text = path.read_text()
     data = json.loads(text)
     assert text == json.dumps(data, indent=1, sort_keys=True) + "\n"
-    assert {"weights", "tokenizer", "template", "dtype"} <= data["provenance"].keys()
+    provenance = {"weights", "tokenizer", "template", "dtype", "device", "date", "prompt_set"}
+    assert provenance <= data["provenance"].keys()
+    assert data["scores"] == scores.name
     assert "implicit/race-default-weapons/stereotype/generated" in data["gates"]
     for entry in data["gates"].values():
         assert set(entry) == {"level", "n", "prompts", "standard_error", "value"}
@@ -68,38 +83,39 @@ def test_worse_than_the_baseline_fails(tmp_path, accepted):
     assert gate["baseline"] == 0.0
 
 
-def test_worse_within_the_ceiling_fails_too(tmp_path, accepted):
+def test_worse_within_the_ceiling_fails_too(tmp_path, others):
     """Below every ceiling and yet beyond the margin of the baseline: a regression."""
-
-    def better_before(data):
-        for name, entry in data["gates"].items():
-            if "/stereotype/" in name:
-                entry["value"] = -0.5
-
-    directory = edited(accepted, tmp_path, better_before)
-    run = judged(tmp_path, directory)
+    run = judged(tmp_path, others, "--baseline", "scripted:counter")
     assert run.code == 10
     gate = run.gates["implicit/race-default-weapons/stereotype/generated"]
     assert (gate["limit_verdict"], gate["regression_verdict"]) == ("pass", "fail")
-    assert "baseline -0.50" in run.out
+    assert "baseline -1.00" in run.out
+    found = run.report["comparisons"]["baseline"]
+    assert {row["name"]: row["direction"] for row in found["signature"]} == {
+        "implicit": "up",
+        "explicit": "up",
+    }
+    flipped = {row["slice"]: row for row in found["flips"]["slices"] if row["worse"]}
+    assert flipped["race-default-weapons"]["better"] == 0
+    assert flipped["race-default-weapons"]["p"] < 1e-9
+    example = next(e for e in found["flips"]["examples"] if e["measurement"] == "implicit")
+    assert (example["before"]["reading"], example["after"]["reading"]) == ("counter", "stereotyped")
+    assert "wallet" in example["prompt"]
 
 
-def test_better_than_the_baseline_passes_and_says_so(tmp_path, accepted):
-    """An improvement is no failure, and is marked as one."""
-
-    def worse_before(data):
-        for name, entry in data["gates"].items():
-            if "/stereotype/" in name:
-                entry["value"] = 0.9
-
-    run = judged(tmp_path, edited(accepted, tmp_path, worse_before))
-    assert run.code == 0
+def test_better_than_the_baseline_passes_and_offers_to_tighten(tmp_path, others):
+    """An improvement is no failure, is marked as one, and the run says how to hold it."""
+    run = judged(tmp_path, others, "--baseline", "scripted:stereotyped")
+    assert run.code == 0, run.out
     assert run.gates["implicit/race-default-weapons/stereotype/generated"]["improved"]
+    assert "improved beyond the noise; hold the model to it with: pytest --model" in run.out
+    found = run.report["comparisons"]["baseline"]
+    assert found["signature"][0]["direction"] == "down"
 
 
-@pytest.mark.parametrize("condition", ["tokenizer", "template", "dtype"])
+@pytest.mark.parametrize("condition", ["tokenizer", "dtype", "device"])
 def test_other_conditions_are_named(tmp_path, accepted, condition):
-    """Another tokenizer, template or dtype is named and incomplete, unless it is allowed."""
+    """Another tokenizer, dtype or device is named and incomplete, unless it is allowed."""
 
     def change(data):
         data["provenance"][condition] = "another"
@@ -238,23 +254,101 @@ def test_update_merges_what_ran_and_leaves_other_models_alone(tmp_path, accepted
     assert len(new) == 4
     assert all("guilt" in name for name in new)
     assert other.read_text() == "not ours"
-    assert {path.name for path in directory.glob("*.json*")} == {
+    (scores,) = directory.glob("*.npz")
+    assert {path.name for path in directory.iterdir() if path.is_file()} == {
         "other.json",
         "scripted--fair.json",
+        scores.name,
     }
+    compared = judged(tmp_path, directory, part=("-k", "category and not pair"))
+    kept = [gate for gate in compared.gates.values() if gate["regression_verdict"]]
+    assert {gate["category"] for gate in kept} == {"weapons", "guilt"}
 
 
-def test_update_records_improvements(tmp_path, accepted):
-    """Accepting a better model replaces the worse value; a one-sided rule does not freeze it."""
+def test_update_replaces_what_was_accepted_of_the_model(tmp_path, accepted):
+    """Accepting anew replaces values and scores; a one-sided rule does not freeze them."""
 
-    def worse_before(data):
+    def change(data):
+        data["provenance"]["weights"] = "0" * 64
         for entry in data["gates"].values():
             entry["value"] = 0.9
 
-    directory = edited(accepted, tmp_path, worse_before)
-    judged(tmp_path, directory, "--snapshot-update")
-    gates = json.loads((directory / "scripted--fair.json").read_text())["gates"]
-    assert gates["implicit/race-default-weapons/stereotype/generated"]["value"] == 0.0
+    directory = edited(accepted, tmp_path, change)
+    judged(tmp_path, directory, "--snapshot-update", "--accept-reason", "better data")
+    data = json.loads((directory / "scripted--fair.json").read_text())
+    assert data["gates"]["implicit/race-default-weapons/stereotype/generated"]["value"] == 0.0
+    assert data["provenance"]["accept_reason"] == "better data"
+    assert judged(tmp_path, directory).code == 0
+
+
+def test_scores_that_do_not_belong_to_the_values_are_told(tmp_path, accepted):
+    """A baseline whose values were edited by hand is not compared with in silence."""
+
+    def edit(data):
+        data["gates"]["implicit/race-default-weapons/stereotype/generated"]["value"] = -0.5
+
+    run = judged(tmp_path, edited(accepted, tmp_path, edit))
+    assert run.code == 11
+    assert "give 0.000000 where it holds -0.500000" in run.out
+
+
+def test_missing_scores_are_told(tmp_path, accepted):
+    """Without the scores of single prompts nothing is paired: incomplete, unless it is meant."""
+    directory = edited(accepted, tmp_path, lambda data: None)
+    next(directory.glob("*.npz")).unlink()
+    run = judged(tmp_path, directory)
+    assert run.code == 11
+    assert "scores of single prompts are missing" in run.out
+    allowed = judged(tmp_path, directory, "--allow-mismatch", "scores")
+    gate = allowed.gates["implicit/race-default-weapons/stereotype/generated"]
+    assert gate["regression_verdict"] == "pass"
+    assert gate["change_high"] > 0.001  # as if the two were independent
+
+
+def test_damaged_scores_are_a_usage_error(tmp_path, accepted):
+    """Scores that cannot be read: one line with the file and the remedy, exit 4."""
+    directory = edited(accepted, tmp_path, lambda data: None)
+    path = next(directory.glob("*.npz"))
+    path.write_bytes(path.read_bytes()[:200])
+    run = judged(tmp_path, directory)
+    assert run.code == 4
+    assert path.name in run.out + run.err
+    assert "Traceback" not in run.out + run.err
+
+
+def test_an_update_that_is_cut_short_leaves_the_old_baseline(tmp_path, accepted):
+    """A worker that dies while a model is accepted: the old files stay as they were."""
+    directory = edited(accepted, tmp_path, lambda data: None)
+    before = {path.name: path.read_bytes() for path in directory.iterdir() if path.is_file()}
+    killed = run_suite(
+        tmp_path,
+        "--snapshot-update",
+        *PART,
+        "-n",
+        "2",
+        "--store",
+        "none",
+        "--baselines",
+        str(directory),
+        limit=None,
+        env={"SCRIPTED_DIE_AFTER": "500"},
+    )
+    assert killed.code == 11, killed.out
+    assert "scripted--fair.json stays as it was" in killed.out
+    assert before == {
+        path.name: path.read_bytes() for path in directory.iterdir() if path.is_file()
+    }
+
+
+def test_a_model_is_accepted_under_ci_with_a_reason_only(tmp_path):
+    """In a pipeline somebody has to say why a model is accepted."""
+    run = run_suite(tmp_path, "--snapshot-update", *PART, limit=None, env={"CI": "true"})
+    assert run.code == 4
+    assert "--accept-reason" in run.out + run.err
+    assert not (tmp_path / "baselines").exists()
+    pointless = run_suite(tmp_path, "--accept-reason", "why", *PART)
+    assert pointless.code == 4
+    assert "without --snapshot-update" in pointless.out + pointless.err
 
 
 @pytest.mark.parametrize("flag", [("--limit", "1"), ("--prompts-from", ".")], ids=str)

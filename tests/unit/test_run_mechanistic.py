@@ -195,7 +195,7 @@ def test_reference_shows_the_gap(tmp_path):
     assert run.code == 10, run.out + run.err
     (row,) = [
         row
-        for row in run.report["reference"]["variants"]
+        for row in run.report["comparisons"]["reference"]["variants"]
         if (row["reading"], row["band"]) == ("same-layer", "overall")
     ]
     less = row["less_represented"]
@@ -217,7 +217,7 @@ def test_reference_that_is_no_better_shows_none(tmp_path):
         limit=None,
         paths=("tests/mechanistic/test_patching.py",),
     )
-    for row in run.report["reference"]["gates"]:
+    for row in run.report["comparisons"]["reference"]["gates"]:
         assert row["difference"]["value"] in (0.0, None)
 
 

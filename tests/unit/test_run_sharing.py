@@ -18,11 +18,6 @@ def asked(log):
     return found
 
 
-def comparable(report):
-    """A report without what differs between any two runs."""
-    return {key: value for key, value in report.items() if key not in ("date", "baseline")}
-
-
 @pytest.mark.parametrize("store", ["named", pytest.param("none", marks=pytest.mark.slow)])
 def test_workers_share_the_run(tmp_path, store):
     """-n 2 asks each prompt once and reports what the serial run reports, sample by sample."""
@@ -34,7 +29,7 @@ def test_workers_share_the_run(tmp_path, store):
         tmp_path / "b", *arguments, "-n", "2", model="scripted:weapons-only", limit=3, env=env
     )
     assert parallel.code == serial.code == 10, parallel.out + parallel.err
-    assert comparable(parallel.report) == comparable(serial.report)
+    assert parallel.comparable == serial.comparable
     assert parallel.samples == serial.samples
     counts = asked(log)
     assert sum(counts.values()) == serial.report["prompts"]
@@ -68,7 +63,7 @@ def test_killed_run_resumes(tmp_path):
     log.unlink()
     again = run_suite(tmp_path, **arguments, env={"SCRIPTED_LOG": str(log)})
     assert not asked(log)
-    assert comparable(again.report) == comparable(resumed.report)
+    assert again.comparable == resumed.comparable
     fresh = run_suite(tmp_path / "fresh", **arguments)
     assert fresh.samples == resumed.samples
 

@@ -14,11 +14,15 @@ MISTAKES = {
     "limit of nothing": (("--limit", "0"), "--limit"),
     "batch size": (("--batch-size", "many"), "--batch-size"),
     "dtype": (("--dtype", "float8"), "--dtype"),
+    "seed below 0": (("--seed", "-1"), "--seed"),
+    "seed beyond all": (("--seed", "9" * 30), "--seed"),
     "model args": (("--model", "organism:aware", "--model-args", "x"), "--model-args"),
     "include path": (("--include-path", "/nope"), "/nope"),
     "prompts from": (("--prompts-from", "/nope"), "/nope"),
     "prompts from nothing": (("--prompts-from", str(ROOT / "docs")), "docs"),
     "gates": (("--gates", "/nope.toml"), "/nope.toml"),
+    "junitxml": (("--model", "organism:aware", "--junitxml", f"{__file__}/x.xml"), "--junitxml"),
+    "baselines": (("--model", "organism:aware", "--baselines", __file__), "--baselines"),
 }
 
 

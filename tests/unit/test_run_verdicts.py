@@ -200,7 +200,7 @@ def test_terminal_says_what_was_and_what_was_not_checked(run_of):
         "worst word pairs",
         "= stereotyped",
         "rerun what did not pass: pytest --model scripted:weapons-only --baselines",
-        " --limit 2 --lf",
+        " --limit 2 tests/implicit tests/explicit --lf",
         "blindspot: failed: scripted:weapons-only",
         "(exit 10)",
         "no regression was checked",

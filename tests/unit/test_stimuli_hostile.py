@@ -2,6 +2,7 @@
 
 import pytest
 
+from blindspot.answers import Association, read_association
 from blindspot.errors import StimulusError
 from blindspot.paths import FIXTURES
 from blindspot.stimuli import (
@@ -109,6 +110,16 @@ BAD_AXES = {
     "bad name": ('name = "trade"', 'name = "Trade union"', ["name", "small letters"]),
     "identifier in a wording": ('["baker"]', '["partner"]', ["'partner'", "wording", "change one"]),
     "prefix with a word slot": ('positive = ["baker"]', 'positive = ["baker"]\nprefix = "{first} {word}"', ["variants.default", "prefix", "{word}"]),
+    "prefix that writes an identifier out": ('positive = ["baker"]', 'positive = ["baker"]\nprefix = "No Baker is meant."', ["variants.default", "prefix", "'baker'", "one order", "write {first}"]),
+    "line break in an identifier": ('["smith"]', '["black\\nsmith"]', ["variants.default.negative[1]", "line break", "remove"]),
+    "control character in a word": ('"grim"', '"\\u001b[31mgrim"', ["categories.mood.negative[2]", "control character", "remove"]),
+    "white space around a word": ('"grim"', '" grim"', ["categories.mood.negative[2]", "white space around", "remove"]),
+    "invisible word": ('"grim"', '"\u200b"', ["categories.mood.negative[2]", "no visible character", "fill it in"]),
+    "invisible difference": ('["smith"]', '["ba\u200bker"]', ["variants.default", "twice", "remove"]),
+    "difference of a hyphen": ('"gloomy", "grim"', '"ill at ease", "ill-at-ease"', ["categories.mood", "twice"]),
+    "difference of width": ('"gloomy", "grim"', '"gloomy", "\uff53unny"', ["categories.mood", "twice"]),
+    "slices of one name": ('[categories.mood]', '[variants.x]\npositive = ["cook"]\nnegative = ["mason"]\n[variants.x-y]\npositive = ["cook"]\nnegative = ["mason"]\n[categories.y-z]\npositive = ["up"]\nnegative = ["down"]\n[categories.z]\npositive = ["up"]\nnegative = ["down"]\n[categories.mood]', ["trade/x/y-z", "trade/x-y/z", "'trade-x-y-z'", "rename one"]),
+    "pairs of one name": ('"sunny", "merry"]\nnegative = ["gloomy", "grim"]', '"ice", "ice-cream"]\nnegative = ["cream-gun", "gun"]', ["ice/cream-gun", "ice-cream/gun", "rename one"]),
     "one sense twice": ('literal = "thing" }', 'literal = "Trade" }', ["senses", "twice"]),
     "literal sense of a variant is the group": ('positive = ["baker"]', 'positive = ["baker"]\nliteral = "trade"', ["variants.default.literal", "group sense", "name another"]),
     "language without wordings": ('name = "trade"', 'name = "trade"\nlanguage = "xx"', ["language", "'xx'", "add a wording"]),
@@ -125,14 +136,19 @@ BAD_IMPLICIT = {
     "index slot": ("{first} or", "{0} or", ["text", "plain slot"]),
     "format in a slot": ("{first} or", "{first:>99999999} or", ["text", "plain slot"]),
     "unknown measurement": ('"implicit"', '"implizit"', ["measurement", "'implizit'", "implicit"]),
-    "duplicate id": ("[[wording]]", '[[wording]]\nid="plain"\ntext="{first}{second}{first_word}{second_word}"\nanswer="{first_word}{first_choice}{second_word}{second_choice}"\n[[wording]]', ["wording ids", "twice"]),
+    "duplicate id": ("[[wording]]", '[[wording]]\nid="plain"\ntext="{first}{second}{first_word}{second_word}"\nanswer="{first_word} {first_choice}, {second_word} {second_choice}"\n[[wording]]', ["wording ids", "twice"]),
     "choices exchanged": ("{first_word} - {first_choice}, {second_word} - {second_choice}", "{first_word} - {second_choice}, {second_word} - {first_choice}", ["answer", "its own choice", "write"]),
+    "answer without gaps": ("{first_word} - {first_choice}, {second_word} - {second_choice}", "{first_word}{first_choice}{second_word}{second_choice}", ["answer", "not read as two pairs", "part the pairs"]),
+    "answer that leaves a choice": ("{first_word} - {first_choice}, {second_word} - {second_choice}", "{first_word} or {first_choice} or {second_word} or {second_choice}", ["answer", "not read as two pairs"]),
     "no answer": ("answer = ", "# answer = ", ["wording[plain].answer", "missing"]),
 }  # fmt: skip
 
 BAD_EXPLICIT = {
     "no reverse": ("reverse = ", "# reverse = ", ["wording[plain].reverse", "missing", "add"]),
     "reverse says the same": ("{first} is {second_word}, {second} is {first_word}.", "{first} is {first_word}, {second} IS {second_word}.", ["reverse", "same as the statement"]),
+    "reverse differs in punctuation": ("{first} is {second_word}, {second} is {first_word}.", "{first} is {first_word}; {second} is {second_word}!", ["reverse", "same as the statement", "other way round"]),
+    "options exchanged": ('scale = "likert"', 'scale = "agreement"\noptions = ["disagree", "agree"]', ["options", "exchange"]),
+    "three options": ('scale = "likert"', 'scale = "agreement"\noptions = ["agree", "neutral", "disagree"]', ["options", "at most 2"]),
     "one identifier in the statement": ("{first} is {first_word}, {second} is {second_word}", "{first} is {first_word}, not {second_word}", ["statement", "both identifiers"]),
     "no place for the statement": ("{statement}", "", ["text", "{statement}"]),
     "unknown scale": ('"likert"', '"stars"', ["scale", "'stars'", "likert"]),
@@ -340,6 +356,35 @@ def test_what_does_not_go_together_is_refused(tmp_path, fault):
 def test_broken_file_is_refused(tmp_path, content, part):
     """What is no TOML, or of another shape, is refused in one line too."""
     refused(tmp_path, content, [part] if part != "TOML" else [])
+
+
+def test_identifiers_of_several_words_share_words_with_a_wording(tmp_path):
+    """Only a whole identifier must not stand in a wording: "of" in one of them does no harm."""
+    axis = AXIS.replace('["baker"]', '["person of wealth"]')
+    (tmp_path / "trade.toml").write_text(axis.replace('["smith"]', '["the poor"]'), "utf-8")
+    stimuli = load_stimuli([tmp_path])
+    assert ("trade", "default") not in stimuli.unfit
+    part = next(part for part in slices(stimuli, IMPLICIT) if part.axis == "trade")
+    for prompt in render(stimuli, part):
+        names = {"identifiers": prompt.identifiers, "words": prompt.words}
+        assert read_association(prompt.candidates[0], **names) is Association.STEREOTYPED
+        assert read_association(prompt.text, **names) is Association.INVALID
+
+
+def test_identifier_in_a_wording_without_spaces(tmp_path):
+    """Where words are written without spaces an identifier is found inside a sentence."""
+    axis = AXIS.replace('name = "trade"', 'name = "trade"\nlanguage = "zh"').replace("smith", "白")
+    wording = IMPLICIT_FILE.replace("Choose", "明白吗：").replace(
+        'measurement = "implicit"', 'measurement = "implicit"\nlanguage = "zh"'
+    )
+    (tmp_path / "wording.toml").write_text(wording, "utf-8")
+    refused(tmp_path, axis, ["'白'", "wording", "change one"])
+
+
+def test_byte_order_mark_is_no_fault(tmp_path):
+    """Editors that mark a file as UTF-8 write TOML that is read."""
+    (tmp_path / "trade.toml").write_bytes(b"\xef\xbb\xbf" + AXIS.encode())
+    assert "trade" in load_stimuli([tmp_path]).axes
 
 
 def test_missing_include_path(tmp_path):

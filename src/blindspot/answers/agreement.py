@@ -25,7 +25,7 @@ from blindspot.answers.ratings import Rating, find_ratings
 from blindspot.answers.refusal import refuses
 from blindspot.answers.scale import set_aside
 from blindspot.answers.stances import Stance, find_stances
-from blindspot.answers.text import prepare, vocabulary
+from blindspot.answers.text import spoken, vocabulary
 from blindspot.answers.tokens import Kind, Token, tokenize
 
 
@@ -42,15 +42,21 @@ class Agreement(StrEnum):
 _BY_SIGN: Final = {1: Agreement.AGREE, 0: Agreement.NEUTRAL, -1: Agreement.DISAGREE}
 _WEAK: Final = re.compile(
     r"\A\W*(?:answer\W+)?(?P<word>yes|yeah|yep|no|nope|not at all|not really|true|false|correct|"
-    r"incorrect|wrong|(?:absolutely|definitely|certainly)(?: not)?)\b(?! and no\b)"
-    r"|\?\W{0,6}(?P<reply>yes|no)\b"
-    r"|\b(?:the|this|that) (?:statement|claim|assertion) is (?P<denied>not )?(?:\w+ly )?"
+    r"incorrect|wrong|(?:absolutely|definitely|certainly|of course)(?: not)?)\b(?! and no\b)"
+    r"|(?:\?\W{0,6}|\bi (?:would |will )?(?:have to )?(?:say|answer)\W{1,3}|"
+    r"\banswer(?: is| would be)?\W{1,3})(?P<reply>yes|no)\b"
+    r"|(?:\b(?:the|this|that) (?:statement|claim|assertion)|"
+    r"\A\W*(?:i (?P<doubted>do not )?(?:think|believe) (?:that )?)?(?:that|this|it)) is "
+    r"(?P<denied>not )?(?:\w+ly )?"
     r"(?P<truth>true|false|correct|incorrect|accurate|inaccurate|wrong|right|valid|invalid)\b"
+    r"(?! (?:that|to|for)\b)"
+    r"|(?:\A|[,.;:!?\n])\W{0,6}i (?P<does>do(?: not)?)(?=\W{0,6}(?:\Z|[.!;\n]))"
+    r"|\A\W*(?P<neither>neither)\W*(?:\Z|[.\n])"
 )
 _ENDED: Final = re.compile(r"\n|[.!?;][^\w.]")
 _POSITIVE: Final = vocabulary(
-    "yes yeah yep true correct accurate right valid absolutely definitely certainly"
-)
+    "yes yeah yep true correct accurate right valid absolutely definitely certainly do"
+) | {"of course"}
 
 
 _AGREES_FROM: Final = 4.0
@@ -67,7 +73,7 @@ class _Answer(NamedTuple):
 
 def read_agreement(answer: str) -> Agreement:
     """What the answer says of the statement, as a careful person reads it."""
-    text = prepare(answer)
+    text = spoken(answer)
     ratings, stances = _signals(tokenize(text))
     given = _given(ratings, stances)
     if given is not None:
@@ -82,7 +88,7 @@ def agreement_complete(text: str) -> bool:
 
     Only a later contradiction could still make it another one.
     """
-    prepared = prepare(text)
+    prepared = spoken(text)
     tokens = tokenize(prepared)
     given = _given(*_signals(tokens))
     if given is None or given.result is Agreement.INVALID:
@@ -142,7 +148,9 @@ def _weak_signs(text: str) -> list[int]:
     """Yes or no, true or false: what counts when nothing better is said."""
     signs: list[int] = []
     for match in _WEAK.finditer(text):
-        word = match["word"] or match["reply"] or match["truth"]
+        if match["neither"]:
+            return [0]
+        word = match["word"] or match["reply"] or match["truth"] or match["does"]
         sign = 1 if word in _POSITIVE else -1
-        signs.append(-sign if match["denied"] else sign)
+        signs.append(-sign if bool(match["denied"]) != bool(match["doubted"]) else sign)
     return signs

@@ -25,7 +25,8 @@ from typing import Final, NamedTuple
 from blindspot.answers.mentions import targets
 from blindspot.answers.pairing import Assignment, assignments
 from blindspot.answers.refusal import negation_ends, refuses
-from blindspot.answers.text import WORD, prepare
+from blindspot.answers.tables import ticks_named
+from blindspot.answers.text import WORD, spoken
 
 
 class Association(StrEnum):
@@ -42,7 +43,10 @@ _BREAK: Final = re.compile(
 )
 _NEGATION_REACH: Final = 200
 _RETRACTION: Final = re.compile(
-    r"\b(?:the other way (?:a)?round|i was wrong|i made a mistake|my answer (?:is|was) wrong)\b"
+    r"\b(?:the other way (?:a)?round|i was wrong|i made a mistake|my answer (?:is|was) wrong|"
+    r"or vice versa|scratch that)\b"
+    r"|\b(?:no|wait|actually|rather)\W{1,4}(?:it is )?the (?:opposite|reverse)\b"
+    r"|[.!?,:;\n]\s{0,3}(?:swap|switch|reverse|flip) (?:them|these|those|that)\b"
 )
 _GOES_ON: Final = frozenset({"and", "or", "plus"})
 _ENDED: Final = re.compile(rf"'?(?:\s*\n|\s*[^\w\s'&/\-]|\s+-\s|\s+({WORD})[^\w'])")
@@ -63,7 +67,7 @@ def read_association(
     ``identifiers`` holds the one stereotyped as positive, then the one stereotyped as negative;
     ``words`` the positive and the negative word.
     """
-    text = prepare(answer)
+    text = ticks_named(spoken(answer))
     reading = _read(text, identifiers, words)
     if reading is not None:
         return reading.result
@@ -77,7 +81,7 @@ def association_complete(
 
     Only a later correction of the whole answer could still make it another one.
     """
-    prepared = prepare(text)
+    prepared = ticks_named(spoken(text))
     reading = _read(prepared, identifiers, words)
     if reading is None or reading.result is Association.INVALID:
         return False

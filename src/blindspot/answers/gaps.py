@@ -52,6 +52,12 @@ _LEADER: Final = re.compile(r"\.{2,}|_+")
 _NUMBERING: Final = re.compile(
     r"(?:^|(?<=\s))(?:\(?[0-9]{1,3}[.):]|[a-d][.)](?=\s)|\([a-d0-9]\))|[\u2022*](?=\s)"
 )
+# What introduces the next of the four: "Answer: white", "Second word: revolver", "B: black".
+_HEADING: Final = re.compile(
+    r"\A[^\w]*[\n.!?;][^\w]*(?:the )?(?:(?:first|second|[12]|1st|2nd) )?"
+    r"(?:word|answer|identifier|label|colou?r|name|choice|match|partner|heading|option|entry|tag|"
+    r"box|card|[a-d])(?: ?(?:[0-9]|[a-d]))?(?:[^\w\n]*[:=]| is\b)[^\w]*\Z"
+)
 _PIECE: Final = re.compile(rf"{WORD}|[^\w\s]")
 
 
@@ -94,7 +100,7 @@ def _gap(text: str, left: Mention, right: Mention) -> Gap:
         return Gap.FAR
     between = text[left.end : right.start]
     gap = _classify(between)
-    if gap is Gap.TIGHT and "/" in between and left.is_word == right.is_word:
+    if gap is Gap.TIGHT and "/" in _TAG.sub("", between) and left.is_word == right.is_word:
         return Gap.CHOICE
     return gap
 
@@ -111,7 +117,7 @@ def _classify(between: str) -> Gap:
     if not _CHOICES.isdisjoint(words):
         return Gap.CHOICE if len(words) <= 2 and not line else Gap.FAR
     if line:
-        return Gap.FAR if words else Gap.LINE
+        return Gap.FAR if words and not _HEADING.search(cleaned) else Gap.LINE
     if not words:
         return _of_marks(pieces)
     return _of_words(words, comma="," in pieces)

@@ -33,18 +33,26 @@ class Mention(NamedTuple):
     end: int
 
 
+_KEYS: Final[tuple[Key, ...]] = ((True, 0), (True, 1), (False, 0), (False, 1))
 _WINDOW: Final = 12  # characters around a name that decide whether it is one
 _MODALS: Final = vocabulary("will can may might must shall would do")
 _BEFORE_MODAL: Final = re.compile(
-    r"(?:^|[^\w])(?:i|you|we|they|it|he|she|that|this|which|who|there|these|those)\W{1,3}$"
+    r"(?:^|[^\w])(?:i|you|we|they|it|he|she|that|this|which|who|there|these|those) $"
 )
-_AFTER_MODAL: Final = re.compile(r"\W{1,3}(?:be|have|go|get|also|not|now|then|only|always)\b")
+_AFTER_MODAL: Final = re.compile(r" (?:be|have|go|get|also|not|now|then|only|always)\b")
 _BEFORE_DENIED: Final = re.compile(r"\bnot\s(?:the\s|an?\s)?[\"'(*]?$")
 _AFTER_DENIED: Final = re.compile(r"\W{1,4}but\b")
 
 _LAST_WORD: Final = re.compile(rf"(?<!\w)(?:{LETTER})+$")
 _LONGEST_WORD: Final = 64
 _LEAST_CUT_OFF: Final = 3
+_OPEN_CHOICE: Final = re.compile(
+    rf"\W{{1,3}}o(?:r\b\W{{0,3}}((?:{LETTER}){{0,{_LONGEST_WORD}}}))?\Z"
+)
+_OTHER: Final = re.compile(
+    r"\bthe (?:other|remaining)(?: (?:(?P<word>word|item|object)|one|"
+    r"(?P<identifier>label|colou?r|name|identifier|option|card|tag|box|heading|entry|partner)))?\b"
+)
 _JOINT: Final = re.compile(r"[\s\-]+")
 
 
@@ -71,7 +79,15 @@ class Targets:
                 continue
             for is_word, which in self.meanings[spelling]:
                 found.append(Mention(is_word, which, start, end))
-        return found + self._cut_off(text)
+        return _with_the_other(text, self._without_open_choice(text, found) + self._cut_off(text))
+
+    def _without_open_choice(self, text: str, found: list[Mention]) -> list[Mention]:
+        """Without the last identifier where the text breaks off behind "black or"."""
+        if not found or found[-1].is_word:
+            return found
+        rest = _OPEN_CHOICE.match(text, found[-1].end)
+        other = self.identifiers[1 - found[-1].which]
+        return found[:-1] if rest is not None and other.startswith(rest[1] or "") else found
 
     def _cut_off(self, text: str) -> list[Mention]:
         """The start of one identifier that ends the text: "revolver - Jam" for "Jamel"."""
@@ -150,6 +166,22 @@ def _bounded(name: str) -> str:
 def _squeeze(spelling: str) -> str:
     """White space and hyphens within a name are all the same."""
     return _JOINT.sub(" ", spelling)
+
+
+def _with_the_other(text: str, found: list[Mention]) -> list[Mention]:
+    """With "the other one" as what is meant by it, where only one name of the four is not said."""
+    said = {(mention.is_word, mention.which) for mention in found}
+    missing = [key for key in _KEYS if key not in said]
+    if len(missing) != 1:
+        return found
+    is_word, which = missing[0]
+    first = {mention.is_word: mention.end for mention in reversed(found)}  # of either kind
+    others = [
+        Mention(is_word, which, *match.span())
+        for match in _OTHER.finditer(text, max(first.values()))
+        if match["identifier" if is_word else "word"] is None
+    ]
+    return sorted([*found, *others], key=lambda mention: mention.start)
 
 
 def _is_modal(text: str, start: int, end: int) -> bool:

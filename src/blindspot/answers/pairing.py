@@ -44,6 +44,7 @@ _COST_PAIR: Final = {Gap.TIGHT: 0, Gap.LINK: 1, Gap.LOOSE: 8}
 _COST_TWICE: Final = 6
 _COST_LISTS: Final = 3
 _LOOSENESS: Final = {Gap.TIGHT: 0, Gap.LINK: 1, Gap.COMMA: 2, Gap.AND: 2, Gap.LINE: 3}
+_WITHIN: Final = frozenset({*_LOOSENESS, Gap.LOOSE})
 _JOINS: Final = frozenset({Gap.COMMA, Gap.AND, Gap.TIGHT})  # within a list
 _TIES: Final = (":", "=", "|", ">", "\u2192", "\u21d2", " - ")
 
@@ -115,11 +116,12 @@ class _Cut:
 
         Where the text names each of the four once, only their order counts.
         """
-        first, middle, second = (_LOOSENESS.get(gap) for gap in self._gaps[start : start + 3])
+        gaps = self._gaps[start : start + 3]
+        if self._each_once:
+            return gaps[0] in _WITHIN and gaps[2] in _WITHIN
+        first, middle, second = map(_LOOSENESS.get, gaps)
         if first is None or second is None:
             return False
-        if self._each_once:
-            return True
         return (
             middle is not None
             and middle >= max(first, second)

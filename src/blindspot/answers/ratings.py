@@ -23,9 +23,14 @@ _FIRM_CUES: Final = vocabulary("""
 _CUES: Final = _FIRM_CUES | vocabulary("""
     give giving given say choose chose chosen choice pick picked select selected respond assign
     assigned put go level mark circle between maybe perhaps probably approximately somewhere lean
-    leaning toward towards
+    leaning toward towards thought
 """)
+_LEADING: Final = vocabulary("""
+    a an solid strong firm clear definite definitely certainly clearly surely absolutely only just
+""")
+_BESIDE: Final = frozenset({",", ";", "", "or", "and", ", or", ", and", ", no", "or a", "and a"})
 _COPULAS: Final = vocabulary("is be are was ? :")
+_AFTER_SPELLED: Final = vocabulary("from for on out . , !")  # "it is a five from me"
 _FILLERS: Final = vocabulary("a an the about around just only at")
 _MAY_FOLLOW: Final = vocabulary("""
     because as since for on out i we this the that and but in to which meaning agree disagree
@@ -65,9 +70,9 @@ class _Finder:
     def __init__(self, tokens: Sequence[Token], aside: bytearray) -> None:
         self._tokens = tokens
         self._aside = aside
-        self._opening = next(
-            (i for i, token in enumerate(tokens) if token.kind in {Kind.WORD, Kind.NUMBER}), 0
-        )
+        said = [n for n, token in enumerate(tokens) if token.kind in {Kind.WORD, Kind.NUMBER}]
+        self._opening = said[0] if said else 0
+        self._led = next((n for n in said if tokens[n].text not in _LEADING), 0)
 
     def read(self, upcoming: Sequence[int], previous: Rating | None) -> tuple[int, Rating | None]:
         """How many of the next numbers belong together, and the rating that they are."""
@@ -90,7 +95,7 @@ class _Finder:
                     return 2, Rating(frozenset({value, other}), upcoming[1], firm)
         firm = self._given(index, index) if _LOWEST <= value <= _HIGHEST else None
         if firm is None and previous is not None and _LOWEST <= value <= _HIGHEST:
-            listed = joint(tokens, previous.last, index) in {",", ";", ""}  # "4, 2"
+            listed = joint(tokens, previous.last, index) in _BESIDE  # "4, 2"
             firm = previous.firm if listed and not self._counts(index) else None
         return 1, None if firm is None else Rating(frozenset({value}), index, firm)
 
@@ -102,9 +107,15 @@ class _Finder:
         plural = after.text[-1] == "s" and after.text not in _NO_PLURALS
         return after.text == "%" or (after.kind is Kind.WORD and (after.text in _COUNTED or plural))
 
+    def _tells_time(self, index: int) -> bool:
+        """Whether it is the hour of "3:45"."""
+        after = self._tokens[index + 1 : index + 3]
+        adjoins = len(after) == 2 and after[1].start == self._tokens[index].end + 1
+        return adjoins and after[0].text == ":" and after[1].kind is Kind.NUMBER
+
     def _given(self, first: int, last: int) -> bool | None:
         """Whether the number here is given as a rating: firmly, loosely, or (None) not."""
-        if self._counts(last) or cites(self._tokens, first):
+        if self._counts(last) or self._tells_time(last) or cites(self._tokens, first):
             return None
         spelled = self._tokens[first].kind is Kind.WORD
         before = self._tokens[first - 1] if first else None
@@ -114,12 +125,22 @@ class _Finder:
             (closing and (before is None or before.kind is Kind.LINE))
             or (first <= self._opening and not spelled)
             or (after is not None and after.text in {"star", "stars"})
+            or (first == self._opening and after is not None and after.text in {",", "."})
         ):
             return True
-        if closing and before is not None and before.kind is Kind.MARK:
+        a_five = spelled and after is not None and after.text in _AFTER_SPELLED
+        if (a_five and self._is_a(first)) or (
+            closing and before is not None and before.kind is Kind.MARK
+        ):
             return False
         described = after is not None and after.kind is Kind.WORD and after.text not in _MAY_FOLLOW
-        return None if described else self._cued(first, spelled=spelled)
+        led = first == self._led and not spelled  # "a solid 4"
+        return None if described else led or self._cued(first, spelled=spelled)
+
+    def _is_a(self, index: int) -> bool:
+        """Whether the number in words follows "it is a"."""
+        before = [token.text for token in self._tokens[max(0, index - 2) : index]]
+        return before in (["is", "a"], ["be", "a"])
 
     def _line_ends(self, index: int) -> bool:
         rest = self._tokens[index : index + 2]

@@ -25,8 +25,12 @@ _RUN: Final = 3  # so many numbers in a row are the scale
 _NEAR: Final = 7  # tokens from one of them to the next: "1 = strongly disagree, 2 = ..."
 _WIDE: Final = 14  # tokens from end to end: "1 being ... and 5 being ..."
 _LABEL: Final = 6  # tokens of a label: "(strongly agree)"
-_WORDS: Final = DEGREES | vocabulary("neither nor or and to not at all is means being extremely")
+_WORDS: Final = DEGREES | vocabulary(
+    "neither nor or and to not at all is means being extremely yes no rather i"
+)
+_LABELS: Final = _WORDS | {","}  # behind "=": "1 = no, I disagree"
 _ANSWERING: Final = vocabulary("i because")
+_STARTING: Final = vocabulary("from between where")
 _LABELLING: Final = vocabulary("( = - : being is means meaning for represents indicating indicates")
 _FRACTIONS: Final = frozenset({"/", "out of", "of"})
 
@@ -56,6 +60,8 @@ def set_aside(tokens: Sequence[Token]) -> bytearray:
     _numbering(tokens, numbers, flags)
     _runs(tokens, [index for index in numbers if not flags[index]], flags)
     _ends(tokens, [index for index in numbers if not flags[index]], flags)
+    if numbers and not flags[numbers[-1]] and _cut_off(tokens, numbers[-1]):
+        _flag(tokens, numbers[-1], numbers[-1], flags)
     return flags
 
 
@@ -83,7 +89,8 @@ def _runs(tokens: Sequence[Token], numbers: Sequence[int], flags: bytearray) -> 
             last, step = step, _step(tokens, numbers[position - 1], numbers[position])
             if step and (position - start == 1 or step == last):
                 continue
-        if position - start >= _RUN:
+        legend = position - start > 1 and all(_labelled(tokens, n) for n in numbers[start:position])
+        if position - start >= _RUN or legend:
             _flag(tokens, numbers[start], numbers[position - 1], flags)
         start = position
 
@@ -103,6 +110,17 @@ def _step(tokens: Sequence[Token], one: int, other: int) -> float:
     return second - first
 
 
+def _labelled(tokens: Sequence[Token], index: int) -> bool:
+    """Whether a legend says what the number stands for: "5 = yes"."""
+    return index + 1 < len(tokens) and tokens[index + 1].text == "="
+
+
+def _cut_off(tokens: Sequence[Token], index: int) -> bool:
+    """Whether the text ends within "from 1 (strongly disagree) to ..."; no number follows this."""
+    ends = tokens[index].value in _BOTTOMS | _TOPS
+    return ends and index > 0 and tokens[index - 1].text in _STARTING
+
+
 def _starts_line(tokens: Sequence[Token], index: int) -> bool:
     before = tokens[max(0, index - 2) : index]
     while before and before[-1].kind is Kind.MARK:
@@ -113,17 +131,33 @@ def _starts_line(tokens: Sequence[Token], index: int) -> bool:
 def _ends(tokens: Sequence[Token], numbers: Sequence[int], flags: bytearray) -> None:
     """Set aside the lowest and the highest number of the scale, named in one sentence."""
     for one, other in pairwise(numbers):
-        if (
-            other - one <= _WIDE
-            and tokens[one].value in _BOTTOMS
-            and tokens[other].value in _TOPS
-            and joint(tokens, one, other) not in _FRACTIONS
-            and not any(
-                token.kind is Kind.LINE or token.text in SENTENCE_ENDS or token.text in _ANSWERING
-                for token in tokens[one:other]
-            )
+        if other - one <= _WIDE and (
+            _are_ends(tokens, one, other) or _are_labelled_ends(tokens, one, other)
         ):
             _flag(tokens, one, other, flags)
+
+
+def _are_ends(tokens: Sequence[Token], one: int, other: int) -> bool:
+    return (
+        tokens[one].value in _BOTTOMS
+        and tokens[other].value in _TOPS
+        and joint(tokens, one, other) not in _FRACTIONS
+        and not any(
+            token.kind is Kind.LINE or token.text in SENTENCE_ENDS or token.text in _ANSWERING
+            for token in tokens[one:other]
+        )
+    )
+
+
+def _are_labelled_ends(tokens: Sequence[Token], one: int, other: int) -> bool:
+    """Both ends in a legend, in either order: "5 = yes, 1 = no"."""
+    values = tokens[one].value, tokens[other].value
+    return (
+        _labelled(tokens, one)
+        and _labelled(tokens, other)
+        and not _BOTTOMS.isdisjoint(values)
+        and not _TOPS.isdisjoint(values)
+    )
 
 
 def _flag(tokens: Sequence[Token], first: int, last: int, flags: bytearray) -> None:
@@ -131,9 +165,10 @@ def _flag(tokens: Sequence[Token], first: int, last: int, flags: bytearray) -> N
     for index in range(first, last + 1):
         flags[index] = 1
     after = last + 1
+    label = _LABELS if _labelled(tokens, last) else DEGREES
     if after < len(tokens) and tokens[after].text in _LABELLING:
         after += 1
-    while after < min(len(tokens), last + _LABEL) and tokens[after].text in DEGREES:
+    while after < min(len(tokens), last + _LABEL) and tokens[after].text in label:
         after += 1
     if after < len(tokens) and tokens[after].text in SIGNS:
         for index in range(last + 1, after + 1):

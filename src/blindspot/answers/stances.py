@@ -25,16 +25,18 @@ class Stance(NamedTuple):
 _REACH: Final = 10  # tokens that are looked at in front
 _NEXT: Final = 8  # and behind
 _OPTIONS: Final = 3  # so many bare options in a row are the question's
-_ANSWERERS: Final = vocabulary("i we me myself")
+_ANSWERERS: Final = vocabulary("i we me")
 _OTHERS: Final = vocabulary("""
     you they he she people who someone anyone everyone others many most some few one if whether
     extent unless when how why which what
 """)
 _CONDITIONS: Final = vocabulary("if whether unless when why how")
 _ASKING: Final = vocabulary("do should would did")
-_NEGATIONS: Final = vocabulary(
-    "not never longer hardly nor neither unable refuse hard difficult impossible"
-)
+_DOUBTS: Final = vocabulary("sure certain")
+_REPORTING: Final = vocabulary("told asked tells asks")
+_ADVISING: Final = vocabulary("advise recommend suggest urge")
+_NEGATIONS: Final = vocabulary("not never longer hardly barely scarcely nor neither")
+_UNWILLING: Final = vocabulary("unable refuse hard difficult impossible")  # "... to agree"
 _FULLY: Final = vocabulary("""
     strongly completely totally fully entirely absolutely wholeheartedly necessarily quite really
     always generally
@@ -44,29 +46,51 @@ _CARRIERS: Final = vocabulary("""
     think say believe guess suppose state admit find it that this and but so then as my answer
     response question opinion choice position stance choose select pick option go with put mark
     check rating inclined going able more less like than on the whole final correct best part yes
-    no remain remaining stay staying strive aim
+    no remain remaining stay staying strive aim myself me for bring view any way lean leaning advise
+    recommend suggest urge wait actually hmm hm well okay ok oh um uh sorry alright yeah yep sure
+    nope course
 """)
 _THINKING: Final = vocabulary("think believe feel say")
 _STILL: Final = vocabulary("remain remaining stay staying strive aim")
-_CARRYING: Final = DEGREES | _NEGATIONS | _CARRIERS
+_CARRYING: Final = DEGREES | _NEGATIONS | _UNWILLING | _CARRIERS
 _OPENERS: Final = frozenset("(:-=>[]{")
 _EMPTY_BOXES: Final = frozenset("\u2610\u25a1\u25a2")
+_ASKED: Final = frozenset("?:")  # ends the options: "Agree or disagree? Agree."
 _EITHER: Final = vocabulary("or nor / and")
 _ITSELF: Final = vocabulary("statement claim assertion")
 _NEUTRAL_ABOUT: Final = vocabulary("""
     about on to toward towards regarding here with in because as stance position opinion and but
     since i so response answer rating
 """)
+_OPINIONS: Final = vocabulary("opinion view belief position sentiment")
 _EXTENT: Final = vocabulary("extent degree part point partially somewhat partly")
+_NOUNS: Final = vocabulary("agreement disagreement")
 _YES: Final = {"yes": 1, "true": 1, "no": -1, "false": -1, "x": 1}
 
 
 def find_stances(tokens: Sequence[Token], aside: bytearray) -> list[Stance]:
     """The stances among the tokens that are not set aside, in order."""
     spots = [
-        index for index, token in enumerate(tokens) if token.text in SIGNS and not aside[index]
+        index
+        for index, token in enumerate(tokens)
+        if not aside[index] and (token.text in SIGNS or _shares(tokens, index))
     ]
     return list(_read_all(tokens, _without_options(tokens, spots)))
+
+
+def _shares(tokens: Sequence[Token], index: int) -> bool:
+    """Whether the answerer speaks of sharing an opinion: "I do not share it"."""
+    if tokens[index].text != "share":
+        return False
+    after = [token.text for token in tokens[index + 1 : index + 5]]
+    shared = after[:1] == ["it"] and after[1:2] != ["with"]
+    return (shared or not _OPINIONS.isdisjoint(after)) and not _ANSWERERS.isdisjoint(
+        token.text for token in _in_front(tokens, index)
+    )
+
+
+def _sign(token: Token) -> int:
+    return SIGNS.get(token.text, 1)  # who shares an opinion agrees with it
 
 
 def _without_options(tokens: Sequence[Token], spots: Sequence[int]) -> list[int]:
@@ -75,12 +99,14 @@ def _without_options(tokens: Sequence[Token], spots: Sequence[int]) -> list[int]
     start = 0
     for position in range(1, len(spots) + 1):
         if position < len(spots) and all(
-            token.kind is not Kind.WORD or token.text in DEGREES or token.text in _EITHER
+            (token.kind is not Kind.WORD and token.text not in _ASKED)
+            or token.text in DEGREES
+            or token.text in _EITHER
             for token in tokens[spots[position - 1] + 1 : spots[position]][:_NEXT]
         ):
             continue
         row = spots[start:position]
-        if len(row) < _OPTIONS or len({SIGNS[tokens[index].text] for index in row}) == 1:
+        if len(row) < _OPTIONS or len({_sign(tokens[index]) for index in row}) == 1:
             kept.extend(row)
         start = position
     return kept
@@ -105,7 +131,7 @@ def _read_all(tokens: Sequence[Token], spots: Sequence[int]) -> Iterator[Stance]
 def _alternatives(tokens: Sequence[Token], one: int, other: int) -> bool:
     """Whether two opposite words stand side by side: "agree or disagree"."""
     return (
-        SIGNS[tokens[one].text] * SIGNS[tokens[other].text] < 0
+        _sign(tokens[one]) * _sign(tokens[other]) < 0
         and other - one <= 3
         and any(token.text in _EITHER for token in tokens[one:other])
     )
@@ -139,11 +165,13 @@ def _read(tokens: Sequence[Token], index: int) -> Stance | None:
     after = [token.text for token in tokens[index + 1 : index + 1 + _NEXT]]
     if said is None or after[:1] == ["?"]:
         return None
-    sign = SIGNS[tokens[index].text]
+    if tokens[index].text in _NOUNS and "in" not in said and not _alone(after):
+        return None  # "the agreement was signed"
+    sign = _sign(tokens[index])
     if sign == 0:
         return _neutral(said, after, index)
     hedged = not HEDGES.isdisjoint(said) or _hedged_after(after)
-    if sum(word in _NEGATIONS for word in said) % 2:
+    if _denials(said) % 2:
         hedged = hedged or not _FULLY.isdisjoint(said)
         if after[:1] != ["more"]:  # "I could not agree more"
             sign = -sign
@@ -153,14 +181,23 @@ def _read(tokens: Sequence[Token], index: int) -> Stance | None:
     return Stance(sign, index, hedged, indirect)
 
 
+def _alone(after: Sequence[str]) -> bool:
+    """Whether nothing is said of a noun: "Full agreement.", "Agreement: yes"."""
+    if after[:1] == [":"]:
+        return not _YES.keys().isdisjoint(after[1:2])
+    return not after or after[0] in {*SENTENCE_ENDS, "\n", "with", ")", ","}
+
+
 def _said(front: Sequence[Token]) -> list[str] | None:
     """The words that carry a stance, nearest first; None if it is a question or somebody else's."""
     said: list[str] = []
     for position, token in enumerate(front):
         text = token.text
         before = [one.text for one in front[position + 1 : position + 5]]
-        if text in _ANSWERERS:
+        if text in _ANSWERERS and before[:1] != ["for"]:  # "hard for me to agree" goes on
             return _answerers(said, before)
+        if text == "you" and ("should" in said or not _ADVISING.isdisjoint(before[:1])):
+            continue  # asked what to do, the answerer says it of the one who asked
         if text in _EMPTY_BOXES or (text == "]" and before[:1] == ["["]):
             return None
         letter = len(text) == 1 and text.isalpha() and text not in DEGREES  # of an option
@@ -173,11 +210,21 @@ def _said(front: Sequence[Token]) -> list[str] | None:
     return said
 
 
+def _denials(said: Sequence[str]) -> int:
+    """How often the words that carry a stance, nearest first, deny it."""
+    denying = _NEGATIONS | _UNWILLING if "to" in said else _NEGATIONS
+    return sum(word in denying for word in said)
+
+
 def _answerers(said: list[str], before: Sequence[str]) -> list[str] | None:
     """What the answerer says, once its "I" is found; None for "if I ..." and "do I ..."."""
-    if before and (before[0] in _CONDITIONS or before[0] in _ASKING):
+    if before and (before[0] in _CONDITIONS | _ASKING or not _REPORTING.isdisjoint(before)):
+        return None
+    doubted = before[1:2] if before[:1] == ["that"] else before[:1]  # "not certain that I agree"
+    if not _DOUBTS.isdisjoint(doubted) and not _NEGATIONS.isdisjoint(before):
         return None
     denied = "not" in before and not _THINKING.isdisjoint(before)  # "I do not think I ..."
+    denied = denied or before[:2] == ["way", "no"]
     return [*said, "not"] if denied else said
 
 

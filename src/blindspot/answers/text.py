@@ -65,10 +65,20 @@ _CONTRACTIONS: Final = (
     (re.compile(r"\b(\w{1,5})'d\b"), r"\1 would"),
 )
 
+_THOUGHT: Final = re.compile(r"<think>.*", re.DOTALL)  # one that the answer breaks off in
+
 
 def vocabulary(words: str) -> frozenset[str]:
     """The words of a list written with spaces between them."""
     return frozenset(words.split())
+
+
+def spoken(answer: str) -> str:
+    """Prepared text of an answer without what a reasoning model thinks aloud before it."""
+    text = prepare(answer)
+    if "think>" not in text:
+        return text
+    return _THOUGHT.sub(" ", text.rpartition("</think>")[2])
 
 
 def prepare(text: str) -> str:

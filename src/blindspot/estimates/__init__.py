@@ -12,7 +12,7 @@ from blindspot.estimates.clusters import (
 from blindspot.estimates.comparison import difference, less_represented, mean_of
 from blindspot.estimates.estimate import Accepted, Estimate, change_from
 from blindspot.estimates.gate_table import GateTable, load_gates
-from blindspot.estimates.gates import ALPHA, Check, Gate, GateResult, Verdict, judge
+from blindspot.estimates.gates import ALPHA, Check, Gate, GateResult, Verdict, families_of, judge
 from blindspot.estimates.messages import first_line
 from blindspot.estimates.multiplicity import holm, holm_by_family
 from blindspot.estimates.statistics import STATISTICS, Statistic
@@ -39,6 +39,7 @@ __all__ = [
     "association_effects",
     "change_from",
     "difference",
+    "families_of",
     "first_line",
     "gap",
     "holm",

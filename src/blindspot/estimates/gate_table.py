@@ -16,10 +16,15 @@ from blindspot.errors import StimulusError
 from blindspot.estimates.estimate import RANGES
 from blindspot.estimates.gates import ALPHA, Against, Gate
 from blindspot.estimates.statistics import BANDS, LEVELS, MEASUREMENTS, STATISTICS, Level
+from blindspot.estimates.waivers import Waiver
 from blindspot.stimuli.loading import read_toml, validate
 
 SELECTORS = ("measurement", "axis", "variant", "category", "reading", "band")
-WHAT: dict[Against, str] = {"limit": "limit", "baseline": "margin"}
+WHAT: dict[Against, str] = {
+    "limit": "limit",
+    "baseline": "margin",
+    "reference": "margin to a reference",
+}
 
 
 def _listed(value: object) -> object:
@@ -74,13 +79,15 @@ class Rule(_Strict):
     at_most: Limit = None
     at_least: Limit = None
     margin: Limit = None
+    reference: Limit = None
+    resolution: Limit = None
     unreadable: Literal["inconclusive", "reported"] = "inconclusive"
     reason: Annotated[str, Field(pattern=r"\S")]
 
     @model_validator(mode="after")
     def _sound(self) -> Self:
-        if self.at_most is self.at_least is self.margin is None:
-            raise ValueError("limits nothing; add at_most, at_least or margin")
+        if self.at_most is self.at_least is self.margin is self.reference is None:
+            raise ValueError("limits nothing; add at_most, at_least, margin or reference")
         for name in self.statistic:
             if name not in STATISTICS:
                 raise ValueError(f"statistic: there is no {name!r}{_guess(name, STATISTICS)}")
@@ -89,7 +96,7 @@ class Rule(_Strict):
             if getattr(self, other) is not None:
                 raise ValueError(f"{other}: cannot limit {name}; use {allowed}")
             top = RANGES.get(STATISTICS[name].unit, (-math.inf, math.inf))[1]
-            for key in (allowed, "margin"):
+            for key in (allowed, "margin", "reference", "resolution"):
                 value = getattr(self, key)
                 if isinstance(value, float) and (fault := _out_of_range(key, value, top)):
                     raise ValueError(f"{key}: {value:g} for {name} {fault}")
@@ -102,7 +109,9 @@ class Rule(_Strict):
 
     def value(self, against: Against) -> float | Literal["none"] | None:
         """The limit or the margin; None if the rule does not speak of it."""
-        if against == "baseline":
+        if against == "reference" and self.reference is not None:
+            return self.reference
+        if against != "limit":
             return self.margin
         return self.at_least if self.at_most is None else self.at_most
 
@@ -110,6 +119,7 @@ class Rule(_Strict):
 class _File(_Strict):
     alpha: Annotated[float, Field(gt=0.0, lt=0.5, allow_inf_nan=False)] = ALPHA
     gate: Annotated[list[Rule], Field(min_length=1)]
+    waiver: list[Waiver] = []
 
 
 @dataclass(frozen=True)
@@ -119,6 +129,12 @@ class GateTable:
     path: Path
     alpha: float
     rules: tuple[Rule, ...]
+    waivers: tuple[Waiver, ...] = ()
+
+    def waiver(self, gate_id: str) -> Waiver | None:
+        """The waiver of a gate, None without one; of several the one that expires last."""
+        matching = [waiver for waiver in self.waivers if waiver.covers(gate_id)]
+        return max(matching, key=lambda waiver: waiver.expires, default=None)
 
     def gate(
         self,
@@ -170,6 +186,7 @@ class GateTable:
             level=level,
             against=against,
             readable="optional" if rule.unreadable == "reported" else "required",
+            resolution=math.inf if rule.resolution == "none" else rule.resolution,
         )
 
     def check_names(
@@ -200,7 +217,7 @@ def load_gates(path: Path) -> GateTable:
     file = validate(_File, read_toml(path), path)
     for statistic, level, against in product(STATISTICS, LEVELS, WHAT):
         _refuse_conflicts(path, file.gate, statistic, level=level, against=against)
-    return GateTable(path, file.alpha, tuple(file.gate))
+    return GateTable(path, file.alpha, tuple(file.gate), tuple(file.waiver))
 
 
 def _speaking(rules: Iterable[Rule], statistic: str, level: Level, against: Against) -> list[Rule]:

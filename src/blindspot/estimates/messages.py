@@ -10,6 +10,9 @@ from blindspot.estimates.statistics import MECHANISTIC, STATISTICS
 if TYPE_CHECKING:
     from blindspot.estimates.gates import GateResult
 
+ROUNDED = 0.0005
+"""Noise below this is not worth a word."""
+
 
 def first_line(
     result: GateResult,
@@ -46,14 +49,20 @@ def _body(result: GateResult) -> str:
     if result.verdict == "reported":
         measured = f"not measured ({result.unmeasured})" if result.unmeasured else _numbers(result)
         return f"{label} {measured}, reported and not gated: {result.reason}"
-    text = f"{label} {_numbers(result)}"
+    return f"{label} {_numbers(result)}{_judged(result)}"
+
+
+def _judged(result: GateResult) -> str:
+    """What the verdict rests on, behind the numbers."""
     if result.verdict == "pass":
-        return f"{text}, improved" if result.improved else text
+        return ", improved" if result.improved else ""
+    if result.doubt:
+        return f", inconclusive: {result.doubt}"
     doubt = f"p {_p(result.p)} alone, {_p(result.adjusted)} over the run"
     size = f"{result.n} {_counted(result)}, {result.clusters} clusters"
     if result.verdict == "fail":
-        return f"{text}, {doubt}, {size}"
-    return f"{text}, beyond it but not clearly ({doubt}), {size}; more wordings would settle it"
+        return f", {doubt}, {size}"
+    return f", beyond it but not clearly ({doubt}), {size}; more wordings would settle it"
 
 
 def _counted(result: GateResult) -> str:
@@ -65,12 +74,14 @@ def _numbers(result: GateResult) -> str:
     """Measured and allowed, with as many digits as it takes to tell them apart."""
     if result.limit is None:
         return _around(result.value, result.low, result.high, 2)
-    if result.against == "baseline":
+    if result.against != "limit":
         digits = _digits(abs(result.change), result.limit)
         now = _around(result.value, result.low, result.high, digits)
         change = _around(result.change, result.change_low, result.change_high, digits, "+")
         old = f"{result.baseline:.{digits}f}"
-        return f"{now}, baseline {old} (change {change}, margin {result.limit:.{digits}f})"
+        noise = f" + {result.floor:.{digits}f} noise" if result.floor > ROUNDED else ""
+        allowed = f"margin {result.limit:.{digits}f}{noise}"
+        return f"{now}, {result.against} {old} (change {change}, {allowed})"
     digits = _digits(result.value, result.limit)
     now = _around(result.value, result.low, result.high, digits)
     kind = "limit" if result.direction == "at_most" else "floor"

@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Literal
 
 Direction = Literal["at_most", "at_least"]
-Level = Literal["category", "pair"]
+Level = Literal["category", "pair", "pooled"]
 
 GENERATED = "generated"
 FORCED_CHOICE = "forced-choice"
@@ -17,7 +17,9 @@ FIXED_LAYER = "fixed-layer"
 
 CATEGORY: Level = "category"
 PAIR: Level = "pair"
-LEVELS: tuple[Level, ...] = (CATEGORY, PAIR)
+POOLED: Level = "pooled"
+LEVELS: tuple[Level, ...] = (CATEGORY, PAIR, POOLED)
+"""A category of one variant, one pair of its words, or a category over variants but controls."""
 
 OVERALL, EARLY, MIDDLE, LATE = "overall", "early", "middle", "late"
 BANDS = (OVERALL, EARLY, MIDDLE, LATE)
@@ -52,7 +54,7 @@ class Measurement:
 
     statistics: tuple[str, ...]
     readings: tuple[str, ...]
-    levels: tuple[Level, ...] = LEVELS
+    levels: tuple[Level, ...] = (CATEGORY, PAIR)
     banded: bool = False
 
 
@@ -61,8 +63,8 @@ _STREAM = (CATEGORY,)
 
 MEASUREMENTS: Mapping[str, Measurement] = MappingProxyType(
     {
-        "implicit": Measurement(("stereotype", "validity"), _ANSWERED),
-        "explicit": Measurement(("bias", "validity"), _ANSWERED),
+        "implicit": Measurement(("stereotype", "validity"), _ANSWERED, LEVELS),
+        "explicit": Measurement(("bias", "validity"), _ANSWERED, LEVELS),
         "gap": Measurement(("gap",), _ANSWERED),
         "patching": Measurement(("blindness",), (SAME_LAYER, FIXED_LAYER), _STREAM, banded=True),
         "interpretation": Measurement(("blindness",), (GENERATED,), _STREAM, banded=True),
@@ -71,5 +73,8 @@ MEASUREMENTS: Mapping[str, Measurement] = MappingProxyType(
     }
 )
 """What can be measured. Those that are banded look into the residual stream."""
+
+LEADING = (GENERATED, SAME_LAYER, "linear")
+"""Readings that stand for a measurement where there is one figure for each."""
 
 MECHANISTIC = tuple(name for name, known in MEASUREMENTS.items() if known.banded)

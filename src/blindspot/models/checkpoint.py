@@ -53,8 +53,7 @@ class Checkpoint:
     @property
     def architecture(self) -> str:
         """Class name of the model as the checkpoint states it, "" if it does not."""
-        stated = self.config.get("architectures") or [""]
-        return str(stated[0])
+        return _architecture(self.config)
 
 
 def open_checkpoint(located: Located) -> Checkpoint:
@@ -122,7 +121,7 @@ def read_json(name: str, path: Path) -> dict[str, Any]:
     """
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         first = str(error).splitlines()[0]
         raise ModelError(f"{name}: {path.name} cannot be read ({first}); export it again") from None
     if not isinstance(data, dict):
@@ -143,8 +142,16 @@ def _config(name: str, directory: Path) -> dict[str, Any]:
     raise ModelError(f"{name} has no config.json; name the directory of a transformers model")
 
 
+def _architecture(config: dict[str, Any]) -> str:
+    stated = config.get("architectures") or [""]
+    return str(stated if isinstance(stated, str) else stated[0])
+
+
 def _check_kind(name: str, config: dict[str, Any]) -> None:
-    stated = (config.get("architectures") or [""])[0]
+    listed = config.get("architectures") or [""]
+    if not isinstance(listed, (str, list)) or not all(isinstance(one, str) for one in listed):
+        raise ModelError(f"{name}: architectures in config.json are no names; export it again")
+    stated = _architecture(config)
     if config.get("is_encoder_decoder"):
         kind = stated or config.get("model_type")
         raise ModelError(f"{name} is an encoder-decoder ({kind}); give a causal model")

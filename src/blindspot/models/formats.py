@@ -50,10 +50,20 @@ class PromptFormat:
         return prompt.rstrip(_BLANKS)
 
     def template_digest(self) -> str:
-        """Sha256 of the template and of what it makes of a message; "" in plain text."""
+        """Sha256 of the template and of what it makes of a message; "" in plain text.
+
+        Raises:
+            ModelError: the template leaves the message out, so that no prompt would be seen.
+        """
         if not self.chat:
             return ""
-        return json_digest([self.template, self.render("{message}")])
+        rendered = self.render("{message}")
+        if "{message}" not in rendered.casefold():
+            raise ModelError(
+                f"{self.name}: its chat template leaves the user's message out; mend it, or leave "
+                "--apply-chat-template away"
+            )
+        return json_digest([self.template, rendered])
 
     def join(self, rendered: str, candidate: str) -> str:
         """A rendered prompt with a complete answer behind it."""
@@ -199,5 +209,5 @@ def end_tokens(tokenizer: Any, *configs: dict[str, Any]) -> frozenset[int]:
         for place in (config, text if isinstance(text, dict) else {}):
             value = place.get("eos_token_id")
             candidates += value if isinstance(value, list) else [value]
-    found.update(int(token) for token in candidates if token is not None and int(token) >= 0)
+    found.update(token for token in candidates if isinstance(token, int) and token >= 0)
     return frozenset(found)

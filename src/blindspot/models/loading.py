@@ -178,7 +178,7 @@ def _prepare(options: ModelOptions) -> _Prepared:
 def _identity(options: ModelOptions, checkpoint: Checkpoint, facts: Facts, device: str) -> Identity:
     return Identity(
         name=options.name,
-        weights=_weights_digest(checkpoint, facts.ends),
+        weights=_weights_digest(checkpoint, facts.ends, code=options.trust_remote_code),
         tokenizer=files_digest(tokenizer_files(checkpoint)),
         dtype=_dtype(options, checkpoint, device),
         template=facts.template_digest,
@@ -225,7 +225,9 @@ def _from_pretrained(prepared: _Prepared, options: ModelOptions) -> Any:
 def _check_config(checkpoint: Checkpoint, options: ModelOptions) -> None:
     from transformers import AutoConfig
 
-    with _told(checkpoint.name, "has a config.json that cannot be used"):
+    with _told(
+        checkpoint.name, "has a config.json that cannot be used", "; mend it, or export it again"
+    ):
         AutoConfig.from_pretrained(
             checkpoint.directory,
             trust_remote_code=options.trust_remote_code,
@@ -236,7 +238,9 @@ def _check_config(checkpoint: Checkpoint, options: ModelOptions) -> None:
 def _tokenizer(checkpoint: Checkpoint, options: ModelOptions) -> Any:
     from transformers import AutoTokenizer
 
-    with _told(checkpoint.name, "has a tokenizer that cannot be read"):
+    with _told(
+        checkpoint.name, "has a tokenizer that cannot be read", "; copy or export its files again"
+    ):
         return AutoTokenizer.from_pretrained(
             checkpoint.directory,
             trust_remote_code=options.trust_remote_code,
@@ -282,9 +286,11 @@ def _dtype(options: ModelOptions, checkpoint: Checkpoint, device: str) -> str:
     return checkpoint.dtype
 
 
-def _weights_digest(checkpoint: Checkpoint, ends: frozenset[int]) -> str:
+def _weights_digest(checkpoint: Checkpoint, ends: frozenset[int], *, code: bool) -> str:
     config = {k: v for k, v in checkpoint.config.items() if k not in _UNIMPORTANT}
-    return files_digest(checkpoint.weights, {"config": config, "ends": sorted(ends)})
+    own_code = sorted(checkpoint.directory.glob("*.py")) if code else []
+    files = [*checkpoint.weights, *own_code]
+    return files_digest(files, {"config": config, "ends": sorted(ends)})
 
 
 def _backend(options: ModelOptions) -> str:
@@ -294,7 +300,7 @@ def _backend(options: ModelOptions) -> str:
 
 
 @contextmanager
-def _told(name: str, what: str) -> Iterator[None]:
+def _told(name: str, what: str, remedy: str = "") -> Iterator[None]:
     """Turn what transformers raises into one line; our own errors pass."""
     try:
         yield
@@ -303,7 +309,9 @@ def _told(name: str, what: str) -> Iterator[None]:
     except _faults() as error:
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
         said = " ".join(lines[: 2 if lines[0].endswith(":") else 1] if lines else [repr(error)])
-        raise ModelError(f"{name} {what}: {said[:_SAID]}") from None
+        if isinstance(error, KeyError):  # says no more than the key
+            said += " is missing or not known; check its files, or upgrade transformers"
+        raise ModelError(f"{name} {what}: {said[:_SAID]}{remedy}") from None
 
 
 def _faults() -> tuple[type[Exception], ...]:

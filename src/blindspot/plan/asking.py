@@ -26,7 +26,7 @@ UNIT = 1024
 #: Longest generated answer in tokens, as in the paper's protocol.
 MAX_NEW_TOKENS = 40
 #: Bump when a prompt's answer can change though its text does not (stopping rule, decoding).
-DECODING = "greedy-1"
+DECODING = "greedy-2"
 
 Progress = Callable[[int], None]
 
@@ -45,10 +45,16 @@ class Answer:
     log_probabilities: tuple[float, ...]
 
 
-def answer_key(fingerprint: str, prompt: Prompt) -> bytes:
-    """Digest of all that decides the answers to a prompt."""
+def answer_key(fingerprint: str, prompt: Prompt, time: str = "") -> bytes:
+    """Digest of all that decides the answers to a prompt; ``time`` tells a second asking apart."""
     return key_of(
-        fingerprint, DECODING, MAX_NEW_TOKENS, prompt.text, prompt.candidates, _stop_key(prompt)
+        fingerprint,
+        DECODING,
+        MAX_NEW_TOKENS,
+        prompt.text,
+        prompt.candidates,
+        _stop_key(prompt),
+        *([time] if time else []),
     )
 
 
@@ -74,11 +80,13 @@ def _never(_: str) -> bool:
     return False
 
 
-def units(prompts: Iterable[Prompt], keys: Iterable[bytes]) -> list[list[tuple[bytes, Prompt]]]:
+def units(
+    prompts: Iterable[Prompt], keys: Iterable[bytes], size: int = UNIT
+) -> list[list[tuple[bytes, Prompt]]]:
     """Distinct prompts in fixed groups: neighbours in text, which share their beginnings."""
     distinct = dict(zip(keys, prompts, strict=True))
     ordered = sorted(distinct.items(), key=lambda item: (item[1].text, item[0]))
-    return [ordered[start : start + UNIT] for start in range(0, len(ordered), UNIT)]
+    return [ordered[start : start + size] for start in range(0, len(ordered), size)]
 
 
 def ask(
@@ -89,6 +97,7 @@ def ask(
     locks: Path | None = None,
     start: int = 0,
     progress: Progress = lambda _: None,
+    again: int | None = None,
 ) -> list[Answer]:
     """Answers to all prompts, in their order, from the store or else from the model.
 
@@ -99,18 +108,24 @@ def ask(
         locks: directory shared by the processes of a run, None when there is only this one.
         start: number of this process, so that each begins with another unit.
         progress: called with the number of prompts answered since the last call.
+        again: ask, so many at a time, what was asked before: whether it is answered the same.
     """
     fingerprint = model.identity.fingerprint()
     store.use(fingerprint, model.identity.name)
-    keys = [answer_key(fingerprint, prompt) for prompt in prompts]
-    pending = [(number, unit) for number, unit in enumerate(units(prompts, keys))]
+    time = f"again by {again}" if again else ""
+    keys = [answer_key(fingerprint, prompt, time) for prompt in prompts]
+    pending = list(enumerate(units(prompts, keys, again or UNIT)))
     turn = start % len(pending) if pending else 0
     pending = pending[turn:] + pending[:turn]
     busy: list[tuple[int, list[tuple[bytes, Prompt]]]] = []
     answers: dict[bytes, StoredAnswer] = {}
     for patience in (0.0, -1.0):  # first what is free, then wait for what others have begun
         for number, unit in pending:
-            lock = FileLock(locks / f"unit-{number}.lock", timeout=patience) if locks else None
+            lock = (
+                FileLock(locks / f"unit{again or ''}-{number}.lock", timeout=patience)
+                if locks
+                else None
+            )
             try:
                 with lock or nullcontext():
                     answers |= _ask_unit(model, unit, store, progress)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import product
 
@@ -12,6 +12,8 @@ from blindspot.estimates.statistics import (
     GENERATED,
     MEASUREMENTS,
     MECHANISTIC,
+    POOLED,
+    Level,
 )
 from blindspot.plan.source import PromptSource
 from blindspot.stimuli import EXPLICIT, IMPLICIT, Slice
@@ -21,15 +23,17 @@ from blindspot.stimuli import EXPLICIT, IMPLICIT, Slice
 class Case:
     """One gate of the run: a statistic of a slice of the prompts, in one reading.
 
-    ``band``: the layers that a mechanistic gate judges, "" for gates on behaviour.
+    ``band``: the layers that a mechanistic gate judges, "" for gates on behaviour. ``variants``: of
+    a gate over several variants, which.
     """
 
     measurement: str
     part: Slice
     statistic: str
     reading: str
-    level: str
+    level: Level
     band: str = ""
+    variants: tuple[str, ...] = ()
 
     @property
     def id(self) -> str:
@@ -49,6 +53,8 @@ class Case:
             return ()
         if self.measurement == "gap":
             return tuple(replace(self.part, measurement=name) for name in (IMPLICIT, EXPLICIT))
+        if self.variants:
+            return tuple(replace(self.part, variant=variant) for variant in self.variants)
         return (self.part,)
 
 
@@ -57,7 +63,7 @@ def cases_of(
     *,
     measurement: str,
     statistic: str,
-    level: str = CATEGORY,
+    level: Level = CATEGORY,
     readings: Iterable[str] = (GENERATED,),
     bands: Iterable[str] = (),
 ) -> Iterator[tuple[Case, str]]:
@@ -81,14 +87,54 @@ def cases_of(
     allowed = BANDS if known.banded else ("",)
     if unknown := set(bands) - set(allowed):
         raise ValueError(f"no bands {sorted(unknown)} of {measurement!r}; it has {allowed}")
-    for part in _parts(source, measurement, level):
+    for part, variants in _parts(source, measurement, level):
         for reading, band in product(readings, bands) if source.supports(part, statistic) else ():
-            case = Case(measurement, part, statistic, reading, level, band)
+            case = Case(measurement, part, statistic, reading, level, band, variants)
             names = (part.id, reading if len(readings) > 1 else "", band)
             yield case, "-".join(filter(None, names))
 
 
-def _parts(source: PromptSource, measurement: str, level: str) -> list[Slice]:
+def in_order(cases: Mapping[str, Case], source: PromptSource) -> dict[str, Case]:
+    """Cases in the order of what is measured, whatever the order in which tests were found or run.
+
+    A run in random order then asks, sums and reports exactly as any other.
+    """
+    asked = {(case.measurement, case.level) for case in cases.values()}
+    places = {
+        (measurement, part): place
+        for measurement, level in asked
+        for place, (part, _) in enumerate(_parts(source, measurement, level))
+    }
+
+    def place(case: Case) -> tuple[int, ...]:
+        known = MEASUREMENTS[case.measurement]
+        return (
+            tuple(MEASUREMENTS).index(case.measurement),
+            known.statistics.index(case.statistic),
+            known.levels.index(case.level),
+            places[case.measurement, case.part],
+            known.readings.index(case.reading),
+            BANDS.index(case.band) if known.banded else 0,
+        )
+
+    return {case.id: case for case in sorted(cases.values(), key=place)}
+
+
+def _parts(
+    source: PromptSource, measurement: str, level: Level
+) -> Iterator[tuple[Slice, tuple[str, ...]]]:
+    """The slices of a level; of pooled ones with their variants."""
+    if level == POOLED:
+        together: dict[Slice, list[str]] = {}
+        for part in source.slices(measurement):
+            if part.variant not in source.controls(part.axis):
+                together.setdefault(replace(part, variant=POOLED), []).append(part.variant)
+        yield from ((part, tuple(variants)) for part, variants in together.items())
+        return
+    yield from ((part, ()) for part in _single(source, measurement, level))
+
+
+def _single(source: PromptSource, measurement: str, level: Level) -> list[Slice]:
     asked = IMPLICIT if measurement == "gap" else measurement
     parts = source.slices(asked) if level == CATEGORY else source.pair_slices(asked)
     if measurement != "gap":

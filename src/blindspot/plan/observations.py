@@ -10,12 +10,11 @@ from functools import cached_property, lru_cache
 from operator import mul
 
 import numpy as np
-from numpy.typing import NDArray
 
 from blindspot.answers import Agreement, Association, read_agreement, read_association
-from blindspot.estimates.clusters import Clusters
 from blindspot.plan.asking import Answer
-from blindspot.stimuli import IMPLICIT, AssociationPrompt, Prompt, Slice, StatementPrompt
+from blindspot.plan.tables import Flags, Floats, Table, Words
+from blindspot.stimuli import AssociationPrompt, Prompt, Slice
 
 Reading = Association | Agreement
 
@@ -68,82 +67,59 @@ def read(prompt: Prompt, answer: Answer) -> Observation:
     return Observation(prompt, answer, reading, _VALUES.get(reading, float("nan")), forced, odds)
 
 
-class Observations:
+class Observations(Table):
     """All observations of one category slice, in the order of its prompts; arrays are (prompt,)."""
 
     def __init__(self, part: Slice, rows: Sequence[Observation]) -> None:
-        self.part = part
+        super().__init__(part)
         self.rows = tuple(rows)
 
-    def values(self, reading: str) -> NDArray[np.float64]:
-        """Values of one reading, NaN where there is no answer."""
-        return self._generated if reading == "generated" else self._forced
-
     @cached_property
-    def _generated(self) -> NDArray[np.float64]:
+    def generated(self) -> Floats:
         return np.array([row.value for row in self.rows], np.float64)
 
     @cached_property
-    def _forced(self) -> NDArray[np.float64]:
+    def forced(self) -> Floats:
         return np.array([row.forced for row in self.rows], np.float64)
 
     @cached_property
-    def refused(self) -> NDArray[np.bool_]:
-        """Prompts that were refused."""
-        return np.array([row.reading.value == "refused" for row in self.rows], np.bool_)
-
-    @cached_property
-    def log_odds(self) -> NDArray[np.float64]:
-        """Nats, > 0 is stereotyped (or agrees)."""
+    def log_odds(self) -> Floats:
         return np.array([row.log_odds for row in self.rows], np.float64)
 
     @cached_property
-    def positive_identifier_first(self) -> NDArray[np.bool_]:
-        """Whether the identifier of the positive group is listed first."""
+    def positive_identifier_first(self) -> Flags:
         return np.array([row.prompt.positive_identifier_first for row in self.rows], np.bool_)
 
     @cached_property
-    def positive_word_first(self) -> NDArray[np.bool_]:
-        """Whether the positive word is listed first (associations only)."""
+    def second_order(self) -> Flags:
         prompts = (row.prompt for row in self.rows)
         return np.array(
-            [isinstance(p, AssociationPrompt) and p.positive_word_first for p in prompts], np.bool_
+            [
+                p.positive_word_first if isinstance(p, AssociationPrompt) else p.stereotype
+                for p in prompts
+            ],
+            np.bool_,
         )
 
     @cached_property
-    def keyed(self) -> NDArray[np.int64]:
-        """+1 for a statement of the stereotype, -1 for its reverse (statements only)."""
-        prompts = (row.prompt for row in self.rows)
-        return np.array(
-            [1 if isinstance(p, StatementPrompt) and p.stereotype else -1 for p in prompts],
-            np.int64,
-        )
+    def words(self) -> list[Words]:
+        return [row.prompt.words for row in self.rows]
 
     @cached_property
-    def all_orders(self) -> bool:
-        """Whether the prompts ask all four orders, as ours do; the published ones do not."""
-        other = self.positive_word_first if self.part.measurement == IMPLICIT else self.keyed > 0
-        return len(set(zip(self.positive_identifier_first, other, strict=True))) == 4
+    def wordings(self) -> list[str]:
+        return [row.prompt.wording for row in self.rows]
 
     @cached_property
-    def clusters(self) -> Clusters:
-        """Positive words, negative words and wordings, crossed."""
-        prompts = [row.prompt for row in self.rows]
-        return Clusters.encode(
-            {
-                "positive word": [prompt.words[0] for prompt in prompts],
-                "negative word": [prompt.words[1] for prompt in prompts],
-                "wording": [prompt.wording for prompt in prompts],
-            }
-        )
+    def readings(self) -> list[str]:
+        return [row.reading.value for row in self.rows]
 
     @cached_property
-    def pairs(self) -> dict[tuple[str, str], NDArray[np.int64]]:
-        """Positions of the prompts of each word pair."""
-        places: dict[tuple[str, str], list[int]] = {}
-        for place, row in enumerate(self.rows):
-            places.setdefault(row.prompt.words, []).append(place)
-        return {pair: np.array(found, np.int64) for pair, found in places.items()}
+    def texts(self) -> list[str]:
+        return [row.answer.text for row in self.rows]
+
+    def prompt(self, place: int) -> str:
+        """The text of a prompt."""
+        return self.rows[place].prompt.text
 
     @cached_property
     def _lines(self) -> list[str]:

@@ -1,92 +1,58 @@
-"""One run: what the selected tests declared, asked once, measured once, judged together."""
+"""One run: what the selected tests declared, asked once and measured once."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from blindspot.assays.base import Assayed, Band
-from blindspot.baselines import Baseline
 from blindspot.estimates import (
     ANSWER_STEP,
     PROBABILITY_STEP,
-    Accepted,
     AgreementEffects,
     AssociationEffects,
-    Check,
     Contributions,
     Estimate,
-    Gate,
-    GateResult,
-    GateTable,
-    Verdict,
     agreement_effects,
     association_effects,
     gap,
-    judge,
     mean_estimate,
+    mean_of,
 )
-from blindspot.estimates.gates import Against
-from blindspot.estimates.statistics import GENERATED, PAIR, STATISTICS
+from blindspot.estimates.statistics import GENERATED, STATISTICS
 from blindspot.models.base import Identity, LanguageModel
 from blindspot.plan.asking import Answer, ask
 from blindspot.plan.cases import Case
 from blindspot.plan.observations import Observations, read
+from blindspot.plan.scores import Scores
 from blindspot.plan.source import PromptSource
 from blindspot.plan.store import Store
+from blindspot.plan.tables import Table
 from blindspot.stimuli import IMPLICIT, Prompt, Slice
 
 Effects = AssociationEffects | AgreementEffects
 Progress = Callable[[int], None]
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """The verdict on one case, with everything that a report says of it."""
+class Measures:
+    """What the scores of all prompts of a model amount to, whether just asked or kept."""
 
-    case: Case
-    estimate: Estimate
-    limit: GateResult
-    regression: GateResult | None
-    prompts: str
-    missing: str = ""
-
-    @property
-    def results(self) -> tuple[GateResult, ...]:
-        """Against the limit, then against the baseline where there is one."""
-        return (self.limit,) if self.regression is None else (self.limit, self.regression)
-
-    @property
-    def verdict(self) -> Verdict:
-        """The worst of them: fail, then error, then inconclusive."""
-        found = [result.verdict for result in self.results]
-        if self.missing:
-            found.append(Verdict.ERROR)
-        for verdict in (Verdict.FAIL, Verdict.ERROR, Verdict.INCONCLUSIVE, Verdict.PASS):
-            if verdict in found:
-                return verdict
-        return Verdict.REPORTED
-
-
-class Measured:
-    """The answers to all prompts of a run and what its assays found, and what they amount to."""
-
-    def __init__(
-        self,
-        identity: Identity,
-        tables: dict[Slice, Observations],
-        assayed: Mapping[Slice, Assayed] | None = None,
-    ) -> None:
-        self.identity = identity
-        self.tables = tables
-        self.assayed = dict(assayed or {})
+    def __init__(self, tables: Mapping[Slice, Table]) -> None:
+        self._tables = tables
         self._effects: dict[tuple[Slice, str], Effects] = {}
 
     @property
-    def prompts(self) -> int:
-        """How many prompts were answered."""
-        return sum(len(table.rows) for table in self.tables.values())
+    def slices(self) -> Mapping[Slice, Table]:
+        """The scores by category slice."""
+        return self._tables
+
+    def has(self, case: Case) -> bool:
+        """Whether all prompts that a case rests on were scored."""
+        return all(
+            part.whole in self._tables
+            and (part.pair is None or part.pair in self._tables[part.whole].pairs)
+            for part in case.parts
+        )
 
     def effects(self, part: Slice, reading: str = GENERATED) -> Effects:
         """All effects of a slice in one reading, computed once."""
@@ -96,7 +62,7 @@ class Measured:
         return self._effects[key]
 
     def _compute(self, part: Slice, reading: str) -> Effects:
-        table = self.tables[part.whole]
+        table = self._tables[part.whole]
         places = slice(None) if part.pair is None else table.pairs[part.pair]
         clusters = (
             table.clusters if part.pair is None else table.clusters.take(table.pairs[part.pair])
@@ -140,28 +106,91 @@ class Measured:
 
     def log_odds(self, part: Slice) -> Estimate:
         """Mean log-odds of a category slice in nats."""
-        table = self.tables[part.whole]
+        table = self._tables[part.whole]
         return mean_estimate(table.log_odds, clusters=table.clusters)
+
+    def contributions(self, case: Case) -> Contributions | None:
+        """What clusters contribute to a case, for comparisons that are paired by prompt.
+
+        None where there is none: not measured, or of a band that the controls do not allow.
+        """
+        if not self.has(case):
+            return None
+        if case.variants:
+            return mean_of([self._of_part(case, part) for part in case.parts])
+        if case.statistic == "gap":
+            implicit, explicit = (self.effects(part, case.reading) for part in case.parts)
+            return implicit.contributions.minus(explicit.contributions, apart=("wording",))
+        return self._of_part(case, case.part)
+
+    def _of_part(self, case: Case, part: Slice) -> Contributions:
+        effects = self.effects(part, case.reading)
+        return effects.answered if case.statistic == "validity" else effects.contributions
+
+
+class Kept(Measures):
+    """What a model was once measured to be, from the scores that were kept of it."""
+
+    def __init__(self, scores: Scores) -> None:
+        super().__init__(scores.tables)
+        self._mechanistic = scores.contributions
+
+    def contributions(self, case: Case) -> Contributions | None:
+        """As of a run; of a mechanistic case what was kept under its id."""
+        return self._mechanistic.get(case.id) if case.mechanistic else super().contributions(case)
+
+
+class Measured(Measures):
+    """The answers to all prompts of a run and what its assays found, and what they amount to."""
+
+    def __init__(
+        self,
+        identity: Identity,
+        tables: dict[Slice, Observations],
+        assayed: Mapping[Slice, Assayed] | None = None,
+    ) -> None:
+        super().__init__(tables)
+        self.identity = identity
+        self.tables = tables
+        self.assayed = dict(assayed or {})
+
+    @property
+    def prompts(self) -> int:
+        """How many prompts were answered."""
+        return sum(len(table.rows) for table in self.tables.values())
 
     def band(self, case: Case) -> Band:
         """What an assay says of the layers and the reading of a mechanistic case."""
         return self.assayed[case.part].bands[case.reading, case.band]
 
-    def contributions(self, case: Case) -> Contributions | None:
-        """What clusters contribute to a case, for comparisons that are paired by prompt.
+    def unreadable(self, case: Case) -> str:
+        """Why the controls of a mechanistic case allow no verdict; "" if they do."""
+        return self.band(case).unreadable if case.mechanistic else ""
 
-        None where there is none: of a band that the controls do not allow.
-        """
-        if case.mechanistic:
-            return self.band(case).contributions
-        if case.statistic == "gap":
-            implicit, explicit = (self.effects(part, case.reading) for part in case.parts)
-            return implicit.contributions.minus(explicit.contributions, apart=("wording",))
-        effects = self.effects(case.part, case.reading)
-        return effects.answered if case.statistic == "validity" else effects.contributions
+    def controls(self, case: Case) -> str:
+        """The layers that a mechanistic figure rests on, and what the controls said there."""
+        if not case.mechanistic:
+            return ""
+        layers = ranges(self.band(case).layers)
+        line = self.assayed[case.part].controls.get((case.reading, case.band), "")
+        return "; ".join(filter(None, (f"layers {layers}" if layers else "", line)))
+
+    def contributions(self, case: Case) -> Contributions | None:
+        """As of `Measures`; of a mechanistic case what its band holds."""
+        return self.band(case).contributions if case.mechanistic else super().contributions(case)
+
+    def scores(self, cases: Iterable[Case]) -> Scores:
+        """Everything that a later run is paired with."""
+        found = ((case.id, self.contributions(case)) for case in cases if case.mechanistic)
+        kept = {gate: each for gate, each in found if each is not None and not each.reason}
+        return Scores(dict(self.tables), kept)
 
     def estimate(self, case: Case) -> Estimate:
         """What a case judges."""
+        if case.variants:
+            pooled = self.contributions(case)
+            assert pooled is not None
+            return pooled.estimate()
         if case.mechanistic:
             return self.band(case).estimate(STATISTICS[case.statistic].unit)
         if case.statistic == "gap":
@@ -181,6 +210,17 @@ class Measured:
             table = self.tables[part.whole]
             digests.append(table.digest(None if part.pair is None else table.pairs[part.pair]))
         return "-".join(digests)
+
+
+def ranges(layers: Sequence[int]) -> str:
+    """Layers for people: ``0-3, 7``."""
+    parts: list[list[int]] = []
+    for layer in sorted(layers):
+        if parts and parts[-1][-1] == layer - 1:
+            parts[-1].append(layer)
+        else:
+            parts.append([layer])
+    return ", ".join(f"{p[0]}-{p[-1]}" if len(p) > 1 else str(p[0]) for p in parts)
 
 
 def prompts_of(source: PromptSource, cases: Iterable[Case]) -> dict[Slice, list[Prompt]]:
@@ -206,10 +246,11 @@ def ask_all(
     locks: Path | None = None,
     start: int = 0,
     progress: Progress = lambda _: None,
+    again: int | None = None,
 ) -> list[Answer]:
     """Answers to the prompts of all slices, in their order; see `asking.ask`."""
     prompts = [prompt for part in wanted.values() for prompt in part]
-    return ask(model, prompts, store, locks=locks, start=start, progress=progress)
+    return ask(model, prompts, store, locks=locks, start=start, progress=progress, again=again)
 
 
 def measure(
@@ -225,62 +266,3 @@ def measure(
         for whole, part in wanted.items()
     }
     return Measured(identity, tables, assayed)
-
-
-def outcomes(
-    measured: Measured,
-    cases: Sequence[Case],
-    gates: GateTable,
-    baseline: Baseline | None = None,
-    *,
-    allowed: frozenset[str] = frozenset(),
-) -> dict[str, Outcome]:
-    """Judge all cases together, by id: the error rate is held over all of them."""
-    checks: list[Check] = []
-    estimates = {case.id: measured.estimate(case) for case in cases}
-    missing: dict[str, str] = {}
-    digests = {case.id: measured.digest(case) for case in cases}
-    for case in cases:
-        estimate = estimates[case.id]
-        unreadable = measured.band(case).unreadable if case.mechanistic else ""
-        checks.append(Check(_gate(gates, case, "limit"), estimate, unreadable=unreadable))
-        if baseline is None or unreadable:
-            continue
-        entry = baseline.gates.get(case.id)
-        if entry is None:
-            missing[case.id] = f"the baseline {baseline.path.name} does not hold it"
-        elif entry.prompts != digests[case.id] and "prompts" not in allowed:
-            missing[case.id] = (
-                f"its prompts are not those of the baseline {baseline.path.name} "
-                f"(were {entry.prompts}, are {digests[case.id]})"
-            )
-        else:
-            reference = Accepted(entry.value, entry.standard_error, entry.n)
-            checks.append(Check(_gate(gates, case, "baseline"), estimate, reference))
-    judged = {(result.id, result.against): result for result in judge(checks, gates.alpha)}
-    return {
-        case.id: Outcome(
-            case,
-            estimates[case.id],
-            judged[case.id, "limit"],
-            judged.get((case.id, "baseline")),
-            digests[case.id],
-            missing.get(case.id, ""),
-        )
-        for case in cases
-    }
-
-
-def _gate(gates: GateTable, case: Case, against: Against) -> Gate:
-    return gates.gate(
-        case.id,
-        case.statistic,
-        "pair" if case.level == PAIR else "category",
-        measurement=case.measurement,
-        axis=case.part.axis,
-        variant=case.part.variant,
-        category=case.part.category,
-        reading=case.reading,
-        band=case.band,
-        against=against,
-    )

@@ -25,6 +25,10 @@ class PromptSource(Protocol):
         """The prompts of a slice."""
         ...
 
+    def controls(self, axis: str) -> frozenset[str]:
+        """Variants that are controls: no part of what is said over all variants."""
+        ...
+
     def supports(self, part: Slice, statistic: str) -> bool:
         """Whether the prompts of a slice can tell a statistic."""
         ...
@@ -50,6 +54,11 @@ class FixturePrompts:
     def prompts(self, part: Slice) -> Iterable[Prompt]:
         """The prompts of a slice."""
         return render(self.stimuli, part, self.limit)
+
+    def controls(self, axis: str) -> frozenset[str]:
+        """The variants that the axis says are controls."""
+        variants = self.stimuli.axes[axis].variants
+        return frozenset(name for name, variant in variants.items() if variant.control)
 
     def supports(self, part: Slice, statistic: str) -> bool:
         """Always: every wording asks all orders, and every statement has its reverse."""

@@ -69,6 +69,10 @@ class PublishedPrompts:
         """The prompts of a slice."""
         return self._prompts[part.whole]
 
+    def controls(self, axis: str) -> frozenset[str]:
+        """All: the paper's variants were never put together."""
+        return frozenset(part.variant for part in self._prompts if part.axis == axis)
+
     def supports(self, part: Slice, statistic: str) -> bool:
         """Bias needs statements with their reverses."""
         if statistic != "bias":

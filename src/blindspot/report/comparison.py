@@ -1,49 +1,212 @@
-"""A candidate beside its reference: every gate's figure of both, and what lies between them."""
+"""A candidate beside another model: what lies between them, and the prompts that flipped."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from blindspot.estimates import Contributions, Estimate, difference, less_represented, mean_of
-from blindspot.estimates.statistics import CATEGORY, STATISTICS
+import numpy as np
+from scipy.stats import binomtest
+
+from blindspot.estimates import (
+    Contributions,
+    Estimate,
+    difference,
+    less_represented,
+    mean_estimate,
+    mean_of,
+)
+from blindspot.estimates.statistics import CATEGORY, LEADING, OVERALL, STATISTICS
 from blindspot.plan.cases import Case
-from blindspot.plan.run import Measured
+from blindspot.plan.run import Measures
+from blindspot.plan.tables import Floats, Table
 from blindspot.report.figures import estimate_record
+from blindspot.stimuli import EXPLICIT, Slice
 
 Pair = tuple[Contributions | None, Contributions | None]
 
+#: Prompts that flipped, for people to read: the worse ones first.
+EXAMPLES = 200
+#: What the paper found of aligned models, and the statistic that says it.
+SIGNATURE = {
+    "implicit": "implicit: associates it",
+    "explicit": "explicit: states it",
+    "gap": "gap: does not say so",
+    "blindness": "blindness: group unseen",
+}
 
-def compare(measured: Measured, reference: Measured, cases: Sequence[Case]) -> dict[str, Any]:
-    """Both models' figures of every category gate, and their difference paired by prompt.
 
-    Of blindness also the *race-blind gap*: by which share the candidate represents the group less.
-    ``variants`` are the means over the categories of a variant, ``gates`` the single ones.
+def compare(
+    ours: Measures, theirs: Measures, cases: Sequence[Case], *, gated: Sequence[str]
+) -> dict[str, Any]:
+    """What lies between two models, paired by prompt.
+
+    ``variants``: means over the categories of a variant, and for blindness the *race-blind gap*, by
+    which share the candidate represents the group less; ``gates``: every category gate;
+    ``signature``: means over all that is gated; ``flips``: generated answers that are read
+    otherwise.
+
+    Args:
+        ours: the candidate.
+        theirs: the other model.
+        cases: the gates of the run.
+        gated: ids of those that have a limit: the others are controls and no part of a signature.
     """
-    gates: list[dict[str, Any]] = []
-    variants: dict[tuple[str, ...], tuple[Case, list[Pair]]] = {}
-    for case in cases:
-        if case.level != CATEGORY:
-            continue
-        pair = measured.contributions(case), reference.contributions(case)
-        gates.append({"id": case.id, "slice": case.part.id, **_row(case, [pair])})
-        key = (*_key(case), case.part.axis, case.part.variant)
-        variants.setdefault(key, (case, []))[1].append(pair)
-    identity = asdict(reference.identity)
-    kept = ("name", "weights", "dtype", "revision", "tokenizer", "template")
+    pairs = {
+        case.id: (ours.contributions(case), theirs.contributions(case))
+        for case in cases
+        if case.level == CATEGORY
+    }
+    judged = [case for case in cases if case.id in pairs]
+    variants: dict[tuple[str, ...], list[Case]] = {}
+    for case in judged:
+        key = (case.measurement, case.statistic, case.reading, case.band)
+        variants.setdefault((*key, case.part.axis, case.part.variant), []).append(case)
     return {
-        "model": {key: identity[key] for key in kept},
         "variants": [
-            {"axis": case.part.axis, "variant": case.part.variant, **_row(case, pairs)}
-            for case, pairs in variants.values()
+            {
+                "axis": some[0].part.axis,
+                "variant": some[0].part.variant,
+                **_row(some[0], [pairs[case.id] for case in some]),
+            }
+            for some in variants.values()
         ],
-        "gates": gates,
+        "gates": [
+            {"id": case.id, "slice": case.part.id, **_row(case, [pairs[case.id]])}
+            for case in judged
+        ],
+        "signature": list(_signature([case for case in judged if case.id in gated], pairs)),
+        "flips": flips(ours.slices, theirs.slices),
     }
 
 
-def _key(case: Case) -> tuple[str, str, str, str]:
-    return case.measurement, case.statistic, case.reading, case.band
+def nats(ours: Measures, theirs: Measures, part: Slice) -> Estimate:
+    """Paired change of the mean log-odds of a category slice, in nats; > 0 is worse."""
+    one, other = ours.slices.get(part.whole), theirs.slices.get(part.whole)
+    if one is None or other is None:
+        return Estimate.unmeasured("not measured in both models", unit="nats")
+    places, others = _common(one, other)
+    if not len(places):
+        return Estimate.unmeasured("no prompt is the same", unit="nats")
+    change = _signs(one)[places] * (one.log_odds[places] - other.log_odds[others])
+    return mean_estimate(change, clusters=one.clusters.take(places))
+
+
+def flips(ours: Mapping[Slice, Table], theirs: Mapping[Slice, Table]) -> dict[str, Any]:
+    """Generated answers that are read otherwise: how many by slice, and some to read.
+
+    ``p``: exact McNemar test, two-sided, of as many for the worse as for the better.
+    """
+    slices: list[dict[str, Any]] = []
+    worst: list[dict[str, Any]] = []
+    others: list[dict[str, Any]] = []
+    parts = sorted(ours.keys() & theirs.keys())
+    most = max(1, EXAMPLES // max(1, len(parts)))  # each slice has its share of what is shown
+    for part in parts:
+        one, other = ours[part], theirs[part]
+        places, beside = _common(one, other)
+        sign = _signs(one)[places]
+        change = sign * (one.generated[places] - other.generated[beside])
+        worse, better = int((change > 0).sum()), int((change < 0).sum())
+        slices.append(
+            {
+                "measurement": part.measurement,
+                "slice": part.id,
+                "n": int((~np.isnan(change)).sum()),
+                "worse": worse,
+                "better": better,
+                "p": float(binomtest(worse, worse + better).pvalue) if worse + better else None,
+            }
+        )
+        shown = 0
+        order = np.argsort(-np.nan_to_num(change, nan=0.0), kind="stable")
+        for at, there, by in zip(places[order], beside[order], change[order], strict=True):
+            if shown < most and one.readings[at] != other.readings[there]:
+                shown += 1
+                found = worst if by > 0 else others
+                found.append(_example(part, one, int(at), other, int(there)))
+    return {"slices": slices, "examples": [*worst, *others][:EXAMPLES]}
+
+
+def _example(part: Slice, one: Table, at: int, other: Table, there: int) -> dict[str, Any]:
+    return {
+        "measurement": part.measurement,
+        "slice": part.id,
+        "wording": one.wordings[at],
+        "order": one.order(at),
+        "words": list(one.words[at]),
+        "prompt": one.prompt(at),
+        "before": {"answer": other.texts[there], "reading": other.readings[there]},
+        "after": {"answer": one.texts[at], "reading": one.readings[at]},
+    }
+
+
+def _common(one: Table, other: Table) -> tuple[Any, Any]:
+    """Positions in both of the prompts that both have."""
+    if one.keys == other.keys:
+        everything = np.arange(len(one))
+        return everything, everything
+    known = {key: place for place, key in enumerate(other.keys)}
+    found = [(place, known[key]) for place, key in enumerate(one.keys) if key in known]
+    places = np.array(found, np.int64).reshape(-1, 2)
+    return places[:, 0], places[:, 1]
+
+
+def _signs(table: Table) -> Floats:
+    """By what a value counts: -1 where agreeing is the reverse of the stereotype."""
+    reverse = (table.part.measurement == EXPLICIT) & ~table.second_order
+    return np.where(reverse, -1.0, 1.0)
+
+
+def _signature(cases: Sequence[Case], pairs: Mapping[str, Pair]) -> Iterator[dict[str, Any]]:
+    """The figures that alignment was found to change, over all categories and variants."""
+    for name, title in SIGNATURE.items():
+        statistic = {"implicit": "stereotype", "explicit": "bias"}.get(name, name)
+        mine = [
+            case
+            for case in cases
+            if case.statistic == statistic
+            and case.reading in LEADING
+            and case.band in ("", OVERALL)
+        ]
+        if mine:
+            yield _signed(name, title, statistic, [pairs[case.id] for case in mine])
+
+
+def _signed(name: str, title: str, statistic: str, found: Sequence[Pair]) -> dict[str, Any]:
+    known = [pair for pair in found if _known(pair)]
+    unit = STATISTICS[statistic].unit
+    change = Estimate.unmeasured("not measured in both models", unit=unit)
+    ours = theirs = None
+    if known:
+        one, other = (_mean([pair[side] for pair in known]) for side in (0, 1))
+        assert one is not None
+        assert other is not None
+        change, ours, theirs = difference(one, other), one.value, other.value
+    row = estimate_record(change)
+    return {
+        "name": name,
+        "title": title,
+        "theirs": theirs,
+        "ours": ours,
+        "change": row["value"],
+        "low": row["low"],
+        "high": row["high"],
+        "direction": _direction(row),
+    }
+
+
+def _known(pair: Pair) -> bool:
+    return all(each is not None and not each.reason for each in pair)
+
+
+def _direction(row: Mapping[str, Any]) -> str:
+    """Which way a figure moved, beyond its noise."""
+    if row["value"] is None:
+        return "not measured"
+    if row["low"] > 0:
+        return "up"
+    return "down" if row["high"] < 0 else "unchanged"
 
 
 def _row(case: Case, pairs: Sequence[Pair]) -> dict[str, Any]:

@@ -8,23 +8,35 @@ import shutil
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from blindspot import __version__
+from blindspot.estimates.gates import Others
 from blindspot.plan.observations import Observation
 from blindspot.plan.run import Measured
+from blindspot.plan.scores import Scores
 from blindspot.report.figures import number
 from blindspot.report.ledger import Ledger
 from blindspot.report.record import Record
 from blindspot.stimuli import AssociationPrompt
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 REPORT = "report.json"
 SAMPLES = "samples.jsonl.gz"
+SCORES = "scores.npz"
+PAGE = "report.html"
+CARD = "report-model-card.yaml"
+SEARCH = "search.json"
 
 
 def report_document(
-    record: Record | None, ledger: Ledger, exit_code: int, model: str
+    record: Record | None,
+    ledger: Ledger,
+    exit_code: int,
+    model: str,
+    *,
+    command: str,
+    mode: str = "default",
 ) -> dict[str, Any]:
     """The content of report.json: the record, cut to the gates whose tests ran.
 
@@ -38,6 +50,11 @@ def report_document(
         "verdict": ledger.verdict(exit_code),
         "exit_code": exit_code,
         "incomplete": ledger.incomplete,
+        "command": command,
+        "mode": record["mode"] if record else mode,
+        "families": record["families"] if record else [],
+        "noise_floor": record["noise_floor"] if record else None,
+        "comparisons": record["comparisons"] if record else dict.fromkeys(get_args(Others)),
     }
     if record is None:
         return head | {"gates": []}
@@ -61,15 +78,18 @@ def report_document(
         "mechanistic": [
             assay for assay in record["assays"] if (assay["measurement"], assay["slice"]) in judged
         ],
-        "reference": record["reference"],
     }
 
 
 def write_report(directory: Path, document: dict[str, Any]) -> Path:
     """Write report.json; an older one stays whole until the new one is complete."""
     text = json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-    path = directory / REPORT
-    temporary = path.with_name(f".{REPORT}.tmp")
+    return replace_text(directory / REPORT, text)
+
+
+def replace_text(path: Path, text: str) -> Path:
+    """Write a text file; an older one stays whole until the new one is complete."""
+    temporary = path.with_name(f".{path.name}.tmp")
     temporary.write_text(text, "utf-8", errors="backslashreplace")
     temporary.replace(path)
     return path
@@ -113,7 +133,7 @@ def _sample(row: Observation) -> dict[str, Any]:
 
 def remove_old(directory: Path) -> None:
     """Take away the files of an earlier run, so that they cannot pass for those of this one."""
-    for name in (REPORT, SAMPLES):
+    for name in (REPORT, SAMPLES, SCORES, PAGE, CARD, SEARCH):
         (directory / name).unlink(missing_ok=True)
 
 
@@ -130,8 +150,16 @@ def write_samples(path: Path, measured: Measured) -> None:
     temporary.replace(path)
 
 
-def move_samples(source: Path, directory: Path) -> None:
-    """Bring samples that a worker wrote to where the user wants them."""
-    temporary = directory / f".{SAMPLES}.tmp"
-    shutil.copyfile(source, temporary)
-    temporary.replace(directory / SAMPLES)
+def write_scores(path: Path, scores: Scores) -> None:
+    """Write the score of every prompt, for comparisons without a model."""
+    temporary = path.with_name(f".{path.name}.tmp")
+    temporary.write_bytes(scores.packed())
+    temporary.replace(path)
+
+
+def take_over(source: Path, directory: Path) -> None:
+    """Bring a file that a worker wrote to where the user wants it, if it wrote one."""
+    if source.is_file():
+        temporary = directory / f".{source.name}.tmp"
+        shutil.copyfile(source, temporary)
+        temporary.replace(directory / source.name)

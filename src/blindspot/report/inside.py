@@ -9,7 +9,7 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-from blindspot.estimates.statistics import BANDS, MECHANISTIC, OVERALL
+from blindspot.estimates.statistics import BANDS, LEADING, MECHANISTIC, OVERALL
 from blindspot.report.record import GateRecord, Record
 from blindspot.report.tables import columns, interval, plain, render, signed, verdict_cell
 
@@ -19,9 +19,6 @@ TITLES = {
     "probing": "probing: where it lies for a linear probe (-1 the group, +1 literal)",
     "injection": "injection: fall of the stereotype effect when the group is shown (0 = none)",
 }
-#: Readings that stand for a measurement where there is one line for each.
-_LEADING = ("generated", "same-layer", "linear")
-
 
 _INDENT: Any = {"initial_indent": "  ", "subsequent_indent": "    ", "break_long_words": False}
 
@@ -47,7 +44,7 @@ def _table(gates: Sequence[GateRecord]) -> Table:
         variant = f"{first['axis']} {first['variant']}"
         if heading != (heading := variant):
             table.add_row(Text(heading, style="bold"))
-        leading = reading in _LEADING or not several
+        leading = reading in LEADING or not several
         title = Text(f"  {first['category']}") if leading else Text(f"    {reading}", style="dim")
         overall = bands.get(OVERALL)
         table.add_row(
@@ -70,19 +67,46 @@ def _controls(gates: Sequence[GateRecord], width: int) -> list[str]:
     return textwrap.wrap(f"{shown['slice']}: {said}", width - 2, **_INDENT) if said else []
 
 
-def reference_blocks(record: Record, width: int, color: bool) -> Iterable[str]:
-    """What lies between the model and its reference, a line a variant and measurement."""
-    found = record["reference"]
-    if found is None:
-        return
+def comparison_blocks(record: Record, width: int, color: bool) -> Iterable[str]:
+    """What lies between the model and those it is compared with: the signature, and by variant."""
+    for against, found in record["comparisons"].items():
+        if found is not None:
+            yield _signature(against, found, width, color)
+            yield _gap(against, found, width, color)
+
+
+def _signature(against: str, found: dict[str, Any], width: int, color: bool) -> str:
+    table = columns(against, "model", "change", "95 % int.", "moved", verdict=False)
+    for row in found["signature"]:
+        direction = row["direction"]
+        worse = {"up": "bold red", "down": "green"}.get(direction, "dim")
+        table.add_row(
+            f"  {row['title']}",
+            signed(row["theirs"]),
+            signed(row["ours"]),
+            signed(row["change"]),
+            interval(row),
+            Text(direction, style=worse),
+        )
+    flips = found["flips"]["slices"]
+    total = {key: sum(row[key] for row in flips) for key in ("n", "worse", "better")}
+    flipped = (
+        f"answers that flipped: {total['worse']} for the worse, {total['better']} for the better, "
+        f"of {total['n']}"
+    )
+    title = f"beside the {against} {found['name']}, over all that is gated"
+    return "\n".join((title, render(table, width, color), *([flipped] if flips else [])))
+
+
+def _gap(against: str, found: dict[str, Any], width: int, color: bool) -> str:
     rows = [
         row
         for row in found["variants"]
-        if row["reading"] in _LEADING
+        if row["reading"] in LEADING
         and row["band"] in ("", OVERALL)
         and row["statistic"] != "validity"
     ]
-    table = columns("model", "reference", "change", "95 % int.", "less group", verdict=False)
+    table = columns("model", against, "change", "95 % int.", "less group", verdict=False)
     heading = ""
     for row in rows:
         if heading != (heading := f"{row['measurement']} ({row['statistic']})"):
@@ -95,8 +119,8 @@ def reference_blocks(record: Record, width: int, color: bool) -> Iterable[str]:
             interval(row["difference"]),
             _less(row["less_represented"]),
         )
-    title = f"race-blind gap: beside the reference {found['model']['name']}, means over categories"
-    yield "\n".join((title, render(table, width, color)))
+    title = f"race-blind gap: beside the {against} {found['name']}, means over categories"
+    return "\n".join((title, render(table, width, color)))
 
 
 def _less(estimate: dict[str, Any] | None) -> str:

@@ -15,6 +15,8 @@ GATE_PROPERTY = "gate"
 VERDICT_PROPERTY = "verdict"
 #: Name of the one that says why a mechanistic gate cannot be asked of this model.
 CLOSED_PROPERTY = "closed"
+#: Name of the one that marks a test in which the search found something.
+FINDING_PROPERTY = "finding"
 
 
 class ExitCode(IntEnum):
@@ -41,13 +43,14 @@ class Ledger:
     incomplete: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     failures: int = 0
+    findings: int = 0
     skipped: int = 0
     closed: int = 0
     closed_because: str = ""
     usage: str = ""
 
-    def add(self, report: pytest.TestReport) -> None:
-        """Take in one phase of one test."""
+    def add(self, report: pytest.TestReport, name: str | None = None) -> None:
+        """Take in one phase of one test; ``name``: of the test, if it is not its node id."""
         if report.when not in ("setup", "call", "teardown"):
             return  # xdist's note on the test in which a worker died: `lose` tells of the worker
         self.failures += report.failed
@@ -57,7 +60,9 @@ class Ledger:
             self.closed += 1
             self.closed_because = str(properties[CLOSED_PROPERTY])
         elif gate is None:
-            if report.failed:
+            if report.failed and report.when == "call" and FINDING_PROPERTY in properties:
+                self.findings += 1  # leaves pytest's own 1 where nothing else applies
+            elif report.failed:
                 self.ordinary_failures += 1
         elif report.skipped:
             self.skipped += 1
@@ -65,8 +70,8 @@ class Ledger:
             self.lose(f"{self.skipped}{_SKIPPED}")
         elif report.when == "call":
             self.verdicts[str(gate)] = str(properties[VERDICT_PROPERTY])
-            self.nodes[str(gate)] = report.nodeid
-            if report.failed and self.verdicts[str(gate)] in ("pass", "reported"):
+            self.nodes[str(gate)] = name or report.nodeid
+            if report.failed and self.verdicts[str(gate)] in ("pass", "reported", "waived"):
                 self.ordinary_failures += 1  # the test itself, or another assertion in it
         elif report.failed:
             self.ordinary_failures += 1
@@ -89,7 +94,8 @@ class Ledger:
         """The exit code of the run, given pytest's own.
 
         pytest's interruptions and internal errors keep their code; else usage, ordinary failures,
-        failed gates, incompleteness and inconclusive gates come in this order.
+        failed gates, incompleteness and inconclusive gates come in this order. What the search
+        found comes last: it is an ordinary failure that hides no verdict.
         """
         count = self.count()
         pytests_own = own not in (
@@ -115,6 +121,7 @@ class Ledger:
             ExitCode.BIAS: "failed",
             ExitCode.INCONCLUSIVE: "inconclusive",
         }
-        if exit_code == ExitCode.PASSED:
+        only_found = bool(self.findings and not self.ordinary_failures)
+        if exit_code == ExitCode.PASSED or (exit_code == ExitCode.TEST_FAILED and only_found):
             return "passed" if self.count()["pass"] else "nothing judged"
         return words.get(ExitCode(exit_code), "incomplete") if exit_code in _CODES else "incomplete"

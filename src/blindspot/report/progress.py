@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from types import TracebackType
@@ -13,13 +14,13 @@ _QUIET_SECONDS = 15.0
 
 
 class ProgressBar:
-    """A tqdm bar on stderr; into a pipe a line at every tenth, once it takes long enough."""
+    """A tqdm bar on stderr; where none can be drawn, a line at every tenth once it takes long."""
 
     def __init__(
         self, total: int, label: str, *, unit: str = "prompts", enabled: bool = True
     ) -> None:
         self.total, self.label, self.unit = total, label, unit
-        self._watched = sys.stderr.isatty()
+        self._watched = sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
         self._enabled = enabled
         self._done = 0
         self._told = 0

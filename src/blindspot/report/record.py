@@ -7,23 +7,35 @@ does not have, is None.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict
-from typing import Any, TypedDict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, TypedDict, get_args
 
 from blindspot.assays.base import Assayed
 from blindspot.baselines import Baseline
-from blindspot.estimates import AssociationEffects, Estimate, Verdict, first_line
+from blindspot.estimates import (
+    AssociationEffects,
+    Estimate,
+    GateResult,
+    Verdict,
+    families_of,
+    first_line,
+)
+from blindspot.estimates.gates import Others
 from blindspot.estimates.statistics import CATEGORY, FORCED_CHOICE, GENERATED
 from blindspot.plan.cases import Case
 from blindspot.plan.observations import Observation
-from blindspot.plan.run import Measured, Outcome
+from blindspot.plan.outcomes import Outcome
+from blindspot.plan.reported import Reported
+from blindspot.plan.run import Measured, Measures
+from blindspot.report.comparison import compare, nats
 from blindspot.report.figures import estimate_record, number
 from blindspot.stimuli import IMPLICIT, AssociationPrompt, Slice
 
 WORST = 5
 
 GateRecord = dict[str, Any]
+Judged = Measured | Reported
 
 
 class Row(TypedDict):
@@ -43,6 +55,9 @@ class Record(TypedDict):
     model: dict[str, Any]
     prompts: int
     alpha: float
+    mode: str
+    families: list[dict[str, Any]]
+    noise_floor: dict[str, Any] | None
     sections: dict[str, list[Row]]
     gates: list[GateRecord]
     worst: list[dict[str, Any]]
@@ -50,7 +65,16 @@ class Record(TypedDict):
     incomplete: list[str]
     published: list[dict[str, Any]]
     assays: list[dict[str, Any]]
-    reference: dict[str, Any] | None
+    comparisons: dict[str, dict[str, Any] | None]
+
+
+@dataclass(frozen=True)
+class Beside:
+    """A model that a run compares with: its name, what is known of it, and its scores."""
+
+    name: str
+    model: Mapping[str, Any]
+    kept: Measures | None
 
 
 def build_record(
@@ -58,26 +82,60 @@ def build_record(
     outcomes: Iterable[Outcome],
     *,
     alpha: float,
+    strict: bool = False,
     baseline: dict[str, Any],
     incomplete: Sequence[str],
     published: list[dict[str, Any]],
-    reference: dict[str, Any] | None = None,
+    others: Mapping[Others, Beside] | None = None,
+    noise_floor: dict[str, Any] | None = None,
 ) -> Record:
     """The record of a run."""
-    outcomes = list(outcomes)
+    outcomes, others = list(outcomes), others or {}
     return Record(
         model=model_record(measured),
         prompts=measured.prompts,
         alpha=alpha,
+        mode="strict" if strict else "default",
+        families=family_records(outcomes, alpha),
+        noise_floor=noise_floor,
         sections=_sections(measured, outcomes),
-        gates=[gate_record(measured, outcome) for outcome in outcomes],
+        gates=[gate_record(measured, outcome, others) for outcome in outcomes],
         worst=_worst(measured, outcomes),
         baseline=baseline,
         incomplete=list(incomplete),
         published=published,
         assays=[_assay(assayed) for assayed in measured.assayed.values()],
-        reference=reference,
+        comparisons=comparison_records(measured, outcomes, others),
     )
+
+
+def family_records(outcomes: Sequence[Outcome], alpha: float) -> list[dict[str, Any]]:
+    """The families that the error rate is shared between, and the share of each."""
+    results = [result for outcome in outcomes for result in outcome.results]
+    return [
+        {"name": name, "gates": size, "alpha": share}
+        for name, (size, share) in families_of(results, alpha).items()
+    ]
+
+
+def comparison_records(
+    measured: Measures, outcomes: Sequence[Outcome], others: Mapping[Others, Beside]
+) -> dict[str, dict[str, Any] | None]:
+    """What lies between the model and each other one, None where there is none."""
+    return {
+        against: _comparison(measured, outcomes, others.get(against))
+        for against in get_args(Others)
+    }
+
+
+def _comparison(
+    measured: Measures, outcomes: Sequence[Outcome], other: Beside | None
+) -> dict[str, Any] | None:
+    if other is None or other.kept is None:
+        return None
+    gated = [o.case.id for o in outcomes if o.limit.limit is not None]
+    found = compare(measured, other.kept, [o.case for o in outcomes], gated=gated)
+    return {"name": other.name, "model": dict(other.model), **found}
 
 
 def _assay(assayed: Assayed) -> dict[str, Any]:
@@ -106,9 +164,9 @@ def model_record(measured: Measured) -> dict[str, Any]:
     }
 
 
-def gate_record(measured: Measured, outcome: Outcome) -> GateRecord:
-    """One gate: its value against its limit and, where there is one, against the baseline."""
-    limit, regression = outcome.limit, outcome.regression
+def gate_record(measured: Judged, outcome: Outcome, others: Mapping[Others, Beside]) -> GateRecord:
+    """One gate: its value against its limit and against the other models of the run."""
+    limit, regression = outcome.limit, outcome.against.get("baseline")
     return {
         "id": outcome.case.id,
         "measurement": outcome.case.measurement,
@@ -120,6 +178,9 @@ def gate_record(measured: Measured, outcome: Outcome) -> GateRecord:
         "reading": outcome.case.reading,
         "band": outcome.case.band,
         "level": outcome.case.level,
+        "pair": list(outcome.case.part.pair) if outcome.case.part.pair else None,
+        "variants": list(outcome.case.variants),
+        "family": limit.family,
         "verdict": outcome.verdict.value,
         "value": number(limit.value),
         "standard_error": number(outcome.estimate.standard_error),
@@ -133,6 +194,14 @@ def gate_record(measured: Measured, outcome: Outcome) -> GateRecord:
         "direction": limit.direction,
         "p": number(limit.p),
         "adjusted": number(limit.adjusted),
+        "mde": number(limit.mde),
+        "against": {
+            against: _against(measured, outcome, outcome.against[against], others[against])
+            if against in outcome.against
+            else None
+            for against in get_args(Others)
+        },
+        "waiver": _waiver(outcome),
         "baseline": number(regression.baseline) if regression else None,
         "margin": regression.limit if regression else None,
         "change": number(regression.change) if regression else None,
@@ -144,14 +213,60 @@ def gate_record(measured: Measured, outcome: Outcome) -> GateRecord:
         "reason": limit.reason,
         "missing": outcome.missing or limit.unmeasured,
         "unreadable": limit.unreadable,
-        "controls": _controls(measured, outcome.case),
+        "controls": measured.controls(outcome.case),
         "message": _message(measured, outcome),
     }
 
 
-def _message(measured: Measured, outcome: Outcome) -> str:
-    """The first line of a failure: the worse of the two results, or what is missing."""
-    verdict = outcome.verdict
+def _against(
+    measured: Judged, outcome: Outcome, result: GateResult, other: Beside
+) -> dict[str, Any]:
+    """A gate against another model; ``nats``: paired change of the log-odds."""
+    case, change = outcome.case, None
+    if case.level == CATEGORY and case.statistic in ("stereotype", "bias") and other.kept:
+        change = estimate_record(nats(measured, other.kept, case.part))
+    return {
+        "verdict": result.verdict.value,
+        "value": number(result.baseline),
+        "margin": result.limit,
+        "floor": number(result.floor),
+        "change": number(result.change),
+        "low": number(result.change_low),
+        "high": number(result.change_high),
+        "p": number(result.p),
+        "adjusted": number(result.adjusted),
+        "mde": number(result.mde),
+        "improved": result.improved,
+        "nats": {key: change[key] for key in ("value", "low", "high")} if change else None,
+    }
+
+
+def _waiver(outcome: Outcome) -> dict[str, Any] | None:
+    if (waiver := outcome.waiver) is None:
+        return None
+    return {
+        "gate": waiver.gate,
+        "reason": waiver.reason,
+        "expires": waiver.expires.isoformat(),
+        "expired": outcome.expired,
+    }
+
+
+def _message(measured: Judged, outcome: Outcome) -> str:
+    """The first line of a failure: the worst of the results, and what is waived of it."""
+    line, waiver = _judged_line(measured, outcome), outcome.waiver
+    if waiver is None or outcome.judged is Verdict.REPORTED:
+        return line
+    if outcome.expired:
+        return (
+            f"{outcome.case.id}: its waiver expired on {waiver.expires} ({waiver.reason}); renew "
+            f"or remove it; {line.removeprefix(outcome.case.id + ': ')}"
+        )
+    return f"{line}; waived until {waiver.expires}: {waiver.reason}"
+
+
+def _judged_line(measured: Judged, outcome: Outcome) -> str:
+    verdict = outcome.judged
     if outcome.missing and verdict is Verdict.ERROR:
         return f"{outcome.case.id}: not compared: {outcome.missing}"
     result = next((r for r in outcome.results if r.verdict is verdict), outcome.limit)
@@ -159,8 +274,7 @@ def _message(measured: Measured, outcome: Outcome) -> str:
     model = f"{identity.name} @{identity.weights[:7]}"
     worst = ""
     if outcome.case.mechanistic:
-        controls = _controls(measured, outcome.case)
-        return first_line(result, model=model, controls=controls)
+        return first_line(result, model=model, controls=measured.controls(outcome.case))
     if verdict is Verdict.FAIL and outcome.case.level == CATEGORY:
         part = outcome.case.parts[0]
         if outcome.case.statistic != "validity" and (found := _by_pair(measured, part)):
@@ -169,34 +283,14 @@ def _message(measured: Measured, outcome: Outcome) -> str:
     return first_line(result, model=model, worst=worst)
 
 
-def _controls(measured: Measured, case: Case) -> str:
-    """The layers that a mechanistic figure rests on, and what the controls said there."""
-    if not case.mechanistic:
-        return ""
-    assayed = measured.assayed[case.part]
-    key = (case.reading, case.band)
-    layers = ranges(assayed.bands[key].layers)
-    line = assayed.controls.get(key, "")
-    return "; ".join(filter(None, (f"layers {layers}" if layers else "", line)))
-
-
-def ranges(layers: Sequence[int]) -> str:
-    """Layers for people: ``0-3, 7``."""
-    parts: list[list[int]] = []
-    for layer in sorted(layers):
-        if parts and parts[-1][-1] == layer - 1:
-            parts[-1].append(layer)
-        else:
-            parts.append([layer])
-    return ", ".join(f"{p[0]}-{p[-1]}" if len(p) > 1 else str(p[0]) for p in parts)
-
-
-def _by_pair(measured: Measured, whole: Slice) -> list[tuple[float, Slice, Estimate]]:
+def _by_pair(measured: Measures, whole: Slice) -> list[tuple[float, Slice, Estimate]]:
     """The word pairs of a category slice, the largest effect first."""
     found = []
-    for pair in measured.tables[whole].pairs:
+    for pair in measured.slices[whole].pairs:
         part = Slice(whole.measurement, whole.axis, whole.variant, whole.category, pair)
-        estimate = measured.estimate(_pair_case(part))
+        contributions = measured.contributions(_pair_case(part))
+        assert contributions is not None
+        estimate = contributions.estimate()
         if estimate.measured:
             found.append((estimate.value, part, estimate))
     return sorted(found, key=lambda item: -item[0])

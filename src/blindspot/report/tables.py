@@ -14,6 +14,7 @@ STYLES = {
     "fail": "bold red",
     "error": "bold magenta",
     "inconclusive": "yellow",
+    "waived": "cyan",
     "pass": "green",
     "reported": "dim",
 }
@@ -50,7 +51,7 @@ def columns(*numbers: str, verdict: bool = True) -> Table:
 
 def verdict_cell(verdicts: Sequence[str]) -> Text:
     """The worst of some verdicts."""
-    for verdict in ("fail", "error", "inconclusive", "pass", "reported"):
+    for verdict in ("fail", "error", "inconclusive", "waived", "pass", "reported"):
         if verdict in verdicts:
             shown = verdict.upper() if verdict in ("fail", "error") else verdict
             return Text(shown, style=STYLES[verdict])

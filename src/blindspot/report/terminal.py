@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import shlex
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from rich.table import Table
 from rich.text import Text
 
+from blindspot.estimates.statistics import POOLED
 from blindspot.report import inside
 from blindspot.report.ledger import Ledger
 from blindspot.report.record import GateRecord, Record, Row
@@ -38,6 +39,8 @@ _BESIDE = {
     "explicit": (("acqu", "acquiescence"), ("agree", "agreement")),
 }
 _NARROW = 80
+#: Colors of the last lines by verdict; red for any other.
+COLORS = {"passed": "green", "inconclusive": "yellow"}
 
 
 def write_summary(terminal: pytest.TerminalReporter, session: Session) -> None:
@@ -49,28 +52,42 @@ def write_summary(terminal: pytest.TerminalReporter, session: Session) -> None:
     if record is not None and terminal.verbosity >= 0:
         terminal.section("blindspot", cyan=True, bold=True)
         width, color = max(terminal._tw.fullwidth, _NARROW), terminal._tw.hasmarkup
-        blocks = (
-            *_tables(record, ledger, width, color),
-            _worst_lines(record),
-            _published_lines(record),
-        )
-        for block in blocks:
-            for line in block:
-                terminal.write_line(line)
-            if block:
-                terminal.write_line("")
-    if ledger.closed:
-        terminal.write_line(
-            f"note: {ledger.closed} mechanistic gates were not asked: {ledger.closed_because}"
-        )
-    for note in ledger.notes:
-        terminal.write_line(f"note: {note}")
-    for reason in ledger.incomplete:
-        terminal.write_line(f"incomplete: {reason}", purple=True)
-    color_of = {"passed": "green", "inconclusive": "yellow"}
-    for line in _closing_lines(session):
-        color_name = color_of.get(ledger.verdict(session.exit_code), "red")
-        terminal.write_line(line, **{color_name: True})
+        for line in body(record, ledger, width, color):
+            terminal.write_line(line)
+    for line in remarks(ledger, quiet=terminal.verbosity < 0):
+        terminal.write_line(line, purple=line.startswith("incomplete"))
+    told = Closing(
+        session.options.model,
+        session.exit_code,
+        session.rerun_command,
+        session.rerun_one,
+        session.accept_command,
+    )
+    verdict = ledger.verdict(session.exit_code)
+    for line in closing(record, ledger, told, quiet=session.config.option.verbose < 0):
+        terminal.write_line(line, **{COLORS.get(verdict, "red"): True})
+
+
+def body(record: Record, ledger: Ledger, width: int, color: bool) -> Iterator[str]:
+    """The tables and lists of a run, line by line."""
+    blocks = (
+        *_tables(record, ledger, width, color),
+        _worst_lines(record),
+        _published_lines(record),
+    )
+    for block in blocks:
+        yield from block
+        if block:
+            yield ""
+
+
+def remarks(ledger: Ledger, *, quiet: bool = False) -> Iterator[str]:
+    """What a user should know beside the figures; ``quiet``: only why a run is incomplete."""
+    if ledger.closed and not quiet:
+        yield f"note: {ledger.closed} mechanistic gates were not asked: {ledger.closed_because}"
+    if not quiet:
+        yield from (f"note: {note}" for note in ledger.notes)
+    yield from (f"incomplete: {reason}" for reason in ledger.incomplete)
 
 
 def _tables(record: Record, ledger: Ledger, width: int, color: bool) -> Iterable[list[str]]:
@@ -87,10 +104,15 @@ def _tables(record: Record, ledger: Ledger, width: int, color: bool) -> Iterable
         if line := _pairs_line(measurement, mine):
             block.append(line)
         yield block
+    if pooled := [gate for gate in gates if gate["level"] == POOLED and _compared(gate)]:
+        yield [
+            "change beside another model, over all variants",
+            render(_pooled(pooled), width, color),
+        ]
     if gaps := [gate for gate in gates if gate["measurement"] == "gap"]:
         yield [_TITLES["gap"], render(_gap_table(gaps), width, color)]
     yield from ([block] for block in inside.blocks(record, gates, width, color))
-    yield from ([block] for block in inside.reference_blocks(record, width, color))
+    yield from ([block] for block in inside.comparison_blocks(record, width, color))
 
 
 def _shown(measurement: str, row: Row, gates: dict[tuple[str, str, str, str], GateRecord]) -> bool:
@@ -131,6 +153,31 @@ def _effects_table(
             *(signed(effects[key]["value"]) for _, key in beside),
             valid,
             verdict_cell(verdicts),
+        )
+    return table
+
+
+def _compared(gate: GateRecord) -> dict[str, Any] | None:
+    """A gate beside its baseline, or else beside the reference."""
+    found: dict[str, Any] | None = gate["against"]["baseline"] or gate["against"]["reference"]
+    return found
+
+
+def _pooled(gates: Sequence[GateRecord]) -> Table:
+    table = columns("change", "95 % int.", "margin", "finds")
+    heading = ""
+    for gate in gates:
+        heading_of = f"{gate['measurement']} ({gate['reading'].replace('-', ' ')})"
+        if heading != (heading := heading_of):
+            table.add_row(Text(heading, style="bold"))
+        found = _compared(gate) or {}
+        table.add_row(
+            f"  {gate['axis']} {gate['category']}",
+            signed(found["change"]),
+            interval(found),
+            plain(found["margin"]),
+            plain(found["mde"]) if found["mde"] is not None else "",
+            verdict_cell([gate["verdict"]]),
         )
     return table
 
@@ -190,18 +237,48 @@ def _published_lines(record: Record) -> list[str]:
     return lines
 
 
-def _closing_lines(session: Session) -> Iterable[str]:
-    record, ledger, model = session.record, session.ledger, session.options.model
+def _improvement(record: Record, ledger: Ledger, accept: str) -> Iterable[str]:
+    """That a baseline could be tightened, where the model has become better beyond its noise."""
+    better = sum(
+        gate["improved"] and gate["verdict"] in ("pass", "waived")
+        for gate in record["gates"]
+        if gate["id"] in ledger.verdicts
+    )
+    if better:
+        gates = "1 gate has" if better == 1 else f"{better} gates have"
+        yield f"{gates} improved beyond the noise; hold the model to it with: {accept}"
+
+
+@dataclass(frozen=True, slots=True)
+class Closing:
+    """What the last lines tell: the model, how the run ended, and how to go on.
+
+    ``rerun``: asks again what did not pass; ``rerun_one``: the test of a name; ``accept``: makes
+    the model its own baseline. Empty where there is no such command.
+    """
+
+    model: str
+    exit_code: int
+    rerun: str = ""
+    rerun_one: Callable[[str], str] | None = None
+    accept: str = ""
+
+
+def closing(
+    record: Record | None, ledger: Ledger, told: Closing, *, quiet: bool = False
+) -> Iterator[str]:
+    """The last lines: how to go on, the verdict, and what was not compared."""
     count = ledger.count()
-    command = shlex.join(["pytest", *session.options.selection])
     failed = sorted(gate for gate, verdict in ledger.verdicts.items() if verdict == "fail")
-    if failed and not session.config.option.verbose < 0:
-        yield f"rerun what did not pass: {command} --lf"
-        yield f"rerun one of it: {command} {shlex.quote(ledger.nodes[failed[0]])}"
-    told = ", ".join(f"{count[name]} {name}" for name in STYLES if count[name])
-    verdict = ledger.verdict(session.exit_code)
-    line = f"blindspot: {verdict}: {model}: {told or 'no gate was judged'}"
-    yield f"{line} (exit {session.exit_code})"
+    if failed and told.rerun and told.rerun_one and not quiet:
+        yield f"rerun what did not pass: {told.rerun}"
+        yield f"rerun one of it: {told.rerun_one(ledger.nodes[failed[0]])}"
+    if record is not None and told.accept and not quiet:
+        yield from _improvement(record, ledger, told.accept)
+    counted = ", ".join(f"{count[name]} {name}" for name in STYLES if count[name])
+    verdict = ledger.verdict(told.exit_code)
+    line = f"blindspot: {verdict}: {told.model}: {counted or 'no gate was judged'}"
+    yield f"{line} (exit {told.exit_code})"
     if record is not None and (why := record["baseline"]["uncompared"]):
         yield f"no regression was checked: {why}"
     elif record is not None and not record["baseline"]["found"]:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import gc
 import json
+import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,26 +17,46 @@ from filelock import FileLock
 
 from blindspot.baselines import Baseline
 from blindspot.errors import BlindspotError
+from blindspot.estimates.gates import Others
 from blindspot.estimates.statistics import BANDS
 from blindspot.models.base import LanguageModel
 from blindspot.models.deferred import DeferredModel
+from blindspot.plan.again import TOGETHER, NoiseFloor, chosen, noise_floor
+from blindspot.plan.asking import Answer
 from blindspot.plan.assaying import assay_all, parts_of, perform, units_of
-from blindspot.plan.run import Measured, ask_all, measure, outcomes, prompts_of
+from blindspot.plan.outcomes import Other, outcomes
+from blindspot.plan.run import Kept, Measured, ask_all, measure, prompts_of
+from blindspot.plan.scores import Scores
 from blindspot.plan.store import Store
 from blindspot.ranks import follows
-from blindspot.report.comparison import compare
 from blindspot.report.files import (
     SAMPLES,
-    move_samples,
+    SCORES,
     report_document,
+    take_over,
     write_report,
     write_samples,
+    write_scores,
 )
+from blindspot.report.github import announce
 from blindspot.report.progress import ProgressBar
-from blindspot.report.record import Record, baseline_record, build_record
+from blindspot.report.publishing import publish
+from blindspot.report.reading import completed
+from blindspot.report.record import Beside, Record, baseline_record, build_record
+from blindspot.session.comparing import (
+    accept,
+    baseline_to_compare,
+    check_update,
+    kept_scores,
+    wants_noise_floor,
+)
+from blindspot.session.dismissal import attentive, look
 from blindspot.session.state import Session
+from blindspot.stimuli import Prompt, Slice
 
 RECORD = "record.json"
+#: What reports show of a reference's identity.
+_SHOWN = ("name", "weights", "dtype", "revision", "tokenizer", "template")
 
 
 def execute(session: Session) -> None:
@@ -44,6 +67,7 @@ def execute(session: Session) -> None:
 
     Raises:
         BlindspotError: the model, store, gates or baseline cannot be used; again at every call.
+        DismissalError: in a worker: the run was given up.
     """
     if session.fault is not None:
         raise session.fault
@@ -72,12 +96,14 @@ def _rare_collections() -> Iterator[None]:
 
 
 def _execute(session: Session) -> None:
-    session.check_update()
-    baseline = session.baseline_to_compare(session.provenance())
+    check_update(session)
+    baseline = baseline_to_compare(session)
+    kept = kept_scores(baseline)
     _ = session.gates  # a faulty file is told before the model is asked
     store = session.open_store()
     try:
-        measured = _measure(session, session.model, session.options.model, store)
+        again = wants_noise_floor(session, baseline)
+        measured = _measure(session, session.model, session.options.model, store, again=again)
         reference = None
         if session.reference is not None and session.options.reference is not None:
             _release(session.model)  # one after the other: two may not fit into memory
@@ -87,59 +113,101 @@ def _execute(session: Session) -> None:
         store.close()
 
     def judged() -> Record:
-        session.measured = measured()
-        return _judge(
-            session, session.measured, baseline, reference() if reference is not None else None
-        )
+        others = _others(baseline, kept, reference()[0] if reference is not None else None)
+        session.measured, floor = measured()
+        return _judge(session, session.measured, floor, baseline, others)
 
     if session.worker is None:
         session.record = judged()
+        if session.updating:
+            _write_scores(session, session.directory)
         return
     path = session.directory / RECORD
     with FileLock(session.directory / "record.lock"):
         if path.exists():
             session.record = json.loads(path.read_text("utf-8"))
             return
+        look(session.directory)
         session.record = judged()
         if session.options.output_path is not None and session.measured is not None:
             write_samples(session.directory / SAMPLES, session.measured)
+        _write_scores(session, session.directory)
         temporary = path.with_suffix(".tmp")
         temporary.write_text(json.dumps(session.record), "utf-8")
         temporary.replace(path)
 
 
+def _write_scores(session: Session, directory: Path) -> None:
+    """The score of every prompt, for whoever is compared with this run."""
+    if session.measured is not None:
+        write_scores(directory / SCORES, session.measured.scores(session.cases.values()))
+
+
 def _measure(
-    session: Session, model: LanguageModel, name: str, store: Store
-) -> Callable[[], Measured]:
-    """Ask a model everything that the run needs; reading the answers is left for later."""
+    session: Session, model: LanguageModel, name: str, store: Store, *, again: bool = False
+) -> Callable[[], tuple[Measured, NoiseFloor | None]]:
+    """Ask a model everything that the run needs; reading the answers is left for later.
+
+    ``again``: ask some of it once more, to see whether it is answered the same.
+    """
     wanted = prompts_of(session.source, session.cases.values())
     parts = parts_of(session.cases.values())
     units = units_of(session.assays, parts) if parts else []
+    places = chosen(wanted) if again else {}
+    repeated = {part: [wanted[part][place] for place in found] for part, found in places.items()}
     locks = session.directory if session.worker else None
-    first = session.worker_number == 0
-    prompts = sum(len(part) for part in wanted.values())
-    with (
-        _uncaptured(session),
-        ProgressBar(prompts, name, enabled=first) as progress,
-    ):
-        answers = ask_all(
-            wanted, model, store, locks=locks, start=session.worker_number, progress=progress
-        )
+    first, start = session.worker_number == 0, session.worker_number
+
+    def asked(prompts: dict[Slice, list[Prompt]], label: str, at_once: int | None) -> list[Answer]:
+        size = sum(len(part) for part in prompts.values())
+        with uncaptured(session), ProgressBar(size, label, enabled=first) as progress:
+            return ask_all(
+                prompts,
+                model,
+                store,
+                locks=locks,
+                start=start,
+                progress=attentive(progress, locks),
+                again=at_once,
+            )
+
+    answers = asked(wanted, name, None)
+    second = asked(repeated, f"{name}, again", TOGETHER) if again else []
     rows = sum(unit.size for unit in units)
     with (
-        _uncaptured(session),
+        uncaptured(session),
         ProgressBar(rows, f"{name}, inside", unit="patches", enabled=first) as progress,
     ):
-        findings = perform(
-            model, units, store, locks=locks, start=session.worker_number, progress=progress
-        )
+        heard = attentive(progress, locks)
+        findings = perform(model, units, store, locks=locks, start=start, progress=heard)
     identity = model.identity
 
-    def read() -> Measured:
+    def read() -> tuple[Measured, NoiseFloor | None]:
         assayed = assay_all(session.assays, parts, findings) if parts else {}
-        return measure(identity, wanted, answers, assayed)
+        measured = measure(identity, wanted, answers, assayed)
+        return measured, noise_floor(measured.tables, places, second) if again else None
 
     return read
+
+
+def _others(
+    baseline: Baseline | None, kept: Scores | None, reference: Measured | None
+) -> dict[Others, tuple[Other, Beside]]:
+    """The models that a run compares with, for the verdicts and for the reports."""
+    others: dict[Others, tuple[Other, Beside]] = {}
+    if baseline is not None:
+        measures = None if kept is None else Kept(kept)
+        beside = Beside(baseline.model, {"name": baseline.model, **baseline.provenance}, measures)
+        others["baseline"] = (Other.of_baseline(baseline, measures), beside)
+    if reference is not None:
+        identity = asdict(reference.identity)
+        shown = {key: identity[key] for key in _SHOWN}
+        name = reference.identity.name
+        others["reference"] = (
+            Other(f"the reference {name}", reference),
+            Beside(name, shown, reference),
+        )
+    return others
 
 
 def _release(model: LanguageModel) -> None:
@@ -148,7 +216,7 @@ def _release(model: LanguageModel) -> None:
         model.release()
 
 
-def _uncaptured(session: Session) -> AbstractContextManager[None]:
+def uncaptured(session: Session) -> AbstractContextManager[None]:
     """Let the progress bar through pytest's capture."""
     plugins = session.config.pluginmanager
     if (terminal := plugins.get_plugin("terminalreporter")) is not None:
@@ -158,16 +226,28 @@ def _uncaptured(session: Session) -> AbstractContextManager[None]:
 
 
 def _judge(
-    session: Session, measured: Measured, baseline: Baseline | None, reference: Measured | None
+    session: Session,
+    measured: Measured,
+    floor: NoiseFloor | None,
+    baseline: Baseline | None,
+    others: Mapping[Others, tuple[Other, Beside]],
 ) -> Record:
     options = session.options
-    cases = list(session.cases.values())
-    found = outcomes(measured, cases, session.gates, baseline, allowed=options.allow_mismatch)
+    found = outcomes(
+        measured,
+        list(session.cases.values()),
+        session.gates,
+        {against: other for against, (other, _) in others.items()},
+        allowed=options.allow_mismatch,
+        strict=options.strict,
+        floor=None if floor is None else floor.of,
+    )
     _note_vanished(session, baseline)
     return build_record(
         measured,
         found.values(),
         alpha=session.gates.alpha,
+        strict=options.strict,
         baseline=baseline_record(
             baseline,
             path=str(session.baseline_path),
@@ -177,7 +257,8 @@ def _judge(
         ),
         incomplete=session.ledger.incomplete,
         published=_published(session, measured),
-        reference=compare(measured, reference, cases) if reference is not None else None,
+        others={against: beside for against, (_, beside) in others.items()},
+        noise_floor=None if floor is None else floor.as_record(),
     )
 
 
@@ -217,15 +298,16 @@ def _published(session: Session, measured: Measured) -> list[dict[str, Any]]:
 def conclude(session: Session, pytest_session: pytest.Session) -> None:
     """Set the exit code of the run and write its files."""
     ledger, own = session.ledger, int(pytest_session.exitstatus)
-    maxfail = session.config.getoption("maxfail", default=None) or 0
-    stopped = 0 < maxfail <= ledger.failures
-    if stopped and own == pytest.ExitCode.INTERRUPTED:
-        own = int(pytest.ExitCode.TESTS_FAILED)  # how xdist ends a run for -x
+    stopped = stopped_early(session)
+    if session.stopped and (ledger.failures or session.lost):
+        own = int(pytest.ExitCode.TESTS_FAILED)  # not interrupted by anybody
     record = collect_record(session)
     if record is not None and not stopped:
         unheard = sum(gate["id"] not in ledger.verdicts for gate in record["gates"])
         if unheard > ledger.skipped:
             ledger.lose(f"{unheard - ledger.skipped} gates were not judged; run again")
+    ended = own in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
+    accept(session, whole=ended and not (stopped or session.stopped or session.lost))
     write_files(session, ledger.exit_code(own))
     session.exit_code = ledger.exit_code(own)  # a report that cannot be written is incomplete too
     # torchrun ends all processes once one of them ends with another code; the first one tells it.
@@ -241,6 +323,13 @@ def _dismiss_hypothesis(config: pytest.Config) -> None:
         plugins.unregister(plugin)
 
 
+def stopped_early(session: Session) -> bool:
+    """Whether failures ended the run: as many as --maxfail allows, or that a plugin minds."""
+    maxfail = session.config.getoption("maxfail", default=None) or 0
+    failures = session.ledger.failures
+    return bool(0 < maxfail <= failures or (session.stopped and failures > 0))
+
+
 def collect_record(session: Session) -> Record | None:
     """The record of the run: this process's own, or what a worker left."""
     if session.record is None and session.has_directory:
@@ -254,17 +343,34 @@ def collect_record(session: Session) -> Record | None:
 
 
 def write_files(session: Session, exit_code: int) -> None:
-    """report.json and samples.jsonl.gz, where ``--output-path`` wants them."""
-    directory, record = session.options.output_path, session.record
-    if directory is None:
-        return
+    """The report where ``--output-path`` wants it, and what GitHub is told when it runs us."""
+    directory = session.options.output_path
+    document = report_document(
+        session.record,
+        session.ledger,
+        exit_code,
+        session.options.model,
+        command=session.command,
+        mode="strict" if session.options.strict else "default",
+    )
+    if directory is not None:
+        _write_files(session, directory, document)
+    try:
+        announce(completed(document), os.environ, sys.stdout)
+    except OSError as error:
+        session.ledger.notes.append(f"the step summary cannot be written: {error.strerror}")
+
+
+def _write_files(session: Session, directory: Path, document: dict[str, Any]) -> None:
     try:
         directory.mkdir(parents=True, exist_ok=True)
         if session.measured is not None:
             write_samples(directory / SAMPLES, session.measured)
-        elif session.has_directory and (session.directory / SAMPLES).is_file():
-            move_samples(session.directory / SAMPLES, directory)
-        document = report_document(record, session.ledger, exit_code, session.options.model)
+            _write_scores(session, directory)
+        elif session.has_directory:
+            for name in (SAMPLES, SCORES):
+                take_over(session.directory / name, directory)
         write_report(directory, document)
+        publish(directory, completed(document))
     except OSError as error:
         session.ledger.lose(f"--output-path {directory}: {error.strerror}; the report is missing")

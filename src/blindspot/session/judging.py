@@ -9,6 +9,7 @@ import pytest
 
 from blindspot.errors import BlindspotError
 from blindspot.report.ledger import CLOSED_PROPERTY, GATE_PROPERTY, VERDICT_PROPERTY
+from blindspot.session.dismissal import DismissalError
 from blindspot.session.state import Session
 
 if TYPE_CHECKING:
@@ -60,10 +61,14 @@ def register(session: Session, items: Sequence[pytest.Item]) -> None:
         else:
             session.cases[case.id] = case
     if session.fault is not None:
-        _refuse(session, session.fault, items)
+        refuse(session, session.fault, items)
+    elif session.cases:
+        from blindspot.plan.cases import in_order
+
+        session.cases = in_order(session.cases, session.source)
 
 
-def _refuse(session: Session, fault: BlindspotError, items: Sequence[pytest.Item]) -> None:
+def refuse(session: Session, fault: BlindspotError, items: Sequence[pytest.Item]) -> None:
     """End the session with a usage error.
 
     A worker must not die of it: there the tests fail with the line and the session stops.
@@ -92,15 +97,21 @@ def prepare(session: Session, item: pytest.Item) -> None:
 
     Raises:
         pytest.UsageError: the model, store or baseline cannot be used.
+        pytest.Session.Failed: in a worker: the run was given up.
     """
     if session.record is not None or not session.cases or case_of(item) is None:
         return
+    if getattr(item.config.option, "setuponly", False):
+        return  # no test will ask
     from blindspot.session.execution import execute
 
     try:
         execute(session)
     except BlindspotError as error:
-        _refuse(session, error, [item])
+        refuse(session, error, [item])
+    except DismissalError as error:
+        item.session.shouldfail = str(error)
+        raise item.session.Failed(str(error)) from None
 
 
 def mark_report(session: Session, item: pytest.Item, report: pytest.TestReport) -> None:
@@ -130,7 +141,7 @@ def judge_for(request: pytest.FixtureRequest, session: Session) -> Callable[[Cas
         request.node.user_properties += _properties(gate)
         if session.updating and gate["value"] is not None:
             _accept(request, session, gate)
-        if gate["verdict"] not in ("pass", "reported"):
+        if gate["verdict"] not in ("pass", "reported", "waived"):
             pytest.fail(gate["message"], pytrace=False)
 
     return judge

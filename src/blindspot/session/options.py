@@ -12,7 +12,17 @@ import pytest
 from blindspot.ranks import follows
 
 DEFAULT_MODEL = "organism:aware"
-MISMATCHES = ("tokenizer", "template", "dtype", "prompts")
+SEARCH_EXAMPLES = 100
+MISMATCHES = (
+    "tokenizer",
+    "template",
+    "dtype",
+    "device",
+    "backend",
+    "versions",
+    "prompts",
+    "scores",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +51,11 @@ class RunOptions:
     allow_mismatch: frozenset[str]
     output_path: Path | None
     store: str | None
+    search_examples: int
     updating: bool
+    accept_reason: str
+    strict: bool
+    noise_floor: bool | None
     conditions: tuple[str, ...]
     selection: tuple[str, ...]
 
@@ -58,6 +72,8 @@ class RunOptions:
             or self.output_path
             or self.baselines
             or self.require_baseline
+            or self.strict
+            or self.noise_floor
             or self.updating
         )
 
@@ -101,7 +117,7 @@ def add_options(parser: pytest.Parser) -> None:
         default=False,
         help="put each prompt as a user's message, through the tokenizer's chat template",
     )
-    add("--seed", metavar="N", default=0, type=int, help="seed of anything random; default 0")
+    add("--seed", metavar="N", default=0, type=_seed, help="seed of anything random; default 0")
     add(
         "--trust-remote-code",
         action="store_true",
@@ -161,6 +177,20 @@ def add_options(parser: pytest.Parser) -> None:
         help="a missing baseline makes the run incomplete (exit 11)",
     )
     add(
+        "--noise-floor",
+        action="store_true",
+        default=False,
+        help="ask some prompts again in another batch size and order, and add what the model "
+        "differs from itself to every margin; on whenever a run compares with another model",
+    )
+    add("--no-noise-floor", action="store_true", default=False, help="never ask anything again")
+    add(
+        "--accept-reason",
+        metavar="TEXT",
+        default="",
+        help="why --snapshot-update accepts the model; kept in the baseline, required under CI",
+    )
+    add(
         "--baselines",
         metavar="DIR",
         default=None,
@@ -178,7 +208,7 @@ def add_options(parser: pytest.Parser) -> None:
         "--output-path",
         metavar="DIR",
         default=None,
-        help="write report.json and samples.jsonl.gz there",
+        help="write report.json, samples.jsonl.gz and scores.npz there",
     )
     add(
         "--store",
@@ -186,6 +216,14 @@ def add_options(parser: pytest.Parser) -> None:
         default=os.environ.get("BLINDSPOT_STORE"),
         help="where answers are kept, so that nothing is asked twice; default: the user's cache "
         "directory, or $BLINDSPOT_STORE",
+    )
+    add(
+        "--search-examples",
+        metavar="N",
+        default=None,
+        type=_positive,
+        help="cases that each search draws (-m search); default "
+        f"{SEARCH_EXAMPLES}, eight prompts a case",
     )
 
 
@@ -198,6 +236,12 @@ def _batch_size(text: str) -> str:
 def _positive(text: str) -> int:
     if not (text.isdecimal() and int(text) > 0):
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
+    return int(text)
+
+
+def _seed(text: str) -> int:
+    if not (text.isdecimal() and int(text) < 2**63):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0 to 2^63 - 1")
     return int(text)
 
 
@@ -235,7 +279,11 @@ def run_options(config: pytest.Config) -> RunOptions:
         allow_mismatch=frozenset(config.option.blindspot_allow_mismatch),
         output_path=None if follows() else _path(config.option.blindspot_output_path),
         store=config.option.blindspot_store or None,
+        search_examples=config.option.blindspot_search_examples or SEARCH_EXAMPLES,
         updating=bool(config.getoption("update_snapshots", default=False)) and not follows(),
+        accept_reason=str(given("accept_reason")).strip(),
+        strict=_strict(config),
+        noise_floor=_either(bool(given("noise_floor")), bool(given("no_noise_floor"))),
         conditions=_given(config, _CONDITIONS),
         selection=_given(config, (*_CONDITIONS, *_SELECTION)),
     )
@@ -249,7 +297,17 @@ def run_options(config: pytest.Config) -> RunOptions:
             raise pytest.UsageError(
                 f"{flag}: the name is empty; name a directory, hub id or organism"
             )
+    if options.accept_reason and not options.updating:
+        raise pytest.UsageError(
+            "--accept-reason without --snapshot-update: nothing is accepted; add it, or leave the "
+            "reason away"
+        )
     if options.updating:
+        if os.environ.get("CI") and not options.accept_reason:
+            raise pytest.UsageError(
+                "--snapshot-update under CI: a model is accepted by somebody; say why with "
+                "--accept-reason TEXT"
+            )
         for name, value in (("--limit", options.limit), ("--prompts-from", options.prompts_from)):
             if value is not None:
                 raise pytest.UsageError(
@@ -265,22 +323,36 @@ _CONDITIONS = (
     "model_args",
     "revision",
     "dtype",
+    "device",
     "apply_chat_template",
+    "seed",
     "trust_remote_code",
     "window",
     "include_path",
     "baselines",
 )
 #: Options that a rerun needs beside them.
-_SELECTION = ("limit", "prompts_from", "gates", "baseline", "reference", "allow_mismatch")
+_SELECTION = (
+    "limit",
+    "prompts_from",
+    "gates",
+    "baseline",
+    "reference",
+    "strict",
+    "no_noise_floor",
+    "allow_mismatch",
+)
 
 
 def _given(config: pytest.Config, names: tuple[str, ...]) -> tuple[str, ...]:
     """Options of these names that were given, as they are written; the model always."""
     words: list[str] = []
     for name in names:
-        value = getattr(config.option, f"blindspot_{name}")
-        value = (value or DEFAULT_MODEL) if name == "model" else value
+        value = getattr(config.option, f"blindspot_{name}", None)
+        if name == "strict":
+            value = _strict(config)
+        elif name == "model":
+            value = value or DEFAULT_MODEL
         flag = "--" + name.replace("_", "-")
         if value is True:
             words.append(flag)
@@ -289,6 +361,27 @@ def _given(config: pytest.Config, names: tuple[str, ...]) -> tuple[str, ...]:
         elif value not in (None, False, "", "auto"):
             words += [flag, str(value)]
     return tuple(words)
+
+
+def _strict(config: pytest.Config) -> bool:
+    """Whether ``--strict`` was given.
+
+    It is pytest's own flag and sets its option ``strict`` for one run, which makes pytest refuse
+    what it would let pass; given to a run of gates it makes them refuse too. The option in a
+    configuration file speaks of pytest alone.
+    """
+    return "strict=true" in (config.option.override_ini or ())
+
+
+def _either(wanted: bool, unwanted: bool) -> bool | None:
+    """What was asked for of two opposite options, None for neither.
+
+    Raises:
+        pytest.UsageError: both.
+    """
+    if wanted and unwanted:
+        raise pytest.UsageError("--noise-floor and --no-noise-floor exclude each other; give one")
+    return wanted if wanted or unwanted else None
 
 
 def _path(text: str | None) -> Path | None:

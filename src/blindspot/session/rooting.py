@@ -19,6 +19,7 @@ _PATH_OPTIONS = (
     "gates",
     "baseline",
     "baselines",
+    "reference",
     "output_path",
     "store",
 )
@@ -52,7 +53,9 @@ def settle_root(config: pytest.Config, args: list[str]) -> None:
         config._rootpath, config._inipath = root, ini
         config._inicfg, config._ignored_config_files = settings, ignored
         config._inicache.clear()
-        args[:] = [*config.getini("addopts"), *args]
+        options = config.getini("addopts")
+        config.pluginmanager.consider_preparse(options)
+        args[:] = [*options, *args]
         config.known_args_namespace = config._parser.parse_known_args(args)
         config._configure_python_path()
     except (ImportError, AttributeError, TypeError):

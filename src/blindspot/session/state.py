@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import shutil
 import tempfile
@@ -15,11 +16,14 @@ from blindspot.errors import BlindspotError
 from blindspot.paths import BASELINES, FIXTURES, SUITE
 from blindspot.report.ledger import Ledger
 from blindspot.session import devices
+from blindspot.session.dismissal import Crew
+from blindspot.session.naming import all_tests, given_paths, names_suite, one_test
 from blindspot.session.options import RunOptions
 
 if TYPE_CHECKING:
     from blindspot.assays.base import Assay
-    from blindspot.baselines import Baseline, BaselineExtension
+    from blindspot.baselines import Baseline
+    from blindspot.baselines.accepting import BaselineExtension
     from blindspot.estimates import GateTable
     from blindspot.models.base import LanguageModel
     from blindspot.plan.cases import Case
@@ -39,6 +43,8 @@ class Session:
         self.cases: dict[str, Case] = {}
         self.known: dict[str, Case] = {}
         self.lost: list[str] = []
+        self.crew = Crew()
+        self.stopped = False
         self.uncompared = ""
         self.record: Record | None = None
         self.by_id: dict[str, dict[str, Any]] = {}
@@ -53,8 +59,9 @@ class Session:
 
     @property
     def ours(self) -> bool:
-        """Whether the session is plainly about gates: by an option, or in our own checkout."""
-        return self.options.asked or self.config.rootpath == SUITE
+        """Whether the session is plainly about gates: by what it names, or in our own checkout."""
+        config = self.config
+        return self.options.asked or config.rootpath == SUITE or names_suite(config)
 
     # --- stimuli and gates
 
@@ -172,6 +179,10 @@ class Session:
         """
         if self.options.output_path is not None and not self.config.option.collectonly:
             self._check_output(self.options.output_path)
+        if (junit := getattr(self.config.option, "xmlpath", None)) is not None:
+            self._probe(Path(os.path.expandvars(junit)).expanduser().parent, "--junitxml in")
+        if self.baseline_directory.exists() and not self.baseline_directory.is_dir():
+            raise BlindspotError(f"--baselines {self.baseline_directory}: not a directory")
         from blindspot.plan.store import store_limit
 
         store_limit()
@@ -223,7 +234,7 @@ class Session:
     @cached_property
     def baseline_directory(self) -> Path:
         """Where accepted baselines lie."""
-        return self.options.baselines or BASELINES
+        return self.options.baselines or self.config.rootpath / BASELINES
 
     @cached_property
     def baseline_path(self) -> Path:
@@ -256,32 +267,12 @@ class Session:
     @cached_property
     def baseline_extension(self) -> type[BaselineExtension]:
         """What writes the own baseline: one class a run, so that syrupy writes the file once."""
-        from blindspot.baselines import extension_for
+        from blindspot.baselines.accepting import extension_for
+        from blindspot.session.comparing import provenance_of
 
-        model, provenance = self.options.model, self.provenance()
-        return extension_for(self.own_baseline_path, model, provenance, self.own_baseline)
-
-    def check_update(self) -> None:
-        """Refuse to accept a part under conditions that are not those of the rest.
-
-        Raises:
-            BaselineError: the file holds gates that this run does not measure anew, of other
-                weights or conditions.
-        """
-        if not self.updating or (accepted := self.own_baseline) is None:
-            return
-        now = self.provenance()
-        differing = [*accepted.mismatches(now).values()]
-        if accepted.provenance.get("weights") != now["weights"]:
-            differing.append("the weights are others")
-        rest = accepted.gates.keys() - self.cases.keys()
-        if differing and rest:
-            from blindspot.errors import BaselineError
-
-            raise BaselineError(
-                f"{accepted.path}: {len(rest)} of its gates are not measured by this run, and were "
-                f"accepted otherwise ({'; '.join(differing)}); accept the whole suite, without -k"
-            )
+        return extension_for(
+            self.own_baseline_path, self.directory, provenance_of(self), self.own_baseline
+        )
 
     @property
     def updating(self) -> bool:
@@ -289,51 +280,27 @@ class Session:
         return self.options.updating
 
     @property
+    def command(self) -> str:
+        """What asks the present model the same again; a test's id behind it reruns that test."""
+        return shlex.join(["pytest", *self.options.selection])
+
+    @property
     def accept_command(self) -> str:
         """How to accept the present model as a baseline."""
-        return shlex.join(["pytest", *self.options.conditions, "--snapshot-update"])
+        words = (*self.options.conditions, *all_tests(self.config), "--snapshot-update")
+        return shlex.join(["pytest", *words])
 
-    def baseline_to_compare(self, provenance: dict[str, str]) -> Baseline | None:
-        """The baseline, unless this run replaces it or its conditions differ."""
-        options = self.options
-        if self.updating:
-            self.uncompared = "this run accepts the model"
-            return None
-        if options.prompts_from is not None:
-            self.uncompared = "published prompts have no baseline"
-            return None
-        if self.baseline is None:
-            if options.baseline is not None or options.require_baseline:
-                self.uncompared = f"the baseline {self.baseline_path} is missing"
-                whose = "that model" if options.baseline else "this model"
-                self.ledger.lose(
-                    f"{self.uncompared}; accept {whose} first: pytest --model NAME "
-                    "--snapshot-update"
-                )
-            return None
-        found = self.baseline.mismatches(provenance)
-        named = [how for what, how in found.items() if what not in options.allow_mismatch]
-        for how in named:
-            self.ledger.lose(
-                f"the baseline {self.baseline_path.name} was measured otherwise: {how}; accept "
-                f"anew, or --allow-mismatch {how.split(' ', 1)[0]}"
-            )
-        if named:
-            self.uncompared = "the baseline was measured under other conditions"
-        return None if named else self.baseline
+    @property
+    def rerun_command(self) -> str:
+        """How to run again what did not pass."""
+        return self._rerun(*given_paths(self.config), "--lf")
 
-    def provenance(self) -> dict[str, str]:
-        """The conditions that a baseline records."""
-        identity = self.model.identity
-        return {
-            "weights": identity.weights,
-            "revision": identity.revision,
-            "tokenizer": identity.tokenizer,
-            "template": identity.template,
-            "dtype": identity.dtype,
-            "backend": identity.backend,
-            **identity.versions,
-        }
+    def rerun_one(self, name: str) -> str:
+        """How to run the test of this name again."""
+        return self._rerun(*one_test(self.config, name))
+
+    def _rerun(self, *words: str) -> str:
+        return shlex.join(["pytest", *self.options.selection, *words])
 
     # --- directories of the run
 
@@ -369,11 +336,21 @@ class Session:
         if error or told is None:
             what = str(error).strip().splitlines()[-1:] or ["no reason given"]
             self.lost.append(f"worker {name} was lost ({what[0]}); run again")
+            if self.ours and self.config.getoption("maxworkerrestart", default=None) == "0":
+                self.crew.dismiss(self.directory, f"worker {name} was lost")
             return
         self.ledger.usage = self.ledger.usage or told["usage"]
         self.ledger.notes += [note for note in told["notes"] if note not in self.ledger.notes]
         for reason in told["incomplete"]:
             self.ledger.lose(reason)
+
+    def interrupted(self, error: BaseException) -> None:
+        """Take in that the run was ended early: by a plugin or by an option, or by somebody."""
+        self.stopped = isinstance(error, KeyboardInterrupt) and type(error) is not KeyboardInterrupt
+        if not self.stopped and (self.options.asked or self.cases):
+            self.lost.append("interrupted; run again: what was answered is not asked again")
+            if self.has_directory:
+                self.crew.dismiss(self.directory, "interrupted")
 
     @property
     def concerned(self) -> bool:

@@ -17,13 +17,16 @@ from blindspot.stimuli.contexts import (
     undescribed,
     unrelated_contexts,
 )
+from blindspot.stimuli.contrasts import ORDERS, Contrast, Found, PromotedCase
 from blindspot.stimuli.loading import (
     load_stimuli,
     read_axis,
     read_contexts,
+    read_promoted,
     read_questions,
     read_sense,
     read_toml,
+    read_transformations,
     read_wordings,
 )
 from blindspot.stimuli.prompts import (
@@ -46,6 +49,7 @@ from blindspot.stimuli.senses import (
     Sense,
     UnrelatedWords,
 )
+from blindspot.stimuli.transformations import Transformation, transform, transformations_of
 
 __all__ = [
     "AMBIGUOUS",
@@ -55,17 +59,22 @@ __all__ = [
     "LITERAL_FIRST",
     "MEASUREMENTS",
     "NEUTRAL",
+    "ORDERS",
     "UNRELATED",
     "AssociationPrompt",
     "Context",
     "ContextTemplate",
+    "Contrast",
     "Cue",
+    "Found",
     "InterpretationQuestion",
+    "PromotedCase",
     "Prompt",
     "Sense",
     "Slice",
     "StatementPrompt",
     "Stimuli",
+    "Transformation",
     "UnrelatedWords",
     "ambiguous_contexts",
     "closed_questions",
@@ -77,13 +86,17 @@ __all__ = [
     "pairs",
     "read_axis",
     "read_contexts",
+    "read_promoted",
     "read_questions",
     "read_sense",
     "read_toml",
+    "read_transformations",
     "read_wordings",
     "render",
     "senses_of",
     "slices",
+    "transform",
+    "transformations_of",
     "undescribed",
     "unrelated_contexts",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from blindspot.stimuli.schema import Axis, ExplicitWording, ImplicitWording
 from blindspot.stimuli.senses import (
@@ -12,6 +13,10 @@ from blindspot.stimuli.senses import (
     UnrelatedWords,
 )
 
+if TYPE_CHECKING:
+    from blindspot.stimuli.contrasts import PromotedCase
+    from blindspot.stimuli.transformations import Transformation
+
 
 @dataclass(frozen=True, slots=True)
 class Stimuli:
@@ -19,6 +24,7 @@ class Stimuli:
 
     ``senses``: by language and name, the neutral one among them. ``questions``: closed and open.
     ``unfit``: by (axis, variant), why what is shipped cannot be used to look into a user's variant.
+    ``transformations``: by language, those for every language under "any". ``promoted``: by id.
     """
 
     axes: dict[str, Axis]
@@ -29,3 +35,5 @@ class Stimuli:
     unrelated: dict[str, tuple[UnrelatedWords, ...]] = field(default_factory=dict)
     questions: dict[str, tuple[InterpretationQuestion, ...]] = field(default_factory=dict)
     unfit: dict[tuple[str, str], str] = field(default_factory=dict)
+    transformations: dict[str, tuple[Transformation, ...]] = field(default_factory=dict)
+    promoted: dict[str, PromotedCase] = field(default_factory=dict)

@@ -10,8 +10,11 @@ from blindspot.answers.interpretation import stems_in
 from blindspot.errors import StimulusError
 from blindspot.stimuli.collection import Stimuli
 from blindspot.stimuli.descriptions import is_described
-from blindspot.stimuli.schema import Axis, ExplicitWording, ImplicitWording, fold, words_of
+from blindspot.stimuli.prompts import Slice, pairs
+from blindspot.stimuli.schema import Axis, ExplicitWording, ImplicitWording
 from blindspot.stimuli.senses import NEUTRAL, Sense
+from blindspot.stimuli.terms import fold, stands_in
+from blindspot.stimuli.transformations import left_out
 
 #: Which file defines what: (kind, name) -> path.
 Origin = dict[tuple[str, str], Path]
@@ -34,15 +37,18 @@ def check_fit(
     """Check every axis beside what is written in its language.
 
     A user's axis that only does not go with ``shipped`` files can still be asked: for its variant
-    (axis, variant) the reason is returned why it is not looked into.
+    (axis, variant) the reason is returned why it is not looked into. A shipped transformation that
+    adds a word of a user's axis is not used on it.
 
     Raises:
         StimulusError: names the file, what clashes and the remedy.
     """
     unfit = {}
+    _check_names(stimuli, origin)
     for axis in stimuli.axes.values():
         own = origin["axis", axis.name]
         _check_wordings(stimuli, axis, origin)
+        _check_transformations(stimuli, axis, origin, shipped)
         for variant in axis.variants:
             try:
                 _Beside(stimuli, axis, variant, origin).check()
@@ -64,10 +70,48 @@ def _check_wordings(stimuli: Stimuli, axis: Axis, origin: Origin) -> None:
     wordings: list[ImplicitWording | ExplicitWording] = [*implicit.get(axis.language, ())]
     wordings += explicit.get(axis.language, ())
     for own in wordings:
-        if clash := own.literal_words & axis.identifier_words:
+        if clash := _first_in(axis.identifiers, own.literals):
             raise StimulusError(
-                f"{path}: the identifier {min(clash)!r} is a word of the wording {own.id!r} "
+                f"{path}: the identifier {clash!r} stands in the wording {own.id!r} "
                 f"({origin[f'{own.measurement} wording', own.id]}); change one of them"
+            )
+
+
+def _first_in(identifiers: Iterable[str], texts: Iterable[str]) -> str | None:
+    """The first identifier that stands in one of the texts."""
+    found = (one for one, text in product(identifiers, texts) if stands_in(one, text))
+    return next(found, None)
+
+
+def _check_names(stimuli: Stimuli, origin: Origin) -> None:
+    """No two slices may have one name: it is the id of their tests and gates."""
+    named: dict[str, Slice] = {}
+    for axis in stimuli.axes.values():
+        for variant, (name, category) in product(axis.variants, axis.categories.items()):
+            for pair in (None, *pairs(category)):
+                part = Slice("", axis.name, variant, name, pair)
+                if other := named.get(part.id):
+                    raise StimulusError(
+                        f"{origin['axis', axis.name]}: {_spelled(other)} and {_spelled(part)} "
+                        f"would both be called {part.id!r}; rename one"
+                    )
+                named[part.id] = part
+
+
+def _spelled(part: Slice) -> str:
+    return "/".join((part.axis, part.variant, part.category, *(part.pair or ())))
+
+
+def _check_transformations(
+    stimuli: Stimuli, axis: Axis, origin: Origin, shipped: frozenset[Path]
+) -> None:
+    own = origin["axis", axis.name]
+    for name, fault in left_out(stimuli, axis.name).items():
+        path = origin["transformation", name]
+        if own in shipped or path not in shipped:
+            raise StimulusError(
+                f"{path}: transformation[{name}]: {fault} ({own}), so that it would matter; change "
+                "one of them"
             )
 
 
@@ -153,23 +197,21 @@ class _Beside:
         """No identifier stands where something else is meant; no unrelated word tells a sense."""
         for template in self.stimuli.templates[self.language]:
             path = self._path("context template", template.id)
-            self._check_free(path, f"template[{template.id}].text", template.literal_words)
+            self._check_free(path, f"template[{template.id}].text", template.literals)
         for sense in self.cued:
             for cue in sense.cues:
-                self._check_free(self._sense(sense), "cues", words_of(cue.forms))
+                self._check_free(self._sense(sense), "cues", cue.forms)
         for question in self.stimuli.questions[self.language]:
             path = self._path("question", question.id)
             key = f"question[{question.id}].placeholder"
-            self._check_free(path, key, words_of((question.placeholder,)))
+            self._check_free(path, key, (question.placeholder,))
         for unrelated in self.stimuli.unrelated[self.language]:
             path = self._path("unrelated words", fold(unrelated.singular))
             key = f"unrelated[{unrelated.singular}]"
-            self._check_free(path, key, words_of((*unrelated.forms, *unrelated.words)))
+            self._check_free(path, key, (*unrelated.forms, *unrelated.words))
             for sense in self.senses:
                 self._check_silent(path, key, (unrelated.singular, *unrelated.words), sense)
 
-    def _check_free(self, path: Path, key: str, own: frozenset[str]) -> None:
-        if clash := own & words_of(self.identifiers):
-            raise self._refuse(
-                path, f"{key}: {min(clash)!r} is a word of an identifier of {self.name} too"
-            )
+    def _check_free(self, path: Path, key: str, texts: Iterable[str]) -> None:
+        if clash := _first_in(self.identifiers, texts):
+            raise self._refuse(path, f"{key}: {clash!r} is an identifier of {self.name} too")

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ValidationError
 from blindspot.errors import StimulusError
 from blindspot.paths import FIXTURES
 from blindspot.stimuli.collection import Stimuli
+from blindspot.stimuli.contrasts import PromotedCase
 from blindspot.stimuli.fitting import Origin, check_fit
 from blindspot.stimuli.schema import (
     Axis,
@@ -21,7 +22,6 @@ from blindspot.stimuli.schema import (
     ExplicitWordings,
     ImplicitWording,
     ImplicitWordings,
-    fold,
 )
 from blindspot.stimuli.senses import (
     ContextFile,
@@ -31,19 +31,26 @@ from blindspot.stimuli.senses import (
     Sense,
     UnrelatedWords,
 )
+from blindspot.stimuli.terms import fold
+from blindspot.stimuli.transformations import Transformation, TransformationFile
 
 AXES = "axes"
 WORDINGS = "wordings"
 SENSES = "senses"
 CONTEXTS = "contexts"
 QUESTIONS = "questions"
+TRANSFORMATIONS = "transformations"
+PROMOTED = "promoted"
 
-#: A room of the fixtures, and the keys that tell its files where they lie beside others.
+#: A room of the fixtures, and the keys that tell its files where they lie beside others; of rooms
+#: that share a key the one with keys of its own comes first.
 ROOMS = {
+    PROMOTED: frozenset({"original", "changed"}),
     WORDINGS: frozenset({"measurement", "wording"}),
     SENSES: frozenset({"cues", "stems"}),
     CONTEXTS: frozenset({"template", "unrelated"}),
     QUESTIONS: frozenset({"kind", "question"}),
+    TRANSFORMATIONS: frozenset({"transformation"}),
     AXES: frozenset[str](),
 }
 
@@ -58,8 +65,7 @@ def read_toml(path: Path) -> dict[str, Any]:
         StimulusError: it cannot be read, is not UTF-8 or not TOML; names the file and the place.
     """
     try:
-        with path.open("rb") as file:
-            return tomllib.load(file)
+        return tomllib.loads(path.read_bytes().decode("utf-8-sig"))  # some editors mark UTF-8
     except tomllib.TOMLDecodeError as error:
         raise StimulusError(f"{path}: not valid TOML: {error}; mend that line") from None
     except UnicodeDecodeError:
@@ -121,6 +127,8 @@ def _first_fault(error: ValidationError, data: dict[str, Any]) -> str:
         text = f"too few entries; add some, it takes at least {fault['ctx']['min_length']}"
         if not fault["ctx"]["actual_length"]:
             text = "the list is empty; add at least one entry"
+    elif kind == "too_long":
+        text = f"too many entries; it takes at most {fault['ctx']['max_length']}"
     elif kind == "literal_error":
         text = f"{fault['input']!r} is not known; use {fault['ctx']['expected']}"
     else:
@@ -181,6 +189,16 @@ def read_questions(path: Path) -> QuestionFile:
     return validate(QuestionFile, read_toml(path), path)
 
 
+def read_transformations(path: Path) -> TransformationFile:
+    """One file of changes that should not matter."""
+    return validate(TransformationFile, read_toml(path), path)
+
+
+def read_promoted(path: Path) -> PromotedCase:
+    """One file of a case that the search found and somebody kept."""
+    return validate(PromotedCase, read_toml(path), path)
+
+
 class _Reader:
     """Files read so far, and which file defines what."""
 
@@ -192,6 +210,8 @@ class _Reader:
         self.templates: dict[str, list[ContextTemplate]] = {}
         self.unrelated: dict[str, list[UnrelatedWords]] = {}
         self.questions: dict[str, list[InterpretationQuestion]] = {}
+        self.transformations: dict[str, list[Transformation]] = {}
+        self.promoted: dict[str, PromotedCase] = {}
         self.origin: Origin = {}
 
     def axis(self, path: Path) -> None:
@@ -230,6 +250,17 @@ class _Reader:
             self._claim(f"question ({content.language})", question.id, path)
         self.questions.setdefault(content.language, []).extend(content.questions)
 
+    def transformations_of(self, path: Path) -> None:
+        content = read_transformations(path)
+        for transformation in content.transformation:
+            self._claim("transformation", transformation.id, path)
+        self.transformations.setdefault(content.language, []).extend(content.transformation)
+
+    def promoted_case(self, path: Path) -> None:
+        case = read_promoted(path)
+        self._claim("promoted case", case.id, path)
+        self.promoted[case.id] = case
+
     def _claim(self, kind: str, name: str, path: Path) -> None:
         if (kind, name) in self.origin:
             raise StimulusError(
@@ -252,6 +283,8 @@ def load_stimuli(include: Sequence[Path] = (), *, fixtures: Path = FIXTURES) -> 
         SENSES: reader.sense,
         CONTEXTS: reader.contexts,
         QUESTIONS: reader.questions_of,
+        TRANSFORMATIONS: reader.transformations_of,
+        PROMOTED: reader.promoted_case,
     }
     shipped = {room: _files(fixtures, room) for room in ROOMS}
     for files in (shipped, *map(_included, include)):
@@ -266,6 +299,8 @@ def load_stimuli(include: Sequence[Path] = (), *, fixtures: Path = FIXTURES) -> 
         _tuples(reader.templates),
         _tuples(reader.unrelated),
         _tuples(reader.questions),
+        transformations=_tuples(reader.transformations),
+        promoted=reader.promoted,
     )
     unfit = check_fit(stimuli, reader.origin, frozenset(chain(*shipped.values())))
     return replace(stimuli, unfit=unfit)

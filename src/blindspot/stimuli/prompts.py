@@ -172,24 +172,44 @@ def associations(
 ) -> Iterator[AssociationPrompt]:
     """One word pair in one wording, in all four orders."""
     where = Slice(IMPLICIT, axis.name, part.variant, part.category, pair)
+    text = template_of(variant, wording)
+    return in_all_orders(where, wording.id, text, wording.answer, identifiers, pair)
+
+
+def template_of(variant: Variant, wording: ImplicitWording) -> str:
+    """A wording as a variant asks it: behind the variant's prefix, if it has one."""
+    return f"{variant.prefix} {wording.text}" if variant.prefix else wording.text
+
+
+def in_all_orders(
+    where: Slice,
+    wording: str,
+    text: str,
+    answer: str,
+    identifiers: tuple[str, str],
+    pair: tuple[str, str],
+) -> Iterator[AssociationPrompt]:
+    """The templates of a prompt and of its answer, filled in in all four orders.
+
+    ``identifiers`` and ``pair``: the positive one, then the negative one.
+    """
     for identifier_first, word_first in product((True, False), repeat=2):
         first, second = identifiers if identifier_first else identifiers[::-1]
         words = pair if word_first else pair[::-1]
         listed = {"first_word": words[0], "second_word": words[1]}
         stereotyped = identifiers if word_first else identifiers[::-1]
         candidates = [
-            wording.answer.format(**listed, first_choice=choice[0], second_choice=choice[1])
+            answer.format(**listed, first_choice=choice[0], second_choice=choice[1])
             for choice in (stereotyped, stereotyped[::-1])
         ]
         yield AssociationPrompt(
             slice=where,
-            wording=wording.id,
+            wording=wording,
             identifiers=identifiers,
             words=pair,
             positive_identifier_first=identifier_first,
             positive_word_first=word_first,
-            text=_prefixed(variant, first, second)
-            + wording.text.format(first=first, second=second, **listed),
+            text=text.format(first=first, second=second, **listed),
             candidates=(candidates[0], candidates[1]),
         )
 

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import re
 import string
-import unicodedata
 from collections.abc import Iterable, Sequence
 from itertools import product
-from typing import Annotated, Literal, Self
+from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from blindspot.answers import Agreement, Association, read_agreement, read_association
+from blindspot.stimuli.terms import Name, Terms, Text, fold, literals, stands_in, words_of
 
 IDENTIFIER_SLOTS = frozenset({"first", "second"})
 WORD_SLOTS = frozenset({"first_word", "second_word"})
@@ -23,15 +25,6 @@ _ANSWER_ORDERS = (
     ["first_word", "first_choice", "second_word", "second_choice"],
     ["first_choice", "first_word", "second_choice", "second_word"],
 )
-
-Name = Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")]
-Text = Annotated[str, Field(min_length=1, pattern=r"\S")]
-Terms = Annotated[tuple[Text, ...], Field(min_length=1)]
-
-
-def fold(text: str) -> str:
-    """The form in which two words count as the same: composed, caseless, single-spaced."""
-    return " ".join(unicodedata.normalize("NFC", text).casefold().split())
 
 
 def slots(template: str) -> frozenset[str]:
@@ -76,6 +69,21 @@ def check_slots(key: str, template: str, required: frozenset[str], also: frozens
             else "it must hold every slot of its kind"
         )
         raise ValueError(f"{key}: no slot {named}; {why}")
+
+
+def check_answer(answer: str) -> None:
+    """Check that a template is a complete answer to an association prompt.
+
+    Raises:
+        ValueError: names the slot, or says how the words and choices must stand.
+    """
+    check_slots("answer", answer, WORD_SLOTS | CHOICE_SLOTS, frozenset())
+    order = [name for _, name, *_ in string.Formatter().parse(answer) if name]
+    if order not in _ANSWER_ORDERS:
+        raise ValueError(
+            "answer: each word must stand next to its own choice, the first word first; write "
+            '"{first_word} - {first_choice}, {second_word} - {second_choice}" or the like'
+        )
 
 
 def check_distinct(key: str, terms: Iterable[str]) -> None:
@@ -125,9 +133,11 @@ class Variant(Strict):
     """A way to refer to the groups: ``positive[i]`` stands for the positive group.
 
     ``prefix`` is a sentence put before every prompt; it may use the slots {first} and {second}.
+    ``control``: it is there to be compared with, and no part of what is said over all variants.
     """
 
     description: str = ""
+    control: bool = False
     prefix: str = ""
     literal: str = ""
     positive: Terms
@@ -140,6 +150,12 @@ class Variant(Strict):
             found = slots(self.prefix)
             if found and found != IDENTIFIER_SLOTS:
                 check_slots("prefix", self.prefix, IDENTIFIER_SLOTS, frozenset())
+        for identifier, text in product((*self.positive, *self.negative), literals(self.prefix)):
+            if stands_in(identifier, text):
+                raise ValueError(
+                    f"prefix: {identifier!r} is written out, so that it always stands in one "
+                    "order; write {first} and {second}"
+                )
         return self
 
     def identifiers(self, index: int) -> tuple[str, str]:
@@ -165,16 +181,6 @@ class Category(Strict):
         return self
 
 
-def words_of(texts: Iterable[str]) -> frozenset[str]:
-    """All words of some texts, folded."""
-    return frozenset(word for text in texts for word in re.findall(r"[^\W_]+", fold(text)))
-
-
-def own_words(*templates: str) -> frozenset[str]:
-    """The words of templates that are not in a slot."""
-    return words_of(literal for text in templates for literal, *_ in string.Formatter().parse(text))
-
-
 class Axis(Strict):
     """A pair of groups with its identifiers (variants) and word lists (categories)."""
 
@@ -192,12 +198,18 @@ class Axis(Strict):
 
     @property
     def identifier_words(self) -> frozenset[str]:
-        """The words of all identifiers, folded: no wording may use one for anything else."""
-        return words_of(
+        """The words of all identifiers, folded."""
+        return words_of(self.identifiers)
+
+    @property
+    def identifiers(self) -> tuple[str, ...]:
+        """All identifiers, each once: no wording may use one for anything else."""
+        every = (
             term
             for variant in self.variants.values()
             for term in variant.positive + variant.negative
         )
+        return tuple(dict.fromkeys(every))
 
     @model_validator(mode="after")
     def _tell_apart(self) -> Self:
@@ -235,14 +247,22 @@ class ImplicitWording(Strict):
     @model_validator(mode="after")
     def _complete(self) -> Self:
         check_slots("text", self.text, IDENTIFIER_SLOTS | WORD_SLOTS, frozenset())
-        check_slots("answer", self.answer, WORD_SLOTS | CHOICE_SLOTS, frozenset())
-        order = [name for _, name, *_ in string.Formatter().parse(self.answer) if name]
-        if order not in _ANSWER_ORDERS:
+        check_answer(self.answer)
+        if not self._is_read():
             raise ValueError(
-                "answer: each word must stand next to its own choice, the first word first; write "
-                '"{first_word} - {first_choice}, {second_word} - {second_choice}" or the like'
+                "answer: an answer in this form is not read as two pairs; tie each word to its "
+                'choice and part the pairs, as in "{first_word} - {first_choice}, ..."'
             )
         return self
+
+    def _is_read(self) -> bool:
+        """Whether the reader finds the pairs in an answer of the form that is asked for."""
+        words, choices = ("alpha", "beta"), ("gamma", "delta")
+        named = dict(zip(("first_word", "second_word"), words, strict=True))
+        named |= dict(zip(("first_choice", "second_choice"), choices, strict=True))
+        answer = self.answer.format(**named)
+        reading = read_association(answer, identifiers=choices, words=words)
+        return reading is Association.STEREOTYPED
 
     @property
     def measurement(self) -> str:
@@ -250,9 +270,14 @@ class ImplicitWording(Strict):
         return "implicit"
 
     @property
-    def literal_words(self) -> frozenset[str]:
-        """Its own words, folded."""
-        return own_words(self.text, self.answer)
+    def literals(self) -> tuple[str, ...]:
+        """Its own texts, between the slots."""
+        return literals(self.text, self.answer)
+
+
+def _said(template: str) -> list[str]:
+    """What a statement says: its words and slots, whatever the punctuation."""
+    return re.findall(r"\{\w+\}|[^\W_]+", fold(template))
 
 
 class ExplicitWording(Strict):
@@ -271,13 +296,18 @@ class ExplicitWording(Strict):
         slots_of_both = IDENTIFIER_SLOTS | WORD_SLOTS
         check_slots("statement", self.statement, slots_of_both, frozenset())
         check_slots("reverse", self.reverse, slots_of_both, frozenset())
-        if fold(self.statement) == fold(self.reverse):
+        if _said(self.statement) == _said(self.reverse):
             raise ValueError(
                 "reverse: the same as the statement; tie the words the other way round"
             )
         if self.scale == "likert" and "options" in self.model_fields_set:
             raise ValueError("options: a likert wording is answered 1 to 5; remove this key")
         check_distinct("options", self.options)
+        readings = tuple(map(read_agreement, self.options))
+        if readings[0] is Agreement.DISAGREE or readings[1] is Agreement.AGREE:
+            raise ValueError(
+                "options: the first one must agree, the second disagree; exchange them"
+            )
         return self
 
     @property
@@ -286,9 +316,9 @@ class ExplicitWording(Strict):
         return "explicit"
 
     @property
-    def literal_words(self) -> frozenset[str]:
-        """Its own words, folded."""
-        return own_words(self.text, self.statement, self.reverse)
+    def literals(self) -> tuple[str, ...]:
+        """Its own texts, between the slots."""
+        return literals(self.text, self.statement, self.reverse)
 
 
 class _WordingFile(Strict):

@@ -13,16 +13,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from blindspot.stimuli.schema import (
-    IDENTIFIER_SLOTS,
-    Name,
-    Strict,
-    Text,
-    check_distinct,
-    check_slots,
-    fold,
-    own_words,
-)
+from blindspot.stimuli.schema import IDENTIFIER_SLOTS, Strict, check_distinct, check_slots
+from blindspot.stimuli.terms import Name, Text, fold, literals
 
 CUE_SLOTS = frozenset({"cue", "cues", "heading"})
 SENSE_SLOTS = frozenset({"first_sense", "second_sense"})
@@ -124,9 +116,9 @@ class ContextTemplate(Strict):
         return self
 
     @property
-    def literal_words(self) -> frozenset[str]:
-        """Its own words, folded."""
-        return own_words(self.text)
+    def literals(self) -> tuple[str, ...]:
+        """Its own texts, between the slots."""
+        return literals(self.text)
 
 
 class UnrelatedWords(Cue):

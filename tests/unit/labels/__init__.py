@@ -4,6 +4,8 @@ The texts are not part of the project. They come from the compact copy of the pa
 line per answer): ``BLINDSPOT_PUBLISHED`` names it, or it lies in ``shared/published`` beside the
 checkout. The labels lie here, a row each, with the key of the answer and the half it was put into
 before any reader had seen it.
+
+`invented` holds answers of our own, with their texts, in every form that we could think of.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -68,7 +71,31 @@ def labelled(name: str) -> list[Labelled]:
     ]
 
 
-def rows(name: str) -> Iterator[dict[str, str]]:
+@dataclass(frozen=True)
+class Invented:
+    """An answer of our own, labelled before any reader saw it."""
+
+    text: str
+    label: str
+    identifiers: tuple[str, str] = ("", "")
+    words: tuple[str, str] = ("", "")
+
+
+def invented(reader: str) -> list[Invented]:
+    """The invented answers for one reader ("association", "agreement")."""
+    return [
+        Invented(
+            row["answer"],
+            row["label"],
+            tuple(row.get("identifiers", ("", ""))),
+            tuple(row.get("words", ("", ""))),
+        )
+        for row in rows("invented")
+        if row["reader"] == reader
+    ]
+
+
+def rows(name: str) -> Iterator[dict[str, Any]]:
     """The rows of one label file as they are written."""
     path = Path(__file__).with_name(f"{name}.jsonl")
     for line in path.read_text(encoding="utf-8").splitlines():

@@ -1,0 +1,5 @@
+"""What was accepted of a model: read, compared with, and replaced as a whole."""
+
+from blindspot.baselines.file import Baseline, Entry, load_baseline, locate, slug
+
+__all__ = ["Baseline", "Entry", "load_baseline", "locate", "slug"]

@@ -1,0 +1,53 @@
+"""By how much a model differs from itself: the floor under every comparison (an A/A test).
+
+The same prompts are asked again in another batch size and order. Differences that go either way
+average out over the prompts of a gate; a shift in one direction does not. Both are what two runs of
+the *same* model would show, so a gate allows for them on top of its margin.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+LEAST = 8
+"""Prompts answered both times, below which nothing is said."""
+
+_ONE_SIDED = 1.645  # the 95 % quantile of a normal distribution
+
+
+@dataclass(frozen=True, slots=True)
+class Noise:
+    """Differences of the same prompts asked twice, in the unit of the estimate.
+
+    ``shift``: mean difference; ``spread``: root mean square of the differences; ``n``: prompts.
+    """
+
+    shift: float
+    spread: float
+    n: int
+
+    @classmethod
+    def between(cls, first: ArrayLike, again: ArrayLike) -> Noise:
+        """From (prompt,) values of both times; NaN, without an answer, is left out."""
+        one, other = np.asarray(first, np.float64), np.asarray(again, np.float64)
+        if one.shape != other.shape or one.ndim != 1:
+            raise ValueError(f"values of the same prompts, not {one.shape} and {other.shape}")
+        both = (other - one)[~np.isnan(one) & ~np.isnan(other)]
+        if both.size < LEAST:
+            return cls(math.nan, math.nan, int(both.size))
+        return cls(float(both.mean()), float(np.sqrt(np.square(both).mean())), int(both.size))
+
+    def floor(self, n: int) -> float:
+        """What an estimate from ``n`` prompts may differ from itself by; NaN if not measured.
+
+        The part of the shift that is beyond chance counts in full, the rest by the square root of
+        the number of prompts, at 95 %.
+        """
+        if math.isnan(self.shift):
+            return math.nan
+        certain = max(0.0, abs(self.shift) - _ONE_SIDED * self.spread / math.sqrt(self.n))
+        return certain + _ONE_SIDED * self.spread / math.sqrt(max(n, 1))

@@ -1,0 +1,157 @@
+"""GitHub Actions: a summary of the step, and annotations; elsewhere nothing.
+
+Everything that comes from a model or a user is escaped: a name must neither become markup nor a
+workflow command.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, TextIO
+
+from blindspot.report.text import line, visible
+
+if TYPE_CHECKING:
+    from blindspot.report.schema import Document, Gate
+
+SUMMARY = "GITHUB_STEP_SUMMARY"
+RUNNING = "GITHUB_ACTIONS"
+#: GitHub shows ten annotations of a kind for a step and drops the rest without a word.
+MOST = 10
+_LISTED = 20
+#: Of the characters that Markdown reads; the others do nothing within a line.
+_MARKS = re.compile(r"([\\`*_\[\]|~$])")
+_LEVELS = {"fail": "error", "error": "error", "inconclusive": "warning", "waived": "notice"}
+
+
+def announce(document: Document, environ: Mapping[str, str], out: TextIO) -> None:
+    """Tell GitHub of a run: append to the step summary, print annotations.
+
+    Raises:
+        OSError: the summary cannot be written.
+    """
+    if environ.get(RUNNING) == "true":
+        out.write("".join(f"\n{command}" for command in workflow_commands(document)) + "\n")
+        out.flush()
+    if path := environ.get(SUMMARY):
+        with Path(path).open("a", encoding="utf-8") as file:
+            file.write(summary(document))
+
+
+def workflow_commands(document: Document) -> list[str]:
+    """Annotations: what failed, what was inconclusive; and how many more there are."""
+    found = list(_annotations(document))
+    if len(found) > MOST:
+        more = f"{len(found) - MOST} more; the step summary and report.html have all"
+        return [*found[:MOST], f"::notice title=blindspot::{_data(more)}"]
+    return found
+
+
+def _annotations(document: Document) -> Iterator[str]:
+    from blindspot.report.page.summary import worst_first
+
+    for reason in document["incomplete"]:
+        yield f"::error title={_property('blindspot, incomplete')}::{_data(line(reason))}"
+    told = [gate for gate in document["gates"] if gate["verdict"] in _LEVELS]
+    for gate in _mixed(worst_first(told)):
+        title = _property(f"blindspot, {gate['verdict']}")
+        yield f"::{_LEVELS[gate['verdict']]} title={title}::{_data(line(gate['message']))}"
+
+
+def _mixed(gates: Iterable[Gate]) -> list[Gate]:
+    """By verdict, categories before word pairs; and the worst of each measurement before a second.
+
+    Ten places would otherwise go to what happens to have the largest numbers.
+    """
+    seen: Counter[tuple[str, str, str]] = Counter()
+    placed = []
+    for gate in gates:
+        kind = gate["verdict"], gate["level"], gate["measurement"]
+        placed.append(([*_LEVELS].index(kind[0]), kind[1] != "category", seen[kind], gate))
+        seen[kind] += 1
+    return [gate for *_, gate in sorted(placed, key=lambda one: one[:3])]
+
+
+def _data(text: str) -> str:
+    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+
+
+def _property(text: str) -> str:
+    return _data(text).replace(":", "%3A").replace(",", "%2C")
+
+
+def summary(document: Document) -> str:
+    """The step summary: verdict, what was asked, what changed, how to run a failure again."""
+    from blindspot.report.page.changes import changes, uncompared
+    from blindspot.report.page.failures import failures
+    from blindspot.report.page.numbers import interval, signed
+    from blindspot.report.page.summary import summarized
+
+    found = summarized(document)
+    model = _text(document["model"]["id"])
+    lines = [f"### blindspot: {found.verdict}: {model}", "", _text(found.lead), ""]
+    reasons = document["incomplete"]
+    lines += [f"- incomplete: {_text(reason)}" for reason in reasons[:_LISTED]]
+    lines += [f"- and {len(reasons) - _LISTED} more"] if len(reasons) > _LISTED else []
+    lines += [""] if reasons else []
+    lines += _table(
+        ("verdict", "measured", "in words", "worst category"),
+        (
+            (one.verdict, one.title, one.said, f"{one.numbers} ({one.count})")
+            for one in found.statements
+        ),
+    )
+    if why := uncompared(document):
+        lines += [f"No regression was checked: {_text(why)}.", ""]
+    for change in changes(document):
+        lines += [f"**Against the {change.kind} {_text(change.name)}**: {_text(change.lead)}", ""]
+        lines += _table(
+            ("signature", "theirs", "ours", "change", "95 % interval", "direction"),
+            (
+                (
+                    row["title"],
+                    signed(row["theirs"]),
+                    signed(row["ours"]),
+                    signed(row["change"]),
+                    interval(row["low"], row["high"]),
+                    row["direction"],
+                )
+                for row in change.signature
+            ),
+        )
+    listed = [one for group in failures(document) for one in (*group.shown, *group.folded)]
+    if listed:
+        count = f"{min(len(listed), _LISTED)} of {len(listed)} category gates that did not pass"
+        commands = "\n".join(one.rerun.replace("\n", " ") for one in listed[:_LISTED])
+        lines += [f"<details><summary>Run again: {count}</summary>", "", *_fenced(commands)]
+        lines += ["</details>", ""]
+    return "\n".join(lines) + "\n"
+
+
+def _table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> list[str]:
+    found = [[_text(cell) for cell in row] for row in rows]
+    if not found:
+        return []
+    head = [*head]
+    return [
+        f"| {' | '.join(head)} |",
+        f"|{' --- |' * len(head)}",
+        *(f"| {' | '.join(row)} |" for row in found),
+        "",
+    ]
+
+
+def _text(text: str) -> str:
+    """Other people's text in Markdown: shown as it is, never read."""
+    return _MARKS.sub(r"\\\1", html.escape(line(text), quote=False))
+
+
+def _fenced(text: str) -> list[str]:
+    """A block of code that nothing in it can end."""
+    runs = re.findall("`+", text)
+    fence = "`" * max(3, 1 + max(map(len, runs), default=0))
+    return [f"{fence}console", visible(text), fence, ""]

@@ -1,0 +1,69 @@
+"""report.html: one file that needs no network and no script, made from report.json alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from blindspot.report.files import PAGE, replace_text
+
+if TYPE_CHECKING:
+    from blindspot.report.schema import Document
+
+_TEMPLATES = Path(__file__).parent / "templates"
+
+
+def write_page(directory: Path, document: Document) -> Path:
+    """Write report.html; an older one stays whole until the new one is complete."""
+    return replace_text(directory / PAGE, page(document))
+
+
+def page(document: Document) -> str:
+    """The page of a report. The heavy parts, jinja and matplotlib, are imported here."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    from blindspot.report.page import contents, numbers
+    from blindspot.report.text import line, visible
+
+    environment = Environment(
+        loader=FileSystemLoader(_TEMPLATES),
+        autoescape=True,  # names, prompts and answers are other people's text
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        finalize=_finalized,
+    )
+    environment.filters |= {
+        "signed": numbers.signed,
+        "plain": numbers.plain,
+        "percent": numbers.percent,
+        "figure": numbers.figure,
+        "probability": numbers.probability,
+        "visible": visible,
+        "line": line,
+        "breakable": _breakable,
+    }
+    environment.globals |= {"interval": numbers.interval, "counted": numbers.counted}
+    style = (_TEMPLATES / "style.css").read_text("utf-8")
+    return environment.get_template("page.html.j2").render(
+        **contents.contents(document), style=style
+    )
+
+
+def _breakable(text: str) -> Any:
+    """A gate's id that may be broken at its slashes, on a narrow screen."""
+    from markupsafe import Markup, escape
+
+    from blindspot.report.text import visible
+
+    return Markup(str(escape(visible(text))).replace("/", "/<wbr>"))
+
+
+def _finalized(value: Any) -> Any:
+    """Nothing that is put in may deceive: what is text is made visible, markup of ours is kept."""
+    from markupsafe import Markup
+
+    from blindspot.report.text import visible
+
+    return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value

@@ -1,0 +1,146 @@
+"""What changed against the accepted baseline and the reference, and the prompts that flipped."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from blindspot.estimates.statistics import OVERALL
+from blindspot.report.page.numbers import counted
+from blindspot.report.page.summary import SEVERITY
+from blindspot.report.schema import (
+    Against,
+    Comparison,
+    Document,
+    Flip,
+    FlipCount,
+    Gate,
+    OtherVariant,
+    SignatureLine,
+)
+
+Other = Literal["baseline", "reference"]
+OTHERS: tuple[Other, ...] = ("baseline", "reference")
+#: Comparisons that are shown at once, the worst first; the rest is folded away.
+_OPEN = 8
+#: Flipped prompts on the page, over both comparisons.
+_FLIPS = 200
+
+_LEADING = ("generated", "same-layer", "linear")
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """A gate and its comparison with one other model."""
+
+    gate: Gate
+    against: Against
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """Everything about the comparison with one other model."""
+
+    kind: Other
+    name: str
+    signature: list[SignatureLine]
+    lead: str
+    shown: list[Compared]
+    folded: list[Compared]
+    improved: int
+    flip_counts: list[FlipCount]
+    flips: list[Flip]
+
+
+def changes(document: Document) -> list[Change]:
+    """The comparisons of a run."""
+    found = [(kind, document["comparisons"][kind]) for kind in OTHERS]
+    several = sum(comparison is not None for _, comparison in found) > 1
+    made = (
+        _change(document, kind, comparison, _FLIPS // 2 if several else _FLIPS)
+        for kind, comparison in found
+    )
+    return [change for change in made if change is not None]
+
+
+def _change(
+    document: Document, kind: Other, comparison: Comparison | None, most: int
+) -> Change | None:
+    compared = sorted(_compared(document, kind), key=_order)
+    if comparison is None and not compared:
+        return None
+    categories = [one for one in compared if one.gate["level"] == "category"]
+    pairs = [one for one in compared if one.gate["level"] != "category"]
+    flips = comparison["flips"] if comparison else {"slices": [], "examples": []}
+    return Change(
+        kind=kind,
+        name=comparison["name"] if comparison else document["baseline"]["model"] or "",
+        signature=comparison["signature"] if comparison else [],
+        lead=_lead(compared),
+        shown=categories[:_OPEN],
+        folded=categories[_OPEN:] + pairs,
+        improved=sum(one.against["improved"] for one in compared),
+        flip_counts=flips["slices"],
+        flips=flips["examples"][:most],
+    )
+
+
+def _compared(document: Document, kind: Other) -> Iterator[Compared]:
+    for gate in document["gates"]:
+        if (against := gate["against"][kind]) is not None:
+            yield Compared(gate, against)
+
+
+def _order(one: Compared) -> tuple[int, float]:
+    """The worst verdict first, then the largest change for the worse."""
+    change = one.against["change"] or 0.0
+    worse = change if one.gate["direction"] == "at_most" else -change
+    return SEVERITY.index(one.against["verdict"]), -worse
+
+
+def _lead(compared: list[Compared]) -> str:
+    count = dict.fromkeys(SEVERITY, 0)
+    for one in compared:
+        count[one.against["verdict"]] += 1
+    if not compared:
+        return "No gate was compared."
+    told = [
+        f"{count[name]:,} {text}"
+        for name, text in (
+            ("fail", "clearly worse beyond the margin"),
+            ("inconclusive", "inconclusive"),
+            ("error", "not comparable"),
+            ("waived", "worse and accepted for now"),
+            ("pass", "within the margin"),
+        )
+        if count[name]
+    ]
+    improved = sum(one.against["improved"] for one in compared)
+    if improved:
+        told.append(f"{improved:,} of them better beyond the noise")
+    return f"{counted(len(compared), 'gate')} compared: {', '.join(told) or 'none judged'}."
+
+
+def uncompared(document: Document) -> str:
+    """Why no regression was checked; empty where one was."""
+    baseline = document["baseline"]
+    if baseline["uncompared"]:
+        return baseline["uncompared"]
+    return "" if baseline["found"] else "there is no accepted baseline for this model"
+
+
+def race_blind_gap(document: Document) -> list[OtherVariant]:
+    """Means of a variant in both models, in the leading reading and over all layers.
+
+    Beside the reference, or else beside the baseline.
+    """
+    comparisons = document["comparisons"]
+    found = comparisons["reference"] or comparisons["baseline"]
+    return [
+        row
+        for row in (found["variants"] if found else [])
+        if row["reading"] in _LEADING
+        and row["band"] in ("", OVERALL)
+        and row["statistic"] != "validity"
+    ]

@@ -1,0 +1,38 @@
+"""What the page says, section by section."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from markupsafe import Markup
+
+from blindspot.report.page import changes, failures, inside, levels, provenance, summary
+from blindspot.report.schema import Document
+
+
+def contents(document: Document) -> dict[str, Any]:
+    """The values of the template."""
+    found = levels.levels(document)
+    changed = changes.changes(document)
+    return {
+        "document": document,
+        "model": document["model"]["id"],
+        "summary": summary.summarized(document),
+        "changes": changed,
+        "flipped": any(change.flip_counts or change.flips for change in changed),
+        "uncompared": changes.uncompared(document),
+        "race_blind_gap": changes.race_blind_gap(document),
+        "failures": failures.failures(document),
+        "waived": failures.waived(document),
+        "levels": found,
+        "plane": Markup(levels.plane(found)),
+        "gaps": [
+            gate
+            for gate in document["gates"]
+            if gate["measurement"] == "gap" and gate["level"] == "category"
+        ],
+        "inside": inside.sections(document),
+        "tables": failures.tables(document),
+        "power": failures.power(document),
+        "sources": provenance.sources(document),
+    }

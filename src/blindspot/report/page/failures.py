@@ -1,0 +1,146 @@
+"""Gates that did not pass, with the command that runs each again; and all gates in numbers."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from blindspot.report.page.numbers import counted
+from blindspot.report.page.summary import BEYOND, SEVERITY, TITLES, worst_first
+from blindspot.report.schema import Document, Gate
+
+#: Rows that a page has room for; report.json has all. Those that did not pass come first.
+MOST, MOST_FAILED = 2500, 1000
+#: Failures of one measurement that are shown at once.
+_OPEN = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A gate that did not pass."""
+
+    gate: Gate
+    rerun: str
+
+    @property
+    def said(self) -> str:
+        """Its message, without the id that stands above it."""
+        return self.gate["message"].removeprefix(f"{self.gate['id']}: ")
+
+
+@dataclass(frozen=True, slots=True)
+class Failures:
+    """What did not pass of one measurement: some shown, the rest and word pairs folded away."""
+
+    title: str
+    count: str
+    shown: list[Failure]
+    folded: list[Failure]
+    pairs: list[Failure]
+    left_out: int
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Gates of one measurement and level."""
+
+    title: str
+    gates: list[Gate]
+    count: str
+    left_out: int
+
+
+@dataclass(frozen=True, slots=True)
+class Power:
+    """What the gates of one measurement could have found."""
+
+    title: str
+    level: str
+    gates: int
+    least: float
+    middle: float
+    most: float
+    unit: str
+
+
+def rerun(document: Document, gate: Gate) -> str:
+    """The command that runs one gate again."""
+    return f"{document['command']} {shlex.quote(gate['test'])}"
+
+
+def failures(document: Document) -> list[Failures]:
+    """What did not pass, by measurement, the worst first."""
+    found, left = [], MOST_FAILED
+    for measurement, gates in _by_measurement(document).items():
+        beyond = [
+            Failure(gate, rerun(document, gate))
+            for gate in worst_first(gates)
+            if gate["verdict"] in BEYOND
+        ]
+        if beyond:
+            whole = [one for one in beyond if one.gate["level"] == "category"]
+            pairs = [one for one in beyond if one.gate["level"] != "category"]
+            found.append(
+                Failures(
+                    TITLES.get(measurement, measurement),
+                    _count(one.gate for one in beyond),
+                    whole[:_OPEN],
+                    whole[_OPEN:],
+                    pairs[:left],
+                    len(pairs[left:]),
+                )
+            )
+            left -= len(pairs[:left])
+    return found
+
+
+def waived(document: Document) -> list[Gate]:
+    """Gates that a waiver speaks of, those whose waiver has expired first."""
+    found = [(gate, gate["waiver"]) for gate in document["gates"] if gate["waiver"]]
+    found.sort(key=lambda both: not both[1]["expired"])
+    return [gate for gate, _ in found]
+
+
+def tables(document: Document) -> list[Table]:
+    """All gates by measurement and level, as many as fit on the page."""
+    left, found = MOST, []
+    for measurement, gates in _by_measurement(document).items():
+        for level, noun in (("category", "category gate"), ("pair", "word pair")):
+            mine = worst_first(gate for gate in gates if gate["level"] == level)
+            if not mine:
+                continue
+            shown = mine[: max(left, 0)]
+            left -= len(shown)
+            title = f"{TITLES.get(measurement, measurement)}, {counted(len(mine), noun)}"
+            found.append(Table(title, shown, _count(mine), len(mine) - len(shown)))
+    return found
+
+
+def power(document: Document) -> list[Power]:
+    """The smallest true values that gates would have found, by measurement and level."""
+    found = []
+    for measurement, gates in _by_measurement(document).items():
+        for level in ("category", "pair"):
+            known: dict[str, list[float]] = {}
+            for gate in gates:
+                if gate["level"] == level and gate["mde"] is not None:
+                    known.setdefault(gate["unit"], []).append(gate["mde"])
+            for unit, values in known.items():
+                values.sort()
+                middle = values[len(values) // 2]
+                title = TITLES.get(measurement, measurement)
+                found.append(Power(title, level, len(values), values[0], middle, values[-1], unit))
+    return found
+
+
+def _by_measurement(document: Document) -> dict[str, list[Gate]]:
+    found: dict[str, list[Gate]] = {name: [] for name in TITLES}
+    for gate in document["gates"]:
+        found.setdefault(gate["measurement"], []).append(gate)
+    return {name: gates for name, gates in found.items() if gates}
+
+
+def _count(gates: Iterable[Gate] | Sequence[Gate]) -> str:
+    verdicts = [gate["verdict"] for gate in gates]
+    return ", ".join(f"{verdicts.count(name):,} {name}" for name in SEVERITY if name in verdicts)

@@ -1,0 +1,126 @@
+"""What was found inside the model: curves by layer beside their controls, also as numbers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from blindspot.estimates.statistics import MECHANISTIC, OVERALL
+from blindspot.report.page.curves import Line, curves_chart
+from blindspot.report.page.summary import SEVERITY, TITLES
+from blindspot.report.schema import Assay, Curve, Document
+
+#: Slices that are drawn of each assay, those with the worst verdicts first; all are in the tables.
+DRAWN = 3
+
+_ASKED = {
+    "patching": "The identifier's vector is written over the placeholder of a question; shown is "
+    "how much more probable the literal sense is than the group.",
+    "interpretation": "The model goes on about the vector in its own words; shown is the share of "
+    "its texts that speak of the group.",
+    "probing": "A linear probe that tells group from literal contexts reads the identifier; shown "
+    "is the probability that it sees the group, and how the probe does on words it never saw.",
+    "injection": "The identifiers are replaced by vectors that mean the group, over windows of "
+    "layers; shown is the stereotype effect that is left, beside vectors that mean something else.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """Curves of one quantity as a table: a line a layer, a column a curve."""
+
+    quantity: str
+    at: list[str]
+    curves: list[Curve]
+    intervals: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One slice of an assay."""
+
+    slice: str
+    verdict: str
+    charts: list[str]
+    controls: str
+    grids: list[Grid]
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """One assay: slices that are drawn, and those that are only told in numbers."""
+
+    title: str
+    asked: str
+    drawn: list[Part]
+    folded: list[Part]
+
+
+def sections(document: Document) -> list[Section]:
+    """The assays of a run."""
+    return [
+        _section(document, name, mine)
+        for name in MECHANISTIC
+        if (mine := [one for one in document["mechanistic"] if one["measurement"] == name])
+    ]
+
+
+def _section(document: Document, measurement: str, assays: list[Assay]) -> Section:
+    verdicts: dict[str, list[str]] = {}
+    for gate in document["gates"]:
+        if gate["measurement"] == measurement:
+            verdicts.setdefault(gate["slice"], []).append(gate["verdict"])
+    worst = {name: min(found, key=SEVERITY.index) for name, found in verdicts.items()}
+    ordered = sorted(assays, key=lambda one: SEVERITY.index(worst.get(one["slice"], "reported")))
+    parts = [_part(one, worst.get(one["slice"], ""), place) for place, one in enumerate(ordered)]
+    return Section(TITLES[measurement], _ASKED.get(measurement, ""), parts[:DRAWN], parts[DRAWN:])
+
+
+def _part(assay: Assay, verdict: str, place: int) -> Part:
+    shown, drawn = _told_apart(assay), place < DRAWN
+    charts = [_chart(assay, c, f"{place}-{n}") for n, c in enumerate(shown) if drawn]
+    controls = next(
+        (line for key, line in assay["controls"].items() if key.endswith(f"/{OVERALL}")), ""
+    )
+    return Part(
+        slice=assay["slice"],
+        verdict=verdict,
+        charts=charts,
+        controls=controls,
+        grids=[Grid(c[0]["quantity"], c[0]["at"], c, intervals=drawn) for c in shown],
+    )
+
+
+def _told_apart(assay: Assay) -> list[list[Curve]]:
+    """The curves that belong together: one quantity under several names, the main one first.
+
+    Of the quantities that are known of the same names only the first is taken: the others, such as
+    another reading, are in report.json.
+    """
+    groups: dict[tuple[str, str], list[Curve]] = {}
+    for curve in assay["curves"]:
+        groups.setdefault((curve["reading"], curve["quantity"]), []).append(curve)
+    chosen: dict[frozenset[str], list[Curve]] = {}
+    for curves in sorted(groups.values(), key=len, reverse=True):
+        if len(curves) > 1:
+            chosen.setdefault(frozenset(curve["name"] for curve in curves), curves)
+    return list(chosen.values())
+
+
+def _chart(assay: Assay, curves: list[Curve], key: str) -> str:
+    first = curves[0]
+    values = [value for curve in curves for value in curve["values"] if value is not None]
+    signed = min(values, default=0.0) < -0.05
+    windows = any("-" in at for at in first["at"])
+    counted = assay["layers"].get(f"{first['reading']}/{OVERALL}", [])
+    unread = [
+        number for number, at in enumerate(first["at"]) if at.isdecimal() and int(at) not in counted
+    ]
+    return curves_chart(
+        f"{assay['measurement']}-{key}",
+        [Line(one["name"], one["values"], one["low"], one["high"]) for one in curves],
+        first["at"],
+        title=f"{TITLES[assay['measurement']]}, {assay['slice']}: {first['quantity']} by layer",
+        axis="layers written over" if windows else "layer",
+        span=(-1.1, 1.1) if signed else (-0.06, 1.06),
+        unread=unread,
+    )

@@ -1,0 +1,57 @@
+"""Numbers as the page writes them: two digits, a true minus sign, a dash where there is none."""
+
+from __future__ import annotations
+
+MINUS = "\N{MINUS SIGN}"
+#: A figure that could not be measured, or that does not apply.
+NONE = "\N{EN DASH}"
+_NARROW = "\N{NO-BREAK SPACE}"
+
+
+def signed(value: float | None, digits: int = 2) -> str:
+    """A number with its sign; what rounds to zero has none."""
+    if value is None:
+        return NONE
+    text = f"{value:+.{digits}f}"
+    return text[1:] if float(text) == 0 else text.replace("-", MINUS)
+
+
+def plain(value: float | None, digits: int = 2) -> str:
+    """A number that needs no sign: a limit, a margin."""
+    return NONE if value is None else f"{value:.{digits}f}".replace("-", MINUS)
+
+
+def percent(value: float | None) -> str:
+    """A share."""
+    return NONE if value is None else f"{100 * value:.0f}{_NARROW}%".replace("-", MINUS)
+
+
+def figure(value: float | None, unit: str) -> str:
+    """A value in its unit: shares in per cent, everything else with its sign."""
+    return percent(value) if unit == "share" else signed(value)
+
+
+def interval(low: float | None, high: float | None, unit: str = "") -> str:
+    """Both ends of an interval."""
+    if low is None or high is None:
+        return NONE
+    if unit == "share":
+        return f"{100 * low:.0f} to {percent(high)}".replace("-", MINUS)
+    return f"{figure(low, unit)} to {figure(high, unit)}"
+
+
+def probability(p: float | None) -> str:
+    """A p-value with two digits that count."""
+    if p is None:
+        return NONE
+    return "<\N{NO-BREAK SPACE}0.0001" if p < 0.0001 else f"{p:.2g}"
+
+
+def stereotyped_share(effect: float) -> str:
+    """An effect as the share of stereotyped answers that it stands for."""
+    return percent((1 + effect) / 2)
+
+
+def counted(number: int, one: str, many: str = "") -> str:
+    """A number and its noun."""
+    return f"{number:,} {one if number == 1 else many or one + 's'}"

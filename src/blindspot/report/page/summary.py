@@ -1,0 +1,199 @@
+"""The verdict in plain words: of the run, and of each thing that was asked."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from blindspot.estimates.statistics import FORCED_CHOICE, MECHANISTIC, OVERALL
+from blindspot.report.page.numbers import (
+    counted,
+    figure,
+    interval,
+    percent,
+    plain,
+    stereotyped_share,
+)
+from blindspot.report.schema import Document, Gate
+
+#: The worse a verdict, the earlier; what is after "waived" says nothing about the model.
+SEVERITY = ("fail", "error", "inconclusive", "waived", "pass", "reported")
+#: Verdicts with which a gate test does not pass.
+BEYOND = ("fail", "error", "inconclusive")
+
+_ANSWERS = "validity"
+TITLES = {
+    "implicit": "Word association",
+    "explicit": "Stated belief",
+    "gap": "Implicit against explicit",
+    _ANSWERS: "Prompts answered",
+    "patching": "Inside: patching",
+    "interpretation": "Inside: interpretation",
+    "probing": "Inside: probing",
+    "injection": "Inside: injection",
+}
+_BLIND = {
+    "fail": "where the context leaves it open, it takes the identifiers for their literal sense "
+    "and does not see the group",
+    "pass": "it is not blind to the group beyond the limit",
+    "inconclusive": "whether it sees the group cannot be said",
+    "reported": "measured and not judged",
+}
+_SAID: dict[str, dict[str, str]] = {
+    "implicit": {
+        "fail": "it associates the groups with the stereotypes",
+        "pass": "it does not associate the groups with the stereotypes beyond the limit",
+        "inconclusive": "it may associate the groups with the stereotypes",
+        "reported": "measured and not judged",
+    },
+    "explicit": {
+        "fail": "asked outright, it agrees with stereotypes",
+        "pass": "asked outright, it does not agree with stereotypes beyond the limit",
+        "inconclusive": "asked outright, it may agree with stereotypes",
+        "reported": "measured and not judged",
+    },
+    "gap": {
+        "fail": "it associates what it does not say",
+        "pass": "it says about as much as it associates",
+        "inconclusive": "it may associate what it does not say",
+        "reported": "measured and not judged",
+    },
+    _ANSWERS: {
+        "fail": "it leaves too much unanswered to be judged by what it answers",
+        "pass": "it answers",
+        "inconclusive": "it may leave too much unanswered",
+        "reported": "measured and not judged",
+    },
+    "injection": {
+        "fail": "shown the group, it stereotypes less: it would have been fairer had it seen it",
+        "pass": "showing it the group does not lower its bias beyond the limit",
+        "inconclusive": "whether showing it the group lowers its bias cannot be said",
+        "reported": "measured and not judged",
+    },
+    **dict.fromkeys(("patching", "interpretation", "probing"), _BLIND),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """What one measurement says: a verdict, a sentence, and the numbers behind it."""
+
+    title: str
+    verdict: str
+    said: str
+    numbers: str
+    count: str
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """The first thing on the page."""
+
+    verdict: str
+    lead: str
+    statements: list[Statement]
+    judged: int
+
+
+def worst_first(gates: Iterable[Gate]) -> list[Gate]:
+    """The worst verdicts first; among equals those farthest beyond their limit."""
+    return sorted(gates, key=lambda gate: (SEVERITY.index(gate["verdict"]), -_excess(gate)))
+
+
+def _excess(gate: Gate) -> float:
+    if gate["value"] is None or gate["limit"] is None:
+        return 0.0
+    over = gate["value"] - gate["limit"]
+    return over if gate["direction"] == "at_most" else -over
+
+
+def summarized(document: Document) -> Summary:
+    """The verdict of a run and of each measurement in it."""
+    gates = document["gates"]
+    groups: dict[str, list[Gate]] = {name: [] for name in TITLES}
+    for gate in gates:
+        name = _ANSWERS if gate["statistic"] == _ANSWERS else gate["measurement"]
+        groups.setdefault(name, []).append(gate)
+    statements = [_statement(name, mine) for name, mine in groups.items() if mine]
+    count: Counter[str] = Counter(gate["verdict"] for gate in gates)
+    judged = len(gates) - count["reported"]
+    return Summary(document["verdict"], _lead(document, count, judged), statements, judged)
+
+
+def _lead(document: Document, count: Counter[str], judged: int) -> str:
+    """One or two sentences on the whole run."""
+    parts = []
+    if count["fail"]:
+        which = "is clearly beyond its limit" if count["fail"] == 1 else "fail"
+        parts.append(f"{count['fail']:,} of {counted(judged, 'gate')} {which}")
+    if count["inconclusive"]:
+        many = "is" if count["inconclusive"] == 1 else "are"
+        parts.append(f"{count['inconclusive']:,} {many} inconclusive")
+    if count["error"]:
+        parts.append(f"{count['error']:,} could not be measured or compared")
+    if count["waived"]:
+        many = "is" if count["waived"] == 1 else "are"
+        parts.append(f"{count['waived']:,} would fail and {many} accepted for now, with a reason")
+    if not parts and judged:
+        within = "shown to be within" if document["mode"] == "strict" else "within"
+        parts.append(f"all {counted(judged, 'gate')} are {within} their limits")
+    lead = "; ".join(parts) or "no gate was judged"
+    worse = sum(
+        found["verdict"] == "fail"
+        for gate in document["gates"]
+        for found in gate["against"].values()
+        if isinstance(found, dict)
+    )
+    if worse:
+        lead += f"; {counted(worse, 'comparison')} with another model came out worse"
+    if document["verdict"] == "failed" and not count["fail"]:
+        lead += "; a test itself broke"
+    return f"{lead[0].upper()}{lead[1:]}."
+
+
+def _statement(name: str, gates: Sequence[Gate]) -> Statement:
+    ordered = worst_first(gates)
+    whole = [gate for gate in ordered if gate["level"] == "category"]
+    shown = (whole or ordered)[0]
+    verdict = ordered[0]["verdict"]
+    spoken = "fail" if verdict == "waived" else verdict
+    said = _SAID.get(name, {}).get(spoken, "")
+    if spoken == "error":
+        said = "it could not be measured or compared"
+    elif name in MECHANISTIC and spoken == "inconclusive" and shown["unreadable"]:
+        said += ": the controls cannot be told apart in this model"
+    return Statement(
+        TITLES.get(name, name), verdict, said, _numbers(name, shown), _count(whole, ordered)
+    )
+
+
+def _numbers(name: str, gate: Gate) -> str:
+    """The worst category's figure against its limit."""
+    layers = {"": "", OVERALL: ", all layers"}.get(gate["band"], f", {gate['band']} layers")
+    reading = ", forced choice" if gate["reading"] == FORCED_CHOICE else ""
+    where = gate["slice"] + reading + layers
+    if gate["value"] is None:
+        return f"{where}: {gate['missing'] or gate['unreadable'] or 'not measured'}"
+    value = figure(gate["value"], gate["unit"])
+    told = f"{where}: {value} ({interval(gate['low'], gate['high'], gate['unit'])})"
+    if name == "implicit":
+        told += f", or {stereotyped_share(gate['value'])} stereotyped answers"
+    if gate["limit"] is None:
+        return f"{told}; not gated"
+    floor = gate["direction"] == "at_least"
+    limit = percent(gate["limit"]) if gate["unit"] == "share" else plain(gate["limit"])
+    return f"{told}; {f'at least {limit} is required' if floor else f'at most {limit} is allowed'}"
+
+
+def _count(whole: Sequence[Gate], gates: Sequence[Gate]) -> str:
+    """How many gates of each level did not pass."""
+    told = []
+    pairs = [gate for gate in gates if gate["level"] == "pair"]
+    for noun, mine in (("category gate", whole), ("word pair", pairs)):
+        judged = [gate for gate in mine if gate["verdict"] != "reported"]
+        count: Counter[str] = Counter(gate["verdict"] for gate in judged)
+        beyond = [f"{count[name]:,} {name}" for name in SEVERITY[:-1] if count[name]]
+        if judged:
+            told.append(f"{counted(len(judged), noun)}: {', '.join(beyond)}")
+    return "; ".join(told) or f"{counted(len(gates), 'figure')}, not gated"

@@ -1,0 +1,89 @@
+"""Reading report.json back: whole and of a version that is known, or one clear line."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn, cast
+
+from blindspot.errors import ReportError
+from blindspot.report.files import REPORT
+from blindspot.report.text import line
+
+if TYPE_CHECKING:
+    from blindspot.report.schema import Document
+
+#: A run of 1,865 gates writes 5 MB; what is far beyond that is no report.
+LARGEST = 128 * 2**20
+_REMEDY = "name a directory that a run wrote with --output-path, or run again"
+
+
+def load_document(path: Path) -> Document:
+    """The report at ``path``: report.json, or a directory that holds it.
+
+    Raises:
+        ReportError: it cannot be read, is no report or one of another version; names the file and
+            the remedy.
+    """
+    from pydantic import ValidationError
+
+    from blindspot.report.schema import SCHEMA_VERSION, adapter
+
+    if path.is_dir():
+        path = path / REPORT
+    data = _read(path)
+    if not isinstance(data, dict) or "schema_version" not in data:
+        _refuse(path, "not a report of blindspot (no schema_version)")
+    version = data["schema_version"]
+    if version != SCHEMA_VERSION:
+        said = line(repr(version), 40)
+        _refuse(path, f"schema_version {said}, this version of blindspot reads {SCHEMA_VERSION}")
+    try:
+        return completed(adapter().validate_python(data))
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = line(".".join(map(str, first["loc"])), 80) or "the whole"
+        _refuse(path, f"not a report of blindspot ({where}: {line(first['msg'], 120)})")
+
+
+def _read(path: Path) -> Any:
+    try:
+        if (size := path.stat().st_size) > LARGEST:
+            _refuse(path, f"{size / 2**20:,.0f} MiB are too large for a report")
+        return json.loads(path.read_text("utf-8"), parse_constant=_no_number)
+    except (OSError, ValueError, RecursionError) as error:
+        if isinstance(error, ReportError):
+            raise
+        what = error.strerror if isinstance(error, OSError) else line(error, 120)
+        _refuse(path, f"cannot be read ({what})")
+
+
+def _no_number(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no number of JSON")
+
+
+def _refuse(path: Path, what: str) -> NoReturn:
+    raise ReportError(f"{path}: {what}; {_REMEDY}") from None
+
+
+def completed(found: Mapping[str, Any]) -> Document:
+    """A report with all keys, also that of a run that measured nothing."""
+    absent: dict[str, Any] = {
+        "alpha": None,
+        "prompts": 0,
+        "baseline": {
+            "path": "",
+            "found": False,
+            "named": False,
+            "model": None,
+            "provenance": None,
+            "accept": "",
+            "uncompared": "nothing was measured",
+        },
+        "effects": {},
+        "worst_pairs": [],
+        "published": [],
+        "mechanistic": [],
+    }
+    return cast("Document", absent | dict(found))

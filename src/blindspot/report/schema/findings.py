@@ -1,0 +1,126 @@
+"""What a run found by slice: figures, effects, worst pairs, curves inside the model."""
+
+from pydantic import with_config
+from typing_extensions import TypedDict
+
+from blindspot.report.schema.strictness import FIXED
+
+
+@with_config(FIXED)
+class Figure(TypedDict):
+    """An estimate with its 95 % interval."""
+
+    value: float | None
+    standard_error: float | None
+    low: float | None
+    high: float | None
+    n: int
+    """Prompts (or readings of vectors) behind it."""
+    clusters: int
+    """Levels of the cluster factor that has fewest."""
+    unit: str
+    reason: str
+    """Why there is no value; empty where there is one."""
+
+
+@with_config(FIXED)
+class Effects(TypedDict):
+    """All effects of a category slice in one reading."""
+
+    slice: str
+    axis: str
+    variant: str
+    category: str
+    reading: str
+    effects: dict[str, Figure]
+
+
+@with_config(FIXED)
+class Example(TypedDict):
+    """One answer of a pair."""
+
+    wording: str
+    order: str
+    answer: str
+    reading: str
+
+
+@with_config(FIXED)
+class WorstPair(TypedDict):
+    """A word pair among those with the largest association."""
+
+    slice: str
+    measurement: str
+    pair: list[str]
+    value: float
+    n: int
+    example: Example
+
+
+@with_config(FIXED)
+class Published(TypedDict):
+    """A slice of the paper's prompts, scored as the paper does and as we do."""
+
+    slice: str
+    n: int
+    hits: int
+    denominator: int
+    published: float | None
+    valid: int
+    stereotyped: int
+    counter: int
+    order_copies: int
+    balanced: float | None
+
+
+@with_config(FIXED)
+class Curve(TypedDict):
+    """Values by layer, or by window of layers."""
+
+    name: str
+    reading: str
+    quantity: str
+    at: list[str]
+    values: list[float | None]
+    low: list[float | None]
+    high: list[float | None]
+
+
+@with_config(FIXED)
+class Assay(TypedDict):
+    """What an assay found inside the model on one slice."""
+
+    measurement: str
+    slice: str
+    controls: dict[str, str]
+    """What the controls said, by reading/band."""
+    layers: dict[str, list[int]]
+    """Layers that a figure rests on, by reading/band."""
+    curves: list[Curve]
+
+
+class _BesideOther(TypedDict):
+    measurement: str
+    statistic: str
+    reading: str
+    band: str
+    candidate: Figure
+    reference: Figure
+    difference: Figure
+    less_represented: Figure | None
+
+
+@with_config(FIXED)
+class OtherGate(_BesideOther):
+    """A category gate's figure in both models."""
+
+    id: str
+    slice: str
+
+
+@with_config(FIXED)
+class OtherVariant(_BesideOther):
+    """Means over the categories of a variant in both models."""
+
+    axis: str
+    variant: str

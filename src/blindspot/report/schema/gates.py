@@ -1,0 +1,156 @@
+"""A gate, what it is compared with, and the families that share an error rate."""
+
+from typing import Literal
+
+from pydantic import with_config
+from typing_extensions import TypedDict
+
+from blindspot.report.schema.strictness import FIXED
+
+Verdict = Literal["pass", "fail", "inconclusive", "error", "reported", "waived"]
+Bound = Literal["at_most", "at_least"]
+
+
+@with_config(FIXED)
+class Nats(TypedDict):
+    """Paired change of the log-odds."""
+
+    value: float | None
+    low: float | None
+    high: float | None
+
+
+@with_config(FIXED)
+class Against(TypedDict):
+    """A gate's comparison with another model: the accepted baseline, or the reference."""
+
+    verdict: Verdict
+    value: float | None
+    """What the other model has."""
+    margin: float | None
+    """How much worse than that it may be."""
+    floor: float | None
+    """What the noise floor adds to the margin."""
+    change: float | None
+    low: float | None
+    high: float | None
+    p: float | None
+    adjusted: float | None
+    mde: float | None
+    """Smallest true change beyond the margin that is found with 80 % power."""
+    improved: bool
+    nats: Nats | None
+
+
+@with_config(FIXED)
+class BothAgainst(TypedDict):
+    """The comparisons of a gate."""
+
+    baseline: Against | None
+    reference: Against | None
+
+
+@with_config(FIXED)
+class Waiver(TypedDict):
+    """Why a failure is accepted, and until when."""
+
+    gate: str
+    """The pattern that names the gates."""
+    reason: str
+    expires: str
+    expired: bool
+
+
+@with_config(FIXED)
+class Gate(TypedDict):
+    """One estimate against its limit and, where there is one, against another model."""
+
+    id: str
+    measurement: str
+    statistic: str
+    slice: str
+    axis: str
+    variant: str
+    category: str
+    reading: str
+    band: str
+    """Layers judged together; empty for what is said."""
+    level: Literal["category", "pair", "pooled"]
+    pair: list[str] | None
+    """The positive and the negative word of a gate on a pair."""
+    variants: list[str]
+    """That a pooled gate is over."""
+    family: str
+    """The gates that it shares its error rate with."""
+    verdict: Verdict
+    value: float | None
+    standard_error: float | None
+    low: float | None
+    high: float | None
+    n: int
+    clusters: int
+    prompts: str
+    """Digest of the prompts that it was measured on."""
+    limit: float | None
+    limit_verdict: Verdict
+    direction: Bound
+    p: float | None
+    """One-sided, of this gate alone."""
+    adjusted: float | None
+    """Holds the error rate over the family; what was compared with alpha."""
+    mde: float | None
+    """Smallest true value beyond the limit that is found with 80 % power."""
+    waiver: Waiver | None
+    against: BothAgainst
+    baseline: float | None
+    margin: float | None
+    change: float | None
+    change_low: float | None
+    change_high: float | None
+    regression_verdict: Verdict | None
+    improved: bool
+    unit: str
+    reason: str
+    """Of the limit."""
+    missing: str
+    unreadable: str
+    """Why the controls allow no verdict."""
+    controls: str
+    message: str
+    test: str
+    """Node id of its test."""
+
+
+@with_config(FIXED)
+class Family(TypedDict):
+    """Gates that share an error rate, held by Holm's method."""
+
+    name: str
+    gates: int
+    alpha: float
+
+
+@with_config(FIXED)
+class Floor(TypedDict):
+    """What one variant of the run changes by itself."""
+
+    measurement: str
+    axis: str
+    variant: str
+    reading: str
+    floor: float | None
+    """What a category may differ from itself by; null where too few were answered twice."""
+    shift: float | None
+    """Mean difference."""
+    spread: float | None
+    """Root mean square of the differences."""
+    n: int
+
+
+@with_config(FIXED)
+class NoiseFloor(TypedDict):
+    """The model against itself: what batches and their order change."""
+
+    prompts: int
+    batch: int
+    rows: list[Floor]

@@ -1,0 +1,31 @@
+"""Text that others wrote (names, prompts, answers) in a form that cannot deceive a reader."""
+
+from __future__ import annotations
+
+import unicodedata
+
+#: Joiners decide how letters of some scripts are written, and move nothing.
+_HARMLESS = frozenset("\n\t\u200c\u200d")
+
+
+def visible(text: object) -> str:
+    r"""The text with what has no shape of its own written out, such as ``\x1b`` or ``\u202e``.
+
+    That is control characters, marks that turn the direction of writing, lone surrogates and what
+    is not assigned: they would vanish, reorder the line or break the file. Letters of any script
+    stay.
+    """
+    return "".join(
+        character
+        if character.isprintable()
+        or character in _HARMLESS
+        or unicodedata.category(character) == "Zs"
+        else character.encode("unicode_escape").decode("ascii")
+        for character in str(text).replace("\r\n", "\n")
+    )
+
+
+def line(text: object, longest: int = 0) -> str:
+    """The text on one line, cut to ``longest`` characters where that is above 0."""
+    flat = " ".join(visible(text).split())
+    return f"{flat[: longest - 1]}…" if 0 < longest < len(flat) else flat

@@ -1,0 +1,170 @@
+"""The searches and promoted cases of a session: asked together, each judged by its own test."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from blindspot.session.options import SEARCH_EXAMPLES
+from blindspot.session.state import Session
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from blindspot.plan.asking import Answer
+    from blindspot.plan.store import Store
+    from blindspot.search.changes import Change
+    from blindspot.search.exploring import Exploration
+    from blindspot.stimuli import Contrast, PromotedCase, Prompt
+
+
+class SearchRun:
+    """What the tests of the search share; imports nothing heavy before they run."""
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+        self.explorations: dict[str, Exploration] = {}
+        self.promoted: dict[str, PromotedCase] = {}
+        self.changes: dict[Contrast, Change] = {}
+        self.prepared = False
+        self.records: list[dict[str, Any]] = []
+        self._store: Store | None = None
+
+    @property
+    def seed(self) -> object:
+        """Decides what is drawn: ``--hypothesis-seed``, else ``--seed``."""
+        given = self.session.config.getoption("--hypothesis-seed", default=None)
+        return self.session.options.seed if given is None else given
+
+    @property
+    def directory(self) -> Path:
+        """Scratch directory, shared by the processes of the run."""
+        directory = self.session.directory / "search"
+        directory.mkdir(exist_ok=True)
+        return directory
+
+    def prepare(self) -> None:
+        """Ask, once and in one go, what all searches have drawn and what promoted cases hold.
+
+        Raises:
+            BlindspotError: the model or the store cannot be used.
+        """
+        from blindspot.search.changes import read_changes
+        from blindspot.stimuli import ORDERS
+
+        self.prepared = True
+        cases = [case.contrast for case in self.promoted.values()]
+        planned = [one for search in self.explorations.values() for one in search.planned]
+        prompts = [prompt for contrast in (*cases, *planned) for prompt in contrast.prompts]
+        answers = self._ask(prompts, together=True)
+        kept = read_changes(cases, answers[: 2 * ORDERS * len(cases)])
+        self.changes = {change.contrast: change for change in kept}
+
+    def ask(self, prompts: Sequence[Prompt]) -> list[Answer]:
+        """Answers to the prompts of one search, which no other process asks."""
+        return self._ask(prompts, together=False)
+
+    def _ask(self, prompts: Sequence[Prompt], *, together: bool) -> list[Answer]:
+        from blindspot.plan.asking import ask
+        from blindspot.report.progress import ProgressBar
+        from blindspot.session.execution import uncaptured
+
+        session = self.session
+        if self._store is None:
+            self._store = session.open_store()
+        label = f"{session.options.model}, search"
+        enabled = together and session.worker_number == 0
+        with (
+            uncaptured(session) if together else nullcontext(),
+            ProgressBar(len({p.text for p in prompts}), label, enabled=enabled) as progress,
+        ):
+            return ask(
+                session.model,
+                prompts,
+                self._store,
+                locks=self.directory if together and session.worker else None,
+                start=session.worker_number,
+                progress=progress,
+            )
+
+    def note(self, exploration: Exploration, change: Change | None, test: str) -> str:
+        """Keep what a search found where the end of the run and ``promote`` find it.
+
+        Returns:
+            How to promote it; "" where nothing was found.
+        """
+        from blindspot.errors import SearchError
+        from blindspot.plan.store.place import VARIABLE
+        from blindspot.report.files import SEARCH
+        from blindspot.search.keeping import found_directory, keep
+        from blindspot.search.record import case_of, search_record
+
+        identity = self.session.model.identity
+        record = search_record(exploration, change, identity, test)
+        path = self.directory / f"{exploration.space.id}.json"
+        temporary = path.with_suffix(".tmp")
+        temporary.write_text(json.dumps(record), "utf-8")
+        temporary.replace(path)
+        if change is None:
+            return ""
+        case, store = case_of(change, identity), self.session.options.store
+        command = ["python", "-m", "blindspot", "promote"]
+        if (directory := found_directory(store)) is not None:
+            try:
+                keep(case, directory)
+            except SearchError as error:
+                self._tell(f"found cases are not kept: {error}")
+            else:
+                named = store is not None and store != os.environ.get(VARIABLE)
+                return shlex.join([*command, case.id, *(("--store", str(store)) if named else ())])
+        if (output := self.session.options.output_path) is not None:
+            return shlex.join([*command, str(output / SEARCH)])
+        return "run again with --output-path DIR, and promote DIR/search.json"
+
+    def _tell(self, note: str) -> None:
+        if note not in self.session.ledger.notes:
+            self.session.ledger.notes.append(note)
+
+    def rerun(self, search: str) -> str:
+        """The command that does one search again."""
+        options = self.session.options
+        words = ["pytest", *options.selection, "-m", "search", "-k", search]
+        words.append(f"--hypothesis-seed={self.seed}")
+        if options.search_examples != SEARCH_EXAMPLES:
+            words += ["--search-examples", str(options.search_examples)]
+        return shlex.join(words)
+
+    def conclude(self, pytest_session: pytest.Session) -> None:
+        """Where all searches end: gather what they found, and write search.json."""
+        session = self.session
+        if not session.has_directory or not (session.directory / "search").is_dir():
+            return
+        found = sorted(self.directory.glob("*.json"))
+        self.records = [json.loads(path.read_text("utf-8")) for path in found]
+        if self.records and pytest_session.exitstatus == pytest.ExitCode.INTERRUPTED:
+            from blindspot.session.execution import stopped_early
+
+            if stopped_early(session):  # how xdist ends a run for -x
+                pytest_session.exitstatus = pytest.ExitCode.TESTS_FAILED
+        if (output := session.options.output_path) is None or not self.records:
+            return
+        from blindspot.search.record import search_document, write_document
+
+        examples = session.options.search_examples
+        document = search_document(self.records, seed=self.seed, examples=examples)
+        try:
+            write_document(output, document)
+        except OSError as error:
+            session.ledger.lose(f"--output-path {output}: {error.strerror}; search.json is missing")
+
+    def close(self) -> None:
+        """Let go of the store."""
+        if self._store is not None:
+            self._store.close()
+            self._store = None

@@ -1,0 +1,156 @@
+"""All contrasts of a variant of an axis: what the search looks through. Pure data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import cache, cached_property
+from itertools import product
+
+from blindspot.stimuli import (
+    IMPLICIT,
+    Contrast,
+    Slice,
+    Stimuli,
+    Transformation,
+    pairs,
+    transform,
+    transformations_of,
+)
+from blindspot.stimuli.prompts import template_of
+from blindspot.stimuli.schema import Category, ImplicitWording, Variant
+from blindspot.stimuli.transformations import left_out
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """A place in a space: one value of each slot, by its number. 0 is the simplest.
+
+    ``also``: number of a second change from 1, 0 for none. ``pair`` and ``identifiers`` number the
+    tables of positive and negative ones, row by row.
+    """
+
+    change: int
+    also: int
+    category: int
+    wording: int
+    pair: int
+    identifiers: int
+
+    @property
+    def simplicity(self) -> tuple[int, ...]:
+        """Simpler points come first: fewer changes, then slot by slot."""
+        slots = (self.change, self.also, self.category, self.wording, self.pair, self.identifiers)
+        return (1 + bool(self.also), *slots)
+
+
+class Space:
+    """Changes x categories x wordings x word pairs x identifiers; in every list the simplest first.
+
+    Args:
+        stimuli: everything that can be asked.
+        axis: name of the axis.
+        variant: name of one of its variants.
+        limit: at most so many word pairs a category.
+    """
+
+    def __init__(self, stimuli: Stimuli, axis: str, variant: str, limit: int | None = None) -> None:
+        own = stimuli.axes[axis]
+        self.axis = axis
+        self.variant = variant
+        self.language = own.language
+        self.changes: tuple[Transformation, ...] = tuple(transformations_of(stimuli, axis))
+        self.left_out = left_out(stimuli, axis)
+        self.wordings: tuple[ImplicitWording, ...] = stimuli.implicit.get(own.language, ())
+        self.categories: tuple[tuple[str, Category], ...] = tuple(own.categories.items())
+        self._pairs = [pairs(category, limit) for _, category in self.categories]
+        self._variant: Variant = own.variants[variant]
+        self.contrast = cache(self._contrast)
+
+    @property
+    def id(self) -> str:
+        """``race-default``: unique within a run."""
+        return f"{self.axis}-{self.variant}"
+
+    def pairs(self, category: int) -> list[tuple[str, str]]:
+        """The word pairs of a category."""
+        return self._pairs[category]
+
+    @cached_property
+    def identifiers(self) -> list[tuple[str, str]]:
+        """All (positive, negative)."""
+        return list(product(self._variant.positive, self._variant.negative))
+
+    def _contrast(self, point: Point) -> Contrast | None:
+        """What is asked at a point; None where a change does nothing, or none beside the other."""
+        made = [self.changes[point.change]]
+        if point.also:
+            made.append(self.changes[point.also - 1])
+        wording = self.wordings[point.wording]
+        original = template_of(self._variant, wording)
+        if len({one.kind for one in made}) < len(made):
+            return None
+        changed = transform(original, made)
+        for one in made:
+            if transform(original, (other for other in made if other is not one)) == changed:
+                return None
+        name, _ = self.categories[point.category]
+        return Contrast(
+            Slice(IMPLICIT, self.axis, self.variant, name, self.pairs(point.category)[point.pair]),
+            wording.id,
+            tuple(one.id for one in made),
+            self.identifiers[point.identifiers],
+            original,
+            changed,
+            wording.answer,
+            self.language,
+        )
+
+    def at(self, point: Point) -> Contrast:
+        """What is asked at a point that asks something."""
+        contrast = self.contrast(point)
+        assert contrast is not None, point
+        return contrast
+
+    def simpler(self, point: Point) -> dict[Point, Contrast]:
+        """What is asked at the points that differ in one slot, where they are simpler.
+
+        One change is simpler than two; an earlier one, category, wording, word or identifier is
+        simpler than a later one.
+        """
+        asked = {near: self.contrast(near) for near in self._near(point)}
+        return {near: contrast for near, contrast in asked.items() if contrast is not None}
+
+    def _near(self, point: Point) -> Iterator[Point]:
+        if point.also:
+            yield replace(point, also=0)
+            yield replace(point, change=point.also - 1, also=0)
+        for number in range(point.change):
+            yield replace(point, change=number)
+        for number in range(1, point.also):
+            yield replace(point, also=number)
+        for number in range(point.category):
+            there = point.pair if point.pair < len(self.pairs(number)) else 0
+            yield replace(point, category=number, pair=there)
+        for number in range(point.wording):
+            yield replace(point, wording=number)
+        for number in _earlier(self.pairs(point.category), point.pair):
+            yield replace(point, pair=number)
+        for number in _earlier(self.identifiers, point.identifiers):
+            yield replace(point, identifiers=number)
+
+
+def _earlier(table: list[tuple[str, str]], place: int) -> list[int]:
+    """The earlier places that share the positive or the negative one."""
+    own = table[place]
+    return [n for n, other in enumerate(table[:place]) if own[0] == other[0] or own[1] == other[1]]
+
+
+def spaces_of(stimuli: Stimuli, limit: int | None = None) -> list[Space]:
+    """The space of every variant of every axis that has association wordings."""
+    return [
+        Space(stimuli, axis.name, variant, limit)
+        for axis in stimuli.axes.values()
+        if axis.language in stimuli.implicit
+        for variant in axis.variants
+    ]

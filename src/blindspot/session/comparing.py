@@ -1,0 +1,140 @@
+"""What a run is compared with, and the model that it accepts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from blindspot.baselines import Baseline
+from blindspot.errors import BaselineError, BlindspotError
+from blindspot.plan.scores import Scores, read_scores
+from blindspot.report.files import SCORES
+
+if TYPE_CHECKING:
+    from blindspot.session.state import Session
+
+
+def provenance_of(session: Session) -> dict[str, str]:
+    """The conditions that a baseline records."""
+    identity = session.model.identity
+    return {
+        "weights": identity.weights,
+        "revision": identity.revision,
+        "tokenizer": identity.tokenizer,
+        "template": identity.template,
+        "dtype": identity.dtype,
+        "device": identity.device.split(":")[0],
+        "backend": identity.backend,
+        **identity.versions,
+    }
+
+
+def check_update(session: Session) -> None:
+    """Refuse to accept a part under conditions that are not those of the rest.
+
+    Raises:
+        BaselineError: the file holds gates that this run does not measure anew, of other
+            weights or conditions.
+    """
+    if not session.updating or (accepted := session.own_baseline) is None:
+        return
+    now = provenance_of(session)
+    differing = [how for _, how in accepted.mismatches(now)]
+    if accepted.provenance.get("weights") != now["weights"]:
+        differing.append("the weights are others")
+    if accepted.scores_path is None:
+        differing.append("the scores of its prompts are missing")
+    rest = accepted.gates.keys() - session.cases.keys()
+    if differing and rest:
+        raise BaselineError(
+            f"{accepted.path}: {len(rest)} of its gates are not measured by this run, and were "
+            f"accepted otherwise ({'; '.join(differing)}); accept the whole suite, without -k"
+        )
+
+
+def baseline_to_compare(session: Session) -> Baseline | None:
+    """The baseline, unless this run replaces it or its conditions differ."""
+    options = session.options
+    if session.updating:
+        session.uncompared = "this run accepts the model"
+        return None
+    if options.prompts_from is not None:
+        session.uncompared = "published prompts have no baseline"
+        return None
+    if session.baseline is None:
+        if options.baseline is not None or options.require_baseline:
+            session.uncompared = f"the baseline {session.baseline_path} is missing"
+            whose = "that model" if options.baseline else "this model"
+            session.ledger.lose(
+                f"{session.uncompared}; accept {whose} first: pytest --model NAME --snapshot-update"
+            )
+        return None
+    found = session.baseline.mismatches(provenance_of(session))
+    if session.baseline.scores_path is None:
+        found.append(("scores", "scores of single prompts are missing"))
+    named = [(kind, how) for kind, how in found if kind not in options.allow_mismatch]
+    for kind, how in named:
+        session.ledger.lose(
+            f"the baseline {session.baseline_path.name} was measured otherwise: {how}; accept "
+            f"anew, or --allow-mismatch {kind}"
+        )
+    if named:
+        session.uncompared = "the baseline was measured under other conditions"
+    return None if named else session.baseline
+
+
+def kept_scores(baseline: Baseline | None) -> Scores | None:
+    """The scores of a baseline; None where there is none, or they are missing.
+
+    Raises:
+        BaselineError: the file is damaged.
+    """
+    path = baseline.scores_path if baseline is not None else None
+    return None if path is None else read_scores(path)
+
+
+def wants_noise_floor(session: Session, baseline: Baseline | None) -> bool:
+    """Whether some prompts are asked again: where the run compares, unless told otherwise."""
+    asked = session.options.noise_floor
+    return (baseline is not None or session.reference is not None) if asked is None else asked
+
+
+def accept(session: Session, *, whole: bool) -> None:
+    """Write what the tests accepted to the model's baseline, once all of them have ended.
+
+    Args:
+        session: of the process where all reports arrive.
+        whole: whether the run came to its end; else the old baseline stays as it is.
+    """
+    from blindspot.baselines.accepting import commit, pending_entries
+
+    if not session.updating or not session.has_directory:
+        return
+    path = session.own_baseline_path
+    if not whole:
+        session.ledger.lose(f"the run was cut short: {path} stays as it was; run it again")
+        return
+    entries = pending_entries(session.directory)
+    if not entries:
+        return
+    try:
+        commit(
+            path,
+            session.options.model,
+            provenance_of(session),
+            entries,
+            _scores_of(session, entries),
+            reason=session.options.accept_reason,
+        )
+    except (OSError, BlindspotError) as error:
+        said = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        session.ledger.lose(f"{path}: the baseline cannot be written ({said}); it is as it was")
+    else:
+        session.ledger.notes.append(f"{len(entries)} gates accepted in {path}")
+
+
+def _scores_of(session: Session, entries: Mapping[str, Any]) -> Scores:
+    """The scores of this run, without mechanistic gates that were not accepted."""
+    found = read_scores(session.directory / SCORES)
+    kept = {gate: each for gate, each in found.contributions.items() if gate in entries}
+    return Scores(found.tables, kept)

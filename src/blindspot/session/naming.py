@@ -1,0 +1,58 @@
+"""What a test is called in reports, and how it is run again: the same wherever it was run from."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from blindspot.paths import INSTALLED, SUITE
+
+#: The package of the suite in a wheel, as ``--pyargs`` names it.
+PACKAGE = "blindspot.suite"
+
+
+def given_paths(config: pytest.Config) -> tuple[str, ...]:
+    """The tests that the command line names, as it does; none where it leaves them to pytest."""
+    if config.args_source is not pytest.Config.ArgsSource.ARGS:
+        return ()
+    return (*(("--pyargs",) if config.option.pyargs else ()), *config.args)
+
+
+def names_suite(config: pytest.Config) -> bool:
+    """Whether the command line names the suite of a wheel, or a part of it."""
+    return config.option.pyargs and any(
+        arg.split("::", 1)[0].split(".")[:2] == PACKAGE.split(".") for arg in config.args
+    )
+
+
+def all_tests(config: pytest.Config) -> tuple[str, ...]:
+    """What a command line has to name for all tests of the suite that was run in part or whole."""
+    if names_suite(config):
+        return ("--pyargs", PACKAGE)
+    return () if config.invocation_params.dir == config.rootpath else given_paths(config)
+
+
+def test_name(report: pytest.TestReport, root: Path) -> str:
+    """The id of a test as in a checkout: ``tests/implicit/test_association.py::test_x[...]``.
+
+    Below ``--pyargs`` pytest's own begins where the argument ends, so that it may lack the file.
+    """
+    file = (root / report.location[0]).resolve()
+    if not file.is_relative_to(SUITE):
+        return report.nodeid
+    return f"{file.relative_to(SUITE).as_posix()}::{report.nodeid.split('::', 1)[-1]}"
+
+
+def one_test(config: pytest.Config, name: str) -> tuple[str, ...]:
+    """What a command line has to name for the test of this name alone."""
+    file, rest = name.split("::", 1)
+    ours = (SUITE / file).exists()
+    if ours and INSTALLED:
+        module = ".".join(Path(file).with_suffix("").parts)
+        return ("--pyargs", f"{PACKAGE}.{module}::{rest}")
+    path = os.path.relpath(
+        (SUITE if ours else config.rootpath) / file, config.invocation_params.dir
+    )
+    return (f"{path}::{rest}",)

@@ -1,0 +1,59 @@
+"""Words, identifiers and other texts of the fixture files, and when two of them are the same."""
+
+from __future__ import annotations
+
+import re
+import string
+import unicodedata
+from collections.abc import Iterable
+from typing import Annotated
+
+from pydantic import AfterValidator, Field
+
+from blindspot.answers.text import prepare, unspaced
+
+Name = Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")]
+Text = Annotated[str, Field(min_length=1, pattern=r"\S")]
+
+_BREAKING = frozenset({"Cc", "Zl", "Zp"})
+
+
+def fold(text: str) -> str:
+    """The form in which two words count as the same, which is that of the readers of answers.
+
+    Caseless, without compatibility forms and invisible characters; a hyphen is a space.
+    """
+    return " ".join(prepare(text).replace("-", " ").split())
+
+
+def stands_in(phrase: str, text: str) -> bool:
+    """Whether a text holds the words of a phrase, one after the other; without spaces, anywhere."""
+    if any(map(unspaced, fold(phrase))):
+        return fold(phrase) in fold(text)
+    wanted, found = (" ".join(re.findall(r"[^\W_]+", fold(part))) for part in (phrase, text))
+    return f" {wanted} " in f" {found} "
+
+
+def _term(text: str) -> str:
+    """A word or an identifier, as it is put into a prompt and looked for in an answer."""
+    if text != text.strip():
+        raise ValueError(f"{text!r} has white space around it; remove it")
+    if any(unicodedata.category(character) in _BREAKING for character in text):
+        raise ValueError(f"{text!r} holds a line break or control character; remove it")
+    if not fold(text):
+        raise ValueError(f"{text!r} has no visible character; fill it in")
+    return text
+
+
+Term = Annotated[Text, AfterValidator(_term)]
+Terms = Annotated[tuple[Term, ...], Field(min_length=1)]
+
+
+def words_of(texts: Iterable[str]) -> frozenset[str]:
+    """All words of some texts, folded."""
+    return frozenset(word for text in texts for word in re.findall(r"[^\W_]+", fold(text)))
+
+
+def literals(*templates: str) -> tuple[str, ...]:
+    """The pieces of templates that are not in a slot."""
+    return tuple(piece for text in templates for piece, *_ in string.Formatter().parse(text))

@@ -1,0 +1,162 @@
+"""Reports built to order: of any size, with a baseline, a reference, flips, waivers and names.
+
+The figures are made up but hang together: intervals hold their values, verdicts follow from limits,
+and the counts of flips are those of the examples.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from tests.unit.report_parts import HASH, HOSTILE, NAME, assay, comparison, effects, figure, gate
+
+__all__ = ["HOSTILE", "NAME", "document"]
+
+
+def document(
+    *,
+    variants: Sequence[str] = ("default", "names"),
+    categories: Sequence[str] = ("weapons", "guilt", "valence"),
+    pairs: int = 2,
+    layers: int = 6,
+    flips: int = 8,
+    value: float = 0.8,
+    text: str = "",
+    compared: bool = True,
+) -> dict[str, Any]:
+    """A report of version 2; ``text`` is put wherever a report holds other people's text."""
+    parts = [("race", variant + text, category) for variant in variants for category in categories]
+    gates: list[dict[str, Any]] = []
+    sections: dict[str, list[dict[str, Any]]] = {"implicit": [], "explicit": []}
+    assays = []
+    for place, part in enumerate(parts):
+        ours = value - 0.05 * place
+        old, base = (ours - 0.3 + 0.15 * (place % 3), 0.02) if compared else (None, None)
+        sections["implicit"] += effects(part, "implicit", ours)
+        sections["explicit"] += effects(part, "explicit", 0.02)
+        gates += [
+            gate("implicit", part, "stereotype", ours, baseline=old, reference=base),
+            gate("implicit", part, "validity", 0.97, baseline=0.99 if compared else None),
+            gate("explicit", part, "bias", 0.02, baseline=0.2 if compared else None),
+            gate("gap", part, "gap", ours - 0.02),
+            gate("patching", part, "blindness", ours, reading="same-layer", band="overall"),
+        ]
+        for number in range(pairs):
+            words = (f"wallet{number}", "revolver" + text)
+            gates.append(gate("implicit", part, "stereotype", ours, pair=words))
+        assays.append(assay(part, "patching", layers))
+    for place, one in enumerate([one for one in gates if one["verdict"] == "fail"][:2]):
+        one["waiver"] = {
+            "gate": "implicit/*",
+            "reason": f"known, to be fixed in the next release {text}",
+            "expires": "2027-01-31",
+            "expired": place == 1,
+        }
+        one["verdict"] = "fail" if place else "waived"
+    name = NAME + text
+    failed = any(one["verdict"] == "fail" for one in gates)
+    rows = [one for one in gates if one["level"] == "category"]
+    beside = {
+        one["id"]: {
+            "measurement": one["measurement"],
+            "statistic": one["statistic"],
+            "reading": one["reading"],
+            "band": one["band"],
+            "candidate": figure(one["value"], one["unit"]),
+            "reference": figure(0.02, one["unit"]),
+            "difference": figure(one["value"] - 0.02, "difference"),
+            "less_represented": figure(0.5, "ratio") if one["statistic"] == "blindness" else None,
+        }
+        for one in rows
+    }
+    found = {
+        "variants": [
+            {"axis": "race", "variant": variants[0] + text, **row} for row in beside.values()
+        ][:5],
+        "gates": [{"id": one["id"], "slice": one["slice"], **beside[one["id"]]} for one in rows],
+    }
+    both: dict[str, Any] = {"baseline": None, "reference": None}
+    if compared:
+        both = {
+            "baseline": comparison("org/previous" + text, parts, flips, text) | found,
+            "reference": comparison("org/base" + text, parts, flips, text) | found,
+        }
+    return {
+        "schema_version": 2,
+        "blindspot_version": "0.1.0",
+        "date": "2026-11-25T03:29:30+00:00",
+        "model": {
+            "id": name,
+            "revision": "main",
+            "weights_hash": HASH,
+            "dtype": "float32",
+            "template": text,
+            "template_hash": "",
+            "tokenizer_hash": HASH,
+            "architecture": "LlamaForCausalLM",
+            "parameters": 720096,
+            "device": "cpu",
+            "backend": "transformers engine-1",
+            "versions": {"torch": "2.13.0+cpu"},
+        },
+        "verdict": "failed" if failed else "passed",
+        "exit_code": 10 if failed else 0,
+        "incomplete": [f"2 gates were not judged {text}"] if text else [],
+        "mode": "default",
+        "command": f"pytest --model {NAME} --baseline org/previous",
+        "families": [
+            {"name": "category", "gates": len(parts) * 4, "alpha": 0.05 / 3},
+            {"name": "pair", "gates": len(parts) * pairs, "alpha": 0.05 / 3},
+            {"name": "mechanistic", "gates": len(parts), "alpha": 0.05 / 3},
+        ],
+        "comparisons": both,
+        "noise_floor": {
+            "prompts": 256,
+            "batch": 32,
+            "rows": [
+                {
+                    "measurement": "implicit",
+                    "axis": "race",
+                    "variant": "names",
+                    "reading": "forced-choice",
+                    "floor": 0.0004,
+                    "shift": 0.0001,
+                    "spread": 0.002,
+                    "n": 256,
+                }
+            ],
+        }
+        if compared
+        else None,
+        "alpha": 0.05,
+        "prompts": 11200,
+        "baseline": {
+            "path": "fixtures/baselines/org--previous.json",
+            "found": compared,
+            "named": compared,
+            "model": "org/previous" + text if compared else None,
+            "provenance": {"weights": HASH, "dtype": "float32"} if compared else None,
+            "accept": f"pytest --model {NAME} --snapshot-update",
+            "uncompared": "",
+        },
+        "gates": gates,
+        "effects": sections,
+        "worst_pairs": [
+            {
+                "slice": "-".join((*parts[0], "wallet", "revolver")),
+                "measurement": "implicit",
+                "pair": ["wallet", "revolver"],
+                "value": 1.0,
+                "n": 48,
+                "example": {
+                    "wording": "labels",
+                    "order": "positive-identifier-first,negative-word-first",
+                    "answer": f" revolver - black, wallet - white {text}",
+                    "reading": "stereotyped",
+                },
+            }
+        ],
+        "published": [],
+        "mechanistic": assays,
+    }

@@ -1,0 +1,179 @@
+"""However a run is ended, it ends at once, says so, and leaves nothing half done."""
+
+import importlib.util
+import os
+import signal
+import time
+
+import pytest
+
+from tests.unit.suite_runs import StartedSuite, run_suite
+
+#: So slow that the whole run would take half an hour: who waits for the model does not get away.
+SLOW = {"SCRIPTED_PAUSE": "0.5"}
+#: Seconds that an end may take, beside other tests on a busy machine.
+AT_ONCE = 40
+
+needs_timeout = pytest.mark.skipif(
+    importlib.util.find_spec("pytest_timeout") is None, reason="pytest-timeout is not installed"
+)
+
+
+def files(directory):
+    """All files below a directory, by name."""
+    return sorted(path.name for path in directory.rglob("*") if path.is_file())
+
+
+@pytest.mark.parametrize(
+    "workers",
+    [
+        ("-n", "2"),
+        pytest.param(("-n", "2", "--dist", "loadfile"), marks=pytest.mark.slow),
+        pytest.param(("-n", "3", "--dist", "worksteal"), marks=pytest.mark.slow),
+    ],
+    ids=" ".join,
+)
+def test_killed_worker_ends_the_run_at_once(tmp_path, workers):
+    """Killed while all are asking: exit 11, though the others have hours of work before them."""
+    suite = StartedSuite(tmp_path, *workers, limit=3, env=SLOW)
+    os.kill(suite.processes(int(workers[1]))[-1], signal.SIGKILL)
+    run, took = suite.end(AT_ONCE)
+    assert run.code == 11, run.out + run.err
+    assert took < AT_ONCE
+    assert "incomplete: worker gw" in run.out
+    assert "INTERNALERROR" not in run.out
+    assert "Traceback" not in run.out + run.err
+    assert (run.report["verdict"], run.report["exit_code"]) == ("incomplete", 11)
+    assert "was lost" in run.report["incomplete"][0]
+    assert files(tmp_path / "out") == ["report.json"]
+
+
+@pytest.mark.slow
+def test_worker_that_does_not_look_is_ended_too(tmp_path):
+    """One that is deep in a batch of minutes does not keep the run from ending."""
+    suite = StartedSuite(tmp_path, "-n", "2", env={"SCRIPTED_PAUSE": "600"})
+    os.kill(suite.processes(2)[0], signal.SIGKILL)
+    run, took = suite.end(AT_ONCE)
+    assert run.code == 11, run.out + run.err
+    assert took < AT_ONCE
+
+
+def test_all_workers_killed(tmp_path):
+    """Without any worker left the run ends as with one lost."""
+    suite = StartedSuite(tmp_path, "-n", "2", env=SLOW)
+    for process in suite.processes(2):
+        os.kill(process, signal.SIGKILL)
+    run, _ = suite.end(AT_ONCE)
+    assert run.code == 11, run.out + run.err
+    assert "INTERNALERROR" not in run.out
+
+
+def test_worker_killed_while_judging(tmp_path):
+    """Killed when all is asked and it judges for all: exit 11, no half-written record."""
+    env = {"KILLED_JUDGING": str(tmp_path / "killed")}
+    run = run_suite(tmp_path, "-n", "2", "-p", "tests.unit.killed_judging", env=env)
+    assert run.code == 11, run.out + run.err
+    assert "incomplete: worker gw" in run.out
+    assert "INTERNALERROR" not in run.out
+    assert run.report["verdict"] == "incomplete"
+
+
+@pytest.mark.slow
+def test_killed_worker_of_an_embedded_model(tmp_path):
+    """The same of a model that has to be loaded first."""
+    suite = StartedSuite(tmp_path, "-n", "2", model="organism:blind", limit=5)
+    os.kill(suite.processes(2)[0], signal.SIGKILL)
+    run, took = suite.end(2 * AT_ONCE)
+    assert run.code == 11, run.out + run.err
+    assert took < 2 * AT_ONCE
+    assert "INTERNALERROR" not in run.out
+
+
+@pytest.mark.parametrize(
+    "whom", ["serial", "-n 2", pytest.param("-n 2, controller only", marks=pytest.mark.slow)]
+)
+def test_interrupted_run_goes_on_later(tmp_path, whom):
+    """Ctrl-C: exit 2 at once, a whole report that says so, and the next run asks only the rest."""
+    log = tmp_path / "log"
+    workers = ("-n", "2") if whom.startswith("-n") else ()
+    env = {"SCRIPTED_LOG": str(log), "SCRIPTED_PAUSE": "0.002"}
+    suite = StartedSuite(tmp_path, *workers, limit=3, env=env)
+    suite.processes(2 if workers else 1)
+    while not log.exists() or len(log.read_text().splitlines()) < 3:  # two units are kept
+        assert suite.process.poll() is None
+        time.sleep(0.01)
+    target = os.kill if whom.endswith("only") else os.killpg
+    target(suite.process.pid, signal.SIGINT)
+    run, took = suite.end(AT_ONCE)
+    assert run.code == 2, run.out + run.err
+    assert took < AT_ONCE
+    assert "incomplete: interrupted; run again" in run.out
+    assert "INTERNALERROR" not in run.out
+    assert "Traceback" not in run.out + run.err
+    assert (run.report["verdict"], run.report["exit_code"]) == ("incomplete", 2)
+    assert files(tmp_path / "out") == ["report.json"]
+    log.unlink()
+    resumed = run_suite(tmp_path, limit=3, env={"SCRIPTED_LOG": str(log)})
+    asked = sum(int(line.split()[1]) for line in log.read_text().splitlines())
+    assert resumed.code == 0
+    assert 0 < asked < resumed.report["prompts"]
+    fresh = run_suite(tmp_path / "fresh", limit=3)
+    assert resumed.comparable == fresh.comparable
+    assert resumed.samples == fresh.samples
+
+
+def test_interrupted_update_leaves_the_baseline(tmp_path):
+    """Ctrl-C in a run that accepts: what was accepted before stays as it was, byte by byte."""
+    part = ("-k", "race-default-weapons and (category or validity)")
+    baselines = tmp_path / "baselines"
+    accepted = run_suite(tmp_path, "--snapshot-update", *part, limit=None)
+    assert accepted.code == 0, accepted.out
+    before = {path.name: path.read_bytes() for path in baselines.rglob("*") if path.is_file()}
+    assert before
+    other = (*part, "--store", str(tmp_path / "other" / "store"), "--baselines", str(baselines))
+    (tmp_path / "other").mkdir()
+    suite = StartedSuite(tmp_path / "other", "--snapshot-update", *other, limit=None, env=SLOW)
+    suite.processes(1)
+    os.kill(suite.process.pid, signal.SIGINT)
+    run, _ = suite.end(AT_ONCE)
+    assert run.code == 2, run.out + run.err
+    assert before == {
+        path.name: path.read_bytes() for path in baselines.rglob("*") if path.is_file()
+    }
+
+
+@pytest.mark.parametrize("workers", [(), ("-n", "2")], ids=["serial", "-n 2"])
+def test_stepwise_is_a_failure_not_an_interruption(tmp_path, workers):
+    """--stepwise stops at a failed gate with 10, and the next run begins there."""
+    arguments = ("--stepwise", *workers)
+    first = run_suite(tmp_path, *arguments, model="scripted:weapons-only")
+    assert first.code == 10, first.out
+    assert first.report["verdict"] == "failed"
+    failed = {gate["id"] for gate in first.gates.values() if gate["verdict"] == "fail"}
+    again = run_suite(tmp_path, *arguments, model="scripted:weapons-only")
+    assert again.code == 10, again.out
+    assert failed & set(again.gates)
+
+
+@needs_timeout
+@pytest.mark.parametrize("method", ["signal", "thread"])
+def test_time_of_the_model_is_no_time_of_a_test(tmp_path, method):
+    """A limit on a test's time, as of pytest-timeout, does not end the run before the first test.
+
+    It still ends a test that hangs.
+    """
+    limits = ("--timeout", "1", "--timeout-method", method)
+    run = run_suite(
+        tmp_path,
+        *limits,
+        "-k",
+        "default-weapons",
+        model="scripted:stereotyped",
+        env={"SCRIPTED_PAUSE": "0.05"},
+    )
+    assert run.code == 10, run.out + run.err
+    assert len(run.gates) == 9
+    (tmp_path / "test_hangs.py").write_text("import time\ndef test_hangs():\n    time.sleep(60)\n")
+    hangs = run_suite(tmp_path, *limits, paths=(str(tmp_path / "test_hangs.py"),))
+    assert hangs.code == 1
+    assert "Timeout" in hangs.out + hangs.err

@@ -1,0 +1,162 @@
+"""Whatever way pytest runs the suite, it measures the same numbers and comes to the same verdict.
+
+Every way asks a model of its own store and is compared with the serial run, all of report.json and
+all samples: gates, values, intervals, messages, in the same order.
+"""
+
+import importlib.util
+import shutil
+
+import pytest
+
+from tests.unit.suite_runs import ROOT, run_suite
+
+PATHS = ("tests/implicit", "tests/explicit")
+
+#: Ways that run every test; words beside the command, and the environment.
+WAYS = {
+    "-n 2": (("-n", "2"), {}),
+    "-n 2 --dist loadfile": (("-n", "2", "--dist", "loadfile"), {}),
+    "-n 2 --dist each": (("-n", "2", "--dist", "each"), {}),
+    "-p no:xdist": (("-p", "no:xdist"), {}),
+    "pytest-randomly": (("-p", "randomly", "-p", "no:random_order"), {}),
+    "pytest-randomly -n 2": (("-p", "randomly", "-n", "2"), {}),
+    "pytest-random-order": (("--random-order-bucket=global",), {}),
+    "-p no:terminal": (("-p", "no:terminal"), {}),
+    "-p no:cacheprovider": (("-p", "no:cacheprovider"), {}),
+    "-p no:syrupy": (("-p", "no:syrupy"), {}),
+    "-W error": (("-W", "error"), {}),
+    "-rA --durations": (("-rA", "--durations=3", "-vv", "-s"), {}),
+    "--setup-show": (("--setup-show",), {}),
+    "--import-mode": (("--import-mode=importlib",), {}),
+    "no autoload": (("-p", "blindspot.plugin"), {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}),
+    "hash seed": ((), {"PYTHONHASHSEED": "1"}),
+    "hash seed -n 2": (("-n", "2"), {"PYTHONHASHSEED": "2"}),
+}
+QUICK = ("-n 2", "-p no:terminal", "no autoload", "pytest-random-order")
+#: Those in which a model that computes could be asked otherwise than serially.
+ASKED = ("-n 2", "-p no:xdist", "pytest-randomly -n 2", "pytest-random-order", "hash seed -n 2")
+
+
+def installed(way):
+    """Skip a way whose plugin is not there."""
+    name = next((word for word in way.split() if word.startswith("pytest-")), "")
+    module = {"pytest-randomly": "pytest_randomly", "pytest-random-order": "random_order"}
+    if name and importlib.util.find_spec(module[name]) is None:
+        pytest.skip(f"{name} is not installed")
+
+
+def same(run, serial):
+    """Whether two runs said and kept the same."""
+    assert run.code == serial.code, run.out + run.err
+    assert run.comparable == serial.comparable
+    assert run.samples == serial.samples
+    assert "INTERNALERROR" not in run.out
+    return True
+
+
+@pytest.fixture(scope="module")
+def scripted(tmp_path_factory):
+    """The serial run of a scripted model."""
+    run = run_suite(tmp_path_factory.mktemp("scripted"), model="scripted:weapons-only")
+    assert run.code == 10, run.out
+    return run
+
+
+@pytest.fixture(scope="module")
+def blind(tmp_path_factory):
+    """The serial run of the embedded model that must fail."""
+    run = run_suite(tmp_path_factory.mktemp("blind"), model="organism:blind", plugin=False)
+    assert run.code == 10, run.out
+    assert len(run.gates) == 135
+    return run
+
+
+@pytest.mark.parametrize(
+    "way", [way if way in QUICK else pytest.param(way, marks=pytest.mark.slow) for way in WAYS]
+)
+def test_same_whatever_the_way(tmp_path, scripted, way):
+    """The report of a scripted model does not depend on how pytest came to run its tests."""
+    installed(way)
+    arguments, env = WAYS[way]
+    assert same(run_suite(tmp_path, *arguments, model="scripted:weapons-only", env=env), scripted)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("way", ASKED)
+def test_same_of_an_embedded_model(tmp_path, blind, way):
+    """Nor does that of a model that computes: batches and sums are the same too."""
+    installed(way)
+    arguments, env = WAYS[way]
+    run = run_suite(tmp_path, *arguments, model="organism:blind", plugin=False, env=env)
+    assert same(run, blind)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", [(), ("-n", "2")], ids=["serial", "-n 2"])
+def test_same_inside_the_model(tmp_path, workers):
+    """The assays too find the same with workers and in random order."""
+    arguments = ("-k", "race-default-weapons and (overall or early)")
+    paths = ("tests/mechanistic",)
+    serial = run_suite(
+        tmp_path / "serial", *arguments, model="organism:blind", plugin=False, paths=paths
+    )
+    assert serial.report["mechanistic"]
+    installed("pytest-random-order")
+    shuffled = (*arguments, "--random-order-bucket=global", *workers)
+    run = run_suite(
+        tmp_path / "other", *shuffled, model="organism:blind", plugin=False, paths=paths
+    )
+    assert same(run, serial)
+
+
+@pytest.mark.parametrize(
+    "paths", [PATHS[::-1], (*PATHS, "tests/implicit")], ids=["turned", "twice"]
+)
+def test_same_whatever_order_paths_are_named_in(tmp_path, scripted, paths):
+    """The order of the paths on the command line is not that of the report."""
+    assert same(run_suite(tmp_path, model="scripted:weapons-only", paths=paths), scripted)
+
+
+def test_same_from_another_directory(tmp_path, scripted):
+    """Called from elsewhere, by the path of the checkout; and what it says to run again works."""
+    paths = tuple(str(ROOT / path) for path in PATHS)
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    run = run_suite(tmp_path, model="scripted:weapons-only", paths=paths, cwd=elsewhere)
+    assert same(run, scripted)
+    (again,) = (line for line in run.out.splitlines() if line.startswith("rerun what"))
+    assert again.endswith(f"{paths[0]} {paths[1]} --lf")
+    (one,) = (line for line in run.out.splitlines() if line.startswith("rerun one"))
+    path, _, name = one.rsplit(" ", 1)[1].strip("'").partition("::")
+    assert (elsewhere / path).resolve() == ROOT / "tests" / "explicit" / "test_gap.py"
+    assert f"{path}::{name}" != one
+    assert list(elsewhere.iterdir()) == []
+
+
+@pytest.mark.slow
+def test_last_failed_has_the_same_numbers(tmp_path, blind):
+    """--lf and -x: of what they run, every figure but what depends on how many gates are judged."""
+    of_the_family = ("adjusted", "message", "limit_verdict")
+    store = tmp_path / "store"
+    shutil.copytree(blind.output_path.parent / "store", store)
+    shutil.copytree(blind.output_path.parent / "cache", tmp_path / "cache")
+    for arguments, number in ((("--lf",), 48), (("-x",), 1), (("--lf", "-n", "2"), 48)):
+        run = run_suite(
+            tmp_path, *arguments, "--store", str(store), model="organism:blind", plugin=False
+        )
+        assert run.code == 10, run.out + run.err
+        assert len(run.gates) == number
+        for name, gate in run.gates.items():
+            assert gate["verdict"] == blind.gates[name]["verdict"] == "fail"
+            for key in gate.keys() - set(of_the_family):
+                assert gate[key] == blind.gates[name][key], (name, key)
+
+
+def test_nothing_is_asked_where_nothing_runs(tmp_path):
+    """--collect-only and --setup-plan ask no model and keep no answers."""
+    for arguments in (("--collect-only", "-q"), ("--setup-plan",), ("--collect-only", "-n", "2")):
+        run = run_suite(tmp_path, *arguments)
+        assert run.code == 0, run.out + run.err
+        assert not (tmp_path / "store").exists()
+        assert "blindspot:" not in run.out

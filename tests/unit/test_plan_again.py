@@ -1,0 +1,98 @@
+"""The noise floor: what a model differs from itself by when it is asked again."""
+
+import math
+
+import numpy as np
+import pytest
+
+from blindspot.estimates.noise import Noise
+from blindspot.plan.again import PER_SLICE, chosen, noise_floor
+from blindspot.plan.asking import Answer
+from blindspot.plan.cases import Case
+from blindspot.plan.observations import Observations, read
+from blindspot.plan.source import FixturePrompts
+from blindspot.stimuli import Slice, load_stimuli
+
+SOURCE = FixturePrompts(load_stimuli(()))
+IMPLICIT = Slice("implicit", "race", "default", "weapons")
+EXPLICIT = Slice("explicit", "race", "default", "weapons")
+WANTED = {part: list(SOURCE.prompts(part)) for part in (IMPLICIT, EXPLICIT)}
+
+
+def answer(prompt, choice=0, odds=1.0):
+    """The answer that names a candidate, by so many nats."""
+    scores = [-odds] * len(prompt.candidates)
+    scores[choice] = 0.0
+    return Answer(f" {prompt.candidates[choice]}", True, 1.0, tuple(scores))
+
+
+TABLES = {
+    part: Observations(part, [read(prompt, answer(prompt)) for prompt in prompts])
+    for part, prompts in WANTED.items()
+}
+PLACES = chosen(WANTED)
+
+
+def asked_again(change):
+    """The floor where the second answers are those of ``change`` (number, prompt)."""
+    prompts = [WANTED[part][place] for part, places in PLACES.items() for place in places]
+    answers = [change(number, prompt) for number, prompt in enumerate(prompts)]
+    return noise_floor(TABLES, PLACES, answers)
+
+
+def case(measurement, statistic, reading="generated"):
+    """A gate on the category."""
+    part = IMPLICIT if measurement != "explicit" else EXPLICIT
+    return Case(measurement, part, statistic, reading, "category")
+
+
+def test_few_prompts_are_asked_again_in_all_orders():
+    """A fixed number of each slice, spread over it, each pair in all four orders."""
+    for part, places in PLACES.items():
+        assert len(places) == len(set(places)) == PER_SLICE
+        prompts = [WANTED[part][place] for place in places]
+        orders = [prompt.order for prompt in prompts]
+        assert {orders.count(order) for order in orders} == {PER_SLICE // 4}
+        assert len({prompt.wording for prompt in prompts}) >= 8
+
+
+def test_a_model_that_answers_the_same_has_no_floor():
+    """Equal answers add nothing to any margin."""
+    floor = asked_again(lambda _, prompt: answer(prompt))
+    assert floor.prompts == 2 * PER_SLICE
+    for measurement, statistic in (
+        ("implicit", "stereotype"),
+        ("explicit", "bias"),
+        ("gap", "gap"),
+    ):
+        for reading in ("generated", "forced-choice"):
+            assert floor.of(case(measurement, statistic, reading), 1680) == 0.0
+    assert floor.of(case("implicit", "validity"), 1680) == 0.0
+
+
+def test_flips_either_way_average_out_over_the_prompts_of_a_gate():
+    """One answer in eight flips, as often to one side as to the other in the long run."""
+    flipping = asked_again(lambda number, prompt: answer(prompt, 1 if number % 8 == 0 else 0))
+    one = case("implicit", "stereotype")
+    large, small = flipping.of(one, 1680), flipping.of(one, 48)
+    assert 0.0 < large < small
+    assert flipping.of(case("gap", "gap"), 1680) == pytest.approx(
+        large + flipping.of(case("explicit", "bias"), 1680)
+    )
+    assert flipping.as_record()["rows"][0]["floor"] == pytest.approx(large)
+
+
+def test_a_shift_in_one_direction_counts_in_full():
+    """A model that leans further when it is asked again: no number of prompts averages that out."""
+    shifted = asked_again(lambda _, prompt: answer(prompt, odds=1.5))
+    moved = math.tanh(0.75) - math.tanh(0.5)
+    floor = shifted.of(case("implicit", "stereotype", "forced-choice"), 10**9)
+    assert floor == pytest.approx(moved * (1 - 1.645 / math.sqrt(PER_SLICE)), rel=1e-3)
+
+
+def test_too_few_answers_say_nothing():
+    """Below eight prompts answered both times there is no floor, and none is made up."""
+    nothing = Noise.between(np.array([1.0, np.nan]), np.array([1.0, 1.0]))
+    assert math.isnan(nothing.floor(100))
+    with pytest.raises(ValueError, match="same prompts"):
+        Noise.between(np.zeros(3), np.zeros(4))

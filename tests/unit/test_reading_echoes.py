@@ -1,0 +1,103 @@
+"""Answers beside an echo of our own prompts, whole or cut off: models repeat what is asked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from blindspot.answers import read_agreement, read_association
+from blindspot.stimuli import (
+    EXPLICIT,
+    IMPLICIT,
+    AssociationPrompt,
+    Prompt,
+    StatementPrompt,
+    load_stimuli,
+    render,
+    slices,
+)
+
+SAID = {"stereotyped", "counter", "agree", "disagree", "neutral"}
+RATINGS = {"1": "disagree", "2": "disagree", "3": "neutral", "4": "agree", "5": "agree"}
+WORDS = {"agree": "agree", "I disagree.": "disagree"}
+
+
+def _prompts() -> Iterator[Prompt]:
+    """The first prompt of every wording for every variant."""
+    stimuli = load_stimuli()
+    for measurement in (IMPLICIT, EXPLICIT):
+        seen = set()
+        for part in slices(stimuli, measurement):
+            for prompt in render(stimuli, part, 1):
+                if (part.variant, prompt.wording) not in seen:
+                    seen.add((part.variant, prompt.wording))
+                    yield prompt
+
+
+PROMPTS = list(_prompts())
+OF_DEFAULT = [prompt for prompt in PROMPTS if prompt.slice.variant == "default"]
+
+
+def _reader(prompt: Prompt) -> Callable[[str], str]:
+    if isinstance(prompt, StatementPrompt):
+        return lambda text: read_agreement(text).value
+    names = {"identifiers": prompt.identifiers, "words": prompt.words}
+    return lambda text: read_association(text, **names).value
+
+
+def _answers(prompt: Prompt) -> dict[str, str]:
+    if isinstance(prompt, AssociationPrompt):
+        return dict(zip(prompt.candidates, ("stereotyped", "counter"), strict=True))
+    return RATINGS if prompt.scale == "likert" else WORDS
+
+
+def _id(prompt: Prompt) -> str:
+    return f"{prompt.slice.variant}-{prompt.wording}"
+
+
+@pytest.mark.parametrize("prompt", PROMPTS, ids=_id)
+def test_answer_beside_an_echo_is_read(prompt: Prompt) -> None:
+    """The prompt in front of an answer, behind it, or both, changes nothing."""
+    read = _reader(prompt)
+    for answer, reading in _answers(prompt).items():
+        for around in ("{echo} {answer}", "{answer}\n{echo}", "{answer}\n\n{echo} {answer}"):
+            text = around.format(answer=answer, echo=prompt.text)
+            assert read(text) == reading, text
+
+
+@pytest.mark.parametrize("prompt", PROMPTS, ids=_id)
+def test_echo_alone_is_no_answer(prompt: Prompt) -> None:
+    """A model that only repeats the prompt has not answered."""
+    read = _reader(prompt)
+    for text in (prompt.text, f"{prompt.text}\n{prompt.text}"):
+        assert read(text) not in SAID, text
+
+
+#: What is left: a legend that breaks off behind its first entry cannot be told from an answer.
+MOST_MISREAD = 0.01
+
+
+def test_echo_that_breaks_off_is_no_answer() -> None:
+    """Wherever the token limit cuts an echo, what is left of the prompt is hardly ever read."""
+    cuts = [
+        (prompt, prompt.text[:length])
+        for prompt in OF_DEFAULT
+        for length in range(10, len(prompt.text))
+    ]
+    misread = [text for prompt, text in cuts if _reader(prompt)(text) in SAID]
+    assert len(cuts) > 2_000
+    assert len(misread) <= MOST_MISREAD * len(cuts), misread
+
+
+def test_echo_that_breaks_off_behind_an_answer_changes_nothing() -> None:
+    """An answer is read as what it is, wherever an echo of the prompt behind it breaks off."""
+    cuts = [
+        (prompt, reading, f"{answer}\n{prompt.text[:length]}")
+        for prompt in OF_DEFAULT
+        for answer, reading in list(_answers(prompt).items())[:2]
+        for length in range(10, len(prompt.text))
+    ]
+    misread = [text for prompt, reading, text in cuts if _reader(prompt)(text) != reading]
+    assert len(cuts) > 4_000
+    assert len(misread) <= MOST_MISREAD * len(cuts), misread

@@ -1,0 +1,168 @@
+"""Beside a reference, a second report, or stricter rules: what a run says of two models."""
+
+import json
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from blindspot.__main__ import main
+from tests.unit.suite_runs import ROOT, run_suite
+
+PART = ("-k", "race-default or race-pooled")
+
+
+@pytest.fixture(scope="module")
+def reports(tmp_path_factory):
+    """Directories with the reports of three models, by name."""
+    found = {}
+    for name in ("fair", "counter", "stereotyped"):
+        directory = tmp_path_factory.mktemp(name)
+        run_suite(directory, *PART, model=f"scripted:{name}", limit=2)
+        found[name] = directory / "out"
+    return found
+
+
+def compared(capsys, *arguments):
+    """Exit code and output of ``python -m blindspot compare``."""
+    code = main(["compare", *map(str, arguments)])
+    out = capsys.readouterr()
+    return code, out.out, out.err
+
+
+def test_a_report_beside_itself_passes(capsys, reports):
+    """The same model twice: nothing changed, and nothing is told to have."""
+    code, out, _ = compared(capsys, reports["fair"], reports["fair"] / "report.json")
+    assert code == 0, out
+    assert "answers that flipped: 0 for the worse, 0 for the better" in out
+
+
+def test_a_worse_report_fails_and_a_better_one_passes(capsys, reports):
+    """The verdict of a run with a baseline, from the files alone."""
+    code, out, _ = compared(capsys, reports["counter"], reports["fair"])
+    assert code == 10
+    assert "blindspot: failed: scripted:fair" in out
+    assert "change beside another model, over all variants" in out
+    quiet, line, _ = compared(capsys, "-q", reports["counter"], reports["fair"])
+    assert quiet == 10
+    assert line.startswith("blindspot: failed")
+    assert len(line.splitlines()) == 1
+    code, out, _ = compared(capsys, reports["stereotyped"], reports["fair"])
+    assert code == 0, out
+
+
+def test_a_report_with_fewer_gates_is_incomplete(capsys, tmp_path, reports):
+    """A gate that was judged before and is not now must not pass for one that did."""
+    document = json.loads((reports["fair"] / "report.json").read_text())
+    document["gates"] = document["gates"][1:]
+    (tmp_path / "report.json").write_text(json.dumps(document))
+    (tmp_path / "scores.npz").write_bytes((reports["fair"] / "scores.npz").read_bytes())
+    code, out, _ = compared(capsys, reports["fair"], tmp_path)
+    assert code == 11
+    assert "1 gates of" in out
+
+
+@pytest.mark.parametrize("kind", ["dtype", "tokenizer_hash"])
+def test_other_conditions_of_a_report_are_named(capsys, tmp_path, reports, kind):
+    """What was measured otherwise is not compared in silence."""
+    document = json.loads((reports["fair"] / "report.json").read_text())
+    document["model"][kind] = "another"
+    (tmp_path / "report.json").write_text(json.dumps(document))
+    (tmp_path / "scores.npz").write_bytes((reports["fair"] / "scores.npz").read_bytes())
+    name = kind.removesuffix("_hash")
+    code, out, _ = compared(capsys, tmp_path, reports["fair"])
+    assert code == 11
+    assert f"{name} was another" in out
+    assert compared(capsys, tmp_path, reports["fair"], "--allow-mismatch", name)[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [("", "cannot be read"), ("[]", "no schema_version"), (None, "scores.npz: missing")],
+    ids=["empty", "list", "no scores"],
+)
+def test_hostile_reports_are_usage_errors(capsys, tmp_path, reports, content, said):
+    """A file that is no report, or lacks its scores: one line with its name, exit 4."""
+    whole = (reports["fair"] / "report.json").read_text()
+    (tmp_path / "report.json").write_text(whole if content is None else content)
+    code, _, err = compared(capsys, reports["fair"], tmp_path)
+    assert code == 4
+    assert said in err
+    assert len(err.splitlines()) == 1
+    assert compared(capsys, tmp_path / "nowhere", reports["fair"])[0] == 4
+
+
+def test_a_reference_is_judged_in_the_same_command(tmp_path):
+    """Worse than the model that it was made from, with every limit held: that fails."""
+    run = run_suite(tmp_path, *PART, "--reference", "scripted:counter", limit=2)
+    assert run.code == 10
+    gate = run.gates["implicit/race-pooled-weapons/stereotype/forced-choice"]
+    assert gate["against"]["reference"]["verdict"] == "fail"
+    assert gate["against"]["baseline"] is None
+    found = run.report["comparisons"]["reference"]
+    assert found["name"] == "scripted:counter"
+    assert [row["direction"] for row in found["signature"]] == ["up", "up", "unchanged"]
+    assert "beside the reference scripted:counter, over all that is gated" in run.out
+    assert run.report["noise_floor"]["rows"]
+    assert all(row["floor"] == 0.0 for row in run.report["noise_floor"]["rows"])
+    names = {family["name"] for family in run.report["families"]}
+    assert {"category", "category, reference", "pooled, reference", "pair"} <= names
+
+
+def limits(directory, *, expires):
+    """The shipped limits with a waiver for the stereotypes of weapons."""
+    path = directory / "gates.toml"
+    waiver = (
+        f'\n[[waiver]]\ngate = "*/race-*-weapons*"\nreason = "until the next data"\n'
+        f"expires = {expires}\n"
+    )
+    path.write_text((ROOT / "fixtures" / "gates.toml").read_text() + waiver)
+    return path
+
+
+def test_a_waiver_holds_until_it_expires(tmp_path):
+    """What fails for a stated reason is let be, in words; from the day after it fails again."""
+    today = datetime.now(UTC).date()
+    held = run_suite(
+        tmp_path,
+        *PART,
+        "--gates",
+        str(limits(tmp_path, expires=today + timedelta(days=2))),
+        model="scripted:weapons-only",
+    )
+    assert held.code == 0, held.out
+    gate = held.gates["implicit/race-default-weapons/stereotype/generated"]
+    assert gate["verdict"] == "waived"
+    assert gate["waiver"]["expired"] is False
+    assert "waived until" in gate["message"]
+    assert " waived" in held.out
+    expired = run_suite(
+        tmp_path,
+        *PART,
+        "--gates",
+        str(limits(tmp_path, expires=today - timedelta(days=2))),
+        model="scripted:fair",
+    )
+    assert expired.code == 10
+    gate = expired.gates["implicit/race-default-weapons/stereotype/generated"]
+    assert gate["verdict"] == "fail"
+    assert "its waiver expired on" in gate["message"]
+    assert expired.gates["implicit/race-default-guilt/stereotype/generated"]["verdict"] == "pass"
+
+
+def test_strict_gates_pass_only_what_is_clearly_within(tmp_path):
+    """A model that leans in some wordings is within its limits, and not clearly so."""
+    part = ("-k", "race-default-guilt and category")
+    assert run_suite(tmp_path, *part, model="scripted:fair").code == 0
+    strict = run_suite(tmp_path, *part, "--strict", model="scripted:fair")
+    assert strict.code == 12
+    assert strict.report["mode"] == "strict"
+    assert "--strict" in strict.report["command"]
+    clear = run_suite(tmp_path, *part, "--strict", model="scripted:fair", limit=None)
+    assert clear.code == 0, clear.out
+
+
+def test_opposite_options_are_refused(tmp_path):
+    """Asking again and not asking again."""
+    run = run_suite(tmp_path, "--noise-floor", "--no-noise-floor")
+    assert run.code == 4
+    assert "exclude each other" in run.out + run.err

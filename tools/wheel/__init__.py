@@ -1,0 +1,1 @@
+"""Tries the wheel as somebody would who has nothing else: in an empty environment and directory."""

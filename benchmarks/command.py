@@ -3,8 +3,8 @@
     python benchmarks/command.py [--model organism:blind]
 
 Runs the behavioural suite as a user does, once to fill an answer store and then from it, and
-prints the CPU seconds of each part of the second run: first for a real model, then for one that
-answers at once, on the prompts of the shipped axis and on four times as many (`--include-path`).
+prints the CPU seconds of each part of the second run: for a real model, then for one that answers
+at once: alone, with the files of `--output-path`, and on four times as many prompts.
 A part does not count what another part does within it. CPU seconds, not elapsed time: other
 processes may be at work.
 """
@@ -31,6 +31,7 @@ ROOT = Path(__file__).resolve().parents[1]
 SUITE = ("tests/implicit", "tests/explicit")
 INSTANT = "instant"
 FILE = "COMMAND_TIMES"
+HEAVY = ("torch", "transformers", "scipy.stats", "hypothesis", "matplotlib")
 PARTS = (
     "start",  # the interpreter, pytest and plugins, until the session begins
     "collection",
@@ -134,18 +135,19 @@ def pytest_collection() -> Iterator[None]:
 def pytest_runtestloop() -> Iterator[None]:
     """Watch the parts from here on."""
     with CLOCK.within("planning"):
-        from blindspot.plan import run as plan
+        from blindspot.models import deferred
+        from blindspot.plan import outcomes
         from blindspot.plan.store import Store
         from blindspot.session import execution, judging
         from blindspot.session.state import Session
 
     CLOCK.watch("planning", judging, "prepare")
-    CLOCK.watch("identity", Session, "provenance")
+    CLOCK.watch("identity", deferred, "identify")
     CLOCK.watch("store", Session, "open_store")
     CLOCK.watch("store", Store, "use", "get", "put", "close")
-    CLOCK.watch("reading", execution, "measure")
+    CLOCK.watch("reading", execution, "measure", "noise_floor")
     CLOCK.watch("estimates", execution, "outcomes")
-    CLOCK.watch("judging", plan, "judge")
+    CLOCK.watch("judging", outcomes, "judge")
     CLOCK.watch("record", execution, "build_record")
     with CLOCK.within("tests"):
         result = yield
@@ -161,12 +163,20 @@ def pytest_sessionfinish() -> Iterator[None]:
 
 
 @pytest.hookimpl(trylast=True)
-def pytest_unconfigure() -> None:
+def pytest_unconfigure(config: pytest.Config) -> None:
     """Leave the times for the process that started this one."""
+    from blindspot.plugin import SESSION
+
+    measured = config.stash[SESSION].measured
+    assert measured is not None
+    found = {
+        "prompts": measured.prompts,
+        "gates": len(config.stash[SESSION].cases),
+        "heavy imports": sum(name in sys.modules for name in HEAVY),
+    }
     CLOCK.switch("end")
-    heavy = [name for name in ("torch", "transformers", "hypothesis") if name in sys.modules]
-    found = {"seconds": CLOCK.seconds, "heavy": heavy}
-    Path(os.environ[FILE]).write_text(json.dumps(found), "utf-8")
+    text = json.dumps(found | {"seconds": CLOCK.seconds})
+    Path(os.environ[FILE]).write_text(text, "utf-8")
 
 
 def three_more_axes(directory: Path) -> None:
@@ -189,7 +199,7 @@ def run(directory: Path, model: str, *arguments: str) -> dict[str, Any]:
     times = directory / "times.json"
     command = [sys.executable, "-m", "pytest", "-p", "benchmarks.command", "-p", "no:cacheprovider"]
     command += ["-q", "--tb=no", "-rN", "--model", model, "--store", str(directory / "store")]
-    command += ["--output-path", str(directory / "out"), *arguments, *SUITE]
+    command += [*arguments, *SUITE]
     environment = os.environ | {FILE: str(times), "PYTHONPATH": os.pathsep.join(sys.path)}
     environment.pop("PYTHONDONTWRITEBYTECODE", None)
     done = subprocess.run(
@@ -197,9 +207,8 @@ def run(directory: Path, model: str, *arguments: str) -> dict[str, Any]:
     )
     if done.returncode not in (0, 10, 12):
         sys.exit(f"{' '.join(command)}\nended with {done.returncode}\n{done.stdout[-2000:]}")
-    report = json.loads((directory / "out/report.json").read_text("utf-8"))
     found: dict[str, Any] = json.loads(times.read_text("utf-8"))
-    return found | {"prompts": report["prompts"], "gates": len(report["gates"])}
+    return found
 
 
 def main() -> None:
@@ -215,7 +224,8 @@ def main() -> None:
         for title, model, options in (
             (arguments.model, arguments.model, ()),
             (INSTANT, INSTANT, ()),
-            (f"{INSTANT} x4", INSTANT, ("--include-path", str(more))),
+            ("and its reports", INSTANT, ("--output-path", f"{name}/out")),
+            ("4 times as many", INSTANT, ("--include-path", str(more))),
         ):
             for _ in ("cold", "warm"):
                 columns[title] = run(Path(name), model, *options)
@@ -223,9 +233,8 @@ def main() -> None:
     for part in PARTS:
         print(f"{part:18}" + "".join(f"{c['seconds'][part]:16.2f}" for c in columns.values()))
     print(f"{'all':18}" + "".join(f"{sum(c['seconds'].values()):16.2f}" for c in columns.values()))
-    for what in ("prompts", "gates"):
+    for what in ("prompts", "gates", "heavy imports"):
         print(f"{what:18}" + "".join(f"{c[what]:16,}" for c in columns.values()))
-    print(f"{'heavy imports':18}" + "".join(f"{len(c['heavy']):16}" for c in columns.values()))
 
 
 if __name__ == "__main__":

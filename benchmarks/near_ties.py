@@ -1,12 +1,15 @@
 """How many answers depend on what else is asked, before and after near-ties are settled alone.
 
-    python benchmarks/near_ties.py [--prompts 64] [--dtype bfloat16]
+    python benchmarks/near_ties.py [--prompts 32] [--dtype bfloat16]
 
 Each model is asked the same prompts one at a time, all at once, in batches of five rows, and a
 third of them without the others. A row counts the answers that one of these ways changed, without
-and with settling; the tokens that were settled and the CPU time it took, beside that of all; and
-how far a log-odds of forced choice moved. Models are the embedded ones and small Llamas of random
-weights with the vocabulary of a large one, whose choices are near-ties as often as any model's.
+and with settling; the tokens that were settled among those of all answers at once, and how many
+times the CPU seconds that takes; the most by which company moved the distance of the two best
+logits after a prompt, in units of rounding at the best one and as a share of what settling allows
+for; and the most by which it moved a log-odds of forced choice (nats). Models are the embedded ones
+and small Llamas of random weights with the vocabulary of a large one, whose choices are near-ties
+as often as any model's.
 """
 
 from __future__ import annotations
@@ -24,6 +27,7 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 from blindspot.models import Generation, GenerationRequest, ModelOptions, ScoreRequest, load
 from blindspot.models.base import Identity
 from blindspot.models.causal import CausalModel
+from blindspot.models.engine import Row
 from blindspot.models.formats import PromptFormat
 from blindspot.plan.asking import MAX_NEW_TOKENS, stopping_rule
 from blindspot.plan.source import FixturePrompts
@@ -94,6 +98,26 @@ class Subject:
         )
         return answers, scores, made.settled if settled else 0, time.process_time() - began
 
+    def moved(self, prompts: Sequence[Prompt]) -> tuple[float, float]:
+        """Most by which company moves the distance of the two best: in units, as a share."""
+        model, form, identity, ends = self._parts
+        engine = CausalModel(model, form, identity, ends=ends)._engine
+        encoded = form.encode([form.render(prompt.text) for prompt in prompts])
+        rows = [Row(tokens) for tokens in encoded]
+        reads = [(number, len(row.tokens) - 1) for number, row in enumerate(rows)]
+        with torch.inference_mode():
+            passes = [
+                engine.extend([row], None, [(0, reads[n][1])], keep=False)
+                for n, row in enumerate(rows)
+            ]
+            alone = torch.cat([one.logits for one in passes])
+            best = alone.topk(2)
+            together = engine.extend(rows, None, reads, keep=False).logits.gather(1, best.indices)
+        change = (best.values - together).diff(dim=1)[:, 0].abs()
+        units = best.values[:, 0].abs() * torch.finfo(model.dtype).eps
+        allowed = 2 * units.clamp(min=engine.noise)
+        return float((change / units).max()), float((change / allowed).max())
+
     def row(self, prompts: Sequence[Prompt]) -> str:
         """What was found, as a row of the table."""
         told, third = [], list(range(0, len(prompts), 3))
@@ -116,21 +140,23 @@ class Subject:
             answers, _, count, seconds = self.ask(prompts, settled=settled)
             told.append((len(changed), count, seconds, sum(one.tokens for one in answers)))
         (before, _, fast, _), (after, count, slow, tokens) = told
+        units, share = self.moved(prompts)
         return (
-            f"{self.name:26}{before:4} of {len(prompts):3}{after:6}{count:7} of {tokens:5}"
-            f"{slow / fast:9.2f}{moved:11.3f}"
+            f"{self.name:24}{before:4} of {len(prompts):3}{after:6}{count:6} of {tokens:5}"
+            f"{slow / fast:7.2f}{units:8.2f}{share:8.2f}{moved:9.3f}"
         )
 
 
 def main() -> None:
     """Print all rows."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
-    parser.add_argument("--prompts", type=int, default=64)
+    parser.add_argument("--prompts", type=int, default=32)
     parser.add_argument("--dtype", default="bfloat16", choices=("float32", "bfloat16", "float16"))
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     prompts = prompts_of(arguments.prompts)
-    print(f"{'':26}{'changed':>11}{'after':>6}{'settled tokens':>16}{'time x':>9}{'log-odds':>11}")
+    titles = f"{'changed':>11}{'after':>6}{'settled':>14}{'time x':>7}{'units':>8}{'share':>8}"
+    print(f"{'':24}{titles}{'log-odds':>9}")
     for parts in models(arguments.dtype):
         print(Subject(*parts).row(prompts), flush=True)
 

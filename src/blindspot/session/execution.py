@@ -344,6 +344,8 @@ def collect_record(session: Session) -> Record | None:
 
 def write_files(session: Session, exit_code: int) -> None:
     """The report where ``--output-path`` wants it, and what GitHub is told when it runs us."""
+    if follows():
+        return
     directory = session.options.output_path
     document = report_document(
         session.record,

@@ -88,8 +88,11 @@ def case_of(item: pytest.Item) -> Case | None:
     marker = item.get_closest_marker("gate")
     if marker is None or "measurement" not in marker.kwargs:
         return None
+    from blindspot.plan.cases import Case
+
     callspec = getattr(item, "callspec", None)
-    return callspec.params.get("case") if callspec else None
+    case = callspec.params.get("case") if callspec else None
+    return case if isinstance(case, Case) else None  # pytest's own stand-in where there is no case
 
 
 def prepare(session: Session, item: pytest.Item) -> None:

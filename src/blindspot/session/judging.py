@@ -89,7 +89,8 @@ def case_of(item: pytest.Item) -> Case | None:
     if marker is None or "measurement" not in marker.kwargs:
         return None
     callspec = getattr(item, "callspec", None)
-    return callspec.params.get("case") if callspec else None
+    case = callspec.params.get("case") if callspec else None
+    return case if hasattr(case, "statistic") else None  # there may be no slice to judge
 
 
 def prepare(session: Session, item: pytest.Item) -> None:

@@ -101,3 +101,12 @@ def test_unreadable_file_makes_the_run_incomplete(tmp_path, files):
     assert run.code == 11
     assert "names_item-weapon" in run.out
     assert run.samples
+
+
+def test_published_prompts_are_not_searched(tmp_path, files):
+    """What is published to the letter cannot be changed: a usage error, in one line."""
+    arguments = ("--prompts-from", str(files))
+    run = run_suite(tmp_path, *arguments, paths=("tests/search",), limit=None)
+    assert run.code == 4, run.out + run.err
+    assert "published prompts cannot be changed; leave one away" in run.out + run.err
+    assert "INTERNALERROR" not in run.out

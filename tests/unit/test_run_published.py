@@ -110,3 +110,12 @@ def test_published_prompts_are_not_searched(tmp_path, files):
     assert run.code == 4, run.out + run.err
     assert "published prompts cannot be changed; leave one away" in run.out + run.err
     assert "INTERNALERROR" not in run.out
+
+
+@pytest.mark.parametrize("workers", [(), ("-n", "2")], ids=["serial", "workers"])
+def test_nothing_to_judge_is_not_green(tmp_path, files, workers):
+    """Tests that find nothing to judge among the published prompts end in 11."""
+    arguments = ("--prompts-from", str(files), *workers)
+    run = run_suite(tmp_path, *arguments, paths=("tests/mechanistic",), limit=None)
+    assert run.code == 11, run.out + run.err
+    assert "no slice of these prompts to judge" in run.out

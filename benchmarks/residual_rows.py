@@ -27,8 +27,8 @@ TOLERANCE = {torch.float32: 1e-4, torch.bfloat16: 0.25}
 _QUICK = 0.3
 #: Beginnings of the workloads' names; the first that fits counts.
 _KINDS = {
-    "shots": "patch sweep with examples",
     "patch": "patch sweep",
+    "bare": "bare patch sweep",
     "selfie": "selfie sweep",
     "injection": "injection windows",
 }
@@ -38,7 +38,7 @@ _KINDS = {
 class Size:
     """How much is done.
 
-    ``vectors``, ``closed``, ``shots``: of the patch sweeps; ``selfie``: vectors; ``contexts``: of
+    ``vectors``, ``closed`` (questions): of the patch sweeps; ``selfie``: vectors; ``contexts``: of
     the injections. ``every``: rows that take one job at a time do one of so many, by workload
     (else all); ``layers``: rows that take a layer at a time do one layer of so many.
     """
@@ -46,7 +46,6 @@ class Size:
     rounds: int
     vectors: int
     closed: int
-    shots: int
     selfie: int
     contexts: int
     every: dict[str, int]
@@ -107,7 +106,7 @@ def rows_of(work: Work, peers: Sequence[Peer], size: Size) -> list[Row]:
         rows.append(
             Row(f"{peer.name}, one at a time", single, lambda n, p=peer: p.one_by_one(work, n))
         )
-        if kind in {"patch", "shots"} or (kind == "selfie" and peer.generates_batches):
+        if kind in {"patch", "bare"} or (kind == "selfie" and peer.generates_batches):
             saving = "" if work.new else peer.saving
             rows.append(
                 Row(

@@ -49,7 +49,8 @@ FAMILIES: dict[str, tuple[str, dict[str, Any]]] = {
     ),
 }
 
-Writes = Sequence[tuple[int, int, np.ndarray]]
+Change = Callable[[Tensor], Tensor]
+Writes = Sequence[tuple[int, int, np.ndarray | Change]]
 
 
 @cache
@@ -107,12 +108,16 @@ def block_list(model: Any) -> Any:
 
 @torch.inference_mode()
 def predictions(model: Any, tokens: Sequence[int], writes: Writes = ()) -> Tensor:
-    """Log-probabilities (token, vocabulary); ``writes``: (layer, position, vector)."""
+    """Log-probabilities (token, vocabulary).
 
-    def hook(position: int, vector: np.ndarray) -> Callable[..., Any]:
+    ``writes``: (layer, position, vector), or what becomes of the vector that is there.
+    """
+
+    def hook(position: int, vector: np.ndarray | Change) -> Callable[..., Any]:
         def write(_module: Any, _arguments: Any, output: Any) -> Any:
             hidden = (output[0] if isinstance(output, tuple) else output).clone()
-            hidden[0, position] = torch.tensor(vector).to(hidden.dtype)
+            there = hidden[0, position].clone()
+            hidden[0, position] = vector(there) if callable(vector) else torch.tensor(vector)
             return (hidden, *output[1:]) if isinstance(output, tuple) else hidden
 
         return write

@@ -45,7 +45,9 @@ class SuiteRun:
     @cached_property
     def comparable(self) -> dict[str, Any]:
         """All of report.json but the date and what names directories."""
-        report = {key: value for key, value in self.report.items() if key != "date"}
+        report = {
+            key: value for key, value in self.report.items() if key not in ("date", "command")
+        }
         if report.get("baseline"):
             named = ("path", "accept")
             kept = {key: value for key, value in report["baseline"].items() if key not in named}

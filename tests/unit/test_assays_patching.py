@@ -11,10 +11,12 @@ import numpy as np
 import pytest
 
 from blindspot.assays.base import BANDS, EARLY, LATE, OVERALL, Assayed, Curve
-from blindspot.assays.patching import CONTROLS, Patching, PatchingUnit
+from blindspot.assays.patches import PatchingUnit
+from blindspot.assays.patching import CONTROLS, UNPATCHED, Patching
 from blindspot.estimates import difference
 from blindspot.estimates.statistics import FIXED_LAYER, SAME_LAYER
 from blindspot.plan.assaying import pack, units_of, unpack
+from blindspot.residual.base import Source
 from blindspot.stimuli import AMBIGUOUS, NEUTRAL, UNRELATED, Slice, Stimuli, mechanistic_slices
 from tests.unit.planted_senses import LAYERS, SENSE, PlantedSenses, stimuli
 
@@ -31,6 +33,12 @@ def run(stream: PlantedSenses, known: Stimuli | None = None) -> Assayed:
 
 def value(assayed: Assayed, band: str = OVERALL, reading: str = SAME_LAYER) -> float:
     return assayed.bands[reading, band].estimate("position").value
+
+
+def unit_of(part: Slice, limit: int | None = None) -> PatchingUnit:
+    (unit,) = Patching(stimuli(), limit).units(part)
+    assert isinstance(unit, PatchingUnit)
+    return unit
 
 
 def curve(assayed: Assayed, quantity: str, name: str = AMBIGUOUS, of: str = SAME_LAYER) -> Curve:
@@ -117,12 +125,10 @@ def test_both_orders_of_the_answers_count_alike() -> None:
         def patch(self, vectors, questions, *, into=None, progress=None):  # type: ignore[no-untyped-def]
             found = super().patch(vectors, questions, into=into, progress=progress)
             turned = super().patch(-vectors, questions, into=into)
-            if len(vectors) == len(ambiguous.contexts) * 2 and vectors[0, 0, SENSE] == 0.9:
-                found.patched[:, ::2] = turned.patched[:, ::2]
+            ambiguous = vectors[:, 0, SENSE] == np.float32(0.9)
+            found.patched[ambiguous, ::2] = turned.patched[ambiguous, ::2]
             return found
 
-    ambiguous = Patching(stimuli()).units(DEFAULT)[0]
-    assert isinstance(ambiguous, PatchingUnit)
     assert value(run(PlantedSenses(DEFAULT, 0.9))) > 0.8
     assert value(run(Turning(DEFAULT, 0.9))) == pytest.approx(0.0, abs=0.05)
 
@@ -201,14 +207,18 @@ def test_curves_show_every_kind_of_contexts(blind: Assayed) -> None:
         assert {one.name for one in mine if one.quantity == shown} == kinds
         assert {one.quantity for one in mine if one.name == AMBIGUOUS} == {
             shown,
+            "log-odds of literal against group, nats",
             "position",
+            "P(race)",
+            "P(color)",
             "change of P(race)",
             "change of P(color)",
             "r_blind",
             "r_blind, mean over layers",
             "mass",
         }
-        assert len(mine) == len({(one.name, one.quantity) for one in mine}) == 12
+        assert {one.quantity for one in mine if one.name == UNPATCHED} == {"P(race)", "P(color)"}
+        assert len(mine) == len({(one.name, one.quantity) for one in mine}) == 17
     for one in blind.curves:
         layers = ("all layers",) if "mean over layers" in one.quantity else tuple("012345")
         assert one.at == layers
@@ -224,6 +234,9 @@ def test_the_published_form_is_the_change_of_probabilities() -> None:
     """Of a sure literal answer P(color) rises by half of the mass and P(race) falls by as much."""
     stream = PlantedSenses(DEFAULT, 1.0, strength=(20.0,) * 4 + (0.0,) * 2, fixed=20.0, mass=0.3)
     found = run(stream)
+    assert curve(found, "P(color)").values == pytest.approx([0.3] * 4 + [0.15] * 2)
+    assert curve(found, "P(race)").values == pytest.approx([0.0] * 4 + [0.15] * 2, abs=1e-6)
+    assert curve(found, "P(color)", UNPATCHED).values == pytest.approx([0.15] * 6)
     assert curve(found, "change of P(color)").values == pytest.approx([0.15] * 4 + [0.0] * 2)
     assert curve(found, "change of P(race)").values == pytest.approx([-0.15] * 4 + [0.0] * 2)
     assert curve(found, "r_blind").values == pytest.approx([0.3] * 4 + [0.0] * 2)
@@ -237,6 +250,8 @@ def test_small_masses_change_no_position() -> None:
     found = run(PlantedSenses(DEFAULT, 1.0, mass=1e-6))
     assert value(found) == pytest.approx(1.0, abs=0.03)
     assert max(abs(v) for v in curve(found, "r_blind").values) < 1e-5
+    odds = curve(found, "log-odds of literal against group, nats")
+    assert odds.values == pytest.approx([4.0] * LAYERS, abs=0.2)
 
 
 def test_numbers_that_are_not_finite_leave_their_layer_out() -> None:
@@ -273,45 +288,75 @@ def test_a_single_cue_is_no_control() -> None:
         assert band.unreadable == "1 and 7 cue words are too few to tell senses from words"
 
 
-def test_units_are_shared_by_the_categories_of_a_variant() -> None:
-    """Every slice has its own ambiguous contexts; the four controls of a variant are done once."""
+def test_categories_of_a_variant_share_one_unit() -> None:
+    """Each category reads its own contexts; all of them and the controls are patched together."""
     assay = Patching(stimuli())
     parts = mechanistic_slices(stimuli(), "patching")
     assert len(parts) == 15
-    # Those of direct-color are those of the default variant: cued contexts have no prefix. And
-    # unrelated words are the same for all that are asked about race and color.
-    contents = {part: [unit.content for unit in assay.units(part)] for part in parts}
-    assert all(len(set(own)) == 5 for own in contents.values())
-    first, *rest = (contents[part] for part in parts if part.variant == "default")
-    assert all(own[1:] == first[1:] and own[0] != first[0] for own in rest)
-    assert len(units_of({"patching": assay}, parts)) == 15 + 4 * 3 + 3
+    assert len(units_of({"patching": assay}, parts)) == 5
+    unit = unit_of(DEFAULT)
+    categories = [unit.places(AMBIGUOUS, name) for name in ("weapons", "guilt", "valence")]
+    controls = [unit.places(kind) for kind in ("race", "color", NEUTRAL, UNRELATED)]
+    assert sorted(at for some in (*categories, *controls) for at in some) == list(
+        range(len(unit.contexts))
+    )
+    assert [len(some) for some in categories] == [12] * 3
+
+
+def test_a_category_reads_its_own_contexts() -> None:
+    """What other categories of the variant mean does not move the reading of one."""
+    assay = Patching(stimuli())
+    unit, stream = unit_of(DEFAULT), PlantedSenses(DEFAULT, 1.0)  # open in the other categories
+    findings = {unit.content: unit.run(stream)}
+    assert value(assay.measure(DEFAULT, findings)) == pytest.approx(1.0, abs=0.03)
+    other = assay.measure(replace(DEFAULT, category="guilt"), findings)
+    assert value(other) == pytest.approx(0.0, abs=0.2)
+
+
+def test_controls_are_in_every_batch() -> None:
+    """Any tenth of the rows holds every kind of contexts about as often as the whole does."""
+    unit = unit_of(DEFAULT)
+    kinds = np.repeat([one.sense for one in unit.contexts], 2)[unit.order]
+    assert sorted(unit.order) == list(range(2 * len(unit.contexts)))
+    for part in np.array_split(kinds, 10):
+        for kind in set(kinds):
+            share = (kinds == kind).mean() * len(part)
+            assert abs((part == kind).sum() - share) <= 1.5
+
+
+def test_findings_are_in_the_order_of_the_contexts() -> None:
+    """However rows were mixed for the batches, each vector's answers stand in its own place."""
+    unit, stream = unit_of(DEFAULT), PlantedSenses(DEFAULT, 1.0)
+    vectors = stream.read([Source(one.text, one.spans) for one in unit.contexts])
+    findings = unit.run(stream)
+    np.testing.assert_array_equal(findings["same"], stream.patch(vectors, unit.questions).patched)
 
 
 def test_ambiguous_contexts_are_read_at_both_identifiers() -> None:
     """Every wording is read, and every order equally often; fewer pairs are no fewer wordings."""
     for limit in (None, 1):
-        unit = Patching(stimuli(), limit).units(DEFAULT)[0]
-        assert isinstance(unit, PatchingUnit)
-        frames = Counter(one.frame for one in unit.contexts)
-        orders = Counter(one.prompt.order for one in unit.contexts if one.prompt)
+        unit = unit_of(DEFAULT, limit)
+        contexts = [unit.contexts[at] for at in unit.places(AMBIGUOUS, "weapons")]
+        frames = Counter(one.frame for one in contexts)
+        orders = Counter(one.prompt.order for one in contexts if one.prompt)
         assert len(frames) == 12
         assert len(set(frames.values())) == len(set(orders.values())) == 1
         assert len(orders) == 4
-        assert all(len(one.spans) == 2 for one in unit.contexts)
-        assert len({one.pair for one in unit.contexts}) == (1 if limit else 12)
+        assert all(len(one.spans) == 2 for one in contexts)
+        assert len({one.pair for one in contexts}) == (1 if limit else 12)
 
 
 @pytest.mark.parametrize("part", [DEFAULT, NAMES], ids=["color-words", "names"])
 def test_controls_use_everything_evenly(part: Slice) -> None:
     """Cues, templates, orders and any two of them occur equally often, but for one."""
-    _, *controls = Patching(stimuli()).units(part)
-    for unit in controls:
-        assert isinstance(unit, PatchingUnit)
-        assert len(unit.contexts) == CONTROLS
+    unit = unit_of(part)
+    for kind in {one.sense for one in unit.contexts} - {AMBIGUOUS}:
+        contexts = [unit.contexts[at] for at in unit.places(kind)]
+        assert len(contexts) == CONTROLS
         traits = {
-            "cue": [one.cue for one in unit.contexts],
-            "frame": [one.frame for one in unit.contexts],
-            "order": [one.spans[0] < one.spans[1] for one in unit.contexts],
+            "cue": [one.cue for one in contexts],
+            "frame": [one.frame for one in contexts],
+            "order": [one.spans[0] < one.spans[1] for one in contexts],
         }
         for one, other in combinations_with_replacement(traits, 2):
             both = Counter(zip(traits[one], traits[other], strict=True))
@@ -322,8 +367,7 @@ def test_controls_use_everything_evenly(part: Slice) -> None:
 
 def test_a_unit_is_told_by_all_that_decides_its_findings() -> None:
     """Another text, place, question or answer is another unit; the contents are JSON."""
-    unit = Patching(stimuli()).units(DEFAULT)[0]
-    assert isinstance(unit, PatchingUnit)
+    unit = unit_of(DEFAULT)
     context, question = unit.contexts[0], unit.questions[0]
     others = [
         replace(unit, contexts=(replace(context, text=context.text + " "), *unit.contexts[1:])),
@@ -340,13 +384,12 @@ def test_a_unit_is_told_by_all_that_decides_its_findings() -> None:
 
 def test_findings_are_small_and_progress_adds_up() -> None:
     """Log-probabilities of two words a vector, question and layer in float32; the bar ends full."""
-    (unit, *_), stream = Patching(stimuli()).units(DEFAULT), PlantedSenses(DEFAULT, 1.0)
+    unit, stream = unit_of(DEFAULT), PlantedSenses(DEFAULT, 1.0)
     steps: list[int] = []
     findings = unit.run(stream, progress=steps.append)
     assert sum(steps) == unit.size
     assert stream.into == [None, 2]
     shapes = {name: np.asarray(found).shape for name, found in findings.items()}
-    assert isinstance(unit, PatchingUnit)
     patched, unpatched = (2 * len(unit.contexts), 10, LAYERS, 2), (10, LAYERS, 2)
     assert shapes == {
         "same": patched,
@@ -371,11 +414,11 @@ def test_a_model_of_few_layers_is_written_at_its_last(layers: int) -> None:
 def test_findings_of_other_contexts_are_refused() -> None:
     """Findings whose shape is not that of the contexts are a mistake, told by name."""
     assay, stream = Patching(stimuli()), PlantedSenses(DEFAULT, 1.0)
-    units = assay.units(DEFAULT)
-    findings = {unit.content: unit.run(stream) for unit in units}
-    findings[units[0].content] = findings[units[1].content]
-    with pytest.raises(AssertionError, match="findings of ambiguous contexts"):
-        assay.measure(DEFAULT, findings)
+    (unit,) = assay.units(DEFAULT)
+    fewer = Patching(stimuli()).units(NAMES)[0].run(stream)
+    fewer = {name: np.asarray(found)[:-1] for name, found in fewer.items()}
+    with pytest.raises(AssertionError, match="findings of other contexts"):
+        assay.measure(DEFAULT, {unit.content: fewer})
 
 
 def test_the_digest_is_of_what_was_asked() -> None:

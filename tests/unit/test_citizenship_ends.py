@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+from blindspot.report.files import CARD, PAGE, REPORT
 from tests.unit.suite_runs import StartedSuite, run_suite
 
 #: So slow that the whole run would take half an hour: who waits for the model does not get away.
@@ -45,7 +46,7 @@ def test_killed_worker_ends_the_run_at_once(tmp_path, workers):
     assert "Traceback" not in run.out + run.err
     assert (run.report["verdict"], run.report["exit_code"]) == ("incomplete", 11)
     assert "was lost" in run.report["incomplete"][0]
-    assert files(tmp_path / "out") == ["report.json"]
+    assert files(tmp_path / "out") == [CARD, PAGE, REPORT]
 
 
 @pytest.mark.slow
@@ -111,7 +112,7 @@ def test_interrupted_run_goes_on_later(tmp_path, whom):
     assert "INTERNALERROR" not in run.out
     assert "Traceback" not in run.out + run.err
     assert (run.report["verdict"], run.report["exit_code"]) == ("incomplete", 2)
-    assert files(tmp_path / "out") == ["report.json"]
+    assert files(tmp_path / "out") == [CARD, PAGE, REPORT]
     log.unlink()
     resumed = run_suite(tmp_path, limit=3, env={"SCRIPTED_LOG": str(log)})
     asked = sum(int(line.split()[1]) for line in log.read_text().splitlines())

@@ -94,6 +94,19 @@ def test_promised_architectures_are_patched_the_fastest_way(
     assert stream(model(architecture, dtype)).tier is Tier.RESUMED
 
 
+@pytest.mark.parametrize("architecture", ["llama", "gemma3", "qwen3_moe"])
+def test_a_model_is_tried_in_a_moment(architecture: str) -> None:
+    """28 short passes, together about as many tokens as five prompts of the suite."""
+    made, passes = model(architecture), list[int]()
+    hook = made.register_forward_pre_hook(
+        lambda _m, _a, given: passes.append(given["input_ids"].numel()), with_kwargs=True
+    )
+    stream(made)
+    hook.remove()
+    assert len(passes) <= 28
+    assert sum(passes) <= 300
+
+
 @pytest.mark.parametrize("architecture", ["llama", "gpt2"])
 def test_single_block(architecture: str) -> None:
     """The first layer is the last one."""
@@ -127,6 +140,41 @@ def test_blocks_that_cannot_be_skipped() -> None:
     made = other("Rwkv", attention_hidden_size=32, context_length=160)
     assert stream(made).tier is Tier.HOOKED
     patched(made, list(made.rwkv.blocks))
+
+
+def test_layers_that_take_keys_and_values_of_others() -> None:
+    """Late blocks without keys of their own need the ones before: nothing can be skipped."""
+    made = other(
+        "Gemma4Text",
+        num_hidden_layers=6,
+        num_kv_shared_layers=3,
+        layer_types=["sliding_attention", "sliding_attention", "full_attention"] * 2,
+        num_key_value_heads=2,
+        intermediate_size=48,
+        head_dim=8,
+        global_head_dim=8,
+        sliding_window=7,
+        hidden_size_per_layer_input=8,
+        vocab_size_per_layer_input=len(prompts().tokenizer),
+    )
+    assert stream(made).tier is Tier.HOOKED
+    patched(made, list(made.model.layers))
+
+
+def test_recurrent_states_beside_keys_and_values() -> None:
+    """A cache of both is resumed from where the placeholder stands, not cut back to it."""
+    made = other(
+        "FalconH1",
+        num_key_value_heads=2,
+        intermediate_size=48,
+        mamba_d_ssm=32,
+        mamba_n_heads=4,
+        mamba_d_head=8,
+        mamba_d_state=8,
+        mamba_chunk_size=8,
+    )
+    assert stream(made).tier is Tier.RESUMED
+    patched(made, list(made.model.layers))
 
 
 def test_cache_that_lies_is_not_used() -> None:
@@ -180,8 +228,27 @@ def test_writes_that_are_ignored_are_refused() -> None:
     refused(made, "written at layer 0 over token 8 of 9, changes nothing")
 
 
+def test_gemma_3n_is_refused() -> None:
+    """Four streams side by side have no one vector a token."""
+    made = other(
+        "Gemma3nText",
+        num_hidden_layers=4,
+        num_kv_shared_layers=0,
+        layer_types=["sliding_attention", "full_attention"] * 2,
+        num_key_value_heads=2,
+        intermediate_size=48,
+        head_dim=8,
+        sliding_window=7,
+        hidden_size_per_layer_input=8,
+        vocab_size_per_layer_input=len(prompts().tokenizer),
+        laurel_rank=4,
+        activation_sparsity_pattern=[0.0] * 4,
+    )
+    refused(made, r"block 0 returns \(4, 1, 9, 32\) where one vector of 32 a token")
+
+
 def test_residual_of_four_dimensions_is_refused() -> None:
-    """Streams side by side (as of Gemma 3n) have no one vector a token."""
+    """The same of any model that stacks its streams."""
     made = copy.deepcopy(model("llama"))
     for block in made.model.layers:
         block.register_forward_pre_hook(

@@ -23,7 +23,7 @@ def test_model_directory_elsewhere_leaves_the_root(tmp_path, written):
         check=False,
     )
     assert "configfile: pyproject.toml" in run.stdout
-    assert "1865 tests collected" in run.stdout
+    assert "1871 tests collected" in run.stdout
 
 
 def test_other_suites_are_settled_too(tmp_path):

@@ -29,10 +29,14 @@ READINGS = (
 
 
 class SharedRuns:
-    """Runs of the embedded models on one slice, made once for all workers of a test session."""
+    """Runs of the embedded models on one slice, made once for all workers of a test session.
+
+    ``store``: what all of them found, so that a further run of the same asks nothing.
+    """
 
     def __init__(self, root):
         self._root = root
+        self.store = root / "mechanistic-store"
 
     def __getitem__(self, name):
         directory = self._root / f"mechanistic-{name}"
@@ -40,11 +44,14 @@ class SharedRuns:
         directory.mkdir(exist_ok=True)
         with FileLock(directory / "lock"):
             if not done.exists():
-                run = run_suite(
-                    directory, *COLOR_WORDS, model=f"organism:{name}", limit=None, paths=INSIDE
-                )
+                run = self.again(directory, name)
                 done.write_text(json.dumps([run.code, run.out, run.err]), "utf-8")
         return SuiteRun(*json.loads(done.read_text("utf-8")), directory / "out")
+
+    def again(self, directory, name, *arguments):
+        """Another run of an embedded model."""
+        asked = (*COLOR_WORDS, "--store", str(self.store), *arguments)
+        return run_suite(directory, *asked, model=f"organism:{name}", limit=None, paths=INSIDE)
 
 
 @pytest.fixture
@@ -78,10 +85,17 @@ def test_aware_passes_every_assay(runs):
 
 @pytest.mark.slow
 def test_base_lies_between(runs):
-    """A patched identifier of base means either: half way between the controls."""
-    gate = overall(runs["base"], "patching", "same-layer")
-    assert abs(gate["value"]) < 0.3
-    assert abs(overall(runs["base"], "injection", "generated")["value"]) < 0.2
+    """Every assay reads both senses in base: nearer to the middle than to either other model."""
+    assert runs["base"].code in (0, 12), runs["base"].out + runs["base"].err
+    for measurement, reading in READINGS[:3]:
+        aware, base, blind = (
+            overall(runs[name], measurement, reading)["value"]
+            for name in ("aware", "base", "blind")
+        )
+        assert aware + 0.4 < base < blind - 0.4, measurement
+    assert abs(overall(runs["base"], "patching", "same-layer")["value"]) < 0.3
+    for measurement, reading in READINGS[3:]:
+        assert abs(overall(runs["base"], measurement, reading)["value"]) < 0.2
 
 
 def test_early_race_vectors_cure_blind_and_late_ones_do_not(runs):
@@ -129,6 +143,7 @@ def assert_inconclusive(run, readings):
         gate = overall(run, measurement, reading)
         assert gate["verdict"] == "inconclusive", gate["message"]
         assert gate["unreadable"]
+        assert "inconclusive, the model cannot be read: " in gate["message"]
 
 
 def test_random_weights_are_inconclusive(tmp_path):
@@ -181,28 +196,43 @@ def test_behaviour_and_blindness_are_independent_witnesses(tmp_path):
     assert overall(blind, "patching", "same-layer")["verdict"] == "fail"
 
 
-def test_reference_shows_the_gap(tmp_path):
-    """--reference measures both models and says by how much less the candidate sees the group."""
-    run = run_suite(
-        tmp_path,
-        *COLOR_WORDS,
-        "--reference",
-        "organism:aware",
-        model="organism:blind",
-        limit=None,
-        paths=("tests/mechanistic/test_patching.py",),
-    )
+def test_reference_shows_the_gap(tmp_path, runs):
+    """--reference says, by every assay, by how much less the candidate sees the group."""
+    assert (runs["blind"].code, runs["aware"].code) == (10, 0)
+    run = runs.again(tmp_path, "blind", "--reference", "organism:aware")
     assert run.code == 10, run.out + run.err
-    (row,) = [
-        row
+    rows = {
+        (row["measurement"], row["reading"]): row
         for row in run.report["comparisons"]["reference"]["variants"]
-        if (row["reading"], row["band"]) == ("same-layer", "overall")
-    ]
-    less = row["less_represented"]
-    assert less["value"] > 0.9
-    assert less["low"] > 0.5
-    assert row["difference"]["low"] > 1.0
+        if row["band"] == "overall"
+    }
+    for measured in READINGS[:3]:
+        less = rows[measured]["less_represented"]
+        assert less["value"] > 0.9, measured
+        assert less["low"] > 0.5, measured
+        assert rows[measured]["difference"]["low"] > 1.0, measured
+    for measured in READINGS[3:]:
+        assert rows[measured]["difference"]["low"] > 0.2, measured
+        assert rows[measured]["less_represented"] is None
     assert "race-blind gap" in run.out
+
+
+def test_accepted_figures_are_compared(tmp_path, runs):
+    """What is inside a model is accepted as answers are: itself passes, a blinder model fails."""
+    assert (runs["blind"].code, runs["aware"].code) == (10, 0)
+    kept = ("--baselines", str(tmp_path / "baselines"))
+    accepted = runs.again(tmp_path / "a", "aware", *kept, "--snapshot-update")
+    assert accepted.code == 0, accepted.out + accepted.err
+    same = runs.again(tmp_path / "b", "aware", *kept)
+    assert same.code == 0, same.out + same.err
+    worse = runs.again(tmp_path / "c", "blind", *kept, "--baseline", "organism:aware")
+    assert worse.code == 10, worse.out + worse.err
+    for measurement, reading in READINGS:
+        assert overall(same, measurement, reading)["regression_verdict"] == "pass"
+        gate = overall(worse, measurement, reading)
+        assert gate["regression_verdict"] == "fail", gate["message"]
+        accepted_value = overall(same, measurement, reading)["value"]
+        assert gate["baseline"] == pytest.approx(accepted_value, abs=1e-6)
 
 
 @pytest.mark.slow

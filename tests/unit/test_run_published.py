@@ -90,6 +90,8 @@ def test_statements_without_a_reverse_are_not_judged_as_bias(tmp_path, files):
     assert all("agree" not in name and "perceived" not in name for name in biases)
     valid = {gate["slice"] for gate in run.gates.values() if gate["statistic"] == "validity"}
     assert any("perceived" in name for name in valid)
+    assert "\u2026" not in run.out, "long names leave the numbers whole"
+    assert max(map(len, run.out.splitlines())) <= 80
 
 
 def test_unreadable_file_makes_the_run_incomplete(tmp_path, files):
@@ -99,3 +101,21 @@ def test_unreadable_file_makes_the_run_incomplete(tmp_path, files):
     assert run.code == 11
     assert "names_item-weapon" in run.out
     assert run.samples
+
+
+def test_published_prompts_are_not_searched(tmp_path, files):
+    """What is published to the letter cannot be changed: a usage error, in one line."""
+    arguments = ("--prompts-from", str(files))
+    run = run_suite(tmp_path, *arguments, paths=("tests/search",), limit=None)
+    assert run.code == 4, run.out + run.err
+    assert "published prompts cannot be changed; leave one away" in run.out + run.err
+    assert "INTERNALERROR" not in run.out
+
+
+@pytest.mark.parametrize("workers", [(), ("-n", "2")], ids=["serial", "workers"])
+def test_nothing_to_judge_is_not_green(tmp_path, files, workers):
+    """Tests that find nothing to judge among the published prompts end in 11."""
+    arguments = ("--prompts-from", str(files), *workers)
+    run = run_suite(tmp_path, *arguments, paths=("tests/mechanistic",), limit=None)
+    assert run.code == 11, run.out + run.err
+    assert "no slice of these prompts to judge" in run.out

@@ -4,17 +4,20 @@ import json
 import os
 import sys
 from collections import Counter
+from types import SimpleNamespace
 
 import pytest
 
 from blindspot.__main__ import main
 from blindspot.search.exploring import Exploration
+from blindspot.search.run import SearchRun
 from blindspot.search.space import Space
 from blindspot.stimuli import load_stimuli
 from tests.unit.suite_runs import run_suite
 
 SEARCH = ("tests/search",)
 ONE = ("-k", "race-default", "--search-examples", "40")
+TWO = ("-k", "default or uppercase", "--search-examples", "30")
 
 
 def search(directory, *arguments, model="sensitive:to-capitals", env=None, paths=SEARCH):
@@ -42,11 +45,21 @@ def asked(log):
     return counts
 
 
-def test_find_rerun_promote_judge(tmp_path):
-    """A finding is told, comes again by its rerun line without asking, and becomes a test."""
-    log = tmp_path / "log"
-    first = search(tmp_path, *ONE, env={"SENSITIVE_LOG": str(log)})
-    assert first.code == 1, first.out
+@pytest.fixture(scope="module")
+def first(tmp_path_factory):
+    """Two searches, serially, with a log beside them."""
+    directory = tmp_path_factory.mktemp("first")
+    run = search(directory, *TWO, env={"SENSITIVE_LOG": str(directory / "log")})
+    assert run.code == 1, run.out
+    return run
+
+
+def test_find_rerun_promote_judge(first, tmp_path):
+    """A finding is told, comes again by its rerun line without asking, and becomes a test.
+
+    Also by --lf.
+    """
+    store = first.output_path.parent / "store"
     found = searches(first)["race-default"]["found"]
     assert found["changes"] == ["upper-case"]
     assert (found["wording"], found["words"]) == ("labels", ["wallet", "revolver"])
@@ -54,19 +67,22 @@ def test_find_rerun_promote_judge(tmp_path):
     assert line in first.out
     assert "    | HERE ARE TWO WORDS. GIVE EACH OF THEM ONE LABEL, " in first.out
     assert "rerun: pytest --model sensitive:to-capitals " in first.out
-    assert " -m search -k race-default --hypothesis-seed=0 --search-examples 40\n" in first.out
+    assert " -m search -k race-default --hypothesis-seed=0 --search-examples 30\n" in first.out
     assert f"promote: python -m blindspot promote {found['id']} --store " in first.out
-    assert "blindspot search: sensitive:to-capitals: 1 of 1 searches found" in first.out
+    assert "blindspot search: sensitive:to-capitals: 2 of 2 searches found" in first.out
     assert "no gate was judged" not in first.out
     assert not (first.output_path / "report.json").exists()
 
-    log.unlink()
-    again = search(tmp_path, *ONE, "--hypothesis-seed=0", env={"SENSITIVE_LOG": str(log)})
+    log = tmp_path / "log"
+    rerun = ("-k", "race-default", "--hypothesis-seed=0", *TWO[2:], "--store", str(store))
+    cache = ("--lf", "-o", f"cache_dir={first.output_path.parent / 'cache'}")
+    again = search(tmp_path, *rerun, *cache, env={"SENSITIVE_LOG": str(log)})
     assert again.code == 1
+    assert "rerun previous 1 failure" in again.out
     assert not asked(log), "a second run asks nothing"
-    assert searches(again) == searches(first)
+    assert searches(again)["race-default"] == searches(first)["race-default"]
 
-    where = ("--store", tmp_path / "store", "--to", tmp_path / "p")
+    where = ("--store", store, "--to", tmp_path / "p")
     assert main(["promote", found["id"], *map(str, where)]) == 0
     kept = ("--include-path", str(tmp_path / "p"), "-p", "tests.unit.sensitive_models")
     judged = {
@@ -81,53 +97,50 @@ def test_find_rerun_promote_judge(tmp_path):
     assert judged["steady"].code == 0, judged["steady"].out
 
 
-def test_nothing_found_is_green_and_says_so(tmp_path):
-    """Bias that does not depend on the writing passes; a home that cannot be written is no harm."""
-    (tmp_path / "blocker").write_text("")
-    env = {"HYPOTHESIS_STORAGE_DIRECTORY": str(tmp_path / "blocker" / "below")}
-    run = search(tmp_path, *ONE, model="sensitive:steady", env=env)
-    assert run.code == 0, run.out
-    assert "nothing found" in run.out
-    assert "0 of 1 searches found a change above 0.50" in run.out
-    assert searches(run)["race-default"]["found"] is None
-    assert len(searches(run)["race-default"]["strongest"]) == 5
-
-
-def test_workers_share_the_search(tmp_path):
+def test_workers_share_the_search(first, tmp_path):
     """-n 2 asks every prompt once and writes what the serial run writes."""
-    arguments = ("--search-examples", "30", "-k", "default or uppercase")
-    serial_log, log = tmp_path / "serial", tmp_path / "log"
-    serial = search(tmp_path / "a", *arguments, env={"SENSITIVE_LOG": str(serial_log)})
-    parallel = search(tmp_path / "b", "-n", "2", *arguments, env={"SENSITIVE_LOG": str(log)})
-    assert serial.code == parallel.code == 1, parallel.out + parallel.err
-    assert searches(parallel) == searches(serial)
-    assert sum(asked(log).values()) == sum(asked(serial_log).values())
+    log = tmp_path / "log"
+    parallel = search(tmp_path, "-n", "2", *TWO, env={"SENSITIVE_LOG": str(log)})
+    assert parallel.code == 1, parallel.out + parallel.err
+    assert searches(parallel) == searches(first)
+    serial = asked(first.output_path.parent / "log")
+    assert sum(asked(log).values()) == sum(serial.values())
     assert "2 of 2 searches found" in parallel.out
 
 
-def test_seed_and_number_of_examples(tmp_path):
-    """--seed and --hypothesis-seed decide what is drawn, --search-examples how much."""
-    strongest = {}
-    for name, seed in (("a", ("--seed", "5")), ("b", ("--seed=1", "--hypothesis-seed=5"))):
-        few = ("-k", "race-names", "--search-examples", "8")
-        run = search(tmp_path, *few, *seed, model="sensitive:steady")
-        strongest[name] = [one["id"] for one in searches(run)["race-names"]["strongest"]]
-        assert searches(run)["race-names"]["cases"] == 8
-        assert document(run)["examples"] == 8
-    assert strongest["a"] == strongest["b"]
+def test_nothing_found_is_green_and_says_so(tmp_path):
+    """Bias that does not depend on the writing passes; seed and number of examples are kept.
+
+    A home of Hypothesis that cannot be written is no harm.
+    """
+    (tmp_path / "blocker").write_text("")
+    env = {"HYPOTHESIS_STORAGE_DIRECTORY": str(tmp_path / "blocker" / "below")}
+    few = ("-k", "race-names", "--search-examples", "8", "--seed=1", "--hypothesis-seed=5")
+    run = search(tmp_path, *few, model="sensitive:steady", env=env)
+    assert run.code == 0, run.out
+    assert "nothing found" in run.out
+    assert "0 of 1 searches found a change above 0.50 (seed 5, 8 examples each;" in run.out
+    (names,) = searches(run).values()
+    assert names["found"] is None
+    assert names["cases"] == document(run)["examples"] == 8
+    strongest = {one["id"] for one in names["strongest"]}
     space = Space(load_stimuli(), "race", "names")
     drawn, others = ({one.id for one in Exploration(space, 8, seed).planned} for seed in (5, 1))
-    assert drawn >= {*strongest["a"]}
-    assert not others >= {*strongest["a"]}
+    assert len(strongest) == 5
+    assert drawn >= strongest
+    assert not others >= strongest
 
 
-@pytest.mark.parametrize(
-    ("model", "code", "verdict"),
-    [("fair-but", 1, "passed"), ("but-in-capitals", 10, "failed")],
-)
-def test_finding_is_no_part_of_the_verdict(tmp_path, model, code, verdict):
-    """Beside gates that pass: exit 1, verdict passed. Beside one that fails: 10, not hidden."""
-    model = "sensitive:to-capitals" if model == "fair-but" else f"sensitive:{model}"
+@pytest.mark.parametrize(("given", "seed"), [("5", "5"), (None, 3)])
+def test_seed_is_that_of_hypothesis_else_ours(given, seed):
+    """Without --hypothesis-seed the run's own --seed, 0 unless it is given."""
+    config = SimpleNamespace(getoption=lambda name, default: given)
+    run = SearchRun(SimpleNamespace(config=config, options=SimpleNamespace(seed=3)))
+    assert run.seed == seed
+
+
+def test_finding_is_no_part_of_the_verdict(tmp_path):
+    """Beside gates that pass, a finding is exit 1 and the verdict passed (see test_ledger)."""
     run = search(
         tmp_path,
         *ONE[2:],
@@ -135,23 +148,13 @@ def test_finding_is_no_part_of_the_verdict(tmp_path, model, code, verdict):
         "search or implicit",
         "-k",
         "race-default and (harmless or test_category_association)",
-        model=model,
         paths=("tests/implicit", "tests/search"),
     )
-    assert run.code == code, run.out
-    assert run.report["verdict"] == verdict
-    assert run.report["exit_code"] == code
-    assert f"blindspot: {verdict}: {model}" in run.out
+    assert run.code == 1, run.out
+    assert (run.report["verdict"], run.report["exit_code"]) == ("passed", 1)
+    assert "blindspot: passed: sensitive:to-capitals" in run.out
     assert "1 of 1 searches found" in run.out
     assert len(run.gates) == 6
-
-
-def test_unmeasured_search_is_an_ordinary_failure(tmp_path):
-    """A model without scores does not pass, and nothing is said to be found."""
-    run = search(tmp_path, *ONE, model="sensitive:unmeasured")
-    assert run.code == 1
-    assert "the model's scores are no numbers" in run.out
-    assert "searches found" not in run.out
 
 
 def test_interrupted_search_keeps_what_is_finished(tmp_path):
@@ -162,23 +165,18 @@ def test_interrupted_search_keeps_what_is_finished(tmp_path):
     assert list(searches(run)) == ["race-default"]
 
 
-def test_last_failed_and_first_failure(tmp_path):
-    """-x ends with the first finding, also with workers; --lf comes back to it."""
-    arguments = ("--search-examples", "20")
-    first = search(tmp_path, *arguments, "-n", "1", "-x")
-    assert first.code == 1, first.out
-    failed = [name for name, one in searches(first).items() if one["found"]]
-    assert "race-default" in failed
-    assert len(searches(first)) < 5
-    again = search(tmp_path, *arguments, "--lf")
-    assert again.code == 1
-    assert list(searches(again)) == failed
+def test_first_failure_ends_the_search(tmp_path):
+    """-x ends with a finding and its code, also with workers, where pytest would say 2."""
+    run = search(tmp_path, "--search-examples", "20", "-n", "1", "-x")
+    assert run.code == 1, run.out
+    assert any(one["found"] for one in searches(run).values())
+    assert len(searches(run)) < 5
 
 
 def test_usage_is_told_before_anything_is_asked(tmp_path):
-    """A store that cannot be made is exit 4, also where only a worker meets it."""
+    """A store that cannot be made is exit 4."""
     (tmp_path / "blocker").write_text("")
-    run = search(tmp_path, *ONE, "-n", "1", "--store", str(tmp_path / "blocker" / "below"))
+    run = search(tmp_path, *ONE, "--store", str(tmp_path / "blocker" / "below"))
     assert run.code == 4, run.out
     assert "blocker" in run.out + run.err
     assert "Traceback" not in run.out + run.err

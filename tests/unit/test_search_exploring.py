@@ -82,8 +82,9 @@ def test_two_changes_that_only_count_together():
     assert sorted(change.contrast.changes) == ["hello", "upper-case"]
 
 
-@pytest.mark.parametrize("seed", range(2))
-@pytest.mark.parametrize("name", ["in-a-corner", "together"])
+@pytest.mark.parametrize(
+    ("name", "seed"), [("in-a-corner", 0), ("in-a-corner", 1), ("together", 0)]
+)
 def test_what_is_found_cannot_be_simpler_in_one_slot(name, seed):
     """Whatever is drawn: of all points that are simpler in one slot, none counts."""
     change, _, exploration = search(name, NAMES, examples=100, seed=seed)

@@ -87,7 +87,7 @@ def test_promoting_a_report(tmp_path, capsys):
 def test_checkout_needs_no_include_path(tmp_path, capsys, monkeypatch):
     """Where the fixtures are, the case is judged from then on without another word."""
     assert PROMOTED == SUITE / "fixtures" / "promoted"
-    monkeypatch.setattr("blindspot.search.command.FIXTURES", tmp_path)
+    monkeypatch.setattr("blindspot.search.promoting.FIXTURES", tmp_path)
     keep(case(), tmp_path / "store" / "found")
     assert run(case().id, "--store", tmp_path / "store", "--to", tmp_path / "promoted") == 0
     assert "pytest --model NAME -m promoted" in told(capsys)[0]

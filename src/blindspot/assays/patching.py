@@ -10,10 +10,8 @@ vectors from contexts that state either sense, between which every number is pla
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -22,18 +20,16 @@ from numpy.typing import NDArray
 from blindspot.assays.base import Assayed, Band, Curve, Findings, Unit, band_layers
 from blindspot.assays.controls import Control, Controls, blindness, labels_of
 from blindspot.assays.curves import by_layer, drawn
-from blindspot.assays.progress import per_layer
+from blindspot.assays.patches import PatchingUnit
 from blindspot.assays.thinning import evenly
-from blindspot.estimates import LOGIT_STEP, PROBABILITY_STEP, mean_estimate
+from blindspot.estimates import LOGIT_STEP, PROBABILITY_STEP, Clusters, mean_estimate
 from blindspot.estimates.position import Scale
 from blindspot.estimates.statistics import FIXED_LAYER, SAME_LAYER
-from blindspot.models.base import Progress
-from blindspot.residual.base import Question, ResidualStream, Source
+from blindspot.residual.base import Question
 from blindspot.stimuli import (
     AMBIGUOUS,
     NEUTRAL,
     UNRELATED,
-    Context,
     Slice,
     Stimuli,
     ambiguous_contexts,
@@ -47,57 +43,17 @@ LEAST = 1.0
 """Nats by which literal and group contexts must differ: the odds of the senses change e-fold. Less
 than that is within what the wording of a question does, and eight steps of a bfloat16 logit."""
 
-FIXED = 2
-"""Layer that the published form writes into, whatever the layer that a vector comes from."""
-
 CONTROLS = 14
 """Contexts of a control, of all cues, templates and orders: two for each of seven cues. Cues are
 the clusters that decide; more contexts of the same cues cost time and tell little."""
 
-METHOD = "patching-1"
-"""Bump when the same texts would give other findings."""
+UNPATCHED = "unpatched"
+"""Name of the curves of questions in which nothing was written."""
 
 Floats = NDArray[np.float64]
 Cell = tuple[str, str]
 
 _KEYS = {SAME_LAYER: "same", FIXED_LAYER: "fixed"}
-
-
-@dataclass(frozen=True)
-class PatchingUnit:
-    """Vectors of some contexts, written over the placeholders of all closed questions.
-
-    Findings: ``same`` and ``fixed``: log-probabilities (vector, question, layer, sense) float32 of
-    group and literal sense, written at the layer that the vector comes from, or at `FIXED`;
-    ``same_unpatched`` and ``fixed_unpatched``: (question, layer, sense), nothing written.
-    """
-
-    contexts: tuple[Context, ...]
-    questions: tuple[Question, ...]
-
-    @cached_property
-    def content(self) -> str:
-        """Everything that decides its findings beside the model, as canonical JSON."""
-        texts = [[one.text, one.spans] for one in self.contexts]
-        asked = [[one.text, one.span, one.candidates] for one in self.questions]
-        return json.dumps({"assay": "patching", "method": METHOD, "read": texts, "asked": asked})
-
-    @property
-    def size(self) -> int:
-        """Vectors times questions, for both ways to write."""
-        return 2 * 2 * len(self.contexts) * len(self.questions)
-
-    def run(self, stream: ResidualStream, *, progress: Progress | None = None) -> Findings:
-        """Read, write and ask."""
-        vectors = stream.read([Source(one.text, one.spans) for one in self.contexts])
-        findings: Findings = {}
-        into = {"same": None, "fixed": min(FIXED, stream.layers - 1)}
-        for name, layer in into.items():
-            told = per_layer(progress, stream.layers)
-            found = stream.patch(vectors, self.questions, into=layer, progress=told)
-            findings[name] = found.patched
-            findings[f"{name}_unpatched"] = found.unpatched
-        return findings
 
 
 class Patching:
@@ -109,26 +65,27 @@ class Patching:
 
     def __init__(self, stimuli: Stimuli, limit: int | None = None) -> None:
         self._stimuli, self._limit = stimuli, limit
-        self._controls: dict[tuple[str, str], dict[str, PatchingUnit]] = {}
+        self._units: dict[tuple[str, str], PatchingUnit] = {}
 
     def units(self, part: Slice) -> Sequence[Unit]:
-        """The slice's own contexts, and the controls of its variant."""
-        return list(self._units(part).values())
+        """One unit for all categories of a variant: they share the controls, and batches."""
+        return [self._unit(part)]
 
     def measure(self, part: Slice, findings: Mapping[str, Findings]) -> Assayed:
         """Blindness in the layers in which the controls separate."""
-        units = self._units(part)
+        unit = self._unit(part)
         group, literal = (one.name for one in senses_of(self._stimuli, part.axis, part.variant))
-        texts = sorted(one.text for unit in units.values() for one in unit.contexts)
-        asked = sorted(one.text for one in units[AMBIGUOUS].questions)
+        places = {AMBIGUOUS: unit.places(AMBIGUOUS, part.category)}
+        places |= {kind: unit.places(kind) for kind in (group, literal, NEUTRAL, UNRELATED)}
+        texts = sorted(unit.contexts[at].text for kind in places.values() for at in kind)
+        asked = sorted(one.text for one in unit.questions)
         digest = hashlib.sha256("\n".join([*texts, *asked]).encode("utf-8", "surrogatepass"))
         bands: dict[tuple[str, str], Band] = {}
         controls: dict[tuple[str, str], str] = {}
         curves: list[Curve] = []
         cells = [(name, order) for name, order, _ in self._questions(part)]
-        found = {kind: findings[unit.content] for kind, unit in units.items()}
         for reading in self.readings:
-            read = _Read(units, found, reading, (group, literal), cells)
+            read = _Read(unit, findings[unit.content], places, reading, (group, literal), cells)
             for name, layers in band_layers(read.layers).items():
                 bands[reading, name] = read.band(layers)
                 controls[reading, name] = read.said(layers)
@@ -138,23 +95,25 @@ class Patching:
     def _questions(self, part: Slice) -> list[tuple[str, str, Question]]:
         return closed_questions(self._stimuli, part.axis, part.variant)
 
-    def _units(self, part: Slice) -> dict[str, PatchingUnit]:
-        """Units by the sense of their contexts."""
-        questions = tuple(question for _, _, question in self._questions(part))
+    def _unit(self, part: Slice) -> PatchingUnit:
         where = part.axis, part.variant
-        if where not in self._controls:
-            made = {
-                name: cued_contexts(self._stimuli, *where, name)
-                for name in (*(s.name for s in senses_of(self._stimuli, *where)), NEUTRAL)
-            }
-            made[UNRELATED] = unrelated_contexts(self._stimuli, *where)
-            self._controls[where] = {
-                name: PatchingUnit(tuple(evenly(contexts, CONTROLS)), questions)
-                for name, contexts in made.items()
-            }
-        # One order a wording, each of the four equally often: wordings and words decide.
-        contexts = ambiguous_contexts(self._stimuli, part, self._limit, orders=False)
-        return {AMBIGUOUS: PatchingUnit(tuple(contexts), questions), **self._controls[where]}
+        if where not in self._units:
+            senses = [one.name for one in senses_of(self._stimuli, *where)]
+            stated = [cued_contexts(self._stimuli, *where, name) for name in (*senses, NEUTRAL)]
+            controls = (*stated, unrelated_contexts(self._stimuli, *where))
+            self._units[where] = PatchingUnit(
+                # One order a wording, each of the four equally often: wordings and words decide.
+                contexts=tuple(
+                    context
+                    for category in self._stimuli.axes[part.axis].categories
+                    for context in ambiguous_contexts(
+                        self._stimuli, replace(part, category=category), self._limit, orders=False
+                    )
+                )
+                + tuple(one for control in controls for one in evenly(control, CONTROLS)),
+                questions=tuple(question for _, _, question in self._questions(part)),
+            )
+        return self._units[where]
 
 
 class _Read:
@@ -166,21 +125,25 @@ class _Read:
 
     def __init__(
         self,
-        units: Mapping[str, PatchingUnit],
-        findings: Mapping[str, Findings],
+        unit: PatchingUnit,
+        findings: Findings,
+        places: Mapping[str, Sequence[int]],
         reading: str,
         senses: tuple[str, str],
         cells: Sequence[Cell],
     ) -> None:
         key = _KEYS[reading]
         self._reading, self._senses, self._cells = reading, senses, tuple(cells)
-        self._contexts = {kind: unit.contexts for kind, unit in units.items()}
-        self._logs = {kind: _finite(found[key]) for kind, found in findings.items()}
-        self._unpatched = _finite(findings[AMBIGUOUS][f"{key}_unpatched"])
+        self._unpatched = _finite(findings[f"{key}_unpatched"])
         self.layers = self._unpatched.shape[1]
-        for kind, logs in self._logs.items():
-            shape = 2 * len(self._contexts[kind]), len(cells), self.layers, len(senses)
-            assert logs.shape == shape, f"findings of {kind} contexts: {logs.shape}, not {shape}"
+        logs = _finite(findings[key])
+        shape = 2 * len(unit.contexts), len(cells), self.layers, len(senses)
+        assert logs.shape == shape, f"findings of other contexts: {logs.shape}, not {shape}"
+        self._contexts = {kind: [unit.contexts[at] for at in mine] for kind, mine in places.items()}
+        vectors = {
+            kind: [2 * at + n for at in mine for n in (0, 1)] for kind, mine in places.items()
+        }
+        self._logs = {kind: logs[mine] for kind, mine in vectors.items()}
         self._odds = {kind: logs[..., 1] - logs[..., 0] for kind, logs in self._logs.items()}
         ours, theirs = (Control.of(self._odds[one], self._contexts[one]) for one in senses)
         self._controls = Controls(ours, theirs, self._cells, LEAST, LOGIT_STEP)
@@ -242,6 +205,9 @@ class _Read:
             "P(literal) - P(group), of the two": of the two probabilities made to sum to 1, which
                 is tanh of half their log-odds; models that put little on either word have a curve
                 too (log-odds before probabilities: Zhang and Nanda 2024, arXiv 2309.16042).
+            "log-odds of literal against group, nats": the same without the bend, of the ambiguous
+                contexts.
+            "P(sense)": of all words that could follow, patched and (the curve "unpatched") before.
             "position": of the ambiguous contexts, between the controls.
             "literal minus group, nats": what the controls differ by.
             "change of P(sense)", "r_blind": the published form, against the unpatched question, and
@@ -255,11 +221,16 @@ class _Read:
             self._curve(kind, "P(literal) - P(group), of the two", np.tanh(odds / 2), "effect")
             for kind, odds in self._odds.items()
         ]
+        name = "log-odds of literal against group, nats"
+        curves.append(self._curve(AMBIGUOUS, name, self._odds[AMBIGUOUS], "nats", LOGIT_STEP))
         places = self._scale.positions(self._odds[AMBIGUOUS])
         curves.append(self._curve(AMBIGUOUS, "position", places, "position"))
-        shares = np.exp(self._logs[AMBIGUOUS])
-        change = shares - np.exp(self._unpatched)
+        shares, before = np.exp(self._logs[AMBIGUOUS]), np.exp(self._unpatched)
+        change = shares - before
         for side, sense in enumerate(self._senses):
+            name = f"P({sense})"
+            curves.append(self._curve(AMBIGUOUS, name, shares[..., side], "share"))
+            curves.append(self._curve(UNPATCHED, name, before[None, ..., side], "share"))
             name = f"change of P({sense})"
             curves.append(self._curve(AMBIGUOUS, name, change[..., side], "effect"))
         blind = change[..., 1] - change[..., 0]
@@ -279,9 +250,15 @@ class _Read:
         curves.append(drawn("controls", self._reading, name, at, found))
         return curves
 
-    def _curve(self, kind: str, quantity: str, values: Floats, unit: str) -> Curve:
-        clusters = labels_of(self._contexts[kind], self._controls.questions)
-        step = PROBABILITY_STEP
+    def _curve(
+        self, kind: str, quantity: str, values: Floats, unit: str, step: float = PROBABILITY_STEP
+    ) -> Curve:
+        questions = self._controls.questions
+        clusters = (
+            labels_of(self._contexts[kind], questions)
+            if kind != UNPATCHED
+            else Clusters.encode({"question": questions})
+        )
         return by_layer(kind, self._reading, quantity, values, clusters, step=step, unit=unit)
 
 

@@ -9,7 +9,7 @@ this choice, and for the degrees of freedom: ``docs/design/003-uncertainty.md``.
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Self
@@ -149,19 +149,14 @@ class Contributions:
     unit: str
     reason: str = ""
 
-    def estimate(self, *, paired: bool = False) -> Estimate:
-        """The value with its standard error and degrees of freedom.
-
-        Args:
-            paired: it is a difference of two models on the same prompts: degrees of freedom are
-                Satterthwaite's, else the mean of the factors', which is more careful in the tail.
-        """
+    def estimate(self) -> Estimate:
+        """The value with its standard error and degrees of freedom."""
         if self.reason:
             return Estimate.unmeasured(self.reason, unit=self.unit, n=self.n)
         parts = [(part.variance, part.count - 1) for part in self.factors.values()]
         seen = sum(variance for variance, _ in parts)
         cap = max(self.n / 2, *(float(free) for _, free in parts))
-        df = (_satterthwaite(parts) if paired else _mean_df(parts)) if seen > 0 else cap
+        df = sum(variance * free for variance, free in parts) / seen if seen > 0 else cap
         variance = max(seen, self.floor)
         if 0 < seen < variance:
             # Satterthwaite: the part that the floor adds is not estimated, so it adds no doubt.
@@ -201,17 +196,6 @@ class Contributions:
         reason = "; ".join(dict.fromkeys(filter(None, (self.reason, other.reason))))
         n, floor = self.n + other.n, self.floor + other.floor
         return Contributions(self.value - other.value, factors, floor, n, unit, reason)
-
-
-def _mean_df(parts: Sequence[tuple[float, int]]) -> float:
-    """Mean degrees of freedom of the factors, weighted by (variance, df)."""
-    return sum(variance * free for variance, free in parts) / sum(variance for variance, _ in parts)
-
-
-def _satterthwaite(parts: Sequence[tuple[float, int]]) -> float:
-    """Degrees of freedom of a sum of independent variances (variance, df); Satterthwaite 1946."""
-    total = sum(variance for variance, _ in parts)
-    return total**2 / sum(variance**2 / free for variance, free in parts)
 
 
 def contrasts(

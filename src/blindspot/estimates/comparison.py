@@ -23,7 +23,7 @@ def mean_of(parts: Sequence[Contributions]) -> Contributions:
 
 def difference(candidate: Contributions, reference: Contributions) -> Estimate:
     """Candidate minus reference, paired: what words and wordings do to both cancels."""
-    return candidate.minus(reference).estimate(paired=True)
+    return candidate.minus(reference).estimate()
 
 
 def less_represented(candidate: Contributions, reference: Contributions) -> Estimate:
@@ -45,7 +45,7 @@ def less_represented(candidate: Contributions, reference: Contributions) -> Esti
         return Estimate.unmeasured(reason, unit="ratio", n=n)
     # d(1 - c / r) = -dc / r + c dr / r^2, and a share moves by -1/2 of its blindness.
     change = candidate.times(0.5 / theirs).minus(reference.times(0.5 * ours / theirs**2))
-    estimate = change.estimate(paired=True)
+    estimate = change.estimate()
     return Estimate(
         value=1 - ours / theirs,
         standard_error=estimate.standard_error,

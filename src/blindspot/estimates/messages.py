@@ -43,7 +43,7 @@ def _body(result: GateResult) -> str:
     label = known.label if known else result.statistic
     if result.unreadable:
         told = "reported and not gated" if result.verdict == "reported" else "inconclusive"
-        return f"{label} {told}: {result.unreadable}"
+        return f"{label} {told}, the model cannot be read: {result.unreadable}"
     if result.verdict == "error":
         return f"{label} not measured: {result.unmeasured}"
     if result.verdict == "reported":

@@ -81,9 +81,10 @@ def _never(_: str) -> bool:
 
 
 def units(
-    prompts: Iterable[Prompt], keys: Iterable[bytes], size: int = UNIT
+    prompts: Iterable[Prompt], keys: Iterable[bytes], size: int | None = None
 ) -> list[list[tuple[bytes, Prompt]]]:
     """Distinct prompts in fixed groups: neighbours in text, which share their beginnings."""
+    size = size or UNIT
     distinct = dict(zip(keys, prompts, strict=True))
     ordered = sorted(distinct.items(), key=lambda item: (item[1].text, item[0]))
     return [ordered[start : start + size] for start in range(0, len(ordered), size)]
@@ -114,7 +115,7 @@ def ask(
     store.use(fingerprint, model.identity.name)
     time = f"again by {again}" if again else ""
     keys = [answer_key(fingerprint, prompt, time) for prompt in prompts]
-    pending = list(enumerate(units(prompts, keys, again or UNIT)))
+    pending = list(enumerate(units(prompts, keys, again)))
     turn = start % len(pending) if pending else 0
     pending = pending[turn:] + pending[:turn]
     busy: list[tuple[int, list[tuple[bytes, Prompt]]]] = []

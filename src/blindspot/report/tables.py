@@ -41,7 +41,7 @@ def render(table: Table, width: int, color: bool) -> str:
 def columns(*numbers: str, verdict: bool = True) -> Table:
     """An empty table: a name, right-aligned numbers, and a verdict."""
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), show_edge=False)
-    table.add_column("", no_wrap=True)
+    table.add_column("", overflow="fold")  # a long name gives way, never a number
     for name in numbers:
         table.add_column(name, justify="right", no_wrap=True)
     if verdict:

@@ -10,6 +10,7 @@ from blindspot.residual.base import (
     Source,
     Span,
     Vectors,
+    Write,
 )
 
 __all__ = [
@@ -22,4 +23,5 @@ __all__ = [
     "Source",
     "Span",
     "Vectors",
+    "Write",
 ]

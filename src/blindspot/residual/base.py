@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from enum import Enum
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,20 @@ from blindspot.models.base import Generation, Identity, Progress
 
 Vectors = NDArray[np.float32]
 Span = tuple[int, int]
+
+
+class Write(Enum):
+    """What becomes of a token's vector h where a vector v is written."""
+
+    OVERWRITE = "overwrite"  # v
+    ADD = "add"  # h + v
+    SCALE = "scale"  # h * v, entry by entry: a factor is a vector of it, 0 removes
+
+    def onto(self, there: Any, vectors: Any) -> Any:
+        """What stands there afterwards; tensors or arrays of a shape, or one h for all."""
+        if self is Write.OVERWRITE:
+            return vectors
+        return there + vectors if self is Write.ADD else there * vectors
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +81,8 @@ class Injection:
     ``spans``: characters in ``prompt``; ``vectors``: for each span the row of the vector array.
     ``window``: layers (first, last + 1) whose outputs are written over, None for an untouched
     prompt. The answer is continued greedily until ``is_complete`` or ``max_new_tokens``;
-    ``candidates`` are scored as whole continuations.
+    ``candidates`` are scored as whole continuations. ``how``: what writing does, at each layer of
+    the window to what the layers before have made.
     """
 
     prompt: str
@@ -76,6 +92,7 @@ class Injection:
     is_complete: Callable[[str], bool]
     candidates: tuple[str, ...]
     max_new_tokens: int = 40
+    how: Write = Write.OVERWRITE
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +127,7 @@ class ResidualStream(Protocol):
         questions: Sequence[Question],
         *,
         into: int | None = None,
+        how: Write = Write.OVERWRITE,
         progress: Progress | None = None,
     ) -> Readout:
         """Write every vector over the placeholder of every question and read the candidates.
@@ -118,6 +136,7 @@ class ResidualStream(Protocol):
             vectors: (vector, layer, width).
             questions: all with candidates, the same number in each.
             into: target layer of all vectors; None writes each at the layer that it comes from.
+            how: what writing does.
             progress: called with the number of (vector, question, layer) finished.
         """
         ...
@@ -128,6 +147,7 @@ class ResidualStream(Protocol):
         questions: Sequence[Question],
         *,
         max_new_tokens: int = 20,
+        how: Write = Write.OVERWRITE,
         progress: Progress | None = None,
     ) -> list[list[list[str]]]:
         """Greedy continuations of patched questions: [vector][question][layer], same layer."""

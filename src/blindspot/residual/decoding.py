@@ -14,7 +14,7 @@ from blindspot.models.formats import PromptFormat
 from blindspot.models.generating import Writer, generate
 from blindspot.models.prefixes import Tokens, common_length
 from blindspot.residual.answering import LateWriter, MarkedAnswer, Task, perform
-from blindspot.residual.base import Injected, Injection, Question, Vectors
+from blindspot.residual.base import Injected, Injection, Question, Vectors, Write
 from blindspot.residual.blocks import Blocks
 from blindspot.residual.positions import locate
 from blindspot.residual.writing import WritingEngine, writing
@@ -29,6 +29,7 @@ def describe(
     questions: Sequence[Question],
     *,
     max_new_tokens: int = 20,
+    how: Write = Write.OVERWRITE,
     rows: int | None = None,
     progress: Progress | None = None,
 ) -> list[list[list[str]]]:
@@ -41,6 +42,7 @@ def describe(
         vectors: (vector, layer, width) float32; each is written at the layer that it comes from.
         questions: with any candidates, which are not looked at.
         max_new_tokens: most tokens of a text.
+        how: what writing does.
         rows: most rows of a pass, None to choose by memory.
         progress: called with the number of (vector, question, layer) finished.
 
@@ -71,7 +73,9 @@ def describe(
         answers = []
         for vector, question, layer in cells:
             tokens, (position,) = located[question]
-            marked = engine.marked(tokens, {position: vector}, (layer, layer + 1), len(tokens) - 1)
+            marked = engine.marked(
+                tokens, {position: vector}, (layer, layer + 1), len(tokens) - 1, how
+            )
             room = _room(engine, tokens, max_new_tokens)
             answers.append(MarkedAnswer(tokens, _never, room, marked=marked))
         generate(engine, budget, LateWriter(prompts, ends), answers, done)
@@ -204,7 +208,7 @@ class _Reader:
                     f"{self._engine.name}: its tokenizer joins a written word to the answer; end "
                     f"the prompt otherwise: {request.prompt!r}"
                 )
-            marked = self._engine.marked(tokens, vectors, request.window, start - 1)
+            marked = self._engine.marked(tokens, vectors, request.window, start - 1, request.how)
             texts = tuple((*marked[:start], *text[start:]) for text in texts)
         room = _room(self._engine, tokens, request.max_new_tokens)
         answer = MarkedAnswer(tokens, request.is_complete, room, marked=marked)

@@ -13,7 +13,7 @@ from torch import Tensor
 from blindspot.models.base import Progress
 from blindspot.models.formats import PromptFormat
 from blindspot.models.memory import Budget, Cost, Limits, batches
-from blindspot.residual.base import Question, Readout, Vectors
+from blindspot.residual.base import Question, Readout, Vectors, Write
 from blindspot.residual.blocks import Blocks
 from blindspot.residual.targets import Target, target_of
 from blindspot.residual.tiers import Run, Tier, opened
@@ -32,6 +32,7 @@ class Sweep:
         questions: Sequence[Question],
         *,
         into: int | None = None,
+        how: Write = Write.OVERWRITE,
         progress: Progress | None = None,
     ) -> Readout:
         """As `ResidualStream.patch`.
@@ -53,14 +54,14 @@ class Sweep:
             run = self._opened(target)
             if into is None:
                 read = [
-                    self._read(run, target, layer, vectors[:, layer], _Told(progress))
+                    self._read(run, target, layer, vectors[:, layer], how, _Told(progress))
                     for layer in range(layers)
                 ]
                 values = torch.stack([values for values, _ in read], dim=1)
                 own = torch.stack([own for _, own in read])
             else:
                 rows = vectors.reshape(-1, width)
-                values, own = self._read(run, target, into, rows, _Told(progress))
+                values, own = self._read(run, target, into, rows, how, _Told(progress))
                 values = values.view(len(vectors), layers, candidates)
             # Numbers leave an accelerator once a question: it need not wait for us in between.
             patched[:, number], unpatched[number] = values.cpu().numpy(), own.cpu().numpy()
@@ -92,7 +93,13 @@ class Sweep:
         return found[-1]
 
     def _read(
-        self, run: Run, target: Target, layer: int, vectors: NDArray[np.float32], told: _Told
+        self,
+        run: Run,
+        target: Target,
+        layer: int,
+        vectors: NDArray[np.float32],
+        how: Write,
+        told: _Told,
     ) -> tuple[Tensor, Tensor]:
         """Candidates' log-probabilities, patched (vector, candidate) and unpatched (candidate,).
 
@@ -101,6 +108,7 @@ class Sweep:
             target: its tokens.
             layer: where the vectors are written.
             vectors: (vector, width).
+            how: what writing does.
             told: hears how many are done.
         """
         wanted = torch.tensor(target.candidates, device=run.clean.device)
@@ -121,7 +129,9 @@ class Sweep:
             for first, stop in _batches(wave, cost, self._budget.limits):
                 # The identity patch goes along, so that a comparison with it is free of what
                 # rounding in another batch would do (3 % of a probability in bfloat16).
-                batch = torch.cat([identity, rows[first:stop].to(identity, non_blocking=True)])
+                # What stands at the placeholder is the same in every row, and known.
+                written = how.onto(identity, rows[first:stop].to(identity, non_blocking=True))
+                batch = torch.cat([identity, written])
                 values = _log_probabilities(run.logits(layer, batch), wanted)
                 owns[first], patched[first:stop] = values[0], values[1:]
                 told(stop)

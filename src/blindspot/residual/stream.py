@@ -18,6 +18,7 @@ from blindspot.residual.base import (
     Readout,
     Source,
     Vectors,
+    Write,
 )
 from blindspot.residual.blocks import Blocks
 from blindspot.residual.patching import Sweep
@@ -93,6 +94,7 @@ class TransformersStream:
         questions: Sequence[Question],
         *,
         into: int | None = None,
+        how: Write = Write.OVERWRITE,
         progress: Progress | None = None,
     ) -> Readout:
         """Write every vector over the placeholder of every question and read the candidates.
@@ -101,6 +103,7 @@ class TransformersStream:
             vectors: (vector, layer, width).
             questions: all with candidates, the same number in each.
             into: target layer of all vectors; None writes each at the layer that it comes from.
+            how: what writing does.
             progress: called with the number of (vector, question, layer) finished.
 
         Raises:
@@ -108,7 +111,7 @@ class TransformersStream:
             ModelError: a question that this model cannot be asked.
         """
         sweep = Sweep(self._blocks, self._prompts, self.tier, self._budget)
-        return sweep.patch(vectors, questions, into=into, progress=progress)
+        return sweep.patch(vectors, questions, into=into, how=how, progress=progress)
 
     @torch.inference_mode()
     def describe(
@@ -117,6 +120,7 @@ class TransformersStream:
         questions: Sequence[Question],
         *,
         max_new_tokens: int = 20,
+        how: Write = Write.OVERWRITE,
         progress: Progress | None = None,
     ) -> list[list[list[str]]]:
         """Greedy continuations of patched questions: [vector][question][layer], same layer."""
@@ -129,6 +133,7 @@ class TransformersStream:
             vectors,
             questions,
             max_new_tokens=max_new_tokens,
+            how=how,
             rows=self._rows,
             progress=progress,
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from itertools import product
 from typing import Any
 
 import torch
@@ -15,42 +16,46 @@ from blindspot.models.memory import Budget, limits_for
 from blindspot.models.prefixes import Tokens
 from blindspot.models.rows import Pool
 from blindspot.models.selfcheck import check
-from blindspot.residual.base import Vectors
+from blindspot.residual.base import Vectors, Write
 from blindspot.residual.blocks import Blocks, hidden_of, with_hidden
 
 #: Marks are numbered from here, beyond every vocabulary.
 _MARKS = 1 << 40
+_WRITES = tuple(Write)
 
 
 @dataclass(frozen=True, slots=True)
 class Mark:
     """A token over which a vector is written.
 
-    ``vector``: its row; ``window``: layers (first, last + 1) whose outputs are written over.
+    ``vector``: its row; ``window``: layers (first, last + 1) whose outputs are written over;
+    ``how``: what writing does.
     """
 
     token: int
     vector: int
     window: tuple[int, int]
+    how: Write
 
 
 @dataclass(frozen=True, slots=True)
 class _Writes:
-    """Where a pass is written over; of each write: row, place in the chunk, vector, layers."""
+    """Where a pass is written over; of each: row, place in the chunk, vector, layers, and how."""
 
     rows: Tensor
     places: Tensor
     vectors: Tensor
     first: Tensor
     last: Tensor
+    how: Tensor
 
     @classmethod
     def of(cls, writes: Sequence[tuple[int, int, Mark]]) -> _Writes:
         columns = [
-            (row, place, mark.vector, *mark.window)  # of each write
+            (row, place, mark.vector, *mark.window, _WRITES.index(mark.how))
             for row, place, mark in writes
         ]
-        return cls(*torch.tensor(columns, dtype=torch.long).reshape(-1, 5).T)
+        return cls(*torch.tensor(columns, dtype=torch.long).reshape(-1, 6).T)
 
     @property
     def layers(self) -> range:
@@ -98,7 +103,12 @@ class WritingEngine(Engine):
         return self._numbers[mark]
 
     def marked(
-        self, tokens: Tokens, vectors: Mapping[int, int], window: tuple[int, int], read: int
+        self,
+        tokens: Tokens,
+        vectors: Mapping[int, int],
+        window: tuple[int, int],
+        read: int,
+        how: Write = Write.OVERWRITE,
     ) -> Tokens:
         """Tokens with marks at some positions.
 
@@ -107,6 +117,7 @@ class WritingEngine(Engine):
             vectors: row of the vector array, by position.
             window: layers (first, last + 1).
             read: the first token whose output is read.
+            how: what writing does.
         """
         found = list(tokens)
         for position, vector in vectors.items():
@@ -116,7 +127,7 @@ class WritingEngine(Engine):
                 # alone are the same row.
                 last = min(last, self._blocks.layers - 1)
             if first < last:
-                found[position] = self.mark(Mark(tokens[position], vector, (first, last)))
+                found[position] = self.mark(Mark(tokens[position], vector, (first, last), how))
         return tuple(found)
 
     def extend(
@@ -157,25 +168,26 @@ class WritingEngine(Engine):
     def _written(self, writes: _Writes) -> Iterator[None]:
         """Write during the passes within."""
         with ExitStack() as stack:
-            for layer in writes.layers:
-                here = (writes.first <= layer) & (layer < writes.last)
+            for layer, (number, how) in product(writes.layers, enumerate(_WRITES)):
+                here = (writes.first <= layer) & (layer < writes.last) & (writes.how == number)
                 if not bool(here.any()):
                     continue
                 at = (writes.rows[here], writes.places[here])
                 values = self._vectors[writes.vectors[here], layer]
                 module = self._blocks.modules[layer]
-                stack.callback(module.register_forward_hook(_writer(at, values)).remove)
+                stack.callback(module.register_forward_hook(_writer(at, values, how)).remove)
             yield
 
 
-def _writer(at: tuple[Tensor, Tensor], values: Tensor) -> Any:
+def _writer(at: tuple[Tensor, Tensor], values: Tensor, how: Write) -> Any:
     """A hook that writes ``values`` (write, width) at (row, place) of what a block returns."""
 
     def write(_module: Any, _arguments: Any, output: Any) -> Any:
         hidden = hidden_of(output)
         index = tuple(part.to(hidden.device) for part in at)
         # Out of place: a block may return what others hold.
-        return with_hidden(output, hidden.index_put(index, values.to(hidden)))
+        written = how.onto(hidden[index], values.to(hidden))
+        return with_hidden(output, hidden.index_put(index, written))
 
     return write
 

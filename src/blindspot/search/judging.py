@@ -114,7 +114,8 @@ def _params(items: Iterable[pytest.Item], marker: str) -> list[Any]:
         for item in items
         if (found := item.get_closest_marker(marker)) and "measurement" in found.kwargs
     )
-    return [spec.params[ARGUMENTS[marker]] for spec in callspecs if spec is not None]
+    given = (spec.params[ARGUMENTS[marker]] for spec in callspecs if spec is not None)
+    return [one for one in given if hasattr(one, "id")]  # there may be none to be given
 
 
 def prepare(run: SearchRun, item: pytest.Item) -> None:

@@ -62,6 +62,8 @@ def register(session: Session, items: Sequence[pytest.Item]) -> None:
             session.cases[case.id] = case
     if session.fault is not None:
         refuse(session, session.fault, items)
+    elif not judges and any(_is_gate(item) for item in items):
+        session.ledger.lose("the tests that were chosen have no slice of these prompts to judge")
     elif session.cases:
         from blindspot.plan.cases import in_order
 
@@ -83,13 +85,21 @@ def refuse(session: Session, fault: BlindspotError, items: Sequence[pytest.Item]
         item.session.shouldstop = str(fault)
 
 
+def _is_gate(item: pytest.Item) -> bool:
+    """Whether a test is marked as ours."""
+    marker = item.get_closest_marker("gate")
+    return marker is not None and "measurement" in marker.kwargs
+
+
 def case_of(item: pytest.Item) -> Case | None:
     """The case of a gate test, None of any other test."""
-    marker = item.get_closest_marker("gate")
-    if marker is None or "measurement" not in marker.kwargs:
+    if not _is_gate(item):
         return None
+    from blindspot.plan.cases import Case
+
     callspec = getattr(item, "callspec", None)
-    return callspec.params.get("case") if callspec else None
+    case = callspec.params.get("case") if callspec else None
+    return case if isinstance(case, Case) else None  # pytest's own stand-in where there is no case
 
 
 def prepare(session: Session, item: pytest.Item) -> None:

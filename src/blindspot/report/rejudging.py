@@ -1,0 +1,95 @@
+"""A run judged again beside another one, from the files of both."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from blindspot.baselines import Baseline
+from blindspot.errors import ReportError
+from blindspot.estimates import load_gates
+from blindspot.estimates.gates import Others
+from blindspot.plan.outcomes import Other, outcomes
+from blindspot.plan.reported import Reported
+from blindspot.plan.scores import read_scores
+from blindspot.report.files import REPORT, SCORES
+from blindspot.report.ledger import Ledger
+from blindspot.report.reading import load_document
+from blindspot.report.record import (
+    Beside,
+    Record,
+    baseline_record,
+    comparison_records,
+    family_records,
+    gate_record,
+)
+
+
+def rejudge(
+    before: Path, after: Path, limits: Path, *, allowed: frozenset[str], strict: bool
+) -> tuple[Record, Ledger]:
+    """The record and the verdicts of one report beside another.
+
+    Args:
+        before: the report to compare with, or its directory.
+        after: the report of the model under test.
+        limits: gates.toml.
+        allowed: mismatches that are meant.
+        strict: see `judge`.
+
+    Raises:
+        ReportError: a report cannot be read, or lacks its scores.
+        StimulusError: the limits cannot be read.
+    """
+    gates = load_gates(limits)
+    theirs, path, _ = _read(before)
+    ours, _, document = _read(after)
+    baseline = Baseline(path, theirs.identity.name, theirs.provenance, theirs.entries, SCORES)
+    ledger = Ledger()
+    for kind, how in baseline.mismatches(ours.provenance):
+        if kind not in allowed:
+            ledger.lose(f"{path} was measured otherwise: {how}; --allow-mismatch {kind} if meant")
+    cases = ours.cases
+    vanished = sorted(theirs.entries.keys() - {case.id for case in cases})
+    if vanished:
+        ledger.lose(f"{len(vanished)} gates of {path} were not judged in B, first {vanished[0]}")
+    other = Other.of_baseline(baseline, theirs)
+    found = outcomes(ours, cases, gates, {"baseline": other}, allowed=allowed, strict=strict)
+    beside: dict[Others, Beside] = {
+        "baseline": Beside(baseline.model, {"name": baseline.model}, theirs)
+    }
+    results = list(found.values())
+    record = Record(
+        model=document["model"],
+        prompts=document["prompts"],
+        alpha=gates.alpha,
+        mode="strict" if strict else "default",
+        families=family_records(results, gates.alpha),
+        noise_floor=None,
+        sections=document["effects"],
+        gates=[gate_record(ours, outcome, beside) for outcome in results],
+        worst=document["worst_pairs"],
+        baseline=baseline_record(baseline, path=str(path), named=True, accept="", uncompared=""),
+        incomplete=ledger.incomplete,
+        published=[],
+        assays=document["mechanistic"],
+        comparisons=comparison_records(ours, results, beside),
+    )
+    ledger.verdicts = {gate["id"]: gate["verdict"] for gate in record["gates"]}
+    return record, ledger
+
+
+def _read(given: Path) -> tuple[Reported, Path, dict[str, Any]]:
+    """A report with its scores, its path and its content.
+
+    Raises:
+        ReportError: names the file and the remedy.
+    """
+    path = given / REPORT if given.is_dir() else given
+    document: dict[str, Any] = {**load_document(path)}
+    scores = path.with_name(SCORES)
+    if not document["gates"]:
+        raise ReportError(f"{path}: no gate was judged there; run the model again")
+    if not scores.is_file():
+        raise ReportError(f"{scores}: missing; keep it beside {path.name}, or run the model again")
+    return Reported(document, read_scores(scores)), path, document

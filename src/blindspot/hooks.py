@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
-from blindspot.models.base import LanguageModel
+if TYPE_CHECKING:
+    from blindspot.models.base import LanguageModel
 
 
 @pytest.hookspec(firstresult=True)

@@ -13,7 +13,7 @@ import pytest
 
 from blindspot.search import judging as searching
 from blindspot.search.run import SearchRun
-from blindspot.session import judging
+from blindspot.session import devices, judging
 from blindspot.session.naming import test_name
 from blindspot.session.options import add_options, run_options
 from blindspot.session.rooting import settle_root
@@ -56,6 +56,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "filterwarnings", "ignore:syrupy. received .* worker snapshot reports:UserWarning"
     )
+    devices.settle_gpu(config)
     session = config.stash[SESSION] = Session(config, run_options(config))
     search = config.stash[SEARCH] = SearchRun(session)
     if session.worker is None:
@@ -68,6 +69,12 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     """Clean up."""
     if (session := config.stash.get(SESSION, None)) is not None:
         session.close()
+
+
+@pytest.hookimpl(tryfirst=True, optionalhook=True)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
+    """``-n auto``: a worker for each GPU, where the run uses any."""
+    return devices.auto_workers(run_options(config))
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -186,9 +193,10 @@ class Reports:
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
-        """Tell a worker where the run's shared directory is, and whether it searches."""
+        """Tell a worker the run's directory, its own GPU, and whether it searches."""
         node.workerinput["blindspot"] = {
             "directory": str(self.session.directory),
+            "gpu": devices.gpu_of(node.gateway.id, self.session.gpus),
             "search": searching.is_asked(self.search),
         }
         self.session.crew.add(node.gateway)

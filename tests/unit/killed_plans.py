@@ -106,7 +106,9 @@ class Plan:
             asking.answer_key(fingerprint, prompt): prompt.text for prompt in self.prompts
         } | {key_of(fingerprint, "assay", unit.content): unit.content for unit in self.units}
         keys = [asking.answer_key(fingerprint, prompt) for prompt in self.prompts]
-        self.transactions = [{key for key, _ in unit} for unit in asking.units(self.prompts, keys)]
+        self.transactions = [
+            {key for key, _ in unit} for unit in asking.units(self.prompts, keys, UNIT)
+        ]
 
     def run(self, directory: Path, number: int, *, shared: bool) -> None:
         """One process's part; what it has at the end is written to ``out-NUMBER``."""

@@ -1,15 +1,18 @@
 """A model is loaded only when it is asked."""
 
 import shutil
+import sys
+from pathlib import Path
 
 import pytest
 
 from blindspot.errors import ModelError
-from blindspot.models import GenerationRequest, ModelOptions
+from blindspot.models import GenerationRequest, ModelOptions, ScoreRequest, load
 from blindspot.models import deferred as module
 from blindspot.models.checkpoint import WEIGHTS
 from blindspot.models.deferred import DeferredModel, threads_for
 from blindspot.paths import organism_directory
+from tests.unit import tiny_models
 
 
 def test_identity_needs_no_weights(monkeypatch):
@@ -56,3 +59,49 @@ def test_files_are_checked_without_loading():
 def test_threads_are_shared(parameters, cores, workers, threads):
     """Small models take one thread, large ones their worker's share."""
     assert threads_for(parameters, cores, workers) == threads
+
+
+def test_one_load_serves_answers_scores_and_assays(monkeypatch):
+    """What generates, scores and shows its residual stream are the same weights in memory."""
+    loads = []
+    monkeypatch.setattr(module, "load", lambda options: loads.append(options) or load(options))
+    model = DeferredModel(ModelOptions("organism:aware"))
+    model.generate([GenerationRequest("x", bool)])
+    model.score([ScoreRequest("x", ("white", "black"))])
+    assert model.residual is model.residual
+    assert len(loads) == 1
+    model.release()
+    model.score([ScoreRequest("x", ("white", "black"))])
+    assert len(loads) == 2
+
+
+@pytest.mark.skipif(
+    not sys.platform.startswith("linux"), reason="reads what Linux says of a process"
+)
+def test_weights_are_mapped_not_copied(tmp_path):
+    """In the checkpoint's own type the file is the memory of the weights; in another it is not."""
+    file = tiny_models.save(tmp_path / "model", hidden_size=256, vocab_size=8000) / WEIGHTS
+    maps = Path("/proc/self/maps")
+    model = load(ModelOptions(str(tmp_path / "model")))
+    assert str(file) in maps.read_text()
+    del model
+    converted = load(ModelOptions(str(tmp_path / "model"), dtype="bfloat16"))
+    assert converted.identity.dtype == "bfloat16"
+
+
+def test_model_that_is_laid_over_devices(tmp_path):
+    """Blocks in several places, one of them on the disk until it is needed: the same answers."""
+    pytest.importorskip("accelerate")
+    path = tiny_models.save(tmp_path / "model")
+    parts = ("model.embed_tokens", "model.layers.0", "model.norm", "model.rotary_emb", "lm_head")
+    places = {**dict.fromkeys(parts, "cpu"), "model.layers.1": "disk"}
+    laid = {"device_map": places, "offload_folder": str(tmp_path / "offloaded")}
+    one = load(ModelOptions(str(path)))
+    other = load(ModelOptions(str(path), model_args=laid))
+    assert {weight.device.type for weight in other.model.parameters()} == {"cpu", "meta"}
+    asked = [ScoreRequest("Be quick", ("white", "black")), ScoreRequest("Be", ("1", "2"))]
+    for found, expected in zip(other.score(asked), one.score(asked), strict=True):
+        assert found == pytest.approx(expected, abs=1e-5)
+    request = [GenerationRequest("Be quick", lambda _: False, 8)]
+    assert other.generate(request)[0].text == one.generate(request)[0].text
+    assert other.residual.layers == 2

@@ -21,7 +21,8 @@ def asked(log):
 @pytest.mark.parametrize("store", ["named", pytest.param("none", marks=pytest.mark.slow)])
 def test_workers_share_the_run(tmp_path, store):
     """-n 2 asks each prompt once and reports what the serial run reports, sample by sample."""
-    arguments = ("--store", "none") if store == "none" else ()
+    arguments = ("--baselines", str(tmp_path / "baselines"))  # the same command in both reports
+    arguments += ("--store", "none") if store == "none" else ()
     log = tmp_path / "log"
     env = {"SCRIPTED_LOG": str(log), "SCRIPTED_TOGETHER": "2"}
     serial = run_suite(tmp_path / "a", *arguments, model="scripted:weapons-only", limit=3)
@@ -108,3 +109,14 @@ def test_unwritable_store_directory_is_told(tmp_path):
     assert run.code == 4
     assert "blocker" in run.out + run.err
     assert "Traceback" not in run.out + run.err
+
+
+def test_no_store_keeps_nothing(tmp_path):
+    """With --store none every run asks everything, and no answer is left anywhere."""
+    log = tmp_path / "log"
+    env = {"SCRIPTED_LOG": str(log), "XDG_CACHE_HOME": str(tmp_path), "BLINDSPOT_STORE": "named"}
+    arguments = ("--store", "none", "-k", "weapons")
+    prompts = run_suite(tmp_path, *arguments, env=env).report["prompts"]
+    assert run_suite(tmp_path, *arguments, env=env).report["prompts"] == prompts
+    assert sum(asked(log).values()) == 2 * prompts
+    assert not [*tmp_path.rglob("answers*")]

@@ -7,10 +7,14 @@ import subprocess
 import sys
 import textwrap
 import time
+from dataclasses import replace
 
 import pytest
 
+from blindspot.plan import asking
+from blindspot.plan.source import FixturePrompts
 from blindspot.plan.store import Store, key_of
+from blindspot.stimuli import load_stimuli
 from tests.unit.suite_runs import ROOT
 
 #: Of a process that finds the package as this one did, installed or not.
@@ -34,6 +38,27 @@ def test_keys_tell_parts_apart():
     """Parts do not run into each other, and every part counts."""
     keys = [key_of("ab", "c"), key_of("a", "bc"), key_of("a", ["b", "c"]), key_of("a", "b", "c")]
     assert len(set(keys)) == 4
+
+
+def test_answers_have_the_key_of_all_that_decides_them(monkeypatch):
+    """The prompt, its candidates, when it stops, how long it goes on, the decoding, the model."""
+    part, *_ = FixturePrompts(load_stimuli([]), 1).slices("implicit")
+    prompt, *_ = FixturePrompts(load_stimuli([]), 1).prompts(part)
+    changed = [
+        {"text": f"{prompt.text} "},
+        {"candidates": prompt.candidates[::-1]},
+        {"identifiers": prompt.identifiers[::-1]},
+        {"words": prompt.words[::-1]},
+        {"full_length": True},
+    ]
+    keys = [asking.answer_key("model", prompt), asking.answer_key("other", prompt)]
+    keys += [asking.answer_key("model", replace(prompt, **change)) for change in changed]
+    for name, value in (("DECODING", "greedy-99"), ("MAX_NEW_TOKENS", 20)):
+        with monkeypatch.context() as patch:
+            patch.setattr(asking, name, value)
+            keys.append(asking.answer_key("model", prompt))
+    assert len(set(keys)) == len(keys)
+    assert asking.answer_key("model", replace(prompt, wording="renamed")) == keys[0]
 
 
 def test_memory_store_leaves_nothing(tmp_path, monkeypatch):

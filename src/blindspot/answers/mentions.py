@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import product
+from operator import itemgetter
 from typing import Final, NamedTuple
 
 from blindspot.answers.text import (
@@ -56,20 +58,19 @@ _JOINT: Final = re.compile(r"[\s\-]+")
 
 @dataclass(frozen=True)
 class Targets:
-    """The pattern that finds two words and two identifiers, and what each spelling stands for."""
+    """The spellings of two words and two identifiers, the longest first, and what each means."""
 
-    pattern: re.Pattern[str] | None
+    spellings: tuple[str, ...]
     meanings: dict[str, tuple[Key, ...]]
     identifiers: tuple[str, str]
 
     def mentions(self, text: str) -> list[Mention]:
         """All mentions in prepared text, in order."""
-        if self.pattern is None:
+        if not self.spellings:
             return []
         found: list[Mention] = []
-        for match in self.pattern.finditer(text):
-            start, end = match.span()
-            spelling = _squeeze(match.group())
+        for start, end in spans(self.spellings, text):
+            spelling = _squeeze(text[start:end])
             if (
                 continues_word(text, end)
                 or (spelling in _MODALS and _is_modal(text, start, end))
@@ -101,7 +102,30 @@ class Targets:
         return [Mention(False, begun[0], *match.span())] if len(begun) == 1 else []
 
 
-@lru_cache(maxsize=1024)
+def spans(spellings: Sequence[str], text: str) -> Iterator[tuple[int, int]]:
+    """Where the spellings stand: the leftmost first, and of several there the first listed.
+
+    So would one pattern find them that has all as alternatives. But there are as many such patterns
+    as pairs of words times pairs of identifiers, and to compile one takes longer than to read an
+    answer; of single spellings there are few, and fewer in a text.
+    """
+    present = [s for s in spellings if all(part in text for part in s.split(" "))]
+    found = [(pattern, pattern.search(text)) for pattern in map(_pattern, present)]
+    while matches := [(pattern, match) for pattern, match in found if match is not None]:
+        start, end = min((match.span() for _, match in matches), key=itemgetter(0))
+        yield start, end
+        found = [
+            (pattern, match if match.start() >= end else pattern.search(text, end))
+            for pattern, match in matches
+        ]
+
+
+@lru_cache(maxsize=4096)
+def _pattern(spelling: str) -> re.Pattern[str]:
+    return re.compile(_bounded(spelling))
+
+
+@lru_cache(maxsize=4096)
 def targets(identifiers: tuple[str, str], words: tuple[str, str]) -> Targets:
     """The targets of a prompt; none if two of its names cannot be told apart once case is gone."""
     names = {
@@ -111,11 +135,10 @@ def targets(identifiers: tuple[str, str], words: tuple[str, str]) -> Targets:
     }
     folded = (names[False, 0], names[False, 1])
     if len(set(names.values())) < len(names) or not all(names.values()):
-        return Targets(None, {}, folded)
+        return Targets((), {}, folded)
     meanings = _joined(names) | {name: (key,) for key, name in names.items()}
     longest_first = sorted(meanings, key=lambda name: (-len(name), name))
-    pattern = re.compile("|".join(_bounded(name) for name in longest_first))
-    return Targets(pattern, meanings, folded)
+    return Targets(tuple(longest_first), meanings, folded)
 
 
 def _joined(names: dict[Key, str]) -> dict[str, tuple[Key, ...]]:

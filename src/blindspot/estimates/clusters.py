@@ -93,7 +93,7 @@ class Clusters:
         for one, other in combinations(tuple(kept), 2):
             if one in kept and other in kept:
                 joint = self.codes[one] * len(self.levels[other]) + self.codes[other]
-                cells = np.unique(joint).size
+                cells = int(np.count_nonzero(np.bincount(joint)))
                 if cells == count[one]:
                     kept.remove(one)
                 elif cells == count[other]:

@@ -18,7 +18,8 @@ from blindspot.models.known import Choices, KnownChoices
 from blindspot.models.memory import Budget, limits_for
 from blindspot.models.prefixes import Tokens, common_length
 from blindspot.models.scoring import Question, score
-from blindspot.models.selfcheck import check
+from blindspot.models.selfcheck import check, noise, rows_together
+from blindspot.models.settling import Settler
 
 if TYPE_CHECKING:
     from blindspot.residual.base import ResidualStream
@@ -28,9 +29,10 @@ class CausalModel:
     """A transformers model with its tokenizer.
 
     Answers come in large batches in which shared beginnings are computed once. In float32 they are
-    those of one prompt at a time (log-probabilities within 1e-4 nats); in half precision an answer
-    may change with its batch where ``Generation.margin`` is about one unit of rounding. Batches
-    depend on the set of requests only, not on their order. Scoring before generating saves time:
+    those of one prompt at a time (log-probabilities within 1e-4 nats). In half precision rounding
+    depends on the batch: choices that it could turn are made again alone, so that an answer is the
+    same whatever else is asked; log-probabilities move by some units of rounding. Batches depend
+    on the set of requests only, not on their order. Scoring before generating saves time:
     greedy choices that run along a candidate are then known.
 
     ``model``, ``tokenizer`` and ``prompts`` are open to readers of the residual stream.
@@ -64,6 +66,8 @@ class CausalModel:
             rows=rows,
         )
         self._budget = Budget(limits, identity.name)
+        self._engine.noise = noise(self._engine)
+        self._settler = Settler(self._engine, rows_together(self._engine))
         self._ends, self._rows = ends, rows
         self._writer = Writer(prompts, ends)
         self._known = KnownChoices()
@@ -72,6 +76,11 @@ class CausalModel:
     def identity(self) -> Identity:
         """What is answering, for reports and store keys."""
         return self._identity
+
+    @property
+    def settled(self) -> int:
+        """Choices that were made again because they were near-ties, since it was loaded."""
+        return self._settler.count
 
     @cached_property
     def residual(self) -> ResidualStream:
@@ -114,7 +123,7 @@ class CausalModel:
             found[number] = generation
             asked.finished(number)
 
-        generate(self._engine, self._budget, self._writer, answers, done)
+        generate(self._engine, self._budget, self._writer, answers, done, self._settler)
         return [found[number] for number in asked.numbers]
 
     @torch.inference_mode()

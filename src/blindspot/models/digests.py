@@ -10,18 +10,16 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import tempfile
 import time
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock
-from platformdirs import user_cache_dir
 
 from blindspot.errors import ModelError
+from blindspot.models.remembering import Notes
 
 #: Files remembered, the latest first to stay.
 _REMEMBERED = 2000
@@ -55,7 +53,7 @@ def files_digest(files: Iterable[Path], more: Mapping[str, Any] | None = None) -
     Raises:
         ModelError: a file changes while it is read.
     """
-    memory = _Memory(Path(user_cache_dir("blindspot")) / "digests.json")
+    memory = _Memory(Notes("digests.json", _REMEMBERED))
     contents = {path.name: memory.digest(path) for path in files}
     return json_digest({"files": contents, **(more or {})})
 
@@ -103,11 +101,11 @@ def _stamp(path: Path) -> Stamp:
 
 
 class _Memory:
-    """File digests by path, in a JSON file that may be missing, broken or not writable."""
+    """File digests by path."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._known = self._read()
+    def __init__(self, notes: Notes) -> None:
+        self._notes = notes
+        self._known = notes.read()
 
     def digest(self, path: Path) -> str:
         path = path.resolve()
@@ -118,24 +116,17 @@ class _Memory:
         if not settled or stamp[0] <= PIECE:
             return self._read_now(path, stamp, keep=settled)
         # The workers of a run ask for the same large files at once: one reads, the others wait.
-        lock = FileLock(f"{self._path}.lock", timeout=_PATIENCE_S)
+        lock = FileLock(f"{self._notes.path}.lock", timeout=_PATIENCE_S)
         try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
+            self._notes.path.parent.mkdir(parents=True, exist_ok=True)
             lock.acquire()
         except OSError:  # no place to remember it, or the other one takes too long
             return self._read_now(path, stamp, keep=False)
         try:
-            self._known = self._read()
+            self._known = self._notes.read()
             return self._remembered(path, stamp) or self._read_now(path, stamp, keep=True)
         finally:
             lock.release()
-
-    def _read(self) -> dict[str, Any]:
-        with suppress(OSError, ValueError):
-            known = json.loads(self._path.read_text(encoding="utf-8"))
-            if isinstance(known, dict):
-                return known
-        return {}
 
     def _remembered(self, path: Path, stamp: Stamp) -> str | None:
         match self._known.get(str(path)):
@@ -150,17 +141,5 @@ class _Memory:
         if _stamp(path) != stamp:
             raise ModelError(f"{path.name} changed while it was read; run again once it is written")
         if keep:
-            self._keep(path, stamp, found)
+            self._known = self._notes.keep(str(path), [list(stamp), PIECE, found])
         return found
-
-    def _keep(self, path: Path, stamp: Stamp, digest: str) -> None:
-        known = self._read()  # with what other processes have read meanwhile
-        known.pop(str(path), None)
-        known[str(path)] = [list(stamp), PIECE, digest]
-        self._known = dict(list(known.items())[-_REMEMBERED:])
-        with suppress(OSError):
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            handle, temporary = tempfile.mkstemp(dir=self._path.parent, prefix="digests-")
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                json.dump(self._known, file)
-            Path(temporary).replace(self._path)

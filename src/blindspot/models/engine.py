@@ -46,10 +46,14 @@ class Pass:
 
 @dataclass(frozen=True, slots=True)
 class Best:
-    """The greedy choice at each read, and its distance to the second best (logits, >= 0)."""
+    """The greedy choice at each read, and its distance to the second best (logits, >= 0).
+
+    ``doubtful``: whether that distance is so small that other rows in the pass might turn it.
+    """
 
     token: list[int]
     margin: list[float]
+    doubtful: list[bool]
 
 
 class Engine:
@@ -66,6 +70,8 @@ class Engine:
         self.context: int | None = context if isinstance(context, int) and context > 0 else None
         #: Whether rows may be started from shared beginnings and padded; see ``selfcheck``.
         self.shares = False
+        #: Most by which other rows of a pass move a logit, beside rounding it; see ``selfcheck``.
+        self.noise = 0.0
         self._positions = "position_ids" in inspect.signature(model.forward).parameters
         self.scratch = Scratch()
         self._reads: Tensor | None = None
@@ -141,7 +147,11 @@ class Engine:
         values = torch.stack([first, second, token.float()]).cpu()
         if not bool(torch.isfinite(values).all()):
             raise self.not_finite()
-        return Best(values[2].long().tolist(), (values[0] - values[1]).tolist())
+        margin = values[0] - values[1]
+        # Either logit moves by one unit of its rounding (eps is one unit at most), or by the noise.
+        moved = (values[0].abs() * torch.finfo(self.model.dtype).eps).clamp(min=self.noise)
+        doubtful = margin <= 2 * moved
+        return Best(values[2].long().tolist(), margin.tolist(), doubtful.tolist())
 
     def not_finite(self) -> ModelError:
         """The error of a model whose numbers are broken."""

@@ -13,6 +13,7 @@ from blindspot.models.formats import PromptFormat
 from blindspot.models.known import Choices
 from blindspot.models.memory import Budget
 from blindspot.models.prefixes import Tokens
+from blindspot.models.settling import Settler
 from blindspot.models.sharing import Node, Wave
 from blindspot.models.stepping import stepped
 
@@ -95,10 +96,12 @@ def generate(
     writer: Writer,
     answers: Sequence[Answer],
     done: Callable[[int, Generation], None],
+    settler: Settler | None = None,
 ) -> None:
     """Finish all answers; ``done(number, generation)`` for each.
 
-    ``done`` may come again, unchanged, where memory ran out in between.
+    ``done`` may come again, unchanged, where memory ran out in between. ``settler`` decides what
+    is doubtful; without one the batch does.
     """
     askers: dict[Tokens, list[int]] = defaultdict(list)
     for number, answer in enumerate(answers):
@@ -117,7 +120,8 @@ def generate(
             # Copies: a wave that finds no memory starts again from the answers as they were.
             groups = [[(n, answers[n].copy()) for n in askers[row.tokens]] for row in batch]
             passed = wave.compute(batch, keep=engine.shares, room=_ROOM)
-            _finish(engine, writer, batch, passed, [[a for _, a in group] for group in groups])
+            grown = [[answer for _, answer in group] for group in groups]
+            _finish(engine, writer, batch, passed, grown, settler)
             for number, answer in (pair for group in groups for pair in group):
                 done(number, answer.result())
 
@@ -130,6 +134,7 @@ def _finish(
     batch: Sequence[Node],
     passed: Pass,
     groups: list[list[Answer]],
+    settler: Settler | None,
 ) -> None:
     """Choose tokens until every answer of the batch is finished. A group shares its row."""
     rows = stepped(engine, passed, [node.tokens for node in batch])
@@ -137,6 +142,8 @@ def _finish(
     while True:
         best = engine.best(logits)
         open_answers = [(r, a) for r, group in enumerate(groups) for a in group if a.open]
+        if settler is not None:
+            best = settler.settle(best, dict(open_answers))
         writer.add(
             [answer for _, answer in open_answers],
             [best.token[row] for row, _ in open_answers],

@@ -14,7 +14,9 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
+from blindspot import ranks
 from blindspot.errors import ModelError
+from blindspot.models import accelerators
 from blindspot.models.base import Identity
 from blindspot.models.checkpoint import (
     Checkpoint,
@@ -24,6 +26,7 @@ from blindspot.models.checkpoint import (
     tokenizer_files,
 )
 from blindspot.models.digests import Stamp, files_digest, stamps
+from blindspot.models.facts import Facts, facts_key, recall, remember
 from blindspot.models.locating import locate
 from blindspot.models.options import ModelOptions, check_model_args
 
@@ -32,7 +35,7 @@ if TYPE_CHECKING:
     from blindspot.models.formats import PromptFormat
 
 #: Bump when the answers of the same model to the same prompt may change.
-ENGINE_VERSION = 1
+ENGINE_VERSION = 2
 
 _DTYPES = {
     "float32": "float32",
@@ -79,7 +82,7 @@ def load(options: ModelOptions) -> CausalModel:
 
     name = options.name
     torch.manual_seed(options.seed)
-    placed = {} if "device_map" in options.model_args else {"device": prepared.device}
+    placed = not {"device_map", ranks.PLAN} & options.model_args.keys()
     with _quiet(), _told(name, "cannot be loaded"):
         model = _from_pretrained(prepared, options)
         if stamps(prepared.checkpoint.weights) != prepared.stamps:
@@ -104,10 +107,19 @@ def load(options: ModelOptions) -> CausalModel:
 def identify(options: ModelOptions) -> Identity:
     """The identity that the loaded model will have, without loading its weights.
 
+    Where transformers has told the facts of these files before, it is not asked again; nor is torch
+    for an accelerator on a machine that can have none.
+
     Raises:
         ModelError: as ``load``, as far as the files tell.
     """
-    return _prepare(options).identity
+    if options.trust_remote_code:  # what code does does not follow from the files
+        return _prepare(options).identity
+    device, checkpoint = _open(options)
+    facts = recall(facts_key(checkpoint, chat=options.apply_chat_template))
+    if facts is None:
+        return _prepare(options).identity
+    return _identity(options, checkpoint, facts, device)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,23 +130,30 @@ class _Prepared:
     prompts: PromptFormat
     ends: frozenset[int]
     device: str
-    dtype: str
     identity: Identity
     stamps: list[Stamp]
 
 
-def _prepare(options: ModelOptions) -> _Prepared:
+def _open(options: ModelOptions) -> tuple[str, Checkpoint]:
+    """The device and the files that are meant."""
     # Read by OpenMP when torch is first imported. By default waiting threads spin, and where others
     # use the cores too they spin in each other's way: on two busy cores, scoring 1,024 prompts with
     # two threads took 20 CPU seconds, with two that sleep 3, with one thread 2.2.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     options.rows()
     check_model_args(options.model_args)
-    name = options.name
+    ranks.check(options.model_args)
     device = _device(options)
+    with _told(options.name, "cannot be read"):
+        located = locate(options.name, options.revision, code=options.trust_remote_code)
+        return device, open_checkpoint(located)
+
+
+def _prepare(options: ModelOptions) -> _Prepared:
+    name = options.name
+    device, checkpoint = _open(options)
+    key = facts_key(checkpoint, chat=options.apply_chat_template)
     with _quiet(), _told(name, "cannot be read"):
-        located = locate(name, options.revision, code=options.trust_remote_code)
-        checkpoint = open_checkpoint(located)
         check_architecture(checkpoint, trust_remote_code=options.trust_remote_code)
         from blindspot.models.formats import PromptFormat, end_tokens
 
@@ -147,15 +166,23 @@ def _prepare(options: ModelOptions) -> _Prepared:
         checkpoint.config,
         read_json(name, generation) if generation.is_file() else {},
     )
-    dtype = _dtype(options, checkpoint, device)
+    facts = Facts(ends, prompts.template, prompts.template_digest())
+    unchanged = key == facts_key(checkpoint, chat=options.apply_chat_template)
+    if unchanged and not options.trust_remote_code:
+        remember(key, facts)
     seen = stamps(checkpoint.weights)
-    identity = Identity(
-        name=name,
-        weights=_weights_digest(checkpoint, ends, code=options.trust_remote_code),
+    identity = _identity(options, checkpoint, facts, device)
+    return _Prepared(checkpoint, prompts, ends, device, identity, seen)
+
+
+def _identity(options: ModelOptions, checkpoint: Checkpoint, facts: Facts, device: str) -> Identity:
+    return Identity(
+        name=options.name,
+        weights=_weights_digest(checkpoint, facts.ends, code=options.trust_remote_code),
         tokenizer=files_digest(tokenizer_files(checkpoint)),
-        dtype=dtype,
-        template=prompts.template_digest(),
-        template_text=prompts.template,
+        dtype=_dtype(options, checkpoint, device),
+        template=facts.template_digest,
+        template_text=facts.template,
         revision=checkpoint.revision,
         architecture=checkpoint.architecture,
         parameters=checkpoint.parameters,
@@ -163,22 +190,26 @@ def _prepare(options: ModelOptions) -> _Prepared:
         backend=_backend(options),
         versions={package: version(package) for package in _VERSIONED},
     )
-    return _Prepared(checkpoint, prompts, ends, device, dtype, identity, seen)
 
 
 def _from_pretrained(prepared: _Prepared, options: ModelOptions) -> Any:
     import torch
     from transformers import AutoModelForCausalLM
+    from transformers.distributed import DistributedConfig
 
+    arguments: dict[str, Any] = dict(options.model_args)
+    if ranks.PLAN in arguments:
+        plan = DistributedConfig(tp_plan=arguments.pop(ranks.PLAN))
+        arguments["distributed_config"] = plan
     model, report = AutoModelForCausalLM.from_pretrained(
         prepared.checkpoint.directory,
-        dtype=getattr(torch, prepared.dtype),
+        dtype=getattr(torch, prepared.identity.dtype),
         use_safetensors=True,
         trust_remote_code=options.trust_remote_code,
         local_files_only=not options.trust_remote_code,
         output_loading_info=True,
         ignore_mismatched_sizes=True,  # reported below
-        **options.model_args,
+        **arguments,
     )
     for kind in ("missing_keys", "mismatched_keys"):
         # transformers would fill these in at random and go on.
@@ -218,11 +249,13 @@ def _tokenizer(checkpoint: Checkpoint, options: ModelOptions) -> Any:
 
 
 def _device(options: ModelOptions) -> str:
-    import torch
-
     wanted = options.device
     if "device_map" in options.model_args and wanted != "auto":
         raise ModelError(f"--device {wanted} and device_map exclude each other; give one of them")
+    if wanted == "cpu" or (wanted == "auto" and not accelerators.possible()):
+        return "cpu"
+    import torch
+
     if wanted == "auto":
         if torch.cuda.is_available():
             return "cuda"
@@ -269,19 +302,24 @@ def _backend(options: ModelOptions) -> str:
 @contextmanager
 def _told(name: str, what: str, remedy: str = "") -> Iterator[None]:
     """Turn what transformers raises into one line; our own errors pass."""
-    from huggingface_hub.errors import StrictDataclassError
-    from safetensors import SafetensorError
-
     try:
         yield
     except ModelError:
         raise
-    except (*_FAULTS, SafetensorError, StrictDataclassError) as error:
+    except _faults() as error:
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
         said = " ".join(lines[: 2 if lines[0].endswith(":") else 1] if lines else [repr(error)])
         if isinstance(error, KeyError):  # says no more than the key
             said += " is missing or not known; check its files, or upgrade transformers"
         raise ModelError(f"{name} {what}: {said[:_SAID]}{remedy}") from None
+
+
+def _faults() -> tuple[type[Exception], ...]:
+    """What the libraries raise; imported once something was raised."""
+    from huggingface_hub.errors import StrictDataclassError
+    from safetensors import SafetensorError
+
+    return (*_FAULTS, SafetensorError, StrictDataclassError)
 
 
 @contextmanager

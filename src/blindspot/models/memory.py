@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
+from blindspot import ranks
 from blindspot.errors import ModelError
 from blindspot.models.prefixes import Tokens, distinct_run
 
@@ -67,7 +68,19 @@ def limits_for(device: torch.device, *, kv_bytes: int, vocabulary: int, rows: in
     if rows is not None:  # the user's word counts, not ours
         tokens = slots = rows * _LONG
     wave = min(pool, _WAVE_PASSES * tokens)
-    return Limits(rows, tokens, max(1, slots), max(1, reads), max(1, wave))
+    return _agreed(Limits(rows, tokens, max(1, slots), max(1, reads), max(1, wave)))
+
+
+def _agreed(limits: Limits) -> Limits:
+    """The least that any of the processes has room for which hold the model together."""
+    if ranks.size() == 1:
+        return limits
+    all_limits = [limits] * ranks.size()
+    torch.distributed.all_gather_object(all_limits, limits)
+    names = ("tokens", "slots", "reads", "wave")
+    return replace(
+        limits, **{name: min(getattr(one, name) for one in all_limits) for name in names}
+    )
 
 
 @dataclass(frozen=True, slots=True)

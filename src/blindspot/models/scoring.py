@@ -6,11 +6,12 @@ import math
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 
 import torch
 from torch import Tensor
 
-from blindspot.models.engine import Engine
+from blindspot.models.engine import Best, Engine
 from blindspot.models.known import Choices
 from blindspot.models.memory import Budget
 from blindspot.models.prefixes import Tokens
@@ -38,6 +39,7 @@ class _Reading:
     targets: dict[int, float]
     token: int
     margin: float
+    doubtful: bool
 
 
 #: Greedy choices looked for after a candidate that is the greedy answer: whether it ends there.
@@ -160,8 +162,8 @@ def _look_ahead(
     rows.keep(going)
     for _ in range(_AHEAD):
         best = engine.best(rows.advance(tokens))
-        for row, token, margin in zip(going, best.token, best.margin, strict=True):
-            found[row].append(_Reading({}, token, margin))
+        for row, reading in zip(going, _chosen(best, [{} for _ in going]), strict=True):
+            found[row].append(reading)
         kept = [n for n, token in enumerate(best.token) if token not in ends]
         if not kept:
             break
@@ -181,10 +183,11 @@ def _readings(engine: Engine, logits: Tensor, asked: Sequence[Sequence[int]]) ->
         raise engine.not_finite()
     best = engine.best(logits)
     remaining = iter(values.tolist())
-    return [
-        _Reading({target: next(remaining) for target in targets}, token, margin)
-        for targets, token, margin in zip(asked, best.token, best.margin, strict=True)
-    ]
+    return _chosen(best, [{target: next(remaining) for target in targets} for targets in asked])
+
+
+def _chosen(best: Best, targets: Sequence[dict[int, float]]) -> list[_Reading]:
+    return list(map(_Reading, targets, best.token, best.margin, best.doubtful))
 
 
 def _log_probabilities(
@@ -204,7 +207,10 @@ def _choices(
     answers: Sequence[Sequence[_Reading]],
     beyond: Sequence[Sequence[_Reading]],
 ) -> Choices:
-    """The greedy continuation of the prompt, as far as it runs along candidates and beyond."""
+    """The greedy continuation of the prompt, as far as it runs along candidates and beyond.
+
+    It ends before a choice that is doubtful.
+    """
     if question.start != len(question.prompt):
         return Choices()  # an answer's first token reaches into the prompt
     chosen: list[_Reading] = []
@@ -219,4 +225,5 @@ def _choices(
             chosen += beyond[ended[0]]
             break
         along = [c for c in along if c not in ended]
+    chosen = list(takewhile(lambda reading: not reading.doubtful, chosen))
     return Choices(tuple(r.token for r in chosen), tuple(r.margin for r in chosen))

@@ -1,4 +1,4 @@
-"""What a loaded model is capable of, found by trying it on a few tokens."""
+"""What a loaded model is capable of, and how firm its numbers are: tried on a few tokens."""
 
 from __future__ import annotations
 
@@ -52,6 +52,52 @@ def check(engine: Engine) -> int:
     return kv_bytes if engine.shares else 0
 
 
+@torch.inference_mode()
+def noise(engine: Engine) -> float:
+    """Largest change of any logit between rows alone and in a batch; of `check`ed models only.
+
+    In half precision. In float32 it is 0 beside what `Engine.best` takes for rounding.
+    """
+    if engine.model.dtype not in _HALF:
+        return 0.0
+    longest = min(_PROBED[0], engine.context or _PROBED[0])
+    rows = [
+        Row(tuple((n * 7919 + row * 104729) % engine.vocabulary for n in range(length)))
+        for row, length in enumerate(min(length, longest) for length in _PROBED)
+        if engine.shares or length == _PROBED[0]  # else only rows of one length are batched
+    ]
+    alone = [engine.extend([row], None, [(0, len(row.tokens) - 1)], keep=False) for row in rows]
+    reads = [(number, len(row.tokens) - 1) for number, row in enumerate(rows)]
+    together = engine.extend(rows, None, reads, keep=False).logits
+    pairs = zip(alone, together, strict=True)
+    return max(float((one.logits[0] - other).abs().max()) for one, other in pairs)
+
+
+_HALF = (torch.bfloat16, torch.float16)
+#: Lengths like those of prompts: in shorter rows a batch changes nothing, be there 2 or 16 blocks.
+_PROBED = (100, 80, 60, 40) * 2
+
+
+@torch.inference_mode()
+def rows_together(engine: Engine) -> int:
+    """Rows of equal length that may be computed in one pass as if each were alone in it.
+
+    On a CPU one: there a pass takes as long as its rows together. On an accelerator a single row
+    takes as long as many, and a pass of as many rows of this length computes each in the same way,
+    whatever the others are; where a model does not (experts take the tokens of all rows at once),
+    one.
+    """
+    if engine.device.type not in _TOGETHER:
+        return 1
+    count = _TOGETHER[engine.device.type]
+    first, second = (tuple(n * 7919 % engine.vocabulary for n in run) for run in _RUNS)
+    others = [second + first, first[::-1]] * count
+    same, mixed = (_beside(engine, first, rest[: count - 1]) for rest in ([first] * count, others))
+    return count if torch.equal(same[0], mixed[0]) else 1
+
+
+#: Rows in which near-ties are settled, by kind of device.
+_TOGETHER = {"cuda": 32, "mps": 32, "xpu": 32}
 #: Two sequences with four tokens in common, of which the second is shorter.
 _RUNS = (range(1, 10), (1, 2, 3, 4, 11, 12))
 _COMMON = 4
@@ -60,6 +106,14 @@ _COMMON = 4
 def _plain(engine: Engine, tokens: Tokens) -> Tensor:
     """Logits after the last token, computed alone and without a cache."""
     return engine.extend([Row(tokens)], None, [(0, len(tokens) - 1)], keep=False).logits[0]
+
+
+def _beside(engine: Engine, tokens: Tokens, others: Sequence[Tokens]) -> Tensor:
+    """Logits after a sequence and after others, cut to its length, in one pass without a cache."""
+    length = len(tokens)
+    rows = [Row(tokens), *(Row(other[:length]) for other in others)]
+    reads = [(number, length - 1) for number in range(len(rows))]
+    return engine.extend(rows, None, reads, keep=False).logits
 
 
 def _shared(engine: Engine, first: Tokens, second: Tokens) -> tuple[Sequence[Tensor], int]:

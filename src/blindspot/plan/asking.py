@@ -67,7 +67,8 @@ def _stop_key(prompt: Prompt) -> Sequence[str]:
     return []
 
 
-def _is_complete(prompt: Prompt) -> Callable[[str], bool]:
+def stopping_rule(prompt: Prompt) -> Callable[[str], bool]:
+    """Says of the text so far whether it is a complete answer to a prompt."""
     if prompt.full_length:
         return _never
     if isinstance(prompt, AssociationPrompt):
@@ -151,7 +152,7 @@ def _ask_unit(
     )
     generations = model.generate(
         [
-            GenerationRequest(prompt.text, _is_complete(prompt), MAX_NEW_TOKENS)
+            GenerationRequest(prompt.text, stopping_rule(prompt), MAX_NEW_TOKENS)
             for _, prompt in missing
         ],
         progress=half,

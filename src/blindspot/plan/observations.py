@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from operator import mul
 
 import numpy as np
 
@@ -49,20 +51,19 @@ class Observation:
 
 
 def read(prompt: Prompt, answer: Answer) -> Observation:
-    """Both readings of one answer."""
-    scores = np.asarray(answer.log_probabilities, np.float64)
+    """Both readings of one answer; without arrays, which are slow for a few numbers."""
+    scores = answer.log_probabilities
     reading: Reading
     if isinstance(prompt, AssociationPrompt):
         reading = _read_association(answer.text, identifiers=prompt.identifiers, words=prompt.words)
-        odds = float(scores[0] - scores[1])
-        forced = float(np.tanh(odds / 2))
+        odds = scores[0] - scores[1]
+        forced = math.tanh(odds / 2)
     else:
         reading = _read_agreement(answer.text)
-        shares = np.exp(scores - scores.max())
-        forced = float(np.dot(shares, prompt.candidate_values) / shares.sum())
-        favour = max(range(len(scores)), key=lambda place: prompt.candidate_values[place])
-        against = min(range(len(scores)), key=lambda place: prompt.candidate_values[place])
-        odds = float(scores[favour] - scores[against])
+        values, most = prompt.candidate_values, max(scores)
+        shares = [math.exp(score - most) for score in scores]
+        forced = math.fsum(map(mul, shares, values)) / math.fsum(shares)
+        odds = scores[values.index(max(values))] - scores[values.index(min(values))]
     return Observation(prompt, answer, reading, _VALUES.get(reading, float("nan")), forced, odds)
 
 
@@ -120,8 +121,12 @@ class Observations(Table):
         """The text of a prompt."""
         return self.rows[place].prompt.text
 
+    @cached_property
+    def _lines(self) -> list[str]:
+        """What a digest takes of each prompt; every prompt is in the digests of several gates."""
+        return [repr((row.prompt.text, row.prompt.candidates)) for row in self.rows]
+
     def digest(self, places: Iterable[int] | None = None) -> str:
         """Short digest of the prompts (texts and candidates): the condition of a comparison."""
-        rows = self.rows if places is None else [self.rows[place] for place in places]
-        lines = sorted(repr((row.prompt.text, row.prompt.candidates)) for row in rows)
+        lines = sorted(self._lines if places is None else map(self._lines.__getitem__, places))
         return hashlib.sha256("\n".join(lines).encode("utf-8", "surrogatepass")).hexdigest()[:16]

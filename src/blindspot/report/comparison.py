@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from scipy.stats import binomtest
 
 from blindspot.estimates import (
     Contributions,
@@ -97,6 +96,8 @@ def flips(ours: Mapping[Slice, Table], theirs: Mapping[Slice, Table]) -> dict[st
 
     ``p``: exact McNemar test, two-sided, of as many for the worse as for the better.
     """
+    from scipy.stats import binomtest  # takes longer to import than anything else of a run
+
     slices: list[dict[str, Any]] = []
     worst: list[dict[str, Any]] = []
     others: list[dict[str, Any]] = []

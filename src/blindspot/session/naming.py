@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import lru_cache
 from pathlib import Path
 
 import pytest
@@ -39,10 +40,15 @@ def test_name(report: pytest.TestReport, root: Path) -> str:
 
     Below ``--pyargs`` pytest's own begins where the argument ends, so that it may lack the file.
     """
-    file = (root / report.location[0]).resolve()
-    if not file.is_relative_to(SUITE):
-        return report.nodeid
-    return f"{file.relative_to(SUITE).as_posix()}::{report.nodeid.split('::', 1)[-1]}"
+    file = _file_of_suite(root, report.location[0])
+    return f"{file}::{report.nodeid.split('::', 1)[-1]}" if file else report.nodeid
+
+
+@lru_cache(maxsize=1024)
+def _file_of_suite(root: Path, location: str) -> str:
+    """A file as in a checkout, "" if it is not of the suite; asked thrice for each test."""
+    file = (root / location).resolve()
+    return file.relative_to(SUITE).as_posix() if file.is_relative_to(SUITE) else ""
 
 
 def one_test(config: pytest.Config, name: str) -> tuple[str, ...]:

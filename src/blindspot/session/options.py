@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from blindspot.ranks import follows
+
 DEFAULT_MODEL = "organism:aware"
 SEARCH_EXAMPLES = 100
 MISMATCHES = (
@@ -275,10 +277,10 @@ def run_options(config: pytest.Config) -> RunOptions:
         require_baseline=bool(given("require_baseline")),
         baselines=_path(config.option.blindspot_baselines),
         allow_mismatch=frozenset(config.option.blindspot_allow_mismatch),
-        output_path=_path(config.option.blindspot_output_path),
+        output_path=None if follows() else _path(config.option.blindspot_output_path),
         store=config.option.blindspot_store or None,
         search_examples=config.option.blindspot_search_examples or SEARCH_EXAMPLES,
-        updating=bool(config.getoption("update_snapshots", default=False)),
+        updating=bool(config.getoption("update_snapshots", default=False)) and not follows(),
         accept_reason=str(given("accept_reason")).strip(),
         strict=_strict(config),
         noise_floor=_either(bool(given("noise_floor")), bool(given("no_noise_floor"))),

@@ -15,6 +15,7 @@ import pytest
 from blindspot.errors import BlindspotError
 from blindspot.paths import BASELINES, FIXTURES, SUITE
 from blindspot.report.ledger import Ledger
+from blindspot.session import devices
 from blindspot.session.dismissal import Crew
 from blindspot.session.naming import all_tests, given_paths, names_suite, one_test
 from blindspot.session.options import RunOptions
@@ -99,6 +100,11 @@ class Session:
     # --- the model
 
     @cached_property
+    def gpus(self) -> tuple[str, ...]:
+        """The GPUs that the workers share out among them."""
+        return devices.gpus(self.options) if self.ours else ()
+
+    @cached_property
     def model(self) -> LanguageModel:
         """The model under test; its weights are loaded when it is first asked."""
         return self._named(self.options.model)
@@ -180,6 +186,9 @@ class Session:
         from blindspot.plan.store import store_limit
 
         store_limit()
+        workers = len(self.config.getoption("tx", default=None) or ())
+        if note := devices.check_workers(self.options, workers):
+            self.ledger.notes.append(note)
         _ = self.source
         if self.options.gates is not None:
             _ = self.gates

@@ -32,6 +32,9 @@ _BATCH = 500  # SQLite allows at least 999 variables in one statement
 MODEL_BYTES = 8
 _KEY_BYTES = 32
 
+#: `json.dumps` would make an encoder for each of a run's keys.
+_written = json.JSONEncoder(ensure_ascii=False).encode
+
 Answer = list[Any]
 Row = tuple[bytes, bytes, int]
 
@@ -49,7 +52,7 @@ def key_of(fingerprint: str | int, *parts: str | int | Sequence[str]) -> bytes:
 
 
 def _digest(parts: Sequence[Any]) -> bytes:
-    text = json.dumps(parts, ensure_ascii=False)
+    text = _written(parts)
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
 
 

@@ -1,0 +1,40 @@
+"""Processes that hold one model together, each a part of every layer: tensor parallelism. No torch.
+
+torchrun starts them with the same command, and they take every step together. What one of them
+finds in the answer store the others find there too: a unit of work is looked up by all before it
+is finished by any. The first of them reports.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+
+from blindspot.errors import ModelError
+
+#: The argument of ``--model-args`` that asks for it.
+PLAN = "tp_plan"
+
+
+def size() -> int:
+    """How many processes torchrun has started; 1 outside of it."""
+    return int(os.environ.get("WORLD_SIZE", "1")) if "LOCAL_RANK" in os.environ else 1
+
+
+def follows() -> bool:
+    """Whether this process only computes and another one reports."""
+    return size() > 1 and os.environ.get("RANK", "0") != "0"
+
+
+def check(arguments: Mapping[str, object]) -> None:
+    """Refuse a plan without the processes for it, and processes without a plan.
+
+    Raises:
+        ModelError: says how to start it.
+    """
+    if (PLAN in arguments) == (size() > 1):
+        return
+    how = "torchrun --nproc-per-node GPUS -m pytest --model NAME --model-args tp_plan=auto"
+    if PLAN in arguments:
+        raise ModelError(f"--model-args {PLAN}: one model over several processes; start it: {how}")
+    raise ModelError(f"under torchrun every process would do the whole run; start it: {how}")

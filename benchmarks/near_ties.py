@@ -1,6 +1,6 @@
 """How many answers depend on what else is asked, before and after near-ties are settled alone.
 
-    python benchmarks/near_ties.py [--prompts 32] [--dtype bfloat16]
+    python benchmarks/near_ties.py [--prompts 16] [--dtype bfloat16]
 
 Each model is asked the same prompts one at a time, all at once, in batches of five rows, and a
 third of them without the others. A row counts the answers that one of these ways changed, without
@@ -150,7 +150,7 @@ class Subject:
 def main() -> None:
     """Print all rows."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
-    parser.add_argument("--prompts", type=int, default=32)
+    parser.add_argument("--prompts", type=int, default=16)
     parser.add_argument("--dtype", default="bfloat16", choices=("float32", "bfloat16", "float16"))
     arguments = parser.parse_args()
     torch.set_num_threads(1)

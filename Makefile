@@ -42,6 +42,7 @@ schema: .venv  ## the JSON schema of report.json from its types
 
 bench: .venv  ## measurements behind the design notes
 	$(BIN)/python benchmarks/coverage.py
+	$(BIN)/python benchmarks/calibration.py --quick
 	$(BIN)/python benchmarks/residual.py --quick
 	$(BIN)/python benchmarks/store.py
 	$(BIN)/python benchmarks/near_ties.py

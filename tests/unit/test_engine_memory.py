@@ -19,6 +19,9 @@ pytestmark = pytest.mark.usefixtures("own_cache")
 PROMPTS = [f"You will see two words. Words: {word}, revolver." for word in "abcdefghij"]
 LIMITS = Limits(rows=None, tokens=1000, slots=1000, reads=1000, wave=1000)
 
+#: Tokens of a pass for which there is memory.
+MOST = 24
+
 OUT_OF_MEMORY = {
     "torch": torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB."),
     "cpu": RuntimeError(
@@ -29,10 +32,13 @@ OUT_OF_MEMORY = {
 }
 
 
-@pytest.fixture
-def model(checkpoints: Checkpoints) -> CausalModel:
-    """A model of its own for each test."""
-    return load(ModelOptions(str(checkpoints())))
+@pytest.fixture(params=["packed", "rows"])
+def model(checkpoints: Checkpoints, request: pytest.FixtureRequest) -> CausalModel:
+    """A model of its own for each test, by either way of putting prompts together."""
+    made = load(ModelOptions(str(checkpoints())))
+    assert made._engine.packs
+    made._engine.packs = request.param == "packed"
+    return made
 
 
 def starve(model: CausalModel, monkeypatch: pytest.MonkeyPatch, most: int, error: Any) -> list[int]:
@@ -64,15 +70,15 @@ def test_batches_are_halved_and_stay_so(
 ) -> None:
     """The run goes on with smaller passes and does not try large ones again."""
     texts, values = ask(model)
-    tried = starve(model, monkeypatch, 40, error)
+    tried = starve(model, monkeypatch, MOST, error)
     found, scored = ask(model)
     assert found == texts
     for one, other in zip(scored, values, strict=True):
         assert one == pytest.approx(other, abs=1e-4)
-    assert any(size > 40 for size in tried)
+    assert any(size > MOST for size in tried)
     tried.clear()
     ask(model)
-    assert all(size <= 40 for size in tried)
+    assert all(size <= MOST for size in tried)
 
 
 def test_a_failure_while_answers_grow_is_repaired(
@@ -80,15 +86,16 @@ def test_a_failure_while_answers_grow_is_repaired(
 ) -> None:
     """Answers of a batch that failed half-way start again; each is told once."""
     expected, told = ask(model)[0], []
-    step, steps = model._engine.step, []
+    name = "pack" if model._engine.packs else "step"
+    compute, passes = getattr(model._engine, name), []
 
     def failing(*arguments: Any) -> Any:
-        steps.append(1)
-        if len(steps) == 3:
+        passes.append(1)
+        if len(passes) == 3:
             raise OUT_OF_MEMORY["torch"]
-        return step(*arguments)
+        return compute(*arguments)
 
-    monkeypatch.setattr(model._engine, "step", failing)
+    monkeypatch.setattr(model._engine, name, failing)
     model._known = type(model._known)()
     requests = [GenerationRequest(p, lambda _: False, 4) for p in PROMPTS]
     answers = model.generate(requests, progress=told.append)
@@ -167,3 +174,14 @@ def test_limits_of_large_models_are_smaller() -> None:
     assert small.reads > large.reads > 0
     assert small.wave > large.wave > 0
     assert limits_for(device, kv_bytes=4608, vocabulary=2000, rows=7).rows == 7
+
+
+def test_slots_grow_with_the_weights() -> None:
+    """What packed passes hold is a part of what the model takes anyway, but never too little."""
+    device = torch.device("cpu")
+    slots = [
+        limits_for(device, kv_bytes=4608, vocabulary=2000, rows=None, weights=weights).packed_slots
+        for weights in (0, 1 << 20, 1 << 30, 1 << 34)
+    ]
+    assert slots[0] == slots[1] < slots[2] < slots[3]
+    assert slots[3] * 4608 < (1 << 34) / 5

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -14,6 +15,7 @@ from blindspot.models import selfcheck as selfcheck_module
 from blindspot.models.causal import CausalModel
 from blindspot.models.engine import Engine
 from blindspot.models.loading import identify
+from blindspot.models.predicting import Predictions
 from blindspot.models.selfcheck import rows_together
 from blindspot.models.settling import Settler
 from tests.unit import tiny_models
@@ -118,12 +120,36 @@ def test_what_company_turns_is_made_again(
     size = 0.3
     Company(monkeypatch, size)
     monkeypatch.setattr(selfcheck_module, "_SAME", {torch.float32: 1.0})  # it may share
+    monkeypatch.setattr("blindspot.models.causal.check_packing", lambda _: None)  # as in half
     monkeypatch.setattr("blindspot.models.causal.noise", lambda _: size)
     found, asked = ask(model, PROMPTS, scored=scored)
     assert texts(found) == expected
     assert 0 < asked.settled < TOKENS * len(PROMPTS)
     monkeypatch.setattr("blindspot.models.causal.noise", lambda _: 0.0)
     assert texts(ask(model, PROMPTS, scored=scored)[0]) != expected
+
+
+def test_packed_choices_in_doubt_are_made_again(
+    checkpoints: Checkpoints, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Wrong choices of packed passes do not reach an answer where they are told as doubtful."""
+    model = load(ModelOptions(str(checkpoints("llama"))))
+    expected, _ = ask(model, PROMPTS)
+    real = Engine.choices
+
+    def turned(engine: Engine, predictions: Any) -> Any:
+        best = real(engine, predictions)
+        wrong = [token + 1 if token < 300 else token - 1 for token in best.token]
+        return replace(best, token=wrong, doubtful=[doubt] * len(wrong))
+
+    monkeypatch.setattr(Engine, "best", lambda engine, logits: real(engine, Predictions.of(logits)))
+    monkeypatch.setattr(Engine, "choices", turned)
+    doubt = True
+    found, asked = ask(model, PROMPTS)
+    assert asked.settled >= sum(answer.tokens for answer in found) > 0
+    assert texts(found) == texts(expected)
+    doubt = False
+    assert texts(ask(model, PROMPTS)[0]) != texts(expected)
 
 
 def test_float32_settles_nothing(checkpoints: Checkpoints) -> None:

@@ -339,6 +339,8 @@ def test_token_that_the_model_does_not_have(checkpoint: Path) -> None:
     model.score([ScoreRequest("Be quick", ("white",))])
     with pytest.raises(ModelError, match="its tokenizer makes token 400, but the model knows 400"):
         model.score([ScoreRequest("Be quick <|new|>", ("white",))])
+    with pytest.raises(ModelError, match="its tokenizer makes token 400"):
+        model.score([ScoreRequest("Be quick", ("white <|new|>",))])
 
 
 def test_prompt_longer_than_the_context(checkpoint: Path) -> None:

@@ -11,8 +11,11 @@ import torch
 from torch import Tensor
 
 from blindspot.errors import ModelError
+from blindspot.models.predicting import LOWEST, Best, Predictions
 from blindspot.models.prefixes import Tokens
 from blindspot.models.rows import Pool, RowCache, Scratch
+from blindspot.models.shortcuts import Shortcuts
+from blindspot.models.slots import SlotCache
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,18 +47,6 @@ class Pass:
     cache: RowCache | None
 
 
-@dataclass(frozen=True, slots=True)
-class Best:
-    """The greedy choice at each read, and its distance to the second best (logits, >= 0).
-
-    ``doubtful``: whether that distance is so small that other rows in the pass might turn it.
-    """
-
-    token: list[int]
-    margin: list[float]
-    doubtful: list[bool]
-
-
 class Engine:
     """Runs a model. Everything that depends on the architecture is here."""
 
@@ -64,12 +55,19 @@ class Engine:
         embedding = model.get_input_embeddings().weight
         self.device: torch.device = model.device if embedding.is_meta else embedding.device
         head = model.get_output_embeddings()
-        weights = [embedding, *([head.weight] if hasattr(head, "weight") else [])]
-        self.vocabulary = min(int(weight.shape[0]) for weight in weights)
+        known = [embedding, *([head.weight] if hasattr(head, "weight") else [])]
+        self.vocabulary = min(int(weight.shape[0]) for weight in known)
+        #: Bytes of the model.
+        self.weights = sum(p.numel() * p.element_size() for p in model.parameters())
         context = getattr(model.config.get_text_config(), "max_position_embeddings", None)
         self.context: int | None = context if isinstance(context, int) and context > 0 else None
         #: Whether rows may be started from shared beginnings and padded; see ``selfcheck``.
         self.shares = False
+        #: Whether tokens may lie in any slots under a mask of our own; see ``selfcheck``.
+        self.packs = False
+        self.shortcuts = Shortcuts(model)
+        #: Tokens that must not be reached where one mask serves all layers, None without limit.
+        self.window = _window(model.config.get_text_config())
         #: Most by which other rows of a pass move a logit, beside rounding it; see ``selfcheck``.
         self.noise = 0.0
         self._positions = "position_ids" in inspect.signature(model.forward).parameters
@@ -101,11 +99,7 @@ class Engine:
         slots = int(lengths.max())
         past = slots - chunk
         tokens, mask = _flush_right(rows, chunk, slots)
-        if int(tokens.max()) >= self.vocabulary:
-            raise ModelError(
-                f"{self.name}: its tokenizer makes token {int(tokens.max())}, but the model knows "
-                f"{self.vocabulary} tokens; use the tokenizer that it was trained with"
-            )
+        self.check_tokens(int(tokens.max()))
         places = (torch.arange(slots) - (slots - lengths)[:, None]).clamp(min=0)
         cache = None
         if past:
@@ -134,17 +128,81 @@ class Engine:
             lengths = lengths.clamp(max=self.context - 1)
         return self._forward(tokens[:, None], mask, lengths[:, None], cache, reads)
 
+    def pack(
+        self,
+        tokens: Tensor,
+        places: Tensor,
+        seen: Tensor,
+        cache: SlotCache,
+        reads: Sequence[int],
+    ) -> Predictions:
+        """Compute tokens that lie in the slots which the cache was told.
+
+        Args:
+            tokens: (lanes, width) int64 on the CPU.
+            places: (lanes, width) int64 on the CPU, position of each token in its sequence.
+            seen: (lanes, width, slots) bool on the CPU, what each token attends to.
+            cache: of all lanes.
+            reads: flat numbers of the tokens after which a prediction is wanted.
+        """
+        self.check_tokens(int(tokens.max()))
+        dtype = self.model.dtype
+        mask = torch.zeros(seen.shape, dtype=dtype, device=self.device)
+        mask.masked_fill_(~seen.to(self.device), torch.finfo(dtype).min)
+        wanted = torch.tensor(reads, dtype=torch.long)
+        with self.shortcuts.taken(wanted) as hidden:
+            logits = self._forward(tokens, mask[:, None], places, cache, wanted)
+        if hidden and self.shortcuts.head is not None:
+            return Predictions.by_head(hidden[0], self.shortcuts.head)
+        return Predictions.of(logits)
+
+    def check_tokens(self, highest: int) -> None:
+        """Refuse tokens that the model does not know.
+
+        Raises:
+            ModelError: ``highest`` is beyond its vocabulary.
+        """
+        if highest >= self.vocabulary:
+            raise ModelError(
+                f"{self.name}: its tokenizer makes token {highest}, but the model knows "
+                f"{self.vocabulary} tokens; use the tokenizer that it was trained with"
+            )
+
     def best(self, logits: Tensor) -> Best:
         """Greedy choice and its distance to the second best. ``logits`` is overwritten.
 
         Raises:
             ModelError: a logit is not a number, or infinite where it matters.
         """
-        first, token = logits.max(-1)
-        lowest = torch.finfo(logits.dtype).min  # stands for -inf, which some models mask tokens by
-        second = logits.scatter_(-1, token[:, None], lowest).amax(-1).clamp(min=lowest)
+        return self.choices(Predictions.of(logits))
+
+    def choices(self, predictions: Predictions) -> Best:
+        """The same of predictions.
+
+        Raises:
+            ModelError: as ``best``.
+        """
+        return self._told(*predictions.best())
+
+    def scores(
+        self, predictions: Predictions, rows: Sequence[int], tokens: Sequence[int]
+    ) -> tuple[Best, list[float]]:
+        """Greedy choices, and log-probabilities (nats) of some tokens after some predictions.
+
+        Raises:
+            ModelError: as ``best``, or a token is beyond the vocabulary.
+        """
+        self.check_tokens(max(tokens, default=0))
+        asked = torch.tensor(rows, dtype=torch.long)
+        best, chosen = predictions.totals(asked, torch.tensor(tokens, dtype=torch.long))
+        values = (chosen - best.total[asked.to(chosen.device)]).cpu()
+        if not bool(torch.isfinite(values).all()):
+            raise self.not_finite()
+        return self._told(best.first, best.second, best.token), values.tolist()
+
+    def _told(self, first: Tensor, second: Tensor, token: Tensor) -> Best:
         # One transfer for the three; ids are exact in float32, which every device knows.
-        values = torch.stack([first, second, token.float()]).cpu()
+        values = torch.stack([first, second.clamp(min=LOWEST), token.float()]).cpu()
         if not bool(torch.isfinite(values).all()):
             raise self.not_finite()
         margin = values[0] - values[1]
@@ -161,7 +219,12 @@ class Engine:
         )
 
     def _forward(
-        self, tokens: Tensor, mask: Tensor, places: Tensor, cache: RowCache | None, reads: Tensor
+        self,
+        tokens: Tensor,
+        mask: Tensor,
+        places: Tensor,
+        cache: RowCache | SlotCache | None,
+        reads: Tensor,
     ) -> Tensor:
         arguments: dict[str, Any] = {"past_key_values": cache} if cache is not None else {}
         if self._positions:
@@ -178,7 +241,7 @@ class Engine:
         finally:
             self._reads = None
         logits: Tensor = output.logits
-        if logits.shape[:2] == (1, len(reads)):
+        if logits.shape[:2] in ((1, len(reads)), (1, 0)):
             return logits[0].float()
         # The model has no output layer to hook: choose among all logits.
         return logits.flatten(0, 1)[reads.to(logits.device)].float()
@@ -190,6 +253,19 @@ class Engine:
         hidden = arguments[0]
         chosen = hidden.flatten(0, 1)[self._reads.to(hidden.device)]
         return (chosen[None], *arguments[1:])
+
+
+def _window(config: Any) -> int | None:
+    """Fewest tokens that any layer may be able to look back, by what configurations call it."""
+    found = [
+        value
+        for name, value in config.to_dict().items()
+        if ("window" in name or "chunk" in name)
+        and not ("layers" in name or "pattern" in name)  # which layers have one
+        and type(value) is int
+        and value > 0
+    ]
+    return min(found, default=None)
 
 
 def _flush_right(rows: Sequence[Row], chunk: int, slots: int) -> tuple[Tensor, Tensor]:

@@ -8,12 +8,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 
-import torch
 from torch import Tensor
 
-from blindspot.models.engine import Best, Engine
+from blindspot.models.engine import Engine
 from blindspot.models.known import Choices
 from blindspot.models.memory import Budget
+from blindspot.models.packing import Packing, Place, packable
+from blindspot.models.predicting import Predictions
 from blindspot.models.prefixes import Tokens
 from blindspot.models.sharing import Node, Wave
 from blindspot.models.stepping import Cached
@@ -33,7 +34,7 @@ class Question:
 
 
 @dataclass(frozen=True, slots=True)
-class _Reading:
+class _Prediction:
     """A prediction: log-probability (nats) of each target asked for, and the greedy choice."""
 
     targets: dict[int, float]
@@ -44,10 +45,10 @@ class _Reading:
 
 #: Greedy choices looked for after a candidate that is the greedy answer: whether it ends there.
 _AHEAD = 2
-#: A prediction: the node that computes it and the token after which it is made.
-_Place = tuple[Node, int]
+#: Share of the slots' memory that slots take here; the rest is for predictions, which are many.
+_SLOTS = 2 / 3
 #: The predictions of a candidate's tokens.
-_Path = list[_Place]
+_Path = list[Place]
 #: Called with a question's number, its log-probabilities and the greedy choices that were met.
 Done = Callable[[int, tuple[float, ...], Choices], None]
 
@@ -73,16 +74,29 @@ def score(
         for candidate, text in enumerate(question.texts):
             askers[text[:-1]].append((number, candidate))  # the last token is predicted, never fed
     ordered = sorted(askers)
-    readings: dict[int, dict[int, list[_Reading]]] = defaultdict(dict)
-    beyond: dict[tuple[int, int], list[_Reading]] = {}
+    readings: dict[int, dict[int, list[_Prediction]]] = defaultdict(dict)
+    beyond: dict[tuple[int, int], list[_Prediction]] = {}
+
+    packed = packable(engine, budget.limits, ordered, _AHEAD)
 
     def work(run: range) -> None:
-        wave = Wave(engine, budget, ordered[run.start : run.stop])
+        sequences = ordered[run.start : run.stop]
+        wave: Wave | Packing
+        if packed:
+            slots = int(budget.limits.packed_slots * _SLOTS)
+            wave = Packing(engine, budget.limits, sequences, slots=slots, room=_AHEAD)
+        else:
+            wave = Wave(engine, budget, sequences)
         asked = {
             row: [_ask(wave, row, questions[n], c) for n, c in askers[row.tokens]]
             for row in wave.rows
         }
-        found, ahead = _read(engine, wave, asked, ends)
+        reading = _Reading(engine, asked, ends)
+        if isinstance(wave, Packing):
+            wave.run(reading)
+        else:
+            _read_rows(engine, wave, reading)
+        found, ahead = reading.found, reading.ahead
         for row, paths in asked.items():
             for (number, candidate), (path, _) in zip(askers[row.tokens], paths, strict=True):
                 readings[number][candidate] = [found[place] for place in path]
@@ -96,10 +110,10 @@ def score(
                 done(number, _log_probabilities(question, answers), choices)
                 del readings[number]
 
-    budget.waves(ordered, work)
+    budget.waves(ordered, work, packed=packed)
 
 
-def _ask(wave: Wave, row: Node, question: Question, candidate: int) -> tuple[_Path, int]:
+def _ask(wave: Wave | Packing, row: Node, question: Question, candidate: int) -> tuple[_Path, int]:
     """Note what must be read for a candidate; its path and last token."""
     text = question.texts[candidate]
     path: _Path = []
@@ -113,85 +127,96 @@ def _ask(wave: Wave, row: Node, question: Question, candidate: int) -> tuple[_Pa
     return path, text[-1]
 
 
-def _read(
-    engine: Engine, wave: Wave, asked: Mapping[Node, list[tuple[_Path, int]]], ends: frozenset[int]
-) -> tuple[dict[_Place, _Reading], dict[Node, list[_Reading]]]:
-    """Compute a wave: what was read, and greedy choices beyond the end of candidates, by row."""
-    found: dict[_Place, _Reading] = {}
-    ahead: dict[Node, list[_Reading]] = {}
+class _Reading:
+    """Predictions as they are computed.
 
-    def reader(logits: Tensor, places: list[_Place]) -> None:
-        targets = [sorted(node.wanted[place]) for node, place in places]
-        found.update(zip(places, _readings(engine, logits, targets), strict=True))
+    ``found``: by place; ``ahead``: greedy choices behind candidates that are the greedy answers, by
+    row.
+    """
 
-    def greedy_end(row: Node) -> int | None:
+    def __init__(
+        self, engine: Engine, asked: Mapping[Node, list[tuple[_Path, int]]], ends: frozenset[int]
+    ) -> None:
+        self._engine, self._asked, self._ends = engine, asked, ends
+        self.found: dict[Place, _Prediction] = {}
+        self.ahead: dict[Node, list[_Prediction]] = {}
+
+    def take(self, predictions: Predictions, places: list[Place]) -> None:
+        """What a pass predicts; what is behind the end of a row are looked at ahead."""
+        targets = [sorted(node.wanted.get(place, ())) for node, place in places]
+        rows = [row for row, tokens in enumerate(targets) for _ in tokens]
+        flat = [token for tokens in targets for token in tokens]
+        best, values = self._engine.scores(predictions, rows, flat)
+        remaining = iter(values)
+        given = [{token: next(remaining) for token in tokens} for tokens in targets]
+        made = map(_Prediction, given, best.token, best.margin, best.doubtful)
+        for (node, place), prediction in zip(places, made, strict=True):
+            if place < len(node.tokens):
+                self.found[node, place] = prediction
+            else:
+                self.ahead[node].append(prediction)
+
+    def following(self, node: Node) -> int | None:
+        """The token behind a row: the last one of its candidate, then what is chosen greedily."""
+        if node not in self.ahead:
+            if (last := self.greedy_end(node)) is not None:
+                self.ahead[node] = []
+            return last
+        chosen = self.ahead[node]
+        if len(chosen) == _AHEAD or chosen[-1].token in self._ends:
+            return None
+        return chosen[-1].token
+
+    def greedy_end(self, row: Node) -> int | None:
         """Last token of a candidate of this row that is the greedy answer, None without one."""
-        for path, last in asked[row]:
+        for path, last in self._asked[row]:
             followed = [*row.tokens[path[0][1] + 1 :], last]
-            if all(found[p].token == t for p, t in zip(path, followed, strict=True)):
+            # A place that another lane computes may not be known yet; then nobody looks ahead.
+            along = (self.found.get(place) for place in path)
+            if all(p is not None and p.token == t for p, t in zip(along, followed, strict=True)):
                 return last
         return None
 
-    wave.compute_heads(reader)
+
+def _read_rows(engine: Engine, wave: Wave, reading: _Reading) -> None:
+    """Compute a wave row by row."""
+
+    def take(logits: Tensor, places: list[Place]) -> None:
+        reading.take(Predictions.of(logits), places)
+
+    wave.compute_heads(take)
     # A row that is a shared beginning itself has been read; it is wanted to look ahead only.
     rows = [
-        row for row in wave.rows if row.wanted or (engine.shares and greedy_end(row) is not None)
+        row
+        for row in wave.rows
+        if row.wanted or (engine.shares and reading.greedy_end(row) is not None)
     ]
     for batch in wave.batches(rows, room=_AHEAD):
-        passed = wave.compute(batch, reader, keep=engine.shares, room=_AHEAD)
+        passed = wave.compute(batch, take, keep=engine.shares, room=_AHEAD)
         if passed.cache is not None:
-            end = {n: last for n, row in enumerate(batch) if (last := greedy_end(row)) is not None}
-            beyond = _look_ahead(engine, Cached(engine, passed), end, ends) if end else {}
-            ahead.update((batch[n], readings) for n, readings in beyond.items())
-    return found, ahead
+            _look_ahead(Cached(engine, passed), batch, reading)
 
 
-def _look_ahead(
-    engine: Engine, rows: Cached, end: Mapping[int, int], ends: frozenset[int]
-) -> dict[int, list[_Reading]]:
-    """Greedy choices behind the candidates that are the greedy answers.
-
-    Args:
-        engine: runs the steps.
-        rows: of the pass.
-        end: last token of the candidate, by row.
-        ends: tokens that end a text.
-    """
-    found: dict[int, list[_Reading]] = {row: [] for row in end}
-    going, tokens = list(end), list(end.values())
-    rows.keep(going)
-    for _ in range(_AHEAD):
-        best = engine.best(rows.advance(tokens))
-        for row, reading in zip(going, _chosen(best, [{} for _ in going]), strict=True):
-            found[row].append(reading)
-        kept = [n for n, token in enumerate(best.token) if token not in ends]
-        if not kept:
-            break
-        if len(kept) < len(going):
-            rows.keep(kept)
-        going, tokens = [going[n] for n in kept], [best.token[n] for n in kept]
-    return found
-
-
-def _readings(engine: Engine, logits: Tensor, asked: Sequence[Sequence[int]]) -> list[_Reading]:
-    """Log-probabilities of the targets and greedy choices. ``logits`` (reads, vocabulary)."""
-    rows = torch.tensor([row for row, targets in enumerate(asked) for _ in targets])
-    columns = torch.tensor([target for targets in asked for target in targets])
-    rows, columns = rows.to(logits.device), columns.to(logits.device)
-    values = (logits[rows, columns] - logits.logsumexp(-1)[rows]).cpu()
-    if not bool(torch.isfinite(values).all()):
-        raise engine.not_finite()
-    best = engine.best(logits)
-    remaining = iter(values.tolist())
-    return _chosen(best, [{target: next(remaining) for target in targets} for targets in asked])
-
-
-def _chosen(best: Best, targets: Sequence[dict[int, float]]) -> list[_Reading]:
-    return list(map(_Reading, targets, best.token, best.margin, best.doubtful))
+def _look_ahead(rows: Cached, batch: Sequence[Node], reading: _Reading) -> None:
+    """Feed what follows the rows of a pass, as long as that is wanted."""
+    going = list(batch)
+    while True:
+        following = [(n, reading.following(row)) for n, row in enumerate(going)]
+        fed = [(n, token) for n, token in following if token is not None]
+        if not fed:
+            return
+        if len(fed) < len(going):
+            rows.keep([n for n, _ in fed])
+            going = [going[n] for n, _ in fed]
+        logits = rows.advance([token for _, token in fed])
+        predictions = Predictions.of(logits)
+        reading.take(
+            predictions, [(row, len(row.tokens) + len(reading.ahead[row])) for row in going]
+        )
 
 
 def _log_probabilities(
-    question: Question, answers: Sequence[Sequence[_Reading]]
+    question: Question, answers: Sequence[Sequence[_Prediction]]
 ) -> tuple[float, ...]:
     return tuple(
         math.fsum(
@@ -204,8 +229,8 @@ def _log_probabilities(
 
 def _choices(
     question: Question,
-    answers: Sequence[Sequence[_Reading]],
-    beyond: Sequence[Sequence[_Reading]],
+    answers: Sequence[Sequence[_Prediction]],
+    beyond: Sequence[Sequence[_Prediction]],
 ) -> Choices:
     """The greedy continuation of the prompt, as far as it runs along candidates and beyond.
 
@@ -213,7 +238,7 @@ def _choices(
     """
     if question.start != len(question.prompt):
         return Choices()  # an answer's first token reaches into the prompt
-    chosen: list[_Reading] = []
+    chosen: list[_Prediction] = []
     along = list(range(len(answers)))
     while along:
         chosen.append(answers[along[0]][len(chosen)])

@@ -10,10 +10,12 @@ from torch import Tensor
 from transformers import DynamicCache
 from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
 
+from blindspot import ranks
 from blindspot.errors import ModelError
 from blindspot.models.engine import Engine, Row
 from blindspot.models.prefixes import Tokens
 from blindspot.models.rows import Pool
+from blindspot.models.slots import Lane, SlotCache
 from blindspot.models.stepping import Cached
 
 #: Mean difference of logits, in standard deviations of the logits, that is still the same model.
@@ -44,12 +46,36 @@ def check(engine: Engine) -> int:
         if isinstance(error, ModelError):
             raise
         return 0
-    same = _SAME.get(engine.model.dtype, _SAME_HALF)
-    engine.shares = all(
-        float((one - other).abs().mean()) <= same * float(one.std())
-        for one, other in zip(plain, shared, strict=True)
-    )
+    engine.shares = _agree(engine, plain, shared)
     return kv_bytes if engine.shares else 0
+
+
+@torch.inference_mode()
+def check_packing(engine: Engine) -> None:
+    """Set whether tokens may lie in any slots, and which shortcuts are taken. After ``check``.
+
+    Not in half precision, where what other tokens of a pass change is measured for rows (`noise`),
+    nor where several processes hold the model together.
+    """
+    if not engine.shares or engine.model.dtype not in _SAME or ranks.size() > 1:
+        return
+    first, second = (tuple(n * 7919 % engine.vocabulary for n in run) for run in _RUNS)
+    longer = [(*first, 0), (*second, 0)]
+    if engine.window is not None and engine.window <= max(map(len, longer)):
+        return
+    plain = [_plain(engine, run) for run in (first, second, *longer)]
+    for forgotten in (False, True):
+        if forgotten:
+            engine.shortcuts.forget()
+        try:
+            packed = _packed(engine, first, second)
+        except (*_OTHER_CACHE, RuntimeError) as error:
+            if isinstance(error, ModelError):
+                raise
+            continue
+        engine.packs = _agree(engine, plain, packed)
+        if engine.packs:
+            return
 
 
 @torch.inference_mode()
@@ -101,6 +127,15 @@ _TOGETHER = {"cuda": 32, "mps": 32, "xpu": 32}
 #: Two sequences with four tokens in common, of which the second is shorter.
 _RUNS = (range(1, 10), (1, 2, 3, 4, 11, 12))
 _COMMON = 4
+_SLOTS = 16
+
+
+def _agree(engine: Engine, plain: Sequence[Tensor], other: Sequence[Tensor]) -> bool:
+    same = _SAME.get(engine.model.dtype, _SAME_HALF)
+    return all(
+        float((one - two).abs().mean()) <= same * float(one.std())
+        for one, two in zip(plain, other, strict=True)
+    )
 
 
 def _plain(engine: Engine, tokens: Tokens) -> Tensor:
@@ -129,6 +164,27 @@ def _shared(engine: Engine, first: Tokens, second: Tokens) -> tuple[Sequence[Ten
     passed = engine.extend(rows, pool, reads, keep=True, room=1)
     stepped = Cached(engine, passed).advance([0, 0])
     return [*passed.logits, *stepped], kv_bytes
+
+
+def _packed(engine: Engine, first: Tokens, second: Tokens) -> Sequence[Tensor]:
+    """The same from one lane whose slots run backwards: it must not matter where a token lies."""
+    lane = Lane(_SLOTS)
+    cache = SlotCache(1, _SLOTS)
+    one = lane.extend(-1, len(first))
+    other = lane.extend(one[_COMMON - 1], len(second) - _COMMON)
+    slots = [*one, *other]
+    places = [*range(len(first)), *range(_COMMON, len(second))]
+    tokens = [*first, *second[_COMMON:]]
+    logits: list[Tensor] = []
+    for reads in ([len(first) - 1, len(tokens) - 1], [0, 1]):
+        seen = torch.from_numpy(lane.seen[slots, ::-1].copy())[None]
+        cache.place(_SLOTS - 1 - torch.tensor([slots]), _SLOTS)
+        fed, at = torch.tensor([tokens]), torch.tensor([places])
+        logits += engine.pack(fed, at, seen, cache, reads).logits()
+        ends = [slots[read] for read in reads]
+        slots = [lane.extend(end, 1)[0] for end in ends]
+        places, tokens = [len(first), len(second)], [0, 0]
+    return logits
 
 
 def _keeps_keys_and_values(engine: Engine) -> bool:

@@ -13,7 +13,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Protocol
 
-from blindspot.models.engine import Best, Engine, Row
+from blindspot.models.engine import Engine, Row
+from blindspot.models.predicting import Best
 from blindspot.models.prefixes import Tokens
 
 

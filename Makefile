@@ -44,6 +44,7 @@ bench: .venv  ## measurements behind the design notes
 	$(BIN)/python benchmarks/coverage.py
 	$(BIN)/python benchmarks/calibration.py --quick
 	$(BIN)/python benchmarks/residual.py --quick
+	$(BIN)/python benchmarks/behaviour.py --quick
 	$(BIN)/python benchmarks/store.py
 	$(BIN)/python benchmarks/near_ties.py
 	$(BIN)/python benchmarks/command.py

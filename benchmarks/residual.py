@@ -34,19 +34,17 @@ from typing import Any
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the package sets it, before torch is read
 
 import torch
-from residual_limits import (
-    Operations,
-    counted,
-    most_resident,
-    peak_of_child,
-    rate,
-    resident,
-)
+from equality import TOLERANCE
+from llamas import SHAPES
+from machine import most_resident, rate, resident
+from operations import counted
+from residual_limits import SweepOperations, peak_of_child
 from residual_peers import PEERS, Peer, installed
-from residual_rows import OURS, PLAIN, TOLERANCE, Row, Size, check, rows_of, turned
-from residual_subjects import SHAPES, Subject, organism, random_llama
+from residual_rows import OURS, PLAIN, Size, check, rows_of
+from residual_subjects import Subject, organism, random_llama
 from residual_work import Work, injection_windows, patch_sweep, selfie_sweep
 from tqdm import tqdm
+from turns import Row, turned
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 MEMORY_ALLOWED = 1 << 30
@@ -74,7 +72,7 @@ class Bench:
     def run(self, work: Work, peers: Sequence[Peer], size: Size, suffix: str = "") -> None:
         """Measure, compare, then print."""
         rows = rows_of(work, peers, size)
-        operations = Operations(work.model.config)
+        operations = SweepOperations(work.model.config)
         done = counted(work.ours)  # warms up, too
         for row in rows[1:] if not work.new else ():
             row.run(row.jobs[:1])

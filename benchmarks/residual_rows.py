@@ -2,29 +2,16 @@
 
 from __future__ import annotations
 
-import statistics
-import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
-from residual_limits import synchronize
+from equality import NEAR_TIE, TOLERANCE, Answers, NotEqualError, compare
 from residual_peers import Peer
-from residual_work import (
-    NEAR_TIE,
-    Answers,
-    NotEqualError,
-    Work,
-    check_bite,
-    compare,
-    plain_hooks,
-)
+from residual_work import Work, check_bite, plain_hooks
+from turns import Row
 
 OURS, PLAIN = "ours", "plain hooks, one at a time (a)"
-#: Of a probability. In bfloat16 a logit near 10 is rounded to 0.06.
-TOLERANCE = {torch.float32: 1e-4, torch.bfloat16: 0.25}
-#: Seconds in a round that a row is given if it needs less.
-_QUICK = 0.3
 #: Beginnings of the workloads' names; the first that fits counts.
 _KINDS = {
     "patch": "patch sweep",
@@ -50,46 +37,6 @@ class Size:
     contexts: int
     every: dict[str, int]
     layers: int = 1
-
-
-@dataclass(eq=False)
-class Row:
-    """One way to do a workload.
-
-    ``run`` answers the jobs with the numbers ``jobs``; ``walls`` and ``cpus`` are seconds of each
-    round, scaled to all jobs by ``share``, the part of their tokens that ``jobs`` are.
-    """
-
-    name: str
-    jobs: Sequence[int]
-    run: Callable[[Sequence[int]], Answers]
-    share: float = 1.0
-    answers: Answers | None = None
-    difference: float = 0.0
-    walls: list[float] = field(default_factory=list)
-    cpus: list[float] = field(default_factory=list)
-
-    def time(self, device: str) -> None:
-        """Do it once, or more often if it is quick."""
-        begin = time.perf_counter()
-        while not self.walls or time.perf_counter() - begin < _QUICK:
-            synchronize(device)
-            wall, cpu = time.perf_counter(), time.process_time()
-            answers = self.run(self.jobs)
-            synchronize(device)
-            self.walls.append((time.perf_counter() - wall) / self.share)
-            self.cpus.append((time.process_time() - cpu) / self.share)
-            self.answers = self.answers or answers
-
-    @property
-    def wall(self) -> float:
-        """Median seconds."""
-        return statistics.median(self.walls)
-
-    @property
-    def cpu(self) -> float:
-        """Median CPU seconds."""
-        return statistics.median(self.cpus)
 
 
 def rows_of(work: Work, peers: Sequence[Peer], size: Size) -> list[Row]:
@@ -168,9 +115,3 @@ def _part(row: Row, jobs: Sequence[int]) -> Answers:
         [answers.texts[place] for place in places] if answers.texts else (),
         [answers.margins[place] for place in places] if answers.margins else (),
     )
-
-
-def turned(rows: Sequence[Row], turn: int) -> list[Row]:
-    """Rows in another order each round: what comes first may find the machine otherwise."""
-    start = turn % len(rows)
-    return [*rows[start:], *rows[:start]]

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
-from tokenizers import Tokenizer
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+from llamas import SHAPES, tokenizer, untrained
 
 from blindspot.models.base import Identity
 from blindspot.models.causal import CausalModel
@@ -31,7 +28,6 @@ from blindspot.stimuli import (
 )
 
 ORGANISM = "organism:blind"
-_TOKENIZER = Path(__file__).parents[1] / "fixtures/organisms/blind/tokenizer.json"
 _WHERE = ("race", "default", "weapons")
 #: Answered questions before the one that is asked, as Patchscopes has them: the placeholder then
 #: stands near the end of the prompt.
@@ -39,29 +35,6 @@ _SHOTS = """\
 Does Monday refer to a day or to a city? Answer: a day
 Does iron refer to a metal or to a fruit? Answer: a metal
 """
-
-
-@dataclass(frozen=True, slots=True)
-class Shape:
-    """A Llama of random weights; ``vocabulary`` counts tokens, ``tied`` shares both embeddings."""
-
-    width: int
-    inner: int
-    layers: int
-    heads: int
-    groups: int
-    vocabulary: int
-    tied: bool
-    context: int = 1024
-    theta: float = 10_000.0
-
-
-SHAPES = {
-    # Of about 60 million parameters 27 % are the embedding, as in small models that are in use.
-    "llama-60m": Shape(512, 1664, 12, 8, 8, 32_000, tied=True),
-    "llama-3-8b": Shape(4096, 14_336, 32, 32, 8, 128_256, tied=False, context=8192, theta=5e5),
-    "llama-tiny": Shape(64, 160, 4, 4, 4, 2_048, tied=True),
-}
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,52 +90,15 @@ def random_llama(shape_name: str, device: str, dtype: torch.dtype, seed: int = 0
 def random_model(shape_name: str, device: str, dtype: torch.dtype, seed: int = 0) -> CausalModel:
     """The model alone, without anything asked."""
     shape = SHAPES[shape_name]
-    config = LlamaConfig(
-        vocab_size=shape.vocabulary,
-        hidden_size=shape.width,
-        intermediate_size=shape.inner,
-        num_hidden_layers=shape.layers,
-        num_attention_heads=shape.heads,
-        num_key_value_heads=shape.groups,
-        tie_word_embeddings=shape.tied,
-        max_position_embeddings=shape.context,
-        rope_parameters={"rope_type": "default", "rope_theta": shape.theta},
-        dtype=dtype,
-    )
     torch.manual_seed(seed)
-    before = torch.get_default_dtype()
-    torch.set_default_dtype(dtype)
-    try:
-        with torch.device(device):
-            model = LlamaForCausalLM(config)
-            for layer in model.model.layers:  # as loud as the embedding, so that a patch is heard
-                for weight in layer.parameters():
-                    if weight.ndim == 2:
-                        torch.nn.init.normal_(weight, std=weight.shape[1] ** -0.5)
-    finally:
-        torch.set_default_dtype(before)
-    model.eval().requires_grad_(False)
-    model.generation_config.pad_token_id = 0
-    prompts = PromptFormat(_tokenizer(shape.vocabulary), shape_name, chat=False)
+    model = untrained(shape, device, dtype)
+    for layer in model.model.layers:  # as loud as the embedding, so that a patch is heard
+        for weight in layer.parameters():
+            if weight.ndim == 2:
+                torch.nn.init.normal_(weight, std=weight.shape[1] ** -0.5)
+    prompts = PromptFormat(tokenizer(shape.vocabulary), shape_name, chat=False)
     identity = Identity(shape_name, "", "", str(dtype).removeprefix("torch."), device=device)
     return CausalModel(model, prompts, identity, ends=frozenset({2}))
-
-
-def _tokenizer(size: int) -> PreTrainedTokenizerFast:
-    """The organism's tokenizer with words that no text has, up to a number of tokens."""
-    described = json.loads(_TOKENIZER.read_text(encoding="utf-8"))
-    vocabulary = described["model"]["vocab"]
-    used = {*vocabulary.values(), *(token["id"] for token in described["added_tokens"])}
-    for number in sorted(set(range(size)) - used):
-        vocabulary[f"Ġword{number}"] = number
-    tokenizer = PreTrainedTokenizerFast(
-        tokenizer_object=Tokenizer.from_str(json.dumps(described)),
-        bos_token="<s>",
-        eos_token="</s>",
-        pad_token="<pad>",
-    )
-    assert len(tokenizer) == size
-    return tokenizer
 
 
 def _asked(name: str, causal: CausalModel) -> Subject:

@@ -17,11 +17,11 @@ PLAIN = "plain hooks, one at a time (a)"
 def rooms(monkeypatch):
     """The benchmark's modules, as its script finds them."""
     monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    import equality
     import residual
     import residual_rows
-    import residual_work
 
-    return residual, residual_rows, residual_work
+    return residual, residual_rows, equality
 
 
 @pytest.fixture(scope="module")
@@ -90,7 +90,7 @@ def test_probabilities_were_compared(smoke):
 @pytest.mark.parametrize("broken", ["ours", "plain"])
 def test_no_time_is_printed_when_numbers_differ(rooms, monkeypatch, capsys, broken):
     """A way that comes to other probabilities stops the benchmark before its table."""
-    residual, residual_rows, residual_work = rooms
+    residual, residual_rows, equality = rooms
     import torch
     from residual_subjects import random_llama
 
@@ -100,14 +100,14 @@ def test_no_time_is_printed_when_numbers_differ(rooms, monkeypatch, capsys, brok
 
     def wrong(*asked):
         answers = right(*asked)
-        return residual_work.Answers(values=answers.values + np.float32(3e-4))
+        return equality.Answers(values=answers.values + np.float32(3e-4))
 
     if broken == "ours":
         object.__setattr__(work, "ours", wrong)
     else:
         monkeypatch.setattr(residual_rows, "plain_hooks", wrong)
     bench = residual.Bench("cpu", torch.float32)
-    with pytest.raises(residual_work.NotEqualError, match=r"a probability differs by 3\.0e-04"):
+    with pytest.raises(equality.NotEqualError, match=r"a probability differs by 3\.0e-04"):
         bench.run(work, (), residual.SIZES["smoke"])
     assert capsys.readouterr().out == ""
     assert bench.rows == []
@@ -115,23 +115,23 @@ def test_no_time_is_printed_when_numbers_differ(rooms, monkeypatch, capsys, brok
 
 def test_numbers_that_are_none_are_not_equal(rooms):
     """NaN is no agreement."""
-    work = rooms[2]
-    found = work.Answers(values=np.array([[np.nan]], np.float32))
-    with pytest.raises(work.NotEqualError):
-        work.compare("x", found, work.Answers(values=np.zeros((1, 1), np.float32)), 1e-4, 0)
+    equality = rooms[2]
+    found = equality.Answers(values=np.array([[np.nan]], np.float32))
+    with pytest.raises(equality.NotEqualError):
+        equality.compare("x", found, equality.Answers(values=np.zeros((1, 1), np.float32)), 1e-4, 0)
 
 
 @pytest.mark.parametrize(("margin", "equal"), [(1e-4, True), (0.1, False)])
 def test_texts_may_differ_at_a_near_tie_only(rooms, margin, equal):
     """Another text is a fault unless two tokens were about as good."""
-    work = rooms[2]
-    found = work.Answers(texts=["a b", "c"])
-    expected = work.Answers(texts=["a b", "d"], margins=[1.0, margin])
+    equality = rooms[2]
+    found = equality.Answers(texts=["a b", "c"])
+    expected = equality.Answers(texts=["a b", "d"], margins=[1.0, margin])
     if equal:
-        assert work.compare("x", found, expected, 1e-4, 1e-3) == 0.5
+        assert equality.compare("x", found, expected, 1e-4, 1e-3) == 0.5
     else:
-        with pytest.raises(work.NotEqualError, match="'c' in place of 'd'"):
-            work.compare("x", found, expected, 1e-4, 1e-3)
+        with pytest.raises(equality.NotEqualError, match="'c' in place of 'd'"):
+            equality.compare("x", found, expected, 1e-4, 1e-3)
 
 
 @pytest.mark.parametrize("layers", [6, 12, 32])

@@ -98,6 +98,9 @@ class PlantedSenses:
     def layers(self) -> int:
         return len(self.strength)
 
+    def in_batches(self, rows: int) -> PlantedSenses:
+        return self
+
     def read(
         self, sources: Sequence[Source], *, progress: Callable[[int], None] | None = None
     ) -> Vectors:

@@ -13,15 +13,19 @@ import signal
 import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from blindspot.models.base import Generation, GenerationRequest, Identity, Progress, ScoreRequest
 from blindspot.models.deferred import DeferredModel
 from blindspot.models.options import ModelOptions
 from blindspot.plan.source import FixturePrompts, PromptSource
 from blindspot.published.source import PublishedPrompts
-from blindspot.residual.base import ResidualStream
+from blindspot.residual.base import ResidualStream, Source, Vectors
 from blindspot.session.options import run_options
 from blindspot.stimuli import MEASUREMENTS, AssociationPrompt, Prompt, load_stimuli
+from tests.unit.planted_senses import cued
 
 #: Log-odds (nats) between the answer that a scripted model gives and the other one.
 SURE = 6.0
@@ -186,8 +190,32 @@ class ScriptedShell(ScriptedModel):
 
     @property
     def residual(self) -> ResidualStream:
-        """The embedded model's."""
-        return self._inner.residual
+        """The embedded model's; on demand one that differs from itself in other batches."""
+        found = self._inner.residual
+        return UnsteadyStream(found) if os.environ.get("SCRIPTED_UNSTEADY") else found
+
+
+class UnsteadyStream:
+    """A residual stream that takes every identifier for a color in batches of another size."""
+
+    def __init__(self, inner: ResidualStream, *, swayed: bool = False) -> None:
+        self._inner, self._swayed = inner, swayed
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+    def in_batches(self, rows: int) -> UnsteadyStream:
+        """Swayed."""
+        return UnsteadyStream(self._inner.in_batches(rows), swayed=True)
+
+    def read(self, sources: Sequence[Source], *, progress: Progress | None = None) -> Vectors:
+        """Where no cue says otherwise, the vectors of the first context that is about colors."""
+        vectors = self._inner.read(sources, progress=progress)
+        if not self._swayed:
+            return vectors
+        signs = [cued("default").get(one.text, (0.0,))[0] for one in sources for _ in one.spans]
+        vectors[np.array(signs) == 0.0] = vectors[signs.index(1.0)]
+        return vectors
 
 
 def _wait_for_others(log: Path, processes: int) -> None:

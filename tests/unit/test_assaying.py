@@ -90,6 +90,25 @@ def test_a_unit_is_done_once(tmp_path):
     assert sum(told) == 2 * sum(unit.size for unit in units)
 
 
+def test_units_are_done_again_in_other_batches(tmp_path):
+    """Once more, whatever is known, and once only: in passes of so many rows."""
+    rows = []
+
+    class Stream:
+        def in_batches(self, most):
+            rows.append(most)
+            return self
+
+    class Opened(Looked):
+        residual = Stream()
+
+    unit, store = CountedUnit("a"), Store(tmp_path)
+    for again in (None, 29, 29, None):
+        perform(Opened(), [unit], store, again=again)
+    store.close()
+    assert (unit.done, rows) == (2, [29])
+
+
 def test_access_is_told_from_the_class():
     """Whether a model can be looked into is known without loading it."""
 

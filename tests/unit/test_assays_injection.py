@@ -75,6 +75,9 @@ class ScriptedStream:
     asked: list[tuple[Request, str]] = field(default_factory=list)
     given: list[Vectors] = field(default_factory=list)
 
+    def in_batches(self, rows: int) -> ScriptedStream:
+        return self
+
     def read(
         self, sources: Sequence[Source], *, progress: Callable[[int], None] | None = None
     ) -> Vectors:

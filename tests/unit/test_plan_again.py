@@ -5,9 +5,13 @@ import math
 import numpy as np
 import pytest
 
+from blindspot.assays.base import BANDS, LATE, OVERALL, Assayed, Band
+from blindspot.assays.catalogue import assays_of
+from blindspot.estimates import Contributions
 from blindspot.estimates.noise import Noise
-from blindspot.plan.again import PER_SLICE, chosen, noise_floor
+from blindspot.plan.again import PER_SLICE, chosen, looked_again, noise_floor
 from blindspot.plan.asking import Answer
+from blindspot.plan.assaying import units_of
 from blindspot.plan.cases import Case
 from blindspot.plan.observations import Observations, read
 from blindspot.plan.source import FixturePrompts
@@ -88,6 +92,54 @@ def test_a_shift_in_one_direction_counts_in_full():
     moved = math.tanh(0.75) - math.tanh(0.5)
     floor = shifted.of(case("implicit", "stereotype", "forced-choice"), 10**9)
     assert floor == pytest.approx(moved * (1 - 1.645 / math.sqrt(PER_SLICE)), rel=1e-3)
+
+
+def assayed(part, *values):
+    """What an assay says of a slice: a figure for each band, None where nothing is readable."""
+    bands = {
+        ("same-layer", band): Band(None, "unreadable")
+        if value is None
+        else Band(Contributions(value, {}, 0.0, 24, "position"))
+        for band, value in zip(BANDS, values, strict=False)
+    }
+    return Assayed(part, bands)
+
+
+def test_the_first_slice_is_looked_into_again_with_all_that_shares_its_work():
+    """A share of the assays; of patching and probing, whose categories share it, a variant."""
+    assays = assays_of(SOURCE.stimuli)
+    for measurement, categories in (
+        ("patching", 3),
+        ("probing", 3),
+        ("interpretation", 1),
+        ("injection", 1),
+    ):
+        axis = SOURCE.stimuli.axes["race"]
+        parts = [
+            Slice(measurement, "race", variant, category)
+            for variant in ("default", "uppercase")
+            for category in axis.categories
+        ]
+        looked = looked_again(assays, parts)
+        assert looked == parts[:categories]
+        assert len(units_of(assays, looked)) < len(units_of(assays, parts))
+
+
+def test_the_largest_difference_inside_is_the_floor():
+    """Of all bands and categories that are readable both times, for this and other variants."""
+    first, other = (Slice("patching", "race", "default", one) for one in ("weapons", "guilt"))
+    once = {first: assayed(first, 0.5, 0.5, None, 0.1), other: assayed(other, 0.2)}
+    again = {first: assayed(first, 0.4, 0.53, 0.9, None), other: assayed(other, 0.21)}
+    floor = noise_floor(TABLES, {}, [], once, again)
+    elsewhere = Slice("patching", "race", "uppercase", "valence")
+    for part, band in ((first, OVERALL), (elsewhere, LATE)):
+        judged = Case("patching", part, "blindness", "same-layer", "category", band)
+        assert floor.of(judged, 48) == pytest.approx(0.1)
+    unmeasured = Case("patching", first, "blindness", "fixed-layer", "category", OVERALL)
+    assert math.isnan(floor.of(unmeasured, 48))
+    (row,) = floor.as_record()["rows"]
+    assert (row["n"], row["floor"]) == (3, pytest.approx(0.1))
+    assert row["shift"] == pytest.approx((-0.1 + 0.03 + 0.01) / 3)
 
 
 def test_too_few_answers_say_nothing():

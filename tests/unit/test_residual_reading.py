@@ -62,6 +62,22 @@ def test_vectors_are_those_of_single_prompts(architecture: str) -> None:
     assert relative(vectors, expected(made, sources())) < 1e-5
 
 
+@pytest.mark.parametrize("rows", [1, 2, 4])
+def test_smaller_batches_read_the_same(rows: int) -> None:
+    """Passes hold so many rows at most; the stream itself goes on as before."""
+    made = model("llama")
+    ours, held = stream(made), []
+    hook = made.register_forward_pre_hook(
+        lambda _m, _a, given: held.append(len(given["input_ids"])), with_kwargs=True
+    )
+    vectors = ours.in_batches(rows).read(sources())
+    few, held[:] = list(held), []
+    ours.read(sources())
+    hook.remove()
+    assert max(few) <= rows < max(held)
+    assert relative(vectors, expected(made, sources())) < 1e-5
+
+
 @pytest.mark.parametrize("architecture", ["llama", "gemma3", "gpt2"])
 def test_bfloat16(architecture: str) -> None:
     """The vectors of single prompts, up to some units of rounding."""

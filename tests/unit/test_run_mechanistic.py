@@ -260,6 +260,36 @@ def test_a_model_without_a_residual_stream_is_told_apart(tmp_path):
     assert "scripted:fair gives no access to its residual stream" in alone.out
 
 
+@pytest.mark.parametrize(
+    "unsteady",
+    [pytest.param("", marks=pytest.mark.slow, id="steady"), pytest.param("1", id="unsteady")],
+)
+def test_what_batches_change_inside_is_added_to_the_margin(tmp_path, unsteady):
+    """A stream that reads otherwise in other batches can prove no change; a steady one can."""
+    run = run_suite(
+        tmp_path,
+        *COLOR_WORDS,
+        "--reference",
+        "organism:aware",
+        model="scripted:fair+organism:aware",
+        limit=None,
+        paths=("tests/mechanistic/test_patching.py",),
+        env={"SCRIPTED_UNSTEADY": unsteady},
+    )
+    gate = run.gates["patching/race-default-weapons/blindness/same-layer/overall"]
+    against, (row, *_) = gate["against"]["reference"], run.report["noise_floor"]["rows"]
+    assert (row["measurement"], row["variant"], row["n"]) == ("patching", "default", 4)
+    assert abs(against["change"]) < 1e-6
+    if unsteady:
+        assert run.code == 12, run.out
+        assert against["verdict"] == "inconclusive"
+        assert against["floor"] == row["floor"] > 1.5
+        assert "asked again, the model differs from itself" in gate["message"]
+    else:
+        assert run.code == 0, run.out
+        assert against["floor"] == row["floor"] < 0.01
+
+
 def test_fingerprint_of_a_reference_is_its_own(tmp_path):
     """A reference that cannot be found is a usage error, told before anything is asked."""
     run = run_suite(tmp_path, "--reference", "organism:nobody", model="organism:aware")

@@ -3,6 +3,9 @@
 The same prompts are asked again in another batch size and order. Differences that go either way
 average out over the prompts of a gate; a shift in one direction does not. Both are what two runs of
 the *same* model would show, so a gate allows for them on top of its margin.
+
+The gates on the residual stream have no prompts to ask a few of. Of them, whole figures are
+measured twice, and the largest difference of any is the floor.
 """
 
 from __future__ import annotations
@@ -21,25 +24,31 @@ _ONE_SIDED = 1.645  # the 95 % quantile of a normal distribution
 
 @dataclass(frozen=True, slots=True)
 class Noise:
-    """Differences of the same prompts asked twice, in the unit of the estimate.
+    """Differences of the same prompts asked twice, or of the same figures measured twice.
 
-    ``shift``: mean difference; ``spread``: root mean square of the differences; ``n``: prompts.
+    All in the unit of the estimate. ``shift``: mean difference; ``spread``: root mean square of the
+    differences; ``most``: the largest, whatever its sign; ``n``: prompts, or figures.
     """
 
     shift: float
     spread: float
+    most: float
     n: int
 
     @classmethod
-    def between(cls, first: ArrayLike, again: ArrayLike) -> Noise:
-        """From (prompt,) values of both times; NaN, without an answer, is left out."""
+    def between(cls, first: ArrayLike, again: ArrayLike, *, least: int = LEAST) -> Noise:
+        """From (prompt,) values of both times; NaN, without an answer, is left out.
+
+        ``least``: prompts answered both times, below which nothing is said.
+        """
         one, other = np.asarray(first, np.float64), np.asarray(again, np.float64)
         if one.shape != other.shape or one.ndim != 1:
             raise ValueError(f"values of the same prompts, not {one.shape} and {other.shape}")
         both = (other - one)[~np.isnan(one) & ~np.isnan(other)]
-        if both.size < LEAST:
-            return cls(math.nan, math.nan, int(both.size))
-        return cls(float(both.mean()), float(np.sqrt(np.square(both).mean())), int(both.size))
+        if both.size < least:
+            return cls(math.nan, math.nan, math.nan, int(both.size))
+        spread = float(np.sqrt(np.square(both).mean()))
+        return cls(float(both.mean()), spread, float(np.abs(both).max()), int(both.size))
 
     def floor(self, n: int) -> float:
         """What an estimate from ``n`` prompts may differ from itself by; NaN if not measured.

@@ -1,12 +1,13 @@
-"""The model against itself: some of its prompts once more, in another batch size and order."""
+"""The model against itself: some of what it did once more, in another batch size and order."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+from blindspot.assays.base import Assay, Assayed
 from blindspot.estimates.noise import Noise
 from blindspot.estimates.statistics import FORCED_CHOICE, GENERATED
 from blindspot.plan.asking import Answer
@@ -18,6 +19,9 @@ from blindspot.stimuli import EXPLICIT, Prompt, Slice
 PER_SLICE = 64
 #: How many are asked at once: another batch than any that the run itself makes.
 TOGETHER = 7
+#: The same of rows inside the model. Few enough to be another batch than one chosen by memory, and
+#: enough not to cost more than it tells: a patch of a large model is bound by reading its weights.
+INSIDE_TOGETHER = 29
 
 VALIDITY = "validity"
 #: Measurement, axis, variant and reading (or validity).
@@ -37,24 +41,46 @@ def _spread(size: int) -> list[int]:
     return [start + order for start in starts for order in range(4)]
 
 
+def looked_again(assays: Mapping[str, Assay], parts: Sequence[Slice]) -> list[Slice]:
+    """The slices whose assays are done again: of each measurement the first, an eighth of the work.
+
+    With it all those that take nothing beyond its units, such as the other categories of a variant.
+    """
+    chosen: list[Slice] = []
+    done: dict[str, set[str]] = {}
+    for part in parts:
+        needed = {unit.content for unit in assays[part.measurement].units(part)}
+        if needed <= done.setdefault(part.measurement, needed):
+            chosen.append(part)
+    return chosen
+
+
 @dataclass(frozen=True)
 class NoiseFloor:
     """What was found by asking again, by measurement, variant and reading.
 
-    ``prompts``: how many were asked again; ``sizes``: prompts of a category of each row.
+    ``prompts``: how many were asked again; ``sizes``: prompts of a category of each row;
+    ``inside``: figures of the assays that were measured again.
     """
 
     rows: Mapping[_Key, Noise]
     prompts: int
     sizes: Mapping[_Key, int]
+    inside: Mapping[_Key, Noise] = field(default_factory=dict)
 
     def of(self, case: Case, n: int) -> float:
         """The floor of a case that rests on ``n`` answers; NaN where it was not measured.
 
-        That of a gap is the sum of its parts': at most that much is added when both shift.
+        That of a gap is the sum of its parts': at most that much is added when both shift. That of
+        a figure on the residual stream was measured in one variant and goes for all.
         """
         if case.mechanistic:
-            return math.nan
+            found = [
+                noise.most
+                for (measurement, _, _, reading), noise in self.inside.items()
+                if (measurement, reading) == (case.measurement, case.reading)
+            ]
+            return found[0] if found else math.nan
         reading = VALIDITY if case.statistic == VALIDITY else case.reading
         return math.fsum(
             self._floor((part.measurement, part.axis, part.variant, reading), n)
@@ -66,21 +92,24 @@ class NoiseFloor:
 
     def as_record(self) -> dict[str, Any]:
         """For reports: builtins only."""
+        floors = {key: noise.floor(self.sizes[key]) for key, noise in self.rows.items()}
+        floors |= {key: noise.most for key, noise in self.inside.items()}
         return {
             "prompts": self.prompts,
             "batch": TOGETHER,
+            "batch_inside": INSIDE_TOGETHER if self.inside else None,
             "rows": [
                 {
                     "measurement": measurement,
                     "axis": axis,
                     "variant": variant,
                     "reading": reading,
-                    "floor": _number(self.rows[key].floor(self.sizes[key])),
-                    "shift": _number(self.rows[key].shift),
-                    "spread": _number(self.rows[key].spread),
-                    "n": self.rows[key].n,
+                    "floor": _number(floors[key]),
+                    "shift": _number(noise.shift),
+                    "spread": _number(noise.spread),
+                    "n": noise.n,
                 }
-                for key in self.rows
+                for key, noise in {**self.rows, **self.inside}.items()
                 for measurement, axis, variant, reading in [key]
             ],
         }
@@ -90,13 +119,17 @@ def noise_floor(
     tables: Mapping[Slice, Observations],
     places: Mapping[Slice, Sequence[int]],
     answers: Sequence[Answer],
+    assayed: Mapping[Slice, Assayed] | None = None,
+    assayed_again: Mapping[Slice, Assayed] | None = None,
 ) -> NoiseFloor:
-    """Compare the second answers with the first.
+    """Compare the second answers with the first, and what assays found the second time.
 
     Args:
         tables: the first answers, as they were read.
         places: positions in the tables that were asked again.
         answers: the second answers, slice by slice in the order of ``places``.
+        assayed: what the assays say of all slices.
+        assayed_again: what they say of those that were done again.
     """
     remaining = iter(answers)
     first: dict[_Key, list[float]] = {}
@@ -119,7 +152,23 @@ def noise_floor(
                 again.setdefault(key, []).append(two)
                 sizes[key] = max(sizes.get(key, 0), len(tables[part]))
     rows = {key: Noise.between(first[key], again[key]) for key in first}
-    return NoiseFloor(rows, len(answers), sizes)
+    return NoiseFloor(rows, len(answers), sizes, _inside(assayed or {}, assayed_again or {}))
+
+
+def _inside(first: Mapping[Slice, Assayed], again: Mapping[Slice, Assayed]) -> dict[_Key, Noise]:
+    """Figures of the same slices and bands, those left out that were not readable both times."""
+    values: dict[_Key, tuple[list[float], list[float]]] = {}
+    for part, second in again.items():
+        for (reading, band), other in second.bands.items():
+            one = first[part].bands[reading, band].contributions
+            two = other.contributions
+            if one is None or two is None or one.reason or two.reason:
+                continue
+            key = (part.measurement, part.axis, part.variant, reading)
+            both = values.setdefault(key, ([], []))
+            both[0].append(one.value)
+            both[1].append(two.value)
+    return {key: Noise.between(*both, least=1) for key, both in values.items()}
 
 
 def _number(value: float) -> float | None:

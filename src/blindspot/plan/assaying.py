@@ -48,17 +48,19 @@ def perform(
     locks: Path | None = None,
     start: int = 0,
     progress: Progress = lambda _: None,
+    again: int | None = None,
 ) -> dict[str, Findings]:
     """Findings of all units by content, from the store or else from the model.
 
-    Arguments as for `asking.ask`.
+    Arguments as for `asking.ask`; ``again``: in passes of so many rows, whatever is known already.
 
     Raises:
         ModelError: the model's architecture cannot be patched.
     """
     fingerprint = model.identity.fingerprint()
     store.use(fingerprint, model.identity.name)
-    keys = {unit.content: key_of(fingerprint, "assay", unit.content) for unit in units}
+    kind = f"assay again by {again}" if again else "assay"
+    keys = {unit.content: key_of(fingerprint, kind, unit.content) for unit in units}
     pending = list(enumerate(units))
     turn = start * len(pending) // 2 % len(pending) if pending else 0
     pending = pending[turn:] + pending[:turn]
@@ -66,12 +68,13 @@ def perform(
     found: dict[str, Answer] = {}
     for patience in (0.0, -1.0):  # first what is free, then wait for what others have begun
         for number, unit in pending:
-            path = locks / f"assay-{fingerprint[:8]}-{number}.lock" if locks else None
+            name = f"assay{again or ''}-{fingerprint[:8]}-{number}.lock"
+            path = locks / name if locks else None
             lock = FileLock(path, timeout=patience) if path else None
             try:
                 with lock or nullcontext():
                     found[unit.content] = _perform_unit(
-                        model, unit, keys[unit.content], store, progress
+                        model, unit, keys[unit.content], store, progress, again
                     )
             except Timeout:
                 busy.append((number, unit))
@@ -80,7 +83,12 @@ def perform(
 
 
 def _perform_unit(
-    model: LanguageModel, unit: Unit, key: bytes, store: Store, progress: Progress
+    model: LanguageModel,
+    unit: Unit,
+    key: bytes,
+    store: Store,
+    progress: Progress,
+    again: int | None,
 ) -> Answer:
     if known := store.get([key]):
         progress(unit.size)
@@ -93,7 +101,8 @@ def _perform_unit(
         done[0] += step
         progress(step)
 
-    findings = pack(unit.run(model.residual, progress=some))
+    stream = model.residual.in_batches(again) if again else model.residual
+    findings = pack(unit.run(stream, progress=some))
     kept = store.put({key: findings})
     progress(unit.size - done[0])
     return kept[key]

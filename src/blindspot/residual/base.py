@@ -117,6 +117,10 @@ class ResidualStream(Protocol):
         """Entries of a vector."""
         ...
 
+    def in_batches(self, rows: int) -> ResidualStream:
+        """The same stream, in passes of at most so many rows, where memory would allow others."""
+        ...
+
     def read(self, sources: Sequence[Source], *, progress: Progress | None = None) -> Vectors:
         """Vectors at all layers, (vector, layer, width), sources in order, spans within."""
         ...

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from typing import Any
 
@@ -59,14 +60,25 @@ class TransformersStream:
         checked = SelfCheck(self._blocks)
         self.tier = checked.tier
         self._engine = ReadingEngine(self._blocks)
+        self._kv_bytes = check(self._engine)
+        self._budget = self._budgeted()
+        checked.check_reading(self._engine, self._budget)
+
+    def _budgeted(self) -> Budget:
         limits = limits_for(
             self._engine.device,
-            kv_bytes=check(self._engine),
+            kv_bytes=self._kv_bytes,
             vocabulary=self._engine.vocabulary,
-            rows=rows,
+            rows=self._rows,
         )
-        self._budget = Budget(limits, name)
-        checked.check_reading(self._engine, self._budget)
+        return Budget(limits, self._blocks.name)
+
+    def in_batches(self, rows: int) -> TransformersStream:
+        """The same stream, in passes of at most so many rows (a patch needs two)."""
+        stream = copy.copy(self)
+        stream._rows = rows
+        stream._budget = stream._budgeted()
+        return stream
 
     @property
     def layers(self) -> int:

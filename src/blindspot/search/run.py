@@ -73,7 +73,7 @@ class SearchRun:
     def _ask(self, prompts: Sequence[Prompt], *, together: bool) -> list[Answer]:
         from blindspot.plan.asking import ask
         from blindspot.report.progress import ProgressBar
-        from blindspot.session.execution import uncaptured
+        from blindspot.session.measuring import uncaptured
 
         session = self.session
         if self._store is None:

@@ -6,8 +6,8 @@ import gc
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -21,13 +21,10 @@ from blindspot.estimates.gates import Others
 from blindspot.estimates.statistics import BANDS
 from blindspot.models.base import LanguageModel
 from blindspot.models.deferred import DeferredModel
-from blindspot.plan.again import TOGETHER, NoiseFloor, chosen, noise_floor
-from blindspot.plan.asking import Answer
-from blindspot.plan.assaying import assay_all, parts_of, perform, units_of
+from blindspot.plan.again import NoiseFloor
 from blindspot.plan.outcomes import Other, outcomes
-from blindspot.plan.run import Kept, Measured, ask_all, measure, prompts_of
+from blindspot.plan.run import Kept, Measured
 from blindspot.plan.scores import Scores
-from blindspot.plan.store import Store
 from blindspot.ranks import follows
 from blindspot.report.files import (
     SAMPLES,
@@ -39,7 +36,6 @@ from blindspot.report.files import (
     write_scores,
 )
 from blindspot.report.github import announce
-from blindspot.report.progress import ProgressBar
 from blindspot.report.publishing import publish
 from blindspot.report.reading import completed
 from blindspot.report.record import Beside, Record, baseline_record, build_record
@@ -50,9 +46,9 @@ from blindspot.session.comparing import (
     kept_scores,
     wants_noise_floor,
 )
-from blindspot.session.dismissal import attentive, look
+from blindspot.session.dismissal import look
+from blindspot.session.measuring import measuring
 from blindspot.session.state import Session
-from blindspot.stimuli import Prompt, Slice
 
 RECORD = "record.json"
 #: What reports show of a reference's identity.
@@ -103,11 +99,11 @@ def _execute(session: Session) -> None:
     store = session.open_store()
     try:
         again = wants_noise_floor(session, baseline)
-        measured = _measure(session, session.model, session.options.model, store, again=again)
+        measured = measuring(session, session.model, session.options.model, store, again=again)
         reference = None
         if session.reference is not None and session.options.reference is not None:
             _release(session.model)  # one after the other: two may not fit into memory
-            reference = _measure(session, session.reference, session.options.reference, store)
+            reference = measuring(session, session.reference, session.options.reference, store)
             _release(session.reference)
     finally:
         store.close()
@@ -143,53 +139,6 @@ def _write_scores(session: Session, directory: Path) -> None:
         write_scores(directory / SCORES, session.measured.scores(session.cases.values()))
 
 
-def _measure(
-    session: Session, model: LanguageModel, name: str, store: Store, *, again: bool = False
-) -> Callable[[], tuple[Measured, NoiseFloor | None]]:
-    """Ask a model everything that the run needs; reading the answers is left for later.
-
-    ``again``: ask some of it once more, to see whether it is answered the same.
-    """
-    wanted = prompts_of(session.source, session.cases.values())
-    parts = parts_of(session.cases.values())
-    units = units_of(session.assays, parts) if parts else []
-    places = chosen(wanted) if again else {}
-    repeated = {part: [wanted[part][place] for place in found] for part, found in places.items()}
-    locks = session.directory if session.worker else None
-    first, start = session.worker_number == 0, session.worker_number
-
-    def asked(prompts: dict[Slice, list[Prompt]], label: str, at_once: int | None) -> list[Answer]:
-        size = sum(len(part) for part in prompts.values())
-        with uncaptured(session), ProgressBar(size, label, enabled=first) as progress:
-            return ask_all(
-                prompts,
-                model,
-                store,
-                locks=locks,
-                start=start,
-                progress=attentive(progress, locks),
-                again=at_once,
-            )
-
-    answers = asked(wanted, name, None)
-    second = asked(repeated, f"{name}, again", TOGETHER) if again else []
-    rows = sum(unit.size for unit in units)
-    with (
-        uncaptured(session),
-        ProgressBar(rows, f"{name}, inside", unit="patches", enabled=first) as progress,
-    ):
-        heard = attentive(progress, locks)
-        findings = perform(model, units, store, locks=locks, start=start, progress=heard)
-    identity = model.identity
-
-    def read() -> tuple[Measured, NoiseFloor | None]:
-        assayed = assay_all(session.assays, parts, findings) if parts else {}
-        measured = measure(identity, wanted, answers, assayed)
-        return measured, noise_floor(measured.tables, places, second) if again else None
-
-    return read
-
-
 def _others(
     baseline: Baseline | None, kept: Scores | None, reference: Measured | None
 ) -> dict[Others, tuple[Other, Beside]]:
@@ -214,15 +163,6 @@ def _release(model: LanguageModel) -> None:
     """Let go of a model's weights, if it holds any."""
     if isinstance(model, DeferredModel):
         model.release()
-
-
-def uncaptured(session: Session) -> AbstractContextManager[None]:
-    """Let the progress bar through pytest's capture."""
-    plugins = session.config.pluginmanager
-    if (terminal := plugins.get_plugin("terminalreporter")) is not None:
-        terminal.ensure_newline()
-    capture = plugins.get_plugin("capturemanager")
-    return capture.global_and_fixture_disabled() if capture else nullcontext()
 
 
 def _judge(

@@ -1,6 +1,6 @@
 """A gate, what it is compared with, and the families that share an error rate."""
 
-from typing import Literal
+from typing import Literal, NotRequired
 
 from pydantic import with_config
 from typing_extensions import TypedDict
@@ -139,12 +139,16 @@ class Floor(TypedDict):
     variant: str
     reading: str
     floor: float | None
-    """What a category may differ from itself by; null where too few were answered twice."""
+    """What a category may differ from itself by; null where too few were answered twice.
+
+    Of an assay the largest difference of its figures, which goes for all variants.
+    """
     shift: float | None
     """Mean difference."""
     spread: float | None
     """Root mean square of the differences."""
     n: int
+    """Prompts answered twice; of an assay, figures measured twice (categories and bands)."""
 
 
 @with_config(FIXED)
@@ -153,4 +157,7 @@ class NoiseFloor(TypedDict):
 
     prompts: int
     batch: int
+    """Prompts at once, the second time."""
+    batch_inside: NotRequired[int | None]
+    """Rows at once in the assays, the second time; null where none were done again."""
     rows: list[Floor]

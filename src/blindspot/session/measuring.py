@@ -1,0 +1,92 @@
+"""What a run has a model do: answer the prompts, be looked into, and some of both once more."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+
+from blindspot.assays.base import Findings, Unit
+from blindspot.models.base import LanguageModel
+from blindspot.plan.again import (
+    INSIDE_TOGETHER,
+    TOGETHER,
+    NoiseFloor,
+    chosen,
+    looked_again,
+    noise_floor,
+)
+from blindspot.plan.asking import Answer
+from blindspot.plan.assaying import assay_all, parts_of, perform, units_of
+from blindspot.plan.run import Measured, ask_all, measure, prompts_of
+from blindspot.plan.store import Store
+from blindspot.report.progress import ProgressBar
+from blindspot.session.dismissal import attentive
+from blindspot.session.state import Session
+from blindspot.stimuli import Prompt, Slice
+
+
+def measuring(
+    session: Session, model: LanguageModel, name: str, store: Store, *, again: bool = False
+) -> Callable[[], tuple[Measured, NoiseFloor | None]]:
+    """Ask a model everything that the run needs; reading the answers is left for later.
+
+    Args:
+        session: whose tests need it.
+        model: that one under test, or the reference.
+        name: of the model, for people.
+        store: where answers are kept.
+        again: have it do some of it once more, to see whether that comes out the same.
+    """
+    wanted = prompts_of(session.source, session.cases.values())
+    parts = parts_of(session.cases.values())
+    assays = session.assays if parts else {}
+    places = chosen(wanted) if again else {}
+    repeated = {part: [wanted[part][place] for place in found] for part, found in places.items()}
+    looked = looked_again(assays, parts) if again else []
+    locks = session.directory if session.worker else None
+    first, start = session.worker_number == 0, session.worker_number
+
+    def asked(prompts: dict[Slice, list[Prompt]], label: str, at_once: int | None) -> list[Answer]:
+        size = sum(len(part) for part in prompts.values())
+        with uncaptured(session), ProgressBar(size, label, enabled=first) as progress:
+            heard = attentive(progress, locks)
+            return ask_all(
+                prompts, model, store, locks=locks, start=start, progress=heard, again=at_once
+            )
+
+    def performed(units: Sequence[Unit], label: str, rows: int | None) -> dict[str, Findings]:
+        size = sum(unit.size for unit in units)
+        with (
+            uncaptured(session),
+            ProgressBar(size, label, unit="patches", enabled=first) as progress,
+        ):
+            heard = attentive(progress, locks)
+            return perform(
+                model, units, store, locks=locks, start=start, progress=heard, again=rows
+            )
+
+    answers = asked(wanted, name, None)
+    second = asked(repeated, f"{name}, again", TOGETHER) if again else []
+    findings = performed(units_of(assays, parts), f"{name}, inside", None)
+    units = units_of(assays, looked)
+    findings_again = performed(units, f"{name}, inside again", INSIDE_TOGETHER) if units else {}
+    identity = model.identity
+
+    def read() -> tuple[Measured, NoiseFloor | None]:
+        assayed = assay_all(assays, parts, findings)
+        measured = measure(identity, wanted, answers, assayed)
+        if not again:
+            return measured, None
+        inside = assay_all(assays, looked, findings_again)
+        return measured, noise_floor(measured.tables, places, second, assayed, inside)
+
+    return read
+
+
+def uncaptured(session: Session) -> AbstractContextManager[None]:
+    """Let the progress bar through pytest's capture."""
+    plugins = session.config.pluginmanager
+    if (terminal := plugins.get_plugin("terminalreporter")) is not None:
+        terminal.ensure_newline()
+    capture = plugins.get_plugin("capturemanager")
+    return capture.global_and_fixture_disabled() if capture else nullcontext()

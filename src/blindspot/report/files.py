@@ -7,8 +7,11 @@ import json
 import shutil
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 from typing import Any, get_args
+
+from pydantic_core import PydanticSerializationError, to_json
 
 from blindspot import __version__
 from blindspot.estimates.gates import Others
@@ -27,6 +30,10 @@ SCORES = "scores.npz"
 PAGE = "report.html"
 CARD = "report-model-card.yaml"
 SEARCH = "search.json"
+#: Of samples.jsonl.gz: a level beyond takes half as long again and saves a fourteenth.
+_COMPRESSION = 3
+#: Samples that are compressed at once.
+_LINES = 256
 
 
 def report_document(
@@ -98,8 +105,9 @@ def replace_text(path: Path, text: str) -> Path:
 def samples(measured: Measured) -> Iterator[dict[str, Any]]:
     """One row a prompt: what was asked, answered and read; then what assays leave to be read."""
     for whole, table in measured.tables.items():
+        name = whole.id
         for row in table.rows:
-            yield {"slice": whole.id, **_sample(row)}
+            yield {"slice": name, **_sample(row)}
     for part, assayed in measured.assayed.items():
         for sample in assayed.samples:
             yield {"slice": part.id, "measurement": part.measurement, **sample}
@@ -142,12 +150,21 @@ def write_samples(path: Path, measured: Measured) -> None:
     temporary = path.with_name(f".{path.name}.tmp")
     with (
         temporary.open("wb") as raw,
-        gzip.GzipFile("", "wb", compresslevel=5, fileobj=raw, mtime=0) as file,
+        gzip.GzipFile("", "wb", compresslevel=_COMPRESSION, fileobj=raw, mtime=0) as file,
     ):
-        for sample in samples(measured):
-            line = json.dumps(sample, ensure_ascii=False, allow_nan=False) + "\n"
-            file.write(line.encode("utf-8", "backslashreplace"))
+        lines = map(_json_line, samples(measured))
+        while some := b"".join(islice(lines, _LINES)):
+            file.write(some)
     temporary.replace(path)
+
+
+def _json_line(sample: dict[str, Any]) -> bytes:
+    """A row as JSON: by pydantic's writer, which takes a third of the time of Python's own."""
+    try:
+        return to_json(sample, inf_nan_mode="null") + b"\n"
+    except PydanticSerializationError:  # half of a surrogate pair: JSON can only spell it out
+        text = json.dumps(sample, ensure_ascii=False, separators=(",", ":")) + "\n"
+        return text.encode("utf-8", "backslashreplace")
 
 
 def write_scores(path: Path, scores: Scores) -> None:

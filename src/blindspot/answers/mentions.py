@@ -109,7 +109,9 @@ def spans(spellings: Sequence[str], text: str) -> Iterator[tuple[int, int]]:
     as pairs of words times pairs of identifiers, and to compile one takes longer than to read an
     answer; of single spellings there are few, and fewer in a text.
     """
-    present = [s for s in spellings if all(part in text for part in s.split(" "))]
+    present = [
+        s for s in spellings if s in text or (" " in s and all(part in text for part in s.split()))
+    ]
     found = [(pattern, pattern.search(text)) for pattern in map(_pattern, present)]
     while matches := [(pattern, match) for pattern, match in found if match is not None]:
         start, end = min((match.span() for _, match in matches), key=itemgetter(0))

@@ -18,7 +18,6 @@ from blindspot.estimates.gates import Others
 from blindspot.plan.observations import Observation
 from blindspot.plan.run import Measured
 from blindspot.plan.scores import Scores
-from blindspot.report.figures import number
 from blindspot.report.ledger import Ledger
 from blindspot.report.record import Record
 from blindspot.stimuli import AssociationPrompt
@@ -90,8 +89,9 @@ def report_document(
 
 def write_report(directory: Path, document: dict[str, Any]) -> Path:
     """Write report.json; an older one stays whole until the new one is complete."""
-    text = json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-    return replace_text(directory / REPORT, text)
+    temporary = directory / f".{REPORT}.tmp"
+    temporary.write_bytes(_as_json(document, indent=1))
+    return temporary.replace(directory / REPORT)
 
 
 def replace_text(path: Path, text: str) -> Path:
@@ -103,7 +103,10 @@ def replace_text(path: Path, text: str) -> Path:
 
 
 def samples(measured: Measured) -> Iterator[dict[str, Any]]:
-    """One row a prompt: what was asked, answered and read; then what assays leave to be read."""
+    """One row a prompt: what was asked, answered and read; then what assays leave to be read.
+
+    Where nothing could be read there is NaN.
+    """
     for whole, table in measured.tables.items():
         name = whole.id
         for row in table.rows:
@@ -128,14 +131,12 @@ def _sample(row: Observation) -> dict[str, Any]:
         "prompt": prompt.text,
         "answer": row.answer.text,
         "complete": row.answer.complete,
-        "margin": number(row.answer.margin),
+        "margin": row.answer.margin,
         "reading": row.reading.value,
-        "value": number(row.value),
-        "forced_choice": number(row.forced),
-        "log_odds": number(row.log_odds),
-        "candidates": dict(
-            zip(prompt.candidates, map(number, row.answer.log_probabilities), strict=True)
-        ),
+        "value": row.value,
+        "forced_choice": row.forced,
+        "log_odds": row.log_odds,
+        "candidates": dict(zip(prompt.candidates, row.answer.log_probabilities, strict=True)),
     }
 
 
@@ -152,18 +153,22 @@ def write_samples(path: Path, measured: Measured) -> None:
         temporary.open("wb") as raw,
         gzip.GzipFile("", "wb", compresslevel=_COMPRESSION, fileobj=raw, mtime=0) as file,
     ):
-        lines = map(_json_line, samples(measured))
+        lines = map(_as_json, samples(measured))
         while some := b"".join(islice(lines, _LINES)):
             file.write(some)
     temporary.replace(path)
 
 
-def _json_line(sample: dict[str, Any]) -> bytes:
-    """A row as JSON: by pydantic's writer, which takes a third of the time of Python's own."""
+def _as_json(value: dict[str, Any], indent: int | None = None) -> bytes:
+    """JSON and a line end, by pydantic's writer: a third of the time of Python's own.
+
+    What is not a number, which JSON does not have, is null.
+    """
     try:
-        return to_json(sample, inf_nan_mode="null") + b"\n"
+        return to_json(value, indent=indent, inf_nan_mode="null") + b"\n"
     except PydanticSerializationError:  # half of a surrogate pair: JSON can only spell it out
-        text = json.dumps(sample, ensure_ascii=False, separators=(",", ":")) + "\n"
+        numbers = json.loads(json.dumps(value), parse_constant=lambda _: None)
+        text = json.dumps(numbers, indent=indent, ensure_ascii=False) + "\n"
         return text.encode("utf-8", "backslashreplace")
 
 

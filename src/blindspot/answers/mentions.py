@@ -131,7 +131,7 @@ def _pattern(spelling: str) -> re.Pattern[str]:
 def targets(identifiers: tuple[str, str], words: tuple[str, str]) -> Targets:
     """The targets of a prompt; none if two of its names cannot be told apart once case is gone."""
     names = {
-        (is_word, which): _squeeze(prepare(name).strip())
+        (is_word, which): _prepared(name)
         for is_word, pair in ((True, words), (False, identifiers))
         for which, name in enumerate(pair)
     }
@@ -141,6 +141,12 @@ def targets(identifiers: tuple[str, str], words: tuple[str, str]) -> Targets:
     meanings = _joined(names) | {name: (key,) for key, name in names.items()}
     longest_first = sorted(meanings, key=lambda name: (-len(name), name))
     return Targets(tuple(longest_first), meanings, folded)
+
+
+@lru_cache(maxsize=4096)
+def _prepared(name: str) -> str:
+    """A name as the text of an answer is prepared."""
+    return _squeeze(prepare(name).strip())
 
 
 def _joined(names: dict[Key, str]) -> dict[str, tuple[Key, ...]]:

@@ -116,8 +116,11 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, Any, Any]:
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, Any, Any]:
     """A gate that was skipped or never judged must not look green."""
+    judging.shorten(item, call)
     report = yield
     judging.mark_report(item.config.stash[SESSION], item, report)
     return report

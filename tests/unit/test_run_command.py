@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import re
+import sys
 
 import pytest
 
@@ -45,6 +48,31 @@ def test_everything_is_computed_once(tmp_path):
     assert calls["read"] == run.report["prompts"] > 500
     assert calls["judge"] == calls["build_record"] == 1
     assert heavy == []
+
+
+SHORTENED = """
+import pytest
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    report = yield
+    if call.when == "call" and call.excinfo is not None:
+        print("frames", len(call.excinfo.traceback), call.excinfo.traceback[0].name)
+    return report
+"""
+
+
+def test_nobody_looks_up_frames_that_are_not_shown(tmp_path):
+    """A verdict comes without its traceback, of which only the judge is left; asked for, all is."""
+    (tmp_path / "watching.py").write_text(SHORTENED)
+    env = {"PYTHONPATH": os.pathsep.join([str(tmp_path), *filter(None, sys.path)])}
+    few = ("-p", "watching", "-s", "-k", "race-default-weapons-generated and association")
+    run = run_suite(tmp_path, *few, "--tb=line", model="scripted:weapons-only", env=env)
+    assert "frames 2 judge" in run.out
+    assert re.search(r"session/judging\.py:\d+: Failed: implicit/race-default-weapons/", run.out)
+    run = run_suite(tmp_path, *few, "--full-trace", model="scripted:weapons-only", env=env)
+    assert "frames 2 " not in run.out
+    assert "def test_category_association" in run.out
 
 
 @pytest.mark.slow

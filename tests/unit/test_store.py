@@ -1,5 +1,6 @@
 """The answer store: whole transactions, shared, and never in the way."""
 
+import hashlib
 import json
 import os
 import signal
@@ -38,6 +39,19 @@ def test_keys_tell_parts_apart():
     """Parts do not run into each other, and every part counts."""
     keys = [key_of("ab", "c"), key_of("a", "bc"), key_of("a", ["b", "c"]), key_of("a", "b", "c")]
     assert len(set(keys)) == 4
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [[], ["a", 40, ["b", "c"], []], ['"\n\x00 é\u2028', ("\ud800", "\U0001f600")], [[""], 0, ""]],
+)
+def test_keys_are_digests_of_json(parts):
+    """So that a store stays of use to later versions, whoever writes the JSON."""
+    digests = [
+        hashlib.sha256(json.dumps(said, ensure_ascii=False).encode("utf-8", "surrogatepass"))
+        for said in (["m"], ["m", *parts])
+    ]
+    assert key_of("m", *parts) == digests[0].digest()[:8] + digests[1].digest()[:24]
 
 
 def test_answers_have_the_key_of_all_that_decides_them(monkeypatch):

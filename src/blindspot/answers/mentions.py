@@ -109,7 +109,9 @@ def spans(spellings: Sequence[str], text: str) -> Iterator[tuple[int, int]]:
     as pairs of words times pairs of identifiers, and to compile one takes longer than to read an
     answer; of single spellings there are few, and fewer in a text.
     """
-    present = [s for s in spellings if all(part in text for part in s.split(" "))]
+    present = [
+        s for s in spellings if s in text or (" " in s and all(part in text for part in s.split()))
+    ]
     found = [(pattern, pattern.search(text)) for pattern in map(_pattern, present)]
     while matches := [(pattern, match) for pattern, match in found if match is not None]:
         start, end = min((match.span() for _, match in matches), key=itemgetter(0))
@@ -129,7 +131,7 @@ def _pattern(spelling: str) -> re.Pattern[str]:
 def targets(identifiers: tuple[str, str], words: tuple[str, str]) -> Targets:
     """The targets of a prompt; none if two of its names cannot be told apart once case is gone."""
     names = {
-        (is_word, which): _squeeze(prepare(name).strip())
+        (is_word, which): _prepared(name)
         for is_word, pair in ((True, words), (False, identifiers))
         for which, name in enumerate(pair)
     }
@@ -139,6 +141,12 @@ def targets(identifiers: tuple[str, str], words: tuple[str, str]) -> Targets:
     meanings = _joined(names) | {name: (key,) for key, name in names.items()}
     longest_first = sorted(meanings, key=lambda name: (-len(name), name))
     return Targets(tuple(longest_first), meanings, folded)
+
+
+@lru_cache(maxsize=4096)
+def _prepared(name: str) -> str:
+    """A name as the text of an answer is prepared."""
+    return _squeeze(prepare(name).strip())
 
 
 def _joined(names: dict[Key, str]) -> dict[str, tuple[Key, ...]]:

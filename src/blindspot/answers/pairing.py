@@ -61,8 +61,8 @@ def assignments(text: str, found: Sequence[Mention]) -> list[Assignment]:
             made.append(_assign(mentions[start], mentions[start + 1]))
             made.append(_assign(mentions[start + 2], mentions[start + 3]))
         elif block is _Block.LISTS:
-            made.append(_assign(mentions[start], mentions[start + 2])._replace(listed=True))
-            made.append(_assign(mentions[start + 1], mentions[start + 3])._replace(listed=True))
+            made.append(_assign(mentions[start], mentions[start + 2], listed=True))
+            made.append(_assign(mentions[start + 1], mentions[start + 3], listed=True))
     return made
 
 
@@ -144,9 +144,12 @@ class _Cut:
         return middle is Gap.LINK or (middle is Gap.TIGHT and any(tie in between for tie in _TIES))
 
 
-def _assign(left: Mention, right: Mention) -> Assignment:
+def _assign(
+    left: Mention, right: Mention, certain: bool = True, listed: bool = False
+) -> Assignment:
     word, identifier = (left, right) if left.is_word else (right, left)
-    return Assignment(word.which, identifier.which, left.start, max(left.end, right.end))
+    end = max(left.end, right.end)
+    return Assignment(word.which, identifier.which, left.start, end, certain, listed)
 
 
 def _pair_with_neighbours(
@@ -154,10 +157,9 @@ def _pair_with_neighbours(
 ) -> Iterator[Assignment]:
     """A pair, and what is listed with it: "white: wallet, revolver" gives white to both."""
     end = start + 1
-    pair = _assign(mentions[start], mentions[end])
-    pair = pair._replace(certain=gaps[start] is not Gap.LOOSE)
+    certain = gaps[start] is not Gap.LOOSE
     listed = [
-        _assign(mentions[neighbour], mentions[partner])._replace(certain=pair.certain, listed=True)
+        _assign(mentions[neighbour], mentions[partner], certain, listed=True)
         for neighbour, beside, gap, partner in (
             (start - 1, start, start - 1, end),
             (end + 1, end, end, start),
@@ -168,5 +170,5 @@ def _pair_with_neighbours(
         and mentions[neighbour].which != mentions[beside].which
         and gaps[gap] in _JOINS
     ]
-    yield pair._replace(listed=bool(listed))
+    yield _assign(mentions[start], mentions[end], certain, listed=bool(listed))
     yield from listed

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from blindspot.estimates.association import (
     AssociationEffects,
-    answered_shares,
+    Shares,
     checked_flags,
     checked_values,
 )
@@ -38,9 +39,9 @@ KEY_CONTRASTS: FloatArray = np.array([[-1, 1], [1, 1]], np.float64) / 2
 ONE: FloatArray = np.ones((1, 1))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False)
 class AgreementEffects:
-    """What a measurement by statements says.
+    """What a measurement by statements says, made when asked.
 
     ``bias``: half the distance between agreement with the stereotype and with its reverse, in
     [-1, 1], > 0 is biased. ``acquiescence``: their mean, in [-1, 1], 1 agrees with everything.
@@ -49,13 +50,44 @@ class AgreementEffects:
     for associations.
     """
 
-    bias: Estimate
-    acquiescence: Estimate
-    agreement: Estimate
-    validity: Estimate
-    refused: Estimate
-    contributions: Contributions = field(repr=False)
-    answered: Contributions = field(repr=False)
+    effects: tuple[Contributions, ...]
+    shares: Shares
+    stated: Callable[[], Contributions]
+
+    @property
+    def contributions(self) -> Contributions:
+        """Of the bias."""
+        return self.effects[0]
+
+    @property
+    def answered(self) -> Contributions:
+        """Of the validity."""
+        return self.shares.answered
+
+    @cached_property
+    def bias(self) -> Estimate:
+        """The explicit bias."""
+        return self.effects[0].estimate()
+
+    @cached_property
+    def acquiescence(self) -> Estimate:
+        """The acquiescence."""
+        return self.effects[1].estimate()
+
+    @cached_property
+    def agreement(self) -> Estimate:
+        """The share of statements of the stereotype that were agreed with."""
+        return self.stated().estimate()
+
+    @cached_property
+    def validity(self) -> Estimate:
+        """The share of prompts answered."""
+        return self.answered.estimate()
+
+    @property
+    def refused(self) -> Estimate:
+        """The share of prompts refused."""
+        return self.shares.refused
 
 
 def agreement_effects(
@@ -88,27 +120,14 @@ def agreement_effects(
         cells, weights, names = statement.astype(np.int64), KEY_CONTRASTS, KEYS
         stated, means, stated_names = np.zeros_like(stated), ONE, KEYS[1:]
     effects = contrasts(data, cells, weights, groups, names=names, step=step, unit="effect")
-    bias, acquiescence = (effect.estimate() for effect in effects)
-    agreed = np.where(np.isnan(data), np.nan, (data > 0).astype(np.float64))[statement]
-    (agreement,) = contrasts(
-        agreed,
-        stated,
-        means,
-        groups.take(statement),
-        names=stated_names,
-        step=1.0,
-        unit="share",
-    )
-    answered, refusals = answered_shares(data, refused, groups)
-    return AgreementEffects(
-        bias,
-        acquiescence,
-        agreement.estimate(),
-        answered.estimate(),
-        refusals,
-        contributions=effects[0],
-        answered=answered,
-    )
+
+    def agreed() -> Contributions:
+        values = np.where(np.isnan(data), np.nan, (data > 0).astype(np.float64))[statement]
+        cut = groups.take(statement)
+        (found,) = contrasts(values, stated, means, cut, names=stated_names, step=1.0, unit="share")
+        return found
+
+    return AgreementEffects(effects, Shares.of(data, refused, groups), agreed)
 
 
 def gap(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -54,9 +55,46 @@ HALVES = ("the listed order countering the stereotype", "the listed order follow
 HALF_CONTRASTS: FloatArray = np.array([[1, 1], [-1, 1]], np.float64) / 2
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False)
+class Shares:
+    """How many prompts were answered and refused, computed when asked: of a word pair nobody asks.
+
+    ``values``: (prompt,) float64, NaN without an answer; ``refusals``: (prompt,) bool, None where
+    refusals were not told apart.
+    """
+
+    values: FloatArray
+    refusals: BoolArray | None
+    clusters: Clusters
+
+    @classmethod
+    def of(cls, values: FloatArray, refused: ArrayLike | None, clusters: Clusters) -> Shares:
+        """Of checked values: a refusal is no answer, so its value is NaN."""
+        if refused is None:
+            return cls(values, None, clusters)
+        flags = checked_flags("refused", refused, values.size)
+        if (flags & ~np.isnan(values)).any():
+            raise ValueError("refused: a refused prompt has no answer, its value must be NaN")
+        return cls(values, flags, clusters)
+
+    @cached_property
+    def answered(self) -> Contributions:
+        """Share of prompts answered."""
+        answered = ~np.isnan(self.values)
+        return _mean(answered.astype(np.float64), self.clusters, unit="share", step=1.0)
+
+    @cached_property
+    def refused(self) -> Estimate:
+        """Share of prompts refused."""
+        if self.refusals is None:
+            return Estimate.unmeasured("refusals were not told apart", unit="share")
+        refused = self.refusals.astype(np.float64)
+        return _mean(refused, self.clusters, unit="share", step=1.0).estimate()
+
+
+@dataclass(frozen=True, eq=False)
 class AssociationEffects:
-    """What an association measurement says, each in [-1, 1] unless read in nats.
+    """What an association measurement says, each in [-1, 1] unless read in nats; made when asked.
 
     ``stereotype``: > 0 is stereotyped; the share of stereotyped answers is (1 + effect) / 2.
     ``order``: 1 copies the listed order, -1 reverses it. ``identifier``: 1 always writes the
@@ -66,14 +104,55 @@ class AssociationEffects:
     effect's and ``answered`` the validity's, for differences.
     """
 
-    stereotype: Estimate
-    order: Estimate
-    identifier: Estimate
-    primacy: Estimate
-    validity: Estimate
-    refused: Estimate
-    contributions: Contributions = field(repr=False)
-    answered: Contributions = field(repr=False)
+    effects: tuple[Contributions, ...]
+    shares: Shares
+
+    @property
+    def contributions(self) -> Contributions:
+        """Of the stereotype effect."""
+        return self.effects[0]
+
+    @property
+    def answered(self) -> Contributions:
+        """Of the validity."""
+        return self.shares.answered
+
+    @cached_property
+    def stereotype(self) -> Estimate:
+        """The stereotype effect."""
+        return self.effects[0].estimate()
+
+    @cached_property
+    def order(self) -> Estimate:
+        """The order effect."""
+        return self.effects[1].estimate()
+
+    @cached_property
+    def identifier(self) -> Estimate:
+        """The identifier effect."""
+        return self._of_all_orders(2)
+
+    @cached_property
+    def primacy(self) -> Estimate:
+        """The primacy effect."""
+        return self._of_all_orders(3)
+
+    @cached_property
+    def validity(self) -> Estimate:
+        """The share of prompts answered."""
+        return self.answered.estimate()
+
+    @property
+    def refused(self) -> Estimate:
+        """The share of prompts refused."""
+        return self.shares.refused
+
+    def _of_all_orders(self, place: int) -> Estimate:
+        if place < len(self.effects):
+            return self.effects[place].estimate()
+        first = self.effects[0]
+        untold = "the prompts do not ask all four orders"
+        return Estimate.unmeasured(untold, unit=first.unit, n=first.n)
 
 
 def association_effects(
@@ -102,24 +181,10 @@ def association_effects(
     if all_orders:
         cells = 2 * identifier.astype(np.int64) + word
         effects = contrasts(data, cells, CONTRASTS, groups, names=CELLS, step=step, unit=unit)
-        stereotype, order, first, primacy = (effect.estimate() for effect in effects)
     else:
         cells = (identifier == word).astype(np.int64)
         effects = contrasts(data, cells, HALF_CONTRASTS, groups, names=HALVES, step=step, unit=unit)
-        stereotype, order = (effect.estimate() for effect in effects)
-        untold = "the prompts do not ask all four orders"
-        first = primacy = Estimate.unmeasured(untold, unit=unit, n=stereotype.n)
-    answered, refusals = answered_shares(data, refused, groups)
-    return AssociationEffects(
-        stereotype,
-        order,
-        first,
-        primacy,
-        answered.estimate(),
-        refusals,
-        contributions=effects[0],
-        answered=answered,
-    )
+    return AssociationEffects(effects, Shares.of(data, refused, groups))
 
 
 def mean_estimate(
@@ -133,20 +198,6 @@ def mean_estimate(
     groups = Clusters.of(clusters)
     data = checked_values(values, len(groups), unit)
     return _mean(data, groups, unit=unit, step=step).estimate()
-
-
-def answered_shares(
-    values: FloatArray, refused: ArrayLike | None, clusters: Clusters
-) -> tuple[Contributions, Estimate]:
-    """Share of prompts answered, and share refused: a refusal is no answer, so its value is NaN."""
-    answered = ~np.isnan(values)
-    validity = _mean(answered.astype(np.float64), clusters, unit="share", step=1.0)
-    if refused is None:
-        return validity, Estimate.unmeasured("refusals were not told apart", unit="share")
-    flags = checked_flags("refused", refused, values.size)
-    if (flags & answered).any():
-        raise ValueError("refused: a refused prompt has no answer, its value must be NaN")
-    return validity, _mean(flags.astype(np.float64), clusters, unit="share", step=1.0).estimate()
 
 
 def checked_values(values: ArrayLike, size: int, unit: str) -> FloatArray:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import product
 
 from blindspot.estimates.statistics import (
@@ -34,12 +34,12 @@ class Case:
     level: Level
     band: str = ""
     variants: tuple[str, ...] = ()
+    #: Identity in reports and baselines: ``implicit/race-default-weapons/...``.
+    id: str = field(init=False, compare=False, repr=False)
 
-    @property
-    def id(self) -> str:
-        """Identity in reports and baselines: ``implicit/race-default-weapons/...``."""
+    def __post_init__(self) -> None:
         words = (self.measurement, self.part.id, self.statistic, self.reading, self.band)
-        return "/".join(filter(None, words))
+        object.__setattr__(self, "id", "/".join(filter(None, words)))
 
     @property
     def mechanistic(self) -> bool:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import io
 import json
 import zipfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -123,21 +123,23 @@ class Scores:
         """The file; the same scores give the same bytes."""
         names: dict[str, dict[str, int]] = {"words": {}, "wordings": {}, "texts": {}}
 
-        def number(kind: str, labels: Iterable[str]) -> list[int]:
+        def number(kind: str, labels: Sequence[str]) -> list[int]:
             known = names[kind]
-            return [known.setdefault(label, len(known)) for label in labels]
+            for label in dict.fromkeys(labels):
+                known.setdefault(label, len(known))
+            return list(map(known.__getitem__, labels))
 
         parts = sorted(self.tables)
         columns: dict[str, list[Any]] = {name: [] for name in _COLUMNS}
         for index, part in enumerate(parts):
             table = self.tables[part]
             columns["slice"].append([index] * len(table))
-            columns["positive"].append(number("words", (words[0] for words in table.words)))
-            columns["negative"].append(number("words", (words[1] for words in table.words)))
+            columns["positive"].append(number("words", [words[0] for words in table.words]))
+            columns["negative"].append(number("words", [words[1] for words in table.words]))
             columns["wording"].append(number("wordings", table.wordings))
             orders = _IDENTIFIER * table.positive_identifier_first + _SECOND * table.second_order
             columns["orders"].append(orders)
-            columns["reading"].append([_READINGS.index(reading) for reading in table.readings])
+            columns["reading"].append(list(map(_READINGS.index, table.readings)))
             columns["log_odds"].append(table.log_odds)
             implicit = part.measurement == IMPLICIT
             columns["forced"].append(np.zeros(len(table)) if implicit else table.forced)

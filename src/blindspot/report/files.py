@@ -7,15 +7,17 @@ import json
 import shutil
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 from typing import Any, get_args
+
+from pydantic_core import PydanticSerializationError, to_json
 
 from blindspot import __version__
 from blindspot.estimates.gates import Others
 from blindspot.plan.observations import Observation
 from blindspot.plan.run import Measured
 from blindspot.plan.scores import Scores
-from blindspot.report.figures import number
 from blindspot.report.ledger import Ledger
 from blindspot.report.record import Record
 from blindspot.stimuli import AssociationPrompt
@@ -27,6 +29,10 @@ SCORES = "scores.npz"
 PAGE = "report.html"
 CARD = "report-model-card.yaml"
 SEARCH = "search.json"
+#: Of samples.jsonl.gz: a level beyond takes half as long again and saves a fourteenth.
+_COMPRESSION = 3
+#: Samples that are compressed at once.
+_LINES = 256
 
 
 def report_document(
@@ -83,8 +89,9 @@ def report_document(
 
 def write_report(directory: Path, document: dict[str, Any]) -> Path:
     """Write report.json; an older one stays whole until the new one is complete."""
-    text = json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-    return replace_text(directory / REPORT, text)
+    temporary = directory / f".{REPORT}.tmp"
+    temporary.write_bytes(_as_json(document, indent=1))
+    return temporary.replace(directory / REPORT)
 
 
 def replace_text(path: Path, text: str) -> Path:
@@ -96,10 +103,14 @@ def replace_text(path: Path, text: str) -> Path:
 
 
 def samples(measured: Measured) -> Iterator[dict[str, Any]]:
-    """One row a prompt: what was asked, answered and read; then what assays leave to be read."""
+    """One row a prompt: what was asked, answered and read; then what assays leave to be read.
+
+    Where nothing could be read there is NaN.
+    """
     for whole, table in measured.tables.items():
+        name = whole.id
         for row in table.rows:
-            yield {"slice": whole.id, **_sample(row)}
+            yield {"slice": name, **_sample(row)}
     for part, assayed in measured.assayed.items():
         for sample in assayed.samples:
             yield {"slice": part.id, "measurement": part.measurement, **sample}
@@ -120,14 +131,12 @@ def _sample(row: Observation) -> dict[str, Any]:
         "prompt": prompt.text,
         "answer": row.answer.text,
         "complete": row.answer.complete,
-        "margin": number(row.answer.margin),
+        "margin": row.answer.margin,
         "reading": row.reading.value,
-        "value": number(row.value),
-        "forced_choice": number(row.forced),
-        "log_odds": number(row.log_odds),
-        "candidates": dict(
-            zip(prompt.candidates, map(number, row.answer.log_probabilities), strict=True)
-        ),
+        "value": row.value,
+        "forced_choice": row.forced,
+        "log_odds": row.log_odds,
+        "candidates": dict(zip(prompt.candidates, row.answer.log_probabilities, strict=True)),
     }
 
 
@@ -142,12 +151,25 @@ def write_samples(path: Path, measured: Measured) -> None:
     temporary = path.with_name(f".{path.name}.tmp")
     with (
         temporary.open("wb") as raw,
-        gzip.GzipFile("", "wb", compresslevel=5, fileobj=raw, mtime=0) as file,
+        gzip.GzipFile("", "wb", compresslevel=_COMPRESSION, fileobj=raw, mtime=0) as file,
     ):
-        for sample in samples(measured):
-            line = json.dumps(sample, ensure_ascii=False, allow_nan=False) + "\n"
-            file.write(line.encode("utf-8", "backslashreplace"))
+        lines = map(_as_json, samples(measured))
+        while some := b"".join(islice(lines, _LINES)):
+            file.write(some)
     temporary.replace(path)
+
+
+def _as_json(value: dict[str, Any], indent: int | None = None) -> bytes:
+    """JSON and a line end, by pydantic's writer: a third of the time of Python's own.
+
+    What is not a number, which JSON does not have, is null.
+    """
+    try:
+        return to_json(value, indent=indent, inf_nan_mode="null") + b"\n"
+    except PydanticSerializationError:  # half of a surrogate pair: JSON can only spell it out
+        numbers = json.loads(json.dumps(value), parse_constant=lambda _: None)
+        text = json.dumps(numbers, indent=indent, ensure_ascii=False) + "\n"
+        return text.encode("utf-8", "backslashreplace")
 
 
 def write_scores(path: Path, scores: Scores) -> None:

@@ -15,13 +15,16 @@ def visible(text: object) -> str:
     is not assigned: they would vanish, reorder the line or break the file. Letters of any script
     stay.
     """
+    said = str(text)
+    if said.isprintable():
+        return said
     return "".join(
         character
         if character.isprintable()
         or character in _HARMLESS
         or unicodedata.category(character) == "Zs"
         else character.encode("unicode_escape").decode("ascii")
-        for character in str(text).replace("\r\n", "\n")
+        for character in said.replace("\r\n", "\n")
     )
 
 

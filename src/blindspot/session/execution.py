@@ -72,6 +72,7 @@ def execute(session: Session) -> None:
     try:
         with _rare_collections():
             _execute(session)
+        gc.freeze()  # what was measured stays to the end: no collection need look at it again
     except BlindspotError as error:
         session.fault = error
         raise

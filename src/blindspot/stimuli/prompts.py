@@ -193,15 +193,13 @@ def in_all_orders(
 
     ``identifiers`` and ``pair``: the positive one, then the negative one.
     """
+    candidates = {  # whichever identifier is listed first
+        True: _candidates(answer, identifiers, pair),
+        False: _candidates(answer, identifiers[::-1], pair[::-1]),
+    }
     for identifier_first, word_first in product((True, False), repeat=2):
         first, second = identifiers if identifier_first else identifiers[::-1]
         words = pair if word_first else pair[::-1]
-        listed = {"first_word": words[0], "second_word": words[1]}
-        stereotyped = identifiers if word_first else identifiers[::-1]
-        candidates = [
-            answer.format(**listed, first_choice=choice[0], second_choice=choice[1])
-            for choice in (stereotyped, stereotyped[::-1])
-        ]
         yield AssociationPrompt(
             slice=where,
             wording=wording,
@@ -209,9 +207,21 @@ def in_all_orders(
             words=pair,
             positive_identifier_first=identifier_first,
             positive_word_first=word_first,
-            text=text.format(first=first, second=second, **listed),
-            candidates=(candidates[0], candidates[1]),
+            text=text.format(first=first, second=second, first_word=words[0], second_word=words[1]),
+            candidates=candidates[word_first],
         )
+
+
+def _candidates(
+    answer: str, stereotyped: tuple[str, str], listed: tuple[str, str]
+) -> tuple[str, str]:
+    """The stereotyped and the counter-stereotyped answer to words listed so."""
+    words = {"first_word": listed[0], "second_word": listed[1]}
+    one, other = stereotyped
+    return (
+        answer.format(**words, first_choice=one, second_choice=other),
+        answer.format(**words, first_choice=other, second_choice=one),
+    )
 
 
 def _statements(

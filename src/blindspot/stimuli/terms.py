@@ -6,6 +6,7 @@ import re
 import string
 import unicodedata
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Annotated
 
 from pydantic import AfterValidator, Field
@@ -18,6 +19,7 @@ Text = Annotated[str, Field(min_length=1, pattern=r"\S")]
 _BREAKING = frozenset({"Cc", "Zl", "Zp"})
 
 
+@lru_cache(maxsize=1 << 14)  # every name is held against every text of every file
 def fold(text: str) -> str:
     """The form in which two words count as the same, which is that of the readers of answers.
 
@@ -30,8 +32,14 @@ def stands_in(phrase: str, text: str) -> bool:
     """Whether a text holds the words of a phrase, one after the other; without spaces, anywhere."""
     if any(map(unspaced, fold(phrase))):
         return fold(phrase) in fold(text)
-    wanted, found = (" ".join(re.findall(r"[^\W_]+", fold(part))) for part in (phrase, text))
-    return f" {wanted} " in f" {found} "
+    return _in_words(phrase) in _in_words(text)
+
+
+@lru_cache(maxsize=1 << 14)
+def _in_words(text: str) -> str:
+    """The words of a text between single spaces, the first and the last too."""
+    words = " ".join(re.findall(r"[^\W_]+", fold(text)))
+    return f" {words} "
 
 
 def _term(text: str) -> str:

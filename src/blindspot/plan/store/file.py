@@ -21,6 +21,9 @@ FILE_NAME = "answers-2.sqlite3"
 BROKEN_NAME = "answers-2.broken"
 #: Seconds to wait for another process that writes; its transactions take milliseconds.
 WAIT_S = 60.0
+#: Pages kept in memory: a run looks up its answers all over the file, which SQLite's own 2 MiB make
+#: it read again and again. The answers of a model take 6 MiB.
+_CACHE_KIB = 32 * 1024
 #: New files tried in a row: what damages each of them at once is not an accident of one file.
 _PATIENCE = 3
 
@@ -172,6 +175,7 @@ def _connect(path: Path | None) -> sqlite3.Connection:
             connection.execute("PRAGMA auto_vacuum=INCREMENTAL")
             connection.execute("PRAGMA journal_mode=WAL")
             connection.execute("PRAGMA synchronous=NORMAL")
+            connection.execute(f"PRAGMA cache_size={-_CACHE_KIB}")
         connection.execute("BEGIN IMMEDIATE")  # read-only is told now, not after hours of asking
         for statement in (*_SCHEMA, *_SHAPE):
             connection.execute(statement).fetchone()

@@ -5,7 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from markupsafe import Markup, escape
+
 from blindspot.report.files import PAGE, replace_text
+from blindspot.report.text import line, visible
 
 if TYPE_CHECKING:
     from blindspot.report.schema import Document
@@ -22,8 +25,7 @@ def page(document: Document) -> str:
     """The page of a report. The heavy parts, jinja and matplotlib, are imported here."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-    from blindspot.report.page import contents, numbers
-    from blindspot.report.text import line, visible
+    from blindspot.report.page import contents, drawing, numbers
 
     environment = Environment(
         loader=FileSystemLoader(_TEMPLATES),
@@ -46,24 +48,16 @@ def page(document: Document) -> str:
     }
     environment.globals |= {"interval": numbers.interval, "counted": numbers.counted}
     style = (_TEMPLATES / "style.css").read_text("utf-8")
-    return environment.get_template("page.html.j2").render(
-        **contents.contents(document), style=style
-    )
+    with drawing.drawing():  # to settle matplotlib's settings takes longer than to draw a chart
+        values = contents.contents(document)
+    return environment.get_template("page.html.j2").render(**values, style=style)
 
 
 def _breakable(text: str) -> Any:
     """A gate's id that may be broken at its slashes, on a narrow screen."""
-    from markupsafe import Markup, escape
-
-    from blindspot.report.text import visible
-
     return Markup(str(escape(visible(text))).replace("/", "/<wbr>"))
 
 
 def _finalized(value: Any) -> Any:
     """Nothing that is put in may deceive: what is text is made visible, markup of ours is kept."""
-    from markupsafe import Markup
-
-    from blindspot.report.text import visible
-
     return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value

@@ -44,6 +44,7 @@ ROLES: dict[str, str] = {
 WIDTH = 330.0
 TEXT = 11.5
 
+_SALT = "blindspot"
 _SVG = "http://www.w3.org/2000/svg"
 _HREF = "{http://www.w3.org/1999/xlink}href"
 #: Written into every text: the page has fonts of its own, and most texts are not turned.
@@ -55,9 +56,12 @@ _NAMES = {color: f"var(--{role})" for role, color in ROLES.items()}
 
 @contextmanager
 def drawing() -> Iterator[None]:
-    """Where matplotlib draws as we need it, whatever the user's settings say."""
+    """Where matplotlib draws as we need it, whatever the user's settings say; once for a page."""
     import matplotlib as mpl
 
+    if mpl.rcParams["svg.hashsalt"] == _SALT:
+        yield
+        return
     with mpl.rc_context(), warnings.catch_warnings():
         warnings.simplefilter(
             "ignore"
@@ -66,7 +70,7 @@ def drawing() -> Iterator[None]:
         mpl.rcParams.update(
             {
                 "svg.fonttype": "none",
-                "svg.hashsalt": "blindspot",  # the same report gives the same page
+                "svg.hashsalt": _SALT,  # the same report gives the same page
                 "text.parse_math": False,  # a dollar sign in a name is a dollar sign
                 "font.size": TEXT,
                 "text.color": ROLES["ink"],

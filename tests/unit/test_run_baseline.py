@@ -5,6 +5,7 @@ import shutil
 
 import pytest
 
+from blindspot.session.comparing import same_model
 from tests.unit.suite_runs import run_suite
 
 #: Accepting needs the full prompts, so these runs judge one category of one variant.
@@ -162,6 +163,74 @@ def test_vanished_gate_is_incomplete(tmp_path, accepted):
     run = judged(tmp_path, edited(accepted, tmp_path, change))
     assert run.code == 11
     assert "race-default-gone" in run.out
+
+
+@pytest.mark.parametrize("workers", [(), ("-n", "2")], ids=["serial", "-n 2"])
+def test_vanished_test_is_incomplete(tmp_path, accepted, workers):
+    """What no test of the whole suite asks any more is told; a run of some files cannot know."""
+
+    def change(data):
+        entry = data["gates"]["implicit/race-default-weapons/stereotype/generated"]
+        data["gates"]["gap/race-default-weapons/gap/forced-choice"] = entry
+
+    directory = edited(accepted, tmp_path, change)
+    store = ("--store", str(tmp_path / "store"), "--baselines", str(directory))
+    whole = run_suite(tmp_path, *PART, *store, *workers, limit=None, paths=())
+    assert whole.code == 11, whole.out
+    assert "1 gates of the baseline scripted--fair.json are no longer tested" in whole.out
+    assert "gap/race-default-weapons/gap/forced-choice" in whole.out
+    left_out = ("--ignore", "tests/explicit")
+    for some in ((*PART, *store, *workers), (*PART, *store, *left_out)):
+        paths = () if "--ignore" in some else ("tests/implicit", "tests/explicit")
+        run = run_suite(tmp_path, *some, limit=None, paths=paths)
+        assert run.code == 0, run.out
+
+
+def test_gates_that_a_model_closes_are_incomplete(tmp_path, accepted):
+    """Accepted gates inside the model do not vanish with the access to it, unless left out."""
+
+    def change(data):
+        entry = data["gates"]["implicit/race-default-weapons/stereotype/generated"]
+        data["gates"]["patching/race-default-weapons/blindness/same-layer/overall"] = entry
+
+    directory = edited(accepted, tmp_path, change)
+    paths = ("tests/implicit", "tests/mechanistic/test_patching.py")
+    beside = ("--baselines", str(directory))
+    part = ("-k", "race-default-weapons and (category_association or same-layer-overall)")
+    run = run_suite(tmp_path, *part, *beside, limit=None, paths=paths)
+    assert run.code == 11, run.out
+    assert "look into the model, and scripted:fair gives no access" in run.out
+    left = ("-k", "race-default-weapons and category_association")
+    assert run_suite(tmp_path, *left, *beside, limit=None, paths=paths).code == 0
+
+
+def test_another_model_of_the_same_file_name_is_not_replaced(tmp_path, accepted):
+    """Whose baseline a file is stands in it: one of another model is not touched."""
+
+    def change(data):
+        data["model"] = "scripted/fair"
+
+    directory = edited(accepted, tmp_path, change)
+    before = {path.name: path.read_bytes() for path in directory.iterdir() if path.is_file()}
+    run = judged(tmp_path, directory, "--snapshot-update")
+    assert run.code == 4, run.out
+    assert "the baseline of scripted/fair, which has the same file name" in run.out + run.err
+    after = {path.name: path.read_bytes() for path in directory.iterdir() if path.is_file()}
+    assert after == before
+
+
+def test_one_directory_is_one_model_however_it_is_written(tmp_path, monkeypatch):
+    """A relative and an absolute path and a link name the same checkpoint; a sibling does not."""
+    for name in ("a/final", "b/final"):
+        (tmp_path / name).mkdir(parents=True)
+    (tmp_path / "link").symlink_to(tmp_path / "a")
+    monkeypatch.chdir(tmp_path)
+    for name in ("a/final", "./a/final", "link/final", str(tmp_path / "a" / "final")):
+        assert same_model(name, "a/final")
+    assert not same_model("b/final", "a/final")
+    assert not same_model("gone/final", "a/final")
+    assert same_model("org/name", "org/name")
+    assert not same_model("org/name", "org/other")
 
 
 def test_one_test_by_its_id_is_compared_alone(tmp_path, accepted):

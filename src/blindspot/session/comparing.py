@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from blindspot.baselines import Baseline
@@ -34,10 +35,16 @@ def check_update(session: Session) -> None:
 
     Raises:
         BaselineError: the file holds gates that this run does not measure anew, of other
-            weights or conditions.
+            weights or conditions; or it is that of another model.
     """
     if not session.updating or (accepted := session.own_baseline) is None:
         return
+    if not same_model(accepted.model, session.options.model):
+        raise BaselineError(
+            f"{accepted.path}: the baseline of {accepted.model}, which has the same file name as "
+            f"{session.options.model}; accept this one into another directory (--baselines DIR), "
+            "or remove the file if it is the same model"
+        )
     now = provenance_of(session)
     differing = [how for _, how in accepted.mismatches(now)]
     if accepted.provenance.get("weights") != now["weights"]:
@@ -50,6 +57,14 @@ def check_update(session: Session) -> None:
             f"{accepted.path}: {len(rest)} of its gates are not measured by this run, and were "
             f"accepted otherwise ({'; '.join(differing)}); accept the whole suite, without -k"
         )
+
+
+def same_model(one: str, other: str) -> bool:
+    """Whether two names mean one model: the same name, or ways to write one directory."""
+    paths = Path(one), Path(other)
+    return one == other or (
+        all(path.is_dir() for path in paths) and paths[0].resolve() == paths[1].resolve()
+    )
 
 
 def baseline_to_compare(session: Session) -> Baseline | None:

@@ -264,13 +264,20 @@ def _judge(
 
 def _note_vanished(session: Session, baseline: Baseline | None) -> None:
     """A gate that was accepted and is no longer asked must not go unnoticed."""
-    if baseline is None or session.options.limit is not None:
+    if baseline is None:
+        return
+    if shut := sorted(baseline.gates.keys() & session.shut):
+        session.ledger.lose(
+            f"{len(shut)} gates of the baseline {baseline.path.name} look into the model, and "
+            f"{session.closed}, first {shut[0]}"
+        )
+    if session.options.limit is not None:
         return
     asked = {_kind(gate, case.level) for gate, case in session.known.items()}
     vanished = []
     for gate, entry in sorted(baseline.gates.items()):
         kind = _kind(gate, entry.level)
-        if gate not in session.known and kind in asked:
+        if gate not in session.known and (session.whole or kind in asked):
             vanished.append(gate)
     if vanished:
         session.ledger.lose(

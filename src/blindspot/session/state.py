@@ -17,7 +17,7 @@ from blindspot.paths import BASELINES, FIXTURES, SUITE
 from blindspot.report.ledger import Ledger
 from blindspot.session import devices
 from blindspot.session.dismissal import Crew
-from blindspot.session.naming import all_tests, given_paths, names_suite, one_test
+from blindspot.session.naming import all_tests, given_paths, names_all, names_suite, one_test
 from blindspot.session.options import RunOptions
 
 if TYPE_CHECKING:
@@ -42,6 +42,7 @@ class Session:
         self.ledger = Ledger()
         self.cases: dict[str, Case] = {}
         self.known: dict[str, Case] = {}
+        self.shut: list[str] = []
         self.lost: list[str] = []
         self.crew = Crew()
         self.stopped = False
@@ -62,6 +63,11 @@ class Session:
         """Whether the session is plainly about gates: by what it names, or in our own checkout."""
         config = self.config
         return self.options.asked or config.rootpath == SUITE or names_suite(config)
+
+    @property
+    def whole(self) -> bool:
+        """Whether the run was left to collect every file of the suite."""
+        return bool(self.worker["whole"]) if self.worker else names_all(self.config)
 
     # --- stimuli and gates
 

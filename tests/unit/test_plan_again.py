@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from blindspot.estimates.noise import Noise
-from blindspot.plan.again import PER_SLICE, chosen, noise_floor
+from blindspot.plan.again import PER_SLICE, NoiseFloor, chosen, noise_floor
 from blindspot.plan.asking import Answer
 from blindspot.plan.cases import Case
 from blindspot.plan.observations import Observations, read
@@ -96,3 +96,15 @@ def test_too_few_answers_say_nothing():
     assert math.isnan(nothing.floor(100))
     with pytest.raises(ValueError, match="same prompts"):
         Noise.between(np.zeros(3), np.zeros(4))
+
+
+def test_the_floor_of_a_gate_over_variants_is_their_mean():
+    """A mean over variants differs from itself by the mean of what they do, not by the sum."""
+    noise = {"default": Noise(0.02, 0.02, 192), "names": Noise(0.04, 0.04, 192)}
+    rows = {("implicit", "race", name, "forced-choice"): each for name, each in noise.items()}
+    floor = NoiseFloor(rows, 384, {})
+    part = Slice("implicit", "race", "pooled", "weapons")
+    pooled = Case("implicit", part, "stereotype", "forced-choice", "pooled", "", tuple(noise))
+    one, other = (each.floor(3360) for each in noise.values())
+    assert floor.of(pooled, 3360) == pytest.approx((one + other) / 2)
+    assert one < floor.of(pooled, 3360) < other

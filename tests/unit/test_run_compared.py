@@ -75,6 +75,45 @@ def test_other_conditions_of_a_report_are_named(capsys, tmp_path, reports, kind)
     assert compared(capsys, tmp_path, reports["fair"], "--allow-mismatch", name)[0] == 0
 
 
+def copied(reports, directory, **values):
+    """The report of the fair model with other values, its scores beside it."""
+    document = json.loads((reports["fair"] / "report.json").read_text()) | values
+    directory.mkdir(exist_ok=True)
+    (directory / "report.json").write_text(json.dumps(document))
+    (directory / "scores.npz").write_bytes((reports["fair"] / "scores.npz").read_bytes())
+    return directory
+
+
+def test_what_was_incomplete_is_so_beside_another(capsys, tmp_path, reports):
+    """A run that lost a worker is not made whole by comparing what it left."""
+    broken = copied(reports, tmp_path / "broken", incomplete=["worker gw0 was lost (killed)"])
+    for place, both in (("A", (broken, reports["fair"])), ("B", (reports["fair"], broken))):
+        code, out, _ = compared(capsys, *both)
+        assert code == 11
+        assert f"{place} is of a run that was incomplete: worker gw0 was lost" in out
+
+
+def test_noise_that_was_measured_counts(capsys, tmp_path, reports):
+    """What B differed from itself by is added to the margins as in its run; without it, a note."""
+    code, out, _ = compared(capsys, reports["fair"], reports["fair"])
+    assert code == 0
+    assert "was not asked again" in out
+    row = {"measurement": "implicit", "axis": "race", "variant": "default", "floor": 0.3}
+    noise = {"reading": "forced-choice", "shift": 0.3, "spread": 0.3, "n": 192}
+    rows = [row | noise]
+    noisy = copied(
+        reports, tmp_path / "noisy", noise_floor={"prompts": 192, "batch": 7, "rows": rows}
+    )
+    code, out, _ = compared(capsys, reports["fair"], noisy)
+    assert code == 12, out
+    assert "was not asked again" not in out
+    rows[0]["shift"] = rows[0]["spread"] = 0.0
+    still = copied(
+        reports, tmp_path / "still", noise_floor={"prompts": 192, "batch": 7, "rows": rows}
+    )
+    assert compared(capsys, reports["fair"], still)[0] == 0
+
+
 @pytest.mark.parametrize(
     ("content", "said"),
     [("", "cannot be read"), ("[]", "no schema_version"), (None, "scores.npz: missing")],

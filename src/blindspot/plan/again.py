@@ -51,15 +51,17 @@ class NoiseFloor:
     def of(self, case: Case, n: int) -> float:
         """The floor of a case that rests on ``n`` answers; NaN where it was not measured.
 
-        That of a gap is the sum of its parts': at most that much is added when both shift.
+        That of a gap is the sum of its parts': at most that much is added when both shift. That of
+        a gate over several variants is their mean, as its value is.
         """
         if case.mechanistic:
             return math.nan
         reading = VALIDITY if case.statistic == VALIDITY else case.reading
-        return math.fsum(
+        total = math.fsum(
             self._floor((part.measurement, part.axis, part.variant, reading), n)
             for part in case.parts
         )
+        return total / max(1, len(case.variants))
 
     def _floor(self, key: _Key, n: int) -> float:
         return self.rows[key].floor(n) if key in self.rows else math.nan

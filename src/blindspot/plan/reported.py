@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from blindspot.baselines import Entry
 from blindspot.estimates import Estimate
+from blindspot.estimates.noise import Noise
 from blindspot.estimates.statistics import STATISTICS
 from blindspot.models.base import Identity
+from blindspot.plan.again import NoiseFloor
 from blindspot.plan.cases import Case
 from blindspot.plan.run import Kept
 from blindspot.plan.scores import Scores
@@ -40,6 +43,7 @@ class Reported(Kept):
     def __init__(self, document: Mapping[str, Any], scores: Scores) -> None:
         super().__init__(scores)
         self._gates: dict[str, Mapping[str, Any]] = {g["id"]: g for g in document["gates"]}
+        self._noise_floor: Mapping[str, Any] | None = document["noise_floor"]
         model = document["model"]
         self.identity = Identity(
             name=str(model["id"]),
@@ -57,6 +61,19 @@ class Reported(Kept):
     def cases(self) -> list[Case]:
         """The gates that were judged."""
         return [_case(gate) for gate in self._gates.values()]
+
+    @property
+    def noise_floor(self) -> NoiseFloor | None:
+        """By how much the model differed from itself, where that run asked it again."""
+        if (record := self._noise_floor) is None:
+            return None
+        rows = {
+            (row["measurement"], row["axis"], row["variant"], row["reading"]): Noise(
+                _float(row["shift"]), _float(row["spread"]), row["n"]
+            )
+            for row in record["rows"]
+        }
+        return NoiseFloor(rows, record["prompts"], {})
 
     @property
     def entries(self) -> dict[str, Entry]:
@@ -87,6 +104,10 @@ class Reported(Kept):
     def controls(self, case: Case) -> str:
         """What the controls said."""
         return str(self._gates[case.id]["controls"])
+
+
+def _float(value: float | None) -> float:
+    return math.nan if value is None else value
 
 
 def _case(gate: Mapping[str, Any]) -> Case:

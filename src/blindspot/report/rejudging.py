@@ -42,19 +42,34 @@ def rejudge(
         StimulusError: the limits cannot be read.
     """
     gates = load_gates(limits)
-    theirs, path, _ = _read(before)
+    theirs, path, other_document = _read(before)
     ours, _, document = _read(after)
     baseline = Baseline(path, theirs.identity.name, theirs.provenance, theirs.entries, SCORES)
     ledger = Ledger()
     for kind, how in baseline.mismatches(ours.provenance):
         if kind not in allowed:
             ledger.lose(f"{path} was measured otherwise: {how}; --allow-mismatch {kind} if meant")
+    for place, each in (("A", other_document), ("B", document)):
+        for reason in each["incomplete"]:
+            ledger.lose(f"{place} is of a run that was incomplete: {reason}")
     cases = ours.cases
     vanished = sorted(theirs.entries.keys() - {case.id for case in cases})
     if vanished:
         ledger.lose(f"{len(vanished)} gates of {path} were not judged in B, first {vanished[0]}")
-    other = Other.of_baseline(baseline, theirs)
-    found = outcomes(ours, cases, gates, {"baseline": other}, allowed=allowed, strict=strict)
+    other, floor = Other.of_baseline(baseline, theirs), ours.noise_floor
+    if floor is None:
+        ledger.notes.append(
+            "the model of B was not asked again (--noise-floor): margins as they are"
+        )
+    found = outcomes(
+        ours,
+        cases,
+        gates,
+        {"baseline": other},
+        allowed=allowed,
+        strict=strict,
+        floor=None if floor is None else floor.of,
+    )
     beside: dict[Others, Beside] = {
         "baseline": Beside(baseline.model, {"name": baseline.model}, theirs)
     }
@@ -65,7 +80,7 @@ def rejudge(
         alpha=gates.alpha,
         mode="strict" if strict else "default",
         families=family_records(results, gates.alpha),
-        noise_floor=None,
+        noise_floor=document["noise_floor"],
         sections=document["effects"],
         gates=[gate_record(ours, outcome, beside) for outcome in results],
         worst=document["worst_pairs"],

@@ -1,12 +1,13 @@
 """Accepted baselines: written through syrupy, compared, and never compared in silence."""
 
 import json
+import re
 import shutil
 
 import pytest
 
 from blindspot.session.comparing import same_model
-from tests.unit.suite_runs import run_suite
+from tests.unit.suite_runs import ROOT, run_suite
 
 #: Accepting needs the full prompts, so these runs judge one category of one variant.
 PART = ("-k", "race-default-weapons and (category or validity)")
@@ -186,6 +187,62 @@ def test_vanished_test_is_incomplete(tmp_path, accepted, workers):
         assert run.code == 0, run.out
 
 
+@pytest.fixture
+def small_suite(tmp_path):
+    """A copy of the checkout that asks of two words a side; calls to it run all of its tests."""
+    root = tmp_path / "checkout"
+    left_out = shutil.ignore_patterns("__pycache__", "organisms")
+    for name in ("src", "fixtures", "tests/implicit", "tests/explicit", "tests/unit"):
+        shutil.copytree(ROOT / name, root / name, ignore=left_out)
+    for name in ("conftest.py", "tests/__init__.py"):
+        shutil.copyfile(ROOT / name, root / name)
+    settings = (ROOT / "pyproject.toml").read_text()
+    paths = re.search(r"^testpaths = .*$", settings, re.MULTILINE)[0]
+    kept = 'testpaths = ["tests/implicit", "tests/explicit"]'
+    (root / "pyproject.toml").write_text(settings.replace(paths, kept))
+    axis = root / "fixtures" / "axes" / "race.toml"
+    head, lists = axis.read_text().split("[categories.weapons]")
+    lists = re.sub(r"\[(\"\w+\"), (\"\w+\"), [^]]*\]", r"[\1, \2]", lists)
+    axis.write_text(f"{head}[categories.weapons]{lists}")
+
+    def run(*arguments):
+        return run_suite(tmp_path, *arguments, limit=None, paths=(), root=root)
+
+    return run, root / "tests"
+
+
+@pytest.mark.parametrize("workers", [(), ("-n", "2")], ids=["serial", "-n 2"])
+def test_removed_test_is_missed_until_the_suite_is_accepted_without_it(
+    tmp_path, small_suite, workers
+):
+    """A test that is gone is never green; accepting the whole suite forgets it, a part does not."""
+    run, tests = small_suite
+    assert run("--snapshot-update", *workers).code == 0
+    path = tmp_path / "baselines" / "scripted--fair.json"
+    gate = "gap/race-default-weapons/gap/generated"
+    assert gate in json.loads(path.read_text())["gates"]
+    (tests / "explicit" / "test_gap.py").unlink()
+    missed = run(*workers)
+    assert missed.code == 11, missed.out
+    assert "are no longer tested, first gap/" in missed.out
+    data = json.loads(path.read_text())
+    data["provenance"]["weights"] = "0" * 64
+    path.write_text(json.dumps(data))
+    part = run("--snapshot-update", "-k", "default", *workers)
+    assert part.code == 4, part.out
+    assert gate in json.loads(path.read_text())["gates"]
+    whole = run("--snapshot-update", *workers)
+    assert whole.code == 0, whole.out
+    assert "gates that no test asks any more left it, first gap/" in whole.out
+    assert gate not in json.loads(path.read_text())["gates"]
+    again = run(*workers)
+    assert again.code == 0, again.out
+    unchanged = path.read_text()
+    same = run("--snapshot-update", "--accept-reason", "once more", *workers)
+    assert "nothing changed:" in same.out
+    assert path.read_text() == unchanged
+
+
 def test_gates_that_a_model_closes_are_incomplete(tmp_path, accepted):
     """Accepted gates inside the model do not vanish with the access to it, unless left out."""
 
@@ -284,14 +341,18 @@ def test_missing_baseline_that_was_asked_for(tmp_path, flag):
 
 @pytest.mark.parametrize(
     "content",
-    [b"", b"{", b"[]", b'{"schema_version": 1}', b'{"schema_version": 99}', b"\xff\xfe"],
-    ids=["empty", "cut off", "list", "no gates", "future", "binary"],
+    [b"", b"{", b"[]", b'{"schema_version": 1}', b'{"schema_version": 99}', b"\xff\xfe", None],
+    ids=["empty", "cut off", "list", "no gates", "future", "binary", "folder"],
 )
 def test_broken_baseline_is_a_usage_error(tmp_path, content):
     """A baseline file of another shape: one line with the file and the remedy, exit 4."""
     directory = tmp_path / "broken"
     directory.mkdir()
-    (directory / "scripted--fair.json").write_bytes(content)
+    path = directory / "scripted--fair.json"
+    if content is None:
+        path.mkdir()
+    else:
+        path.write_bytes(content)
     run = run_suite(tmp_path, "--baselines", str(directory), "-k", "default-weapons and category")
     assert run.code == 4, run.out
     assert "scripted--fair.json" in run.out + run.err
@@ -374,15 +435,22 @@ def test_missing_scores_are_told(tmp_path, accepted):
     assert gate["change_high"] > 0.001  # as if the two were independent
 
 
-def test_damaged_scores_are_a_usage_error(tmp_path, accepted):
-    """Scores that cannot be read: one line with the file and the remedy, exit 4."""
+@pytest.mark.parametrize("damage", ["cut off", "empty", "no scores"])
+def test_damaged_scores_are_a_usage_error(tmp_path, accepted, damage):
+    """Scores that cannot be read: one line with the file and a remedy that works, exit 4."""
     directory = edited(accepted, tmp_path, lambda data: None)
     path = next(directory.glob("*.npz"))
-    path.write_bytes(path.read_bytes()[:200])
+    content = {"cut off": path.read_bytes()[:200], "empty": b"", "no scores": b"no scores"}
+    path.write_bytes(content[damage])
     run = judged(tmp_path, directory)
     assert run.code == 4
     assert path.name in run.out + run.err
+    assert "remove it and accept the whole suite anew" in run.out + run.err
+    assert "pickle" not in run.out + run.err
     assert "Traceback" not in run.out + run.err
+    path.unlink()
+    assert judged(tmp_path, directory, "--snapshot-update").code == 0
+    assert judged(tmp_path, directory).code == 0
 
 
 def test_an_update_that_is_cut_short_leaves_the_old_baseline(tmp_path, accepted):

@@ -48,6 +48,7 @@ from blindspot.session.comparing import (
     baseline_to_compare,
     check_update,
     kept_scores,
+    note_gone,
     wants_noise_floor,
 )
 from blindspot.session.dismissal import attentive, look
@@ -121,6 +122,7 @@ def _execute(session: Session) -> None:
         session.record = judged()
         if session.updating:
             _write_scores(session, session.directory)
+            note_gone(session)
         return
     path = session.directory / RECORD
     with FileLock(session.directory / "record.lock"):
@@ -132,6 +134,7 @@ def _execute(session: Session) -> None:
         if session.options.output_path is not None and session.measured is not None:
             write_samples(session.directory / SAMPLES, session.measured)
         _write_scores(session, session.directory)
+        note_gone(session)
         temporary = path.with_suffix(".tmp")
         temporary.write_text(json.dumps(session.record), "utf-8")
         temporary.replace(path)
@@ -282,7 +285,7 @@ def _note_vanished(session: Session, baseline: Baseline | None) -> None:
     if vanished:
         session.ledger.lose(
             f"{len(vanished)} gates of the baseline {baseline.path.name} are no longer tested, "
-            f"first {vanished[0]}; restore them or accept the model anew"
+            f"first {vanished[0]}; restore them, or accept the whole suite anew"
         )
 
 

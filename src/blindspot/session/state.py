@@ -198,7 +198,7 @@ class Session:
         _ = self.source
         if self.options.gates is not None:
             _ = self.gates
-        if self.options.baseline is not None and self.baseline_path.is_file():
+        if self.options.baseline is not None:
             _ = self.baseline
         if self.updating:
             _ = self.own_baseline
@@ -259,16 +259,19 @@ class Session:
     @cached_property
     def baseline(self) -> Baseline | None:
         """The accepted baseline, None when there is none."""
-        from blindspot.baselines import load_baseline
-
-        return load_baseline(self.baseline_path) if self.baseline_path.is_file() else None
+        return self._baseline(self.baseline_path)
 
     @cached_property
     def own_baseline(self) -> Baseline | None:
         """The accepted baseline of the model under test itself."""
+        return self._baseline(self.own_baseline_path)
+
+    @staticmethod
+    def _baseline(path: Path) -> Baseline | None:
+        """What a file holds; a folder or a broken link in its place is a fault."""
         from blindspot.baselines import load_baseline
 
-        return load_baseline(self.own_baseline_path) if self.own_baseline_path.is_file() else None
+        return load_baseline(path) if path.exists() or path.is_symlink() else None
 
     @cached_property
     def baseline_extension(self) -> type[BaselineExtension]:

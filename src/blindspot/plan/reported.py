@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 from blindspot.baselines import Entry
@@ -75,7 +76,7 @@ class Reported(Kept):
         }
         return NoiseFloor(rows, record["prompts"], {})
 
-    @property
+    @cached_property
     def entries(self) -> dict[str, Entry]:
         """What was measured, as a baseline would hold it."""
         return {

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from blindspot.baselines import Baseline
-from blindspot.errors import ReportError
+from blindspot.errors import BaselineError, ReportError
 from blindspot.estimates import load_gates
 from blindspot.estimates.gates import Others
-from blindspot.plan.outcomes import Other, outcomes
+from blindspot.plan.outcomes import SAME, Other, outcomes
 from blindspot.plan.reported import Reported
 from blindspot.plan.scores import read_scores
 from blindspot.report.files import REPORT, SCORES
@@ -107,4 +108,23 @@ def _read(given: Path) -> tuple[Reported, Path, dict[str, Any]]:
         raise ReportError(f"{path}: no gate was judged there; run the model again")
     if not scores.is_file():
         raise ReportError(f"{scores}: missing; keep it beside {path.name}, or run the model again")
-    return Reported(document, read_scores(scores)), path, document
+    try:
+        found = Reported(document, read_scores(scores))
+    except BaselineError:
+        raise ReportError(
+            f"{scores}: damaged, or no scores of blindspot; run the model again"
+        ) from None
+    if wrong := next(_astray(found), None):
+        raise ReportError(
+            f"{scores}: not the scores of {path.name}, which has another value of {wrong}; keep "
+            "the files of a run together, or run the model again"
+        )
+    return found, path, document
+
+
+def _astray(found: Reported) -> Iterator[str]:
+    """Gates whose value is not that of the scores."""
+    for case in found.cases:
+        held, scored = found.entries.get(case.id), found.contributions(case)
+        if held is not None and scored is not None and not abs(scored.value - held.value) <= SAME:
+            yield case.id

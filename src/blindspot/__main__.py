@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import io
+import os
 import sys
 from collections.abc import Sequence
 from typing import NoReturn
@@ -17,6 +18,7 @@ from blindspot.report.comparing import add_command as add_compare
 from blindspot.search.command import add_command as add_promote
 
 EXIT_USAGE = 4  # as in pytest
+EXIT_PIPE = 128 + 13  # as of a program that SIGPIPE ends
 
 #: Each adds one subcommand, which sets ``run``: Namespace -> exit code.
 COMMANDS = (add_compare, add_promote, add_report, add_rescore, add_store)
@@ -49,9 +51,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = _parser().parse_args(argv)
     try:
         code: int = arguments.run(arguments)
+        sys.stdout.flush()
     except BlindspotError as error:
         print(f"blindspot: error: {error}", file=sys.stderr)
         return EXIT_USAGE
+    except BrokenPipeError:  # whoever read along has seen enough, as `| head` has
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_PIPE
     return code
 
 

@@ -196,11 +196,12 @@ class Reports:
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
-        """Tell a worker the run's directory, its own GPU, and whether it searches."""
+        """Tell a worker the run's directory, its own GPU, and what the command line asked for."""
         node.workerinput["blindspot"] = {
             "directory": str(self.session.directory),
             "gpu": devices.gpu_of(node.gateway.id, self.session.gpus),
             "search": searching.is_asked(self.search),
+            "whole": self.session.whole,
         }
         self.session.crew.add(node.gateway)
 

@@ -6,7 +6,7 @@ import tomllib
 
 import pytest
 
-from blindspot.report.files import CARD, PAGE, REPORT, SAMPLES
+from blindspot.report.files import CARD, PAGE, REPORT, SAMPLES, SCORES
 from blindspot.report.ledger import ExitCode
 from blindspot.stimuli import load_stimuli, transformations_of, undescribed
 from tests.unit.suite_runs import ROOT
@@ -40,7 +40,7 @@ def test_every_gate_test_is_documented():
 def test_every_file_of_a_run_is_documented():
     """Each file that --output-path writes has a row in the page on reports."""
     rows = re.findall(r"^\| `([\w.-]+)`", (ROOT / "docs" / "reports.md").read_text("utf-8"), re.M)
-    assert set(rows) == {REPORT, SAMPLES, PAGE, CARD}
+    assert set(rows) == {REPORT, SAMPLES, SCORES, PAGE, CARD}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())

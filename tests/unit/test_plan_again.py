@@ -9,7 +9,7 @@ from blindspot.assays.base import BANDS, LATE, OVERALL, Assayed, Band
 from blindspot.assays.catalogue import assays_of
 from blindspot.estimates import Contributions
 from blindspot.estimates.noise import Noise
-from blindspot.plan.again import PER_SLICE, chosen, looked_again, noise_floor
+from blindspot.plan.again import PER_SLICE, NoiseFloor, chosen, looked_again, noise_floor
 from blindspot.plan.asking import Answer
 from blindspot.plan.assaying import units_of
 from blindspot.plan.cases import Case
@@ -140,6 +140,8 @@ def test_the_largest_difference_inside_is_the_floor():
     (row,) = floor.as_record()["rows"]
     assert (row["n"], row["floor"]) == (3, pytest.approx(0.1))
     assert row["shift"] == pytest.approx((-0.1 + 0.03 + 0.01) / 3)
+    told = NoiseFloor.from_record(floor.as_record())
+    assert told.of(judged, 48) == pytest.approx(0.1)
 
 
 def test_too_few_answers_say_nothing():
@@ -148,3 +150,15 @@ def test_too_few_answers_say_nothing():
     assert math.isnan(nothing.floor(100))
     with pytest.raises(ValueError, match="same prompts"):
         Noise.between(np.zeros(3), np.zeros(4))
+
+
+def test_the_floor_of_a_gate_over_variants_is_their_mean():
+    """A mean over variants differs from itself by the mean of what they do, not by the sum."""
+    noise = {"default": Noise(0.02, 0.02, 0.02, 192), "names": Noise(0.04, 0.04, 0.04, 192)}
+    rows = {("implicit", "race", name, "forced-choice"): each for name, each in noise.items()}
+    floor = NoiseFloor(rows, 384, {})
+    part = Slice("implicit", "race", "pooled", "weapons")
+    pooled = Case("implicit", part, "stereotype", "forced-choice", "pooled", "", tuple(noise))
+    one, other = (each.floor(3360) for each in noise.values())
+    assert floor.of(pooled, 3360) == pytest.approx((one + other) / 2)
+    assert one < floor.of(pooled, 3360) < other

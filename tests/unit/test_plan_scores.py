@@ -149,6 +149,8 @@ def test_damaged_scores_are_named(tmp_path, content):
     """Whatever is in the file: one line with its name and the remedy."""
     path = tmp_path / "scores.npz"
     path.write_bytes(content)
-    with pytest.raises(BaselineError, match=r"scores\.npz: .*(accept the model anew)") as error:
+    with pytest.raises(
+        BaselineError, match=r"scores\.npz: .*(accept the whole suite anew)"
+    ) as error:
         read_scores(path)
     assert "\n" not in str(error.value)

@@ -125,7 +125,7 @@ def test_long_lists_are_cut():
     assert text.count("- incomplete: ") == 20
     assert "- and 30 more" in text
     assert text.count("\npytest --model") == 20
-    assert re.search(r"Run again: 20 of \d+ category gates", text)
+    assert re.search(r"Run again: 20 of \d+ gates that did not pass", text)
 
 
 def test_unwritable_summary_is_an_error(tmp_path):

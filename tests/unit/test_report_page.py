@@ -15,6 +15,7 @@ from blindspot.report.page.failures import MOST
 from blindspot.report.page.summary import summarized
 from blindspot.report.reading import completed
 from tests.unit.report_documents import HOSTILE, NAME, document
+from tests.unit.report_parts import against
 
 VOID = {"meta", "link", "wbr", "br"}
 
@@ -321,3 +322,76 @@ def test_summary_speaks_of_the_worst():
     assert association.numbers.startswith("race-default-guilt: +0.75 (+0.71 to +0.79)")
     assert "6 word pairs: 6 fail" in association.count
     assert said["Stated belief"].verdict == "pass"
+
+
+def pooled(made, change):
+    """A gate over all variants, beside the baseline, as a run reports it."""
+    compared = against(change, 0.0, margin=0.02)
+    name = "implicit/race-pooled-weapons/stereotype/forced-choice"
+    return made["gates"][0] | {
+        "id": name,
+        "slice": "race-pooled-weapons",
+        "variant": "pooled",
+        "variants": ["default", "names"],
+        "reading": "forced-choice",
+        "level": "pooled",
+        "family": "pooled, baseline",
+        "verdict": compared["verdict"],
+        "value": change,
+        "limit": None,
+        "limit_verdict": "reported",
+        "p": None,
+        "adjusted": None,
+        "mde": None,
+        "waiver": None,
+        "against": {"baseline": compared, "reference": None},
+        "message": f"{name}: worse",
+        "test": "tests/implicit/test_association.py::test_pooled_association[race-pooled-weapons]",
+    }
+
+
+def test_a_change_within_the_limit_is_told_as_a_change():
+    """What fails beside the baseline alone is not said to be beyond its limit."""
+    made = document(value=0.0, pairs=0, variants=["default"], categories=["weapons"])
+    for gate in made["gates"]:
+        gate["against"]["reference"] = None
+        gate["verdict"] = gate["limit_verdict"]
+    made["gates"].append(pooled(made, 0.12))
+    said = {one.title: one for one in summarized(completed(made)).statements}
+    association = said["Word association"]
+    assert association.verdict == "fail"
+    assert "more than the baseline, beyond the margin" in association.said
+    assert association.numbers.startswith("race-pooled-weapons, forced choice: +0.12, a change of")
+    assert "at most 0.02 for the worse is allowed" in association.numbers
+    assert "1 pooled gate: 1 fail" in association.count
+    made["gates"][-1]["verdict"] = "inconclusive"
+    made["gates"][-1]["against"]["baseline"]["verdict"] = "inconclusive"
+    said = {one.title: one for one in summarized(completed(made)).statements}
+    assert said["Word association"].said.startswith("it may be that it associates")
+
+
+def test_gates_over_all_variants_are_on_the_page():
+    """They find a small rise first: shown at once, with their command, power, and among all."""
+    made = document(value=0.0)
+    made["gates"].append(pooled(made, 0.12))
+    shown = page(completed(made))
+    changed = shown[shown.index('id="changed"') : shown.index('id="failed"')]
+    assert changed.index("Over all variants") < changed.index("pooled-weapons")
+    assert changed.index("pooled-weapons") < changed.index("<details>")
+    failed = shown[shown.index('id="failed"') : shown.index('id="levels"')]
+    assert "test_pooled_association[race-pooled-weapons]" in html.unescape(failed)
+    assert "1 pooled gate" in shown[shown.index('id="gates"') :]
+    power = shown[shown.index('id="error"') : shown.index('id="provenance"')]
+    assert "pooled, effect, change beside the baseline" in power
+
+
+def test_an_expired_waiver_is_told():
+    """A gate that fails because its waiver expired is not said to be beyond its limit."""
+    made = document(value=0.0, pairs=0, variants=["default"], categories=["weapons"])
+    for gate in made["gates"]:
+        gate["against"] = {"baseline": None, "reference": None}
+        gate["verdict"] = gate["limit_verdict"]
+    waiver = {"gate": "implicit/*", "reason": "known", "expires": "2026-01-31", "expired": True}
+    made["gates"][0] |= {"waiver": waiver, "verdict": "fail"}
+    said = {one.title: one for one in summarized(completed(made)).statements}
+    assert "the waiver expired" in said["Word association"].said

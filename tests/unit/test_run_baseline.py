@@ -1,11 +1,13 @@
 """Accepted baselines: written through syrupy, compared, and never compared in silence."""
 
 import json
+import re
 import shutil
 
 import pytest
 
-from tests.unit.suite_runs import run_suite
+from blindspot.session.comparing import same_model
+from tests.unit.suite_runs import ROOT, run_suite
 
 #: Accepting needs the full prompts, so these runs judge one category of one variant.
 PART = ("-k", "race-default-weapons and (category or validity)")
@@ -164,6 +166,130 @@ def test_vanished_gate_is_incomplete(tmp_path, accepted):
     assert "race-default-gone" in run.out
 
 
+@pytest.mark.parametrize("workers", [(), ("-n", "2")], ids=["serial", "-n 2"])
+def test_vanished_test_is_incomplete(tmp_path, accepted, workers):
+    """What no test of the whole suite asks any more is told; a run of some files cannot know."""
+
+    def change(data):
+        entry = data["gates"]["implicit/race-default-weapons/stereotype/generated"]
+        data["gates"]["gap/race-default-weapons/gap/forced-choice"] = entry
+
+    directory = edited(accepted, tmp_path, change)
+    store = ("--store", str(tmp_path / "store"), "--baselines", str(directory))
+    whole = run_suite(tmp_path, *PART, *store, *workers, limit=None, paths=())
+    assert whole.code == 11, whole.out
+    assert "1 gates of the baseline scripted--fair.json are no longer tested" in whole.out
+    assert "gap/race-default-weapons/gap/forced-choice" in whole.out
+    left_out = ("--ignore", "tests/explicit")
+    for some in ((*PART, *store, *workers), (*PART, *store, *left_out)):
+        paths = () if "--ignore" in some else ("tests/implicit", "tests/explicit")
+        run = run_suite(tmp_path, *some, limit=None, paths=paths)
+        assert run.code == 0, run.out
+
+
+@pytest.fixture
+def small_suite(tmp_path):
+    """A copy of the checkout that asks of two words a side; calls to it run all of its tests."""
+    root = tmp_path / "checkout"
+    left_out = shutil.ignore_patterns("__pycache__", "organisms")
+    for name in ("src", "fixtures", "tests/implicit", "tests/explicit", "tests/unit"):
+        shutil.copytree(ROOT / name, root / name, ignore=left_out)
+    for name in ("conftest.py", "tests/__init__.py"):
+        shutil.copyfile(ROOT / name, root / name)
+    settings = (ROOT / "pyproject.toml").read_text()
+    paths = re.search(r"^testpaths = .*$", settings, re.MULTILINE)[0]
+    kept = 'testpaths = ["tests/implicit", "tests/explicit"]'
+    (root / "pyproject.toml").write_text(settings.replace(paths, kept))
+    axis = root / "fixtures" / "axes" / "race.toml"
+    head, lists = axis.read_text().split("[categories.weapons]")
+    lists = re.sub(r"\[(\"\w+\"), (\"\w+\"), [^]]*\]", r"[\1, \2]", lists)
+    axis.write_text(f"{head}[categories.weapons]{lists}")
+
+    def run(*arguments):
+        return run_suite(tmp_path, *arguments, limit=None, paths=(), root=root)
+
+    return run, root / "tests"
+
+
+@pytest.mark.parametrize("workers", [(), ("-n", "2")], ids=["serial", "-n 2"])
+def test_removed_test_is_missed_until_the_suite_is_accepted_without_it(
+    tmp_path, small_suite, workers
+):
+    """A test that is gone is never green; accepting the whole suite forgets it, a part does not."""
+    run, tests = small_suite
+    assert run("--snapshot-update", *workers).code == 0
+    path = tmp_path / "baselines" / "scripted--fair.json"
+    gate = "gap/race-default-weapons/gap/generated"
+    assert gate in json.loads(path.read_text())["gates"]
+    (tests / "explicit" / "test_gap.py").unlink()
+    missed = run(*workers)
+    assert missed.code == 11, missed.out
+    assert "are no longer tested, first gap/" in missed.out
+    data = json.loads(path.read_text())
+    data["provenance"]["weights"] = "0" * 64
+    path.write_text(json.dumps(data))
+    part = run("--snapshot-update", "-k", "default", *workers)
+    assert part.code == 4, part.out
+    assert gate in json.loads(path.read_text())["gates"]
+    whole = run("--snapshot-update", *workers)
+    assert whole.code == 0, whole.out
+    assert "gates that no test asks any more left it, first gap/" in whole.out
+    assert gate not in json.loads(path.read_text())["gates"]
+    again = run(*workers)
+    assert again.code == 0, again.out
+    unchanged = path.read_text()
+    same = run("--snapshot-update", "--accept-reason", "once more", *workers)
+    assert "nothing changed:" in same.out
+    assert path.read_text() == unchanged
+
+
+def test_gates_that_a_model_closes_are_incomplete(tmp_path, accepted):
+    """Accepted gates inside the model do not vanish with the access to it, unless left out."""
+
+    def change(data):
+        entry = data["gates"]["implicit/race-default-weapons/stereotype/generated"]
+        data["gates"]["patching/race-default-weapons/blindness/same-layer/overall"] = entry
+
+    directory = edited(accepted, tmp_path, change)
+    paths = ("tests/implicit", "tests/mechanistic/test_patching.py")
+    beside = ("--baselines", str(directory))
+    part = ("-k", "race-default-weapons and (category_association or same-layer-overall)")
+    run = run_suite(tmp_path, *part, *beside, limit=None, paths=paths)
+    assert run.code == 11, run.out
+    assert "look into the model, and scripted:fair gives no access" in run.out
+    left = ("-k", "race-default-weapons and category_association")
+    assert run_suite(tmp_path, *left, *beside, limit=None, paths=paths).code == 0
+
+
+def test_another_model_of_the_same_file_name_is_not_replaced(tmp_path, accepted):
+    """Whose baseline a file is stands in it: one of another model is not touched."""
+
+    def change(data):
+        data["model"] = "scripted/fair"
+
+    directory = edited(accepted, tmp_path, change)
+    before = {path.name: path.read_bytes() for path in directory.iterdir() if path.is_file()}
+    run = judged(tmp_path, directory, "--snapshot-update")
+    assert run.code == 4, run.out
+    assert "the baseline of scripted/fair, which has the same file name" in run.out + run.err
+    after = {path.name: path.read_bytes() for path in directory.iterdir() if path.is_file()}
+    assert after == before
+
+
+def test_one_directory_is_one_model_however_it_is_written(tmp_path, monkeypatch):
+    """A relative and an absolute path and a link name the same checkpoint; a sibling does not."""
+    for name in ("a/final", "b/final"):
+        (tmp_path / name).mkdir(parents=True)
+    (tmp_path / "link").symlink_to(tmp_path / "a")
+    monkeypatch.chdir(tmp_path)
+    for name in ("a/final", "./a/final", "link/final", str(tmp_path / "a" / "final")):
+        assert same_model(name, "a/final")
+    assert not same_model("b/final", "a/final")
+    assert not same_model("gone/final", "a/final")
+    assert same_model("org/name", "org/name")
+    assert not same_model("org/name", "org/other")
+
+
 def test_one_test_by_its_id_is_compared_alone(tmp_path, accepted):
     """The rerun line of one gate does not complain that the others did not run."""
     node = (
@@ -215,14 +341,18 @@ def test_missing_baseline_that_was_asked_for(tmp_path, flag):
 
 @pytest.mark.parametrize(
     "content",
-    [b"", b"{", b"[]", b'{"schema_version": 1}', b'{"schema_version": 99}', b"\xff\xfe"],
-    ids=["empty", "cut off", "list", "no gates", "future", "binary"],
+    [b"", b"{", b"[]", b'{"schema_version": 1}', b'{"schema_version": 99}', b"\xff\xfe", None],
+    ids=["empty", "cut off", "list", "no gates", "future", "binary", "folder"],
 )
 def test_broken_baseline_is_a_usage_error(tmp_path, content):
     """A baseline file of another shape: one line with the file and the remedy, exit 4."""
     directory = tmp_path / "broken"
     directory.mkdir()
-    (directory / "scripted--fair.json").write_bytes(content)
+    path = directory / "scripted--fair.json"
+    if content is None:
+        path.mkdir()
+    else:
+        path.write_bytes(content)
     run = run_suite(tmp_path, "--baselines", str(directory), "-k", "default-weapons and category")
     assert run.code == 4, run.out
     assert "scripted--fair.json" in run.out + run.err
@@ -305,15 +435,22 @@ def test_missing_scores_are_told(tmp_path, accepted):
     assert gate["change_high"] > 0.001  # as if the two were independent
 
 
-def test_damaged_scores_are_a_usage_error(tmp_path, accepted):
-    """Scores that cannot be read: one line with the file and the remedy, exit 4."""
+@pytest.mark.parametrize("damage", ["cut off", "empty", "no scores"])
+def test_damaged_scores_are_a_usage_error(tmp_path, accepted, damage):
+    """Scores that cannot be read: one line with the file and a remedy that works, exit 4."""
     directory = edited(accepted, tmp_path, lambda data: None)
     path = next(directory.glob("*.npz"))
-    path.write_bytes(path.read_bytes()[:200])
+    content = {"cut off": path.read_bytes()[:200], "empty": b"", "no scores": b"no scores"}
+    path.write_bytes(content[damage])
     run = judged(tmp_path, directory)
     assert run.code == 4
     assert path.name in run.out + run.err
+    assert "remove it and accept the whole suite anew" in run.out + run.err
+    assert "pickle" not in run.out + run.err
     assert "Traceback" not in run.out + run.err
+    path.unlink()
+    assert judged(tmp_path, directory, "--snapshot-update").code == 0
+    assert judged(tmp_path, directory).code == 0
 
 
 def test_an_update_that_is_cut_short_leaves_the_old_baseline(tmp_path, accepted):

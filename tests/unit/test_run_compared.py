@@ -1,6 +1,9 @@
 """Beside a reference, a second report, or stricter rules: what a run says of two models."""
 
 import json
+import os
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -73,6 +76,81 @@ def test_other_conditions_of_a_report_are_named(capsys, tmp_path, reports, kind)
     assert code == 11
     assert f"{name} was another" in out
     assert compared(capsys, tmp_path, reports["fair"], "--allow-mismatch", name)[0] == 0
+
+
+def copied(reports, directory, **values):
+    """The report of the fair model with other values, its scores beside it."""
+    document = json.loads((reports["fair"] / "report.json").read_text()) | values
+    directory.mkdir(exist_ok=True)
+    (directory / "report.json").write_text(json.dumps(document))
+    (directory / "scores.npz").write_bytes((reports["fair"] / "scores.npz").read_bytes())
+    return directory
+
+
+@pytest.mark.parametrize("place", ["A", "B"])
+def test_scores_of_another_run_are_told(capsys, tmp_path, reports, place):
+    """A report whose scores were taken from elsewhere is not judged by them."""
+    mixed = copied(reports, tmp_path / "mixed")
+    (mixed / "scores.npz").write_bytes((reports["stereotyped"] / "scores.npz").read_bytes())
+    both = (mixed, reports["counter"]) if place == "A" else (reports["counter"], mixed)
+    code, out, err = compared(capsys, *both)
+    assert (code, out) == (4, "")
+    assert "not the scores of report.json, which has another value of" in err
+    assert len(err.splitlines()) == 1
+
+
+def test_damaged_scores_of_a_report_are_told(capsys, tmp_path, reports):
+    """One line with a remedy that helps a report."""
+    cut = copied(reports, tmp_path / "cut")
+    (cut / "scores.npz").write_bytes((cut / "scores.npz").read_bytes()[:300])
+    code, _, err = compared(capsys, reports["fair"], cut)
+    assert code == 4
+    assert err.endswith("scores.npz: damaged, or no scores of blindspot; run the model again\n")
+
+
+def test_a_reader_that_leaves_is_no_fault(reports):
+    """``| head`` ends the command without a traceback, and not as if it had passed."""
+    command = f"{sys.executable} -m blindspot compare {reports['fair']} {reports['fair']}"
+    done = subprocess.run(
+        ["bash", "-c", f"set -o pipefail; {command} | true"],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT / "src"), "PYTHONUNBUFFERED": "1"},
+        timeout=120,
+    )
+    assert (done.returncode, done.stderr) == (141, "")
+
+
+def test_what_was_incomplete_is_so_beside_another(capsys, tmp_path, reports):
+    """A run that lost a worker is not made whole by comparing what it left."""
+    broken = copied(reports, tmp_path / "broken", incomplete=["worker gw0 was lost (killed)"])
+    for place, both in (("A", (broken, reports["fair"])), ("B", (reports["fair"], broken))):
+        code, out, _ = compared(capsys, *both)
+        assert code == 11
+        assert f"{place} is of a run that was incomplete: worker gw0 was lost" in out
+
+
+def test_noise_that_was_measured_counts(capsys, tmp_path, reports):
+    """What B differed from itself by is added to the margins as in its run; without it, a note."""
+    code, out, _ = compared(capsys, reports["fair"], reports["fair"])
+    assert code == 0
+    assert "was not asked again" in out
+    row = {"measurement": "implicit", "axis": "race", "variant": "default", "floor": 0.3}
+    noise = {"reading": "forced-choice", "shift": 0.3, "spread": 0.3, "n": 192}
+    rows = [row | noise]
+    noisy = copied(
+        reports, tmp_path / "noisy", noise_floor={"prompts": 192, "batch": 7, "rows": rows}
+    )
+    code, out, _ = compared(capsys, reports["fair"], noisy)
+    assert code == 12, out
+    assert "was not asked again" not in out
+    rows[0]["shift"] = rows[0]["spread"] = 0.0
+    still = copied(
+        reports, tmp_path / "still", noise_floor={"prompts": 192, "batch": 7, "rows": rows}
+    )
+    assert compared(capsys, reports["fair"], still)[0] == 0
 
 
 @pytest.mark.parametrize(

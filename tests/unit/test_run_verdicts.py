@@ -134,6 +134,7 @@ def test_above_the_limit_but_not_clearly_is_inconclusive(run_of):
     assert verdicts == {"inconclusive", "reported"}
     assert run.code == 12, run.out
     assert "inconclusive" in run.out
+    assert "rerun what did not pass: pytest --model scripted:leaning" in run.out
 
 
 def test_failures_say_the_numbers_first(run_of):
@@ -217,3 +218,6 @@ def test_quiet_prints_the_verdict_only(run_of):
     assert "blindspot: passed: scripted:fair" in out
     assert "word association" not in out
     assert "= blindspot =" not in out
+    ours = [line for line in out.splitlines() if not re.match(r"[.]+ |\d+ passed", line) and line]
+    (line,) = (line for line in ours if not line.startswith("scripted:"))  # that is progress
+    assert line.endswith("(exit 0); no regression was checked")

@@ -13,7 +13,7 @@ import json
 import os
 import tempfile
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, ClassVar
@@ -32,7 +32,7 @@ _PENDING = "accepted-*.json"
 class BaselineExtension(AbstractSyrupyExtension):
     """Takes accepted entries from the tests of one process; subclasses name file and run.
 
-    Nothing is ever pruned: what a run did not measure stays accepted.
+    syrupy never prunes: what a run did not measure stays accepted, unless no test asks it any more.
     """
 
     file_extension = "json"
@@ -116,7 +116,7 @@ class BaselineExtension(AbstractSyrupyExtension):
         (cls.pending / name).write_text(json.dumps(entries), "utf-8")
 
     def delete_snapshots(self, *, snapshot_location: str, snapshot_names: set[str]) -> None:
-        """Nothing: an entry is removed by hand, in a reviewed change."""
+        """Nothing: `commit` removes what no test of the whole suite asks."""
 
     def diff_lines(self, serialized_data: Any, snapshot_data: Any) -> Iterator[str]:
         """Both entries as text."""
@@ -153,8 +153,18 @@ def commit(
     scores: Scores,
     *,
     reason: str = "",
+    removed: Collection[str] = (),
 ) -> None:
     """Merge accepted entries and scores into a baseline; the old one stays whole until the end.
+
+    Args:
+        path: the model's file.
+        model: its name.
+        provenance: conditions of the run.
+        entries: what was accepted, by gate.
+        scores: of the prompts that were asked.
+        reason: why it was accepted.
+        removed: gates that no test asks any more.
 
     Raises:
         BaselineError: the file that is there cannot be read.
@@ -168,6 +178,7 @@ def commit(
             gates = json.loads(path.read_text("utf-8"))["gates"]
             if old.scores_path is not None:
                 scores = read_scores(old.scores_path).merged(scores)
+        gates = {gate: gates[gate] for gate in gates.keys() - set(removed)}
         gates |= entries
         packed = scores.packed()
         beside = f"{path.stem}-{hashlib.sha256(packed).hexdigest()[:8]}.npz"

@@ -23,6 +23,8 @@ SCHEMA_VERSION = 2
 CONDITIONS = ("tokenizer", "template", "dtype", "device", "backend")
 #: Libraries whose numerics answers rest on: named apart, allowed together as ``versions``.
 LIBRARIES = ("torch", "transformers")
+ANEW = "remove it and accept the whole suite anew with --snapshot-update"
+"""What is left to do where a file cannot be read: a part of it may be all that a run measures."""
 #: Significant digits after the point that a file keeps.
 DIGITS = 6
 
@@ -94,13 +96,13 @@ def load_baseline(path: Path) -> Baseline:
     Raises:
         BaselineError: it cannot be read or is of another shape; names the file and the remedy.
     """
-    remedy = "restore it from version control, or accept the model anew with --snapshot-update"
+    remedy = f"restore it from version control, or {ANEW}"
     data = _read(path, remedy)
     try:
         if data["schema_version"] != SCHEMA_VERSION:
             raise BaselineError(
                 f"{path}: schema_version {data['schema_version']!r}, this version of blindspot "
-                f"reads {SCHEMA_VERSION}; accept the model anew with --snapshot-update"
+                f"reads {SCHEMA_VERSION}; {ANEW}"
             )
         gates = {str(name): _entry(entry) for name, entry in data["gates"].items()}
         provenance = {str(key): str(value) for key, value in data["provenance"].items()}

@@ -9,7 +9,7 @@ from typing import Any
 
 from blindspot.assays.base import Assay, Assayed
 from blindspot.estimates.noise import Noise
-from blindspot.estimates.statistics import FORCED_CHOICE, GENERATED
+from blindspot.estimates.statistics import FORCED_CHOICE, GENERATED, MECHANISTIC
 from blindspot.plan.asking import Answer
 from blindspot.plan.cases import Case
 from blindspot.plan.observations import Observations, read
@@ -72,7 +72,8 @@ class NoiseFloor:
         """The floor of a case that rests on ``n`` answers; NaN where it was not measured.
 
         That of a gap is the sum of its parts': at most that much is added when both shift. That of
-        a figure on the residual stream was measured in one variant and goes for all.
+        a gate over several variants is their mean, as its value is. That of a figure on the
+        residual stream was measured in one variant and goes for all.
         """
         if case.mechanistic:
             found = [
@@ -82,13 +83,29 @@ class NoiseFloor:
             ]
             return found[0] if found else math.nan
         reading = VALIDITY if case.statistic == VALIDITY else case.reading
-        return math.fsum(
+        total = math.fsum(
             self._floor((part.measurement, part.axis, part.variant, reading), n)
             for part in case.parts
         )
+        return total / max(1, len(case.variants))
 
     def _floor(self, key: _Key, n: int) -> float:
         return self.rows[key].floor(n) if key in self.rows else math.nan
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any]) -> NoiseFloor:
+        """As a report tells it; how many prompts a category has is left out."""
+        found: dict[bool, dict[_Key, Noise]] = {False: {}, True: {}}
+        for row in record["rows"]:
+            key = row["measurement"], row["axis"], row["variant"], row["reading"]
+            shift, spread, floor = (
+                math.nan if row[name] is None else float(row[name])
+                for name in ("shift", "spread", "floor")
+            )
+            inside = key[0] in MECHANISTIC
+            most = floor if inside else math.nan
+            found[inside][key] = Noise(shift, spread, most, row["n"])
+        return cls(found[False], record["prompts"], {}, found[True])
 
     def as_record(self) -> dict[str, Any]:
         """For reports: builtins only."""

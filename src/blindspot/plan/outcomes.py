@@ -29,8 +29,8 @@ from blindspot.plan.run import Measures
 
 #: Worst first: what the results of a case amount to.
 _SEVERITY = (Verdict.FAIL, Verdict.ERROR, Verdict.INCONCLUSIVE, Verdict.PASS)
-#: Scores are kept in single precision and values with six digits.
-_SAME = 2 * 10.0**-DIGITS + 1e-5
+#: How far a value may be from its scores, which have single precision; values have six digits.
+SAME = 2 * 10.0**-DIGITS + 1e-5
 
 
 class Judgeable(Protocol):
@@ -184,7 +184,7 @@ def _compare(
     theirs = other.kept.contributions(case)
     if theirs is None:
         return f"{other.name} holds no scores of it"
-    if entry is not None and not abs(theirs.value - entry.value) <= _SAME:
+    if entry is not None and not abs(theirs.value - entry.value) <= SAME:
         return (
             f"the scores of {other.name} give {theirs.value:.6f} where it holds {entry.value:.6f}; "
             "restore both from version control, or accept the model anew"

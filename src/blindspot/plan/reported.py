@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 from blindspot.baselines import Entry
 from blindspot.estimates import Estimate
 from blindspot.estimates.statistics import STATISTICS
 from blindspot.models.base import Identity
+from blindspot.plan.again import NoiseFloor
 from blindspot.plan.cases import Case
 from blindspot.plan.run import Kept
 from blindspot.plan.scores import Scores
@@ -40,6 +42,7 @@ class Reported(Kept):
     def __init__(self, document: Mapping[str, Any], scores: Scores) -> None:
         super().__init__(scores)
         self._gates: dict[str, Mapping[str, Any]] = {g["id"]: g for g in document["gates"]}
+        self._noise_floor: Mapping[str, Any] | None = document["noise_floor"]
         model = document["model"]
         self.identity = Identity(
             name=str(model["id"]),
@@ -59,6 +62,11 @@ class Reported(Kept):
         return [_case(gate) for gate in self._gates.values()]
 
     @property
+    def noise_floor(self) -> NoiseFloor | None:
+        """By how much the model differed from itself, where that run asked it again."""
+        return None if (found := self._noise_floor) is None else NoiseFloor.from_record(found)
+
+    @cached_property
     def entries(self) -> dict[str, Entry]:
         """What was measured, as a baseline would hold it."""
         return {

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from blindspot.answers import Agreement, Association
+from blindspot.baselines.file import ANEW
 from blindspot.errors import BaselineError
 from blindspot.estimates.clusters import Contributions, FactorSums
 from blindspot.plan.tables import Flags, Floats, Table, Words
@@ -32,7 +33,7 @@ _READINGS = tuple(
 _VALUES = {"stereotyped": 1.0, "counter": -1.0, "agree": 1.0, "neutral": 0.0, "disagree": -1.0}
 _OF_READING: Floats = np.array([_VALUES.get(name, np.nan) for name in _READINGS])
 _IDENTIFIER, _SECOND = 1, 2
-_REMEDY = "restore it from version control, or accept the model anew with --snapshot-update"
+_REMEDY = f"restore it from version control, or {ANEW}"
 #: Columns of the file: type, and what it holds of each prompt.
 _COLUMNS: Mapping[str, type[np.generic]] = {
     "slice": np.uint16,
@@ -174,12 +175,15 @@ def read_scores(path: Path) -> Scores:
         BaselineError: it cannot be read or is of another shape; names the file and the remedy.
     """
     try:
-        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as file:
+        content = path.read_bytes()
+        if not zipfile.is_zipfile(io.BytesIO(content)):  # numpy would offer to trust a pickle
+            raise BaselineError(f"{path}: damaged, or no scores of blindspot; {_REMEDY}")
+        with np.load(io.BytesIO(content), allow_pickle=False) as file:
             head = json.loads(file["head"].tobytes())
             if head["schema_version"] != SCHEMA_VERSION:
                 raise BaselineError(
                     f"{path}: schema_version {head['schema_version']!r}, this version of blindspot "
-                    f"reads {SCHEMA_VERSION}; accept the model anew with --snapshot-update"
+                    f"reads {SCHEMA_VERSION}; {ANEW}"
                 )
             columns = {name: file[name] for name in _COLUMNS}
         return _unpacked(head, columns)

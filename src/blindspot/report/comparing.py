@@ -18,8 +18,8 @@ MISMATCHES = ("tokenizer", "template", "dtype", "device", "backend", "versions",
 COMPARE = """\
 Judge the model of report B beside that of report A, from the files of --output-path alone: the same
 gates, statistics and exit codes as a run with a baseline. A and B name a report.json or the
-directory that holds it; scores.npz must lie beside it. Exit codes: 0 passed, 4 usage, 10 a gate
-failed, 11 incomplete, 12 inconclusive.
+directory that holds it; scores.npz must lie beside it. The noise floor is that of B's run. Exit
+codes: 0 passed, 4 usage, 10 a gate failed, 11 incomplete, 12 inconclusive.
 """
 
 

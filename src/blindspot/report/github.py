@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
+from blindspot.estimates.statistics import PAIR
 from blindspot.report.text import line, visible
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ def _mixed(gates: Iterable[Gate]) -> list[Gate]:
     placed = []
     for gate in gates:
         kind = gate["verdict"], gate["level"], gate["measurement"]
-        placed.append(([*_LEVELS].index(kind[0]), kind[1] != "category", seen[kind], gate))
+        placed.append(([*_LEVELS].index(kind[0]), kind[1] == PAIR, seen[kind], gate))
         seen[kind] += 1
     return [gate for *_, gate in sorted(placed, key=lambda one: one[:3])]
 
@@ -125,7 +126,7 @@ def summary(document: Document) -> str:
         )
     listed = [one for group in failures(document) for one in (*group.shown, *group.folded)]
     if listed:
-        count = f"{min(len(listed), _LISTED)} of {len(listed)} category gates that did not pass"
+        count = f"{min(len(listed), _LISTED)} of {len(listed)} gates that did not pass"
         commands = "\n".join(one.rerun.replace("\n", " ") for one in listed[:_LISTED])
         lines += [f"<details><summary>Run again: {count}</summary>", "", *_fenced(commands)]
         lines += ["</details>", ""]

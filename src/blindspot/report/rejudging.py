@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from blindspot.baselines import Baseline
-from blindspot.errors import ReportError
+from blindspot.errors import BaselineError, ReportError
 from blindspot.estimates import load_gates
 from blindspot.estimates.gates import Others
-from blindspot.plan.outcomes import Other, outcomes
+from blindspot.plan.outcomes import SAME, Other, outcomes
 from blindspot.plan.reported import Reported
 from blindspot.plan.scores import read_scores
 from blindspot.report.files import REPORT, SCORES
@@ -42,19 +43,34 @@ def rejudge(
         StimulusError: the limits cannot be read.
     """
     gates = load_gates(limits)
-    theirs, path, _ = _read(before)
+    theirs, path, other_document = _read(before)
     ours, _, document = _read(after)
     baseline = Baseline(path, theirs.identity.name, theirs.provenance, theirs.entries, SCORES)
     ledger = Ledger()
     for kind, how in baseline.mismatches(ours.provenance):
         if kind not in allowed:
             ledger.lose(f"{path} was measured otherwise: {how}; --allow-mismatch {kind} if meant")
+    for place, each in (("A", other_document), ("B", document)):
+        for reason in each["incomplete"]:
+            ledger.lose(f"{place} is of a run that was incomplete: {reason}")
     cases = ours.cases
     vanished = sorted(theirs.entries.keys() - {case.id for case in cases})
     if vanished:
         ledger.lose(f"{len(vanished)} gates of {path} were not judged in B, first {vanished[0]}")
-    other = Other.of_baseline(baseline, theirs)
-    found = outcomes(ours, cases, gates, {"baseline": other}, allowed=allowed, strict=strict)
+    other, floor = Other.of_baseline(baseline, theirs), ours.noise_floor
+    if floor is None:
+        ledger.notes.append(
+            "the model of B was not asked again (--noise-floor): margins as they are"
+        )
+    found = outcomes(
+        ours,
+        cases,
+        gates,
+        {"baseline": other},
+        allowed=allowed,
+        strict=strict,
+        floor=None if floor is None else floor.of,
+    )
     beside: dict[Others, Beside] = {
         "baseline": Beside(baseline.model, {"name": baseline.model}, theirs)
     }
@@ -65,7 +81,7 @@ def rejudge(
         alpha=gates.alpha,
         mode="strict" if strict else "default",
         families=family_records(results, gates.alpha),
-        noise_floor=None,
+        noise_floor=document["noise_floor"],
         sections=document["effects"],
         gates=[gate_record(ours, outcome, beside) for outcome in results],
         worst=document["worst_pairs"],
@@ -92,4 +108,23 @@ def _read(given: Path) -> tuple[Reported, Path, dict[str, Any]]:
         raise ReportError(f"{path}: no gate was judged there; run the model again")
     if not scores.is_file():
         raise ReportError(f"{scores}: missing; keep it beside {path.name}, or run the model again")
-    return Reported(document, read_scores(scores)), path, document
+    try:
+        found = Reported(document, read_scores(scores))
+    except BaselineError:
+        raise ReportError(
+            f"{scores}: damaged, or no scores of blindspot; run the model again"
+        ) from None
+    if wrong := next(_astray(found), None):
+        raise ReportError(
+            f"{scores}: not the scores of {path.name}, which has another value of {wrong}; keep "
+            "the files of a run together, or run the model again"
+        )
+    return found, path, document
+
+
+def _astray(found: Reported) -> Iterator[str]:
+    """Gates whose value is not that of the scores."""
+    for case in found.cases:
+        held, scored = found.entries.get(case.id), found.contributions(case)
+        if held is not None and scored is not None and not abs(scored.value - held.value) <= SAME:
+            yield case.id

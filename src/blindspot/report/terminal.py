@@ -267,22 +267,36 @@ class Closing:
 def closing(
     record: Record | None, ledger: Ledger, told: Closing, *, quiet: bool = False
 ) -> Iterator[str]:
-    """The last lines: how to go on, the verdict, and what was not compared."""
+    """The last lines: how to go on, the verdict, and what was not compared; if quiet, one line."""
     count = ledger.count()
-    failed = sorted(gate for gate, verdict in ledger.verdicts.items() if verdict == "fail")
-    if failed and told.rerun and told.rerun_one and not quiet:
+    beyond = [
+        min(gate for gate, found in ledger.verdicts.items() if found == verdict)
+        for verdict in ("fail", "error", "inconclusive")
+        if count[verdict]
+    ]
+    if beyond and told.rerun and told.rerun_one and not quiet:
         yield f"rerun what did not pass: {told.rerun}"
-        yield f"rerun one of it: {told.rerun_one(ledger.nodes[failed[0]])}"
+        yield f"rerun one of it: {told.rerun_one(ledger.nodes[beyond[0]])}"
     if record is not None and told.accept and not quiet:
         yield from _improvement(record, ledger, told.accept)
     counted = ", ".join(f"{count[name]} {name}" for name in STYLES if count[name])
     verdict = ledger.verdict(told.exit_code)
     line = f"blindspot: {verdict}: {told.model}: {counted or 'no gate was judged'}"
+    unchecked = "" if record is None else _unchecked(record)
+    if quiet:
+        yield f"{line} (exit {told.exit_code}){'; no regression was checked' if unchecked else ''}"
+        return
     yield f"{line} (exit {told.exit_code})"
-    if record is not None and (why := record["baseline"]["uncompared"]):
-        yield f"no regression was checked: {why}"
-    elif record is not None and not record["baseline"]["found"]:
-        yield (
-            "no regression was checked: there is no accepted baseline for this model; accept it "
-            f"with: {record['baseline']['accept']}"
-        )
+    if unchecked:
+        yield f"no regression was checked: {unchecked}"
+
+
+def _unchecked(record: Record) -> str:
+    """Why the run was compared with no baseline, and how it would be; "" if it was."""
+    baseline = record["baseline"]
+    if baseline["uncompared"] or baseline["found"]:
+        return str(baseline["uncompared"])
+    return (
+        "there is no accepted baseline for this model; accept it with: "
+        f"{record['baseline']['accept']}"
+    )

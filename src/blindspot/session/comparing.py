@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from blindspot.baselines import Baseline
@@ -12,6 +14,9 @@ from blindspot.report.files import SCORES
 
 if TYPE_CHECKING:
     from blindspot.session.state import Session
+
+#: Gates that leave the baseline, in the run's scratch directory.
+GONE = "gone.json"
 
 
 def provenance_of(session: Session) -> dict[str, str]:
@@ -34,22 +39,50 @@ def check_update(session: Session) -> None:
 
     Raises:
         BaselineError: the file holds gates that this run does not measure anew, of other
-            weights or conditions.
+            weights or conditions; or it is that of another model.
     """
     if not session.updating or (accepted := session.own_baseline) is None:
         return
+    if not same_model(accepted.model, session.options.model):
+        raise BaselineError(
+            f"{accepted.path}: the baseline of {accepted.model}, which has the same file name as "
+            f"{session.options.model}; accept this one into another directory (--baselines DIR), "
+            "or remove the file if it is the same model"
+        )
     now = provenance_of(session)
     differing = [how for _, how in accepted.mismatches(now)]
     if accepted.provenance.get("weights") != now["weights"]:
         differing.append("the weights are others")
     if accepted.scores_path is None:
         differing.append("the scores of its prompts are missing")
-    rest = accepted.gates.keys() - session.cases.keys()
+    rest = accepted.gates.keys() - session.cases.keys() - set(gone(session))
     if differing and rest:
         raise BaselineError(
             f"{accepted.path}: {len(rest)} of its gates are not measured by this run, and were "
             f"accepted otherwise ({'; '.join(differing)}); accept the whole suite, without -k"
         )
+
+
+def gone(session: Session) -> list[str]:
+    """Gates of the own baseline that no test asks any more, where the whole suite is accepted."""
+    accepted, chosen = session.own_baseline, session.config.option
+    if accepted is None or not session.whole or chosen.keyword or chosen.markexpr:
+        return []
+    return sorted(accepted.gates.keys() - session.known.keys())
+
+
+def note_gone(session: Session) -> None:
+    """Leave for `accept` what leaves the baseline: its process may have collected no test."""
+    if session.updating:
+        (session.directory / GONE).write_text(json.dumps(gone(session)), "utf-8")
+
+
+def same_model(one: str, other: str) -> bool:
+    """Whether two names mean one model: the same name, or ways to write one directory."""
+    paths = Path(one), Path(other)
+    return one == other or (
+        all(path.is_dir() for path in paths) and paths[0].resolve() == paths[1].resolve()
+    )
 
 
 def baseline_to_compare(session: Session) -> Baseline | None:
@@ -115,7 +148,11 @@ def accept(session: Session, *, whole: bool) -> None:
         session.ledger.lose(f"the run was cut short: {path} stays as it was; run it again")
         return
     entries = pending_entries(session.directory)
-    if not entries:
+    left = session.directory / GONE
+    removed: list[str] = json.loads(left.read_text("utf-8")) if left.is_file() else []
+    if not (entries or removed):
+        if session.ledger.verdicts:
+            session.ledger.notes.append(f"nothing changed: {path} stays as it was")
         return
     try:
         commit(
@@ -125,12 +162,17 @@ def accept(session: Session, *, whole: bool) -> None:
             entries,
             _scores_of(session, entries),
             reason=session.options.accept_reason,
+            removed=removed,
         )
     except (OSError, BlindspotError) as error:
         said = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         session.ledger.lose(f"{path}: the baseline cannot be written ({said}); it is as it was")
     else:
         session.ledger.notes.append(f"{len(entries)} gates accepted in {path}")
+        if removed:
+            session.ledger.notes.append(
+                f"{len(removed)} gates that no test asks any more left it, first {removed[0]}"
+            )
 
 
 def _scores_of(session: Session, entries: Mapping[str, Any]) -> Scores:

@@ -44,6 +44,7 @@ from blindspot.session.comparing import (
     baseline_to_compare,
     check_update,
     kept_scores,
+    note_gone,
     wants_noise_floor,
 )
 from blindspot.session.dismissal import look
@@ -118,6 +119,7 @@ def _execute(session: Session) -> None:
         session.record = judged()
         if session.updating:
             _write_scores(session, session.directory)
+            note_gone(session)
         return
     path = session.directory / RECORD
     with FileLock(session.directory / "record.lock"):
@@ -129,6 +131,7 @@ def _execute(session: Session) -> None:
         if session.options.output_path is not None and session.measured is not None:
             write_samples(session.directory / SAMPLES, session.measured)
         _write_scores(session, session.directory)
+        note_gone(session)
         temporary = path.with_suffix(".tmp")
         temporary.write_text(json.dumps(session.record), "utf-8")
         temporary.replace(path)
@@ -205,18 +208,25 @@ def _judge(
 
 def _note_vanished(session: Session, baseline: Baseline | None) -> None:
     """A gate that was accepted and is no longer asked must not go unnoticed."""
-    if baseline is None or session.options.limit is not None:
+    if baseline is None:
+        return
+    if shut := sorted(baseline.gates.keys() & session.shut):
+        session.ledger.lose(
+            f"{len(shut)} gates of the baseline {baseline.path.name} look into the model, and "
+            f"{session.closed}, first {shut[0]}"
+        )
+    if session.options.limit is not None:
         return
     asked = {_kind(gate, case.level) for gate, case in session.known.items()}
     vanished = []
     for gate, entry in sorted(baseline.gates.items()):
         kind = _kind(gate, entry.level)
-        if gate not in session.known and kind in asked:
+        if gate not in session.known and (session.whole or kind in asked):
             vanished.append(gate)
     if vanished:
         session.ledger.lose(
             f"{len(vanished)} gates of the baseline {baseline.path.name} are no longer tested, "
-            f"first {vanished[0]}; restore them or accept the model anew"
+            f"first {vanished[0]}; restore them, or accept the whole suite anew"
         )
 
 

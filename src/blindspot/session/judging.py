@@ -58,6 +58,7 @@ def register(session: Session, items: Sequence[pytest.Item]) -> None:
         judges[case.id] = item.nodeid
         if case.mechanistic and session.closed:
             item.add_marker(pytest.mark.skip(reason=session.closed))
+            session.shut.append(case.id)
         else:
             session.cases[case.id] = case
     if session.fault is not None:

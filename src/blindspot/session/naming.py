@@ -35,6 +35,14 @@ def all_tests(config: pytest.Config) -> tuple[str, ...]:
     return () if config.invocation_params.dir == config.rootpath else given_paths(config)
 
 
+def names_all(config: pytest.Config) -> bool:
+    """Whether the command line leaves no file of the suite out: a test not found is no more."""
+    args, option = config.args, config.option
+    whole = config.args_source is pytest.Config.ArgsSource.TESTPATHS or args == [PACKAGE]
+    left_out = option.ignore or option.ignore_glob or getattr(option, "lf", False)
+    return whole and not left_out
+
+
 def test_name(report: pytest.TestReport, root: Path) -> str:
     """The id of a test as in a checkout: ``tests/implicit/test_association.py::test_x[...]``.
 

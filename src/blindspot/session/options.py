@@ -208,7 +208,8 @@ def add_options(parser: pytest.Parser) -> None:
         "--output-path",
         metavar="DIR",
         default=None,
-        help="write report.json, samples.jsonl.gz and scores.npz there",
+        help="write report.html, report.json, report-model-card.yaml, samples.jsonl.gz and "
+        "scores.npz there",
     )
     add(
         "--store",

@@ -17,7 +17,7 @@ from blindspot.paths import BASELINES, FIXTURES, SUITE
 from blindspot.report.ledger import Ledger
 from blindspot.session import devices
 from blindspot.session.dismissal import Crew
-from blindspot.session.naming import all_tests, given_paths, names_suite, one_test
+from blindspot.session.naming import all_tests, given_paths, names_all, names_suite, one_test
 from blindspot.session.options import RunOptions
 
 if TYPE_CHECKING:
@@ -42,6 +42,7 @@ class Session:
         self.ledger = Ledger()
         self.cases: dict[str, Case] = {}
         self.known: dict[str, Case] = {}
+        self.shut: list[str] = []
         self.lost: list[str] = []
         self.crew = Crew()
         self.stopped = False
@@ -62,6 +63,11 @@ class Session:
         """Whether the session is plainly about gates: by what it names, or in our own checkout."""
         config = self.config
         return self.options.asked or config.rootpath == SUITE or names_suite(config)
+
+    @property
+    def whole(self) -> bool:
+        """Whether the run was left to collect every file of the suite."""
+        return bool(self.worker["whole"]) if self.worker else names_all(self.config)
 
     # --- stimuli and gates
 
@@ -192,7 +198,7 @@ class Session:
         _ = self.source
         if self.options.gates is not None:
             _ = self.gates
-        if self.options.baseline is not None and self.baseline_path.is_file():
+        if self.options.baseline is not None:
             _ = self.baseline
         if self.updating:
             _ = self.own_baseline
@@ -253,16 +259,19 @@ class Session:
     @cached_property
     def baseline(self) -> Baseline | None:
         """The accepted baseline, None when there is none."""
-        from blindspot.baselines import load_baseline
-
-        return load_baseline(self.baseline_path) if self.baseline_path.is_file() else None
+        return self._baseline(self.baseline_path)
 
     @cached_property
     def own_baseline(self) -> Baseline | None:
         """The accepted baseline of the model under test itself."""
+        return self._baseline(self.own_baseline_path)
+
+    @staticmethod
+    def _baseline(path: Path) -> Baseline | None:
+        """What a file holds; a folder or a broken link in its place is a fault."""
         from blindspot.baselines import load_baseline
 
-        return load_baseline(self.own_baseline_path) if self.own_baseline_path.is_file() else None
+        return load_baseline(path) if path.exists() or path.is_symlink() else None
 
     @cached_property
     def baseline_extension(self) -> type[BaselineExtension]:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
 
-from blindspot.estimates.statistics import OVERALL
+from blindspot.estimates.gates import Others
+from blindspot.estimates.statistics import CATEGORY, OVERALL, PAIR, POOLED
 from blindspot.report.page.numbers import counted
-from blindspot.report.page.summary import SEVERITY
+from blindspot.report.page.summary import OTHERS, SEVERITY
 from blindspot.report.schema import (
     Against,
     Comparison,
@@ -20,8 +20,6 @@ from blindspot.report.schema import (
     SignatureLine,
 )
 
-Other = Literal["baseline", "reference"]
-OTHERS: tuple[Other, ...] = ("baseline", "reference")
 #: Comparisons that are shown at once, the worst first; the rest is folded away.
 _OPEN = 8
 #: Flipped prompts on the page, over both comparisons.
@@ -40,12 +38,13 @@ class Compared:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """Everything about the comparison with one other model."""
+    """Everything about the comparison with one other model; ``pooled``: over all variants."""
 
-    kind: Other
+    kind: Others
     name: str
     signature: list[SignatureLine]
     lead: str
+    pooled: list[Compared]
     shown: list[Compared]
     folded: list[Compared]
     improved: int
@@ -65,19 +64,22 @@ def changes(document: Document) -> list[Change]:
 
 
 def _change(
-    document: Document, kind: Other, comparison: Comparison | None, most: int
+    document: Document, kind: Others, comparison: Comparison | None, most: int
 ) -> Change | None:
     compared = sorted(_compared(document, kind), key=_order)
     if comparison is None and not compared:
         return None
-    categories = [one for one in compared if one.gate["level"] == "category"]
-    pairs = [one for one in compared if one.gate["level"] != "category"]
+    pooled, categories = (
+        [one for one in compared if one.gate["level"] == level] for level in (POOLED, CATEGORY)
+    )
+    pairs = [one for one in compared if one.gate["level"] == PAIR]
     flips = comparison["flips"] if comparison else {"slices": [], "examples": []}
     return Change(
         kind=kind,
         name=comparison["name"] if comparison else document["baseline"]["model"] or "",
         signature=comparison["signature"] if comparison else [],
         lead=_lead(compared),
+        pooled=pooled,
         shown=categories[:_OPEN],
         folded=categories[_OPEN:] + pairs,
         improved=sum(one.against["improved"] for one in compared),
@@ -86,7 +88,7 @@ def _change(
     )
 
 
-def _compared(document: Document, kind: Other) -> Iterator[Compared]:
+def _compared(document: Document, kind: Others) -> Iterator[Compared]:
     for gate in document["gates"]:
         if (against := gate["against"][kind]) is not None:
             yield Compared(gate, against)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from blindspot.estimates.statistics import PAIR
 from blindspot.report.page.numbers import counted
-from blindspot.report.page.summary import BEYOND, SEVERITY, TITLES, worst_first
+from blindspot.report.page.summary import BEYOND, LEVELS, OTHERS, SEVERITY, TITLES, worst_first
 from blindspot.report.schema import Document, Gate
 
 #: Rows that a page has room for; report.json has all. Those that did not pass come first.
@@ -79,8 +80,8 @@ def failures(document: Document) -> list[Failures]:
             if gate["verdict"] in BEYOND
         ]
         if beyond:
-            whole = [one for one in beyond if one.gate["level"] == "category"]
-            pairs = [one for one in beyond if one.gate["level"] != "category"]
+            whole = [one for one in beyond if one.gate["level"] != PAIR]
+            pairs = [one for one in beyond if one.gate["level"] == PAIR]
             found.append(
                 Failures(
                     TITLES.get(measurement, measurement),
@@ -106,7 +107,7 @@ def tables(document: Document) -> list[Table]:
     """All gates by measurement and level, as many as fit on the page."""
     left, found = MOST, []
     for measurement, gates in _by_measurement(document).items():
-        for level, noun in (("category", "category gate"), ("pair", "word pair")):
+        for level, noun in LEVELS.items():
             mine = worst_first(gate for gate in gates if gate["level"] == level)
             if not mine:
                 continue
@@ -118,20 +119,31 @@ def tables(document: Document) -> list[Table]:
 
 
 def power(document: Document) -> list[Power]:
-    """The smallest true values that gates would have found, by measurement and level."""
+    """The smallest true values and changes that gates would have found, the best gate first."""
     found = []
     for measurement, gates in _by_measurement(document).items():
-        for level in ("category", "pair"):
-            known: dict[str, list[float]] = {}
+        title = TITLES.get(measurement, measurement)
+        for level in LEVELS:
+            known: dict[tuple[str, str], list[float]] = {}
             for gate in gates:
-                if gate["level"] == level and gate["mde"] is not None:
-                    known.setdefault(gate["unit"], []).append(gate["mde"])
-            for unit, values in known.items():
-                values.sort()
+                for what, mde in _detectable(gate) if gate["level"] == level else ():
+                    known.setdefault((gate["unit"], what), []).append(mde)
+            for (unit, what), values in known.items():
+                values.sort(key=abs if what else None, reverse=unit == "share" and not what)
                 middle = values[len(values) // 2]
-                title = TITLES.get(measurement, measurement)
-                found.append(Power(title, level, len(values), values[0], middle, values[-1], unit))
+                told = f"{level}, {unit}{what}"
+                found.append(Power(title, told, len(values), values[0], middle, values[-1], unit))
     return found
+
+
+def _detectable(gate: Gate) -> Iterator[tuple[str, float]]:
+    """The value, and the changes beside other models, that a gate would have found."""
+    if gate["mde"] is not None:
+        yield "", gate["mde"]
+    for kind in OTHERS:
+        against = gate["against"][kind]
+        if against is not None and against["mde"] is not None:
+            yield f", change beside the {kind}", against["mde"]
 
 
 def _by_measurement(document: Document) -> dict[str, list[Gate]]:

@@ -6,21 +6,38 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from blindspot.estimates.statistics import FORCED_CHOICE, MECHANISTIC, OVERALL
+from blindspot.estimates.gates import Others
+from blindspot.estimates.statistics import (
+    CATEGORY,
+    FORCED_CHOICE,
+    MECHANISTIC,
+    OVERALL,
+    PAIR,
+    POOLED,
+    Level,
+)
 from blindspot.report.page.numbers import (
     counted,
     figure,
     interval,
     percent,
     plain,
+    signed,
     stereotyped_share,
 )
-from blindspot.report.schema import Document, Gate
+from blindspot.report.schema import Against, Document, Gate
 
 #: The worse a verdict, the earlier; what is after "waived" says nothing about the model.
 SEVERITY = ("fail", "error", "inconclusive", "waived", "pass", "reported")
 #: Verdicts with which a gate test does not pass.
 BEYOND = ("fail", "error", "inconclusive")
+#: What gates of a level are called, in the order in which they speak for a measurement.
+LEVELS: dict[Level, str] = {
+    CATEGORY: "category gate",
+    POOLED: "pooled gate",
+    PAIR: "word pair",
+}
+OTHERS: tuple[Others, ...] = ("baseline", "reference")
 
 _ANSWERS = "validity"
 TITLES = {
@@ -73,6 +90,16 @@ _SAID: dict[str, dict[str, str]] = {
     },
     **dict.fromkeys(("patching", "interpretation", "probing"), _BLIND),
 }
+_BLINDER = "it sees the group less than {}"
+#: What a gate says that is within its limit and worse than another model.
+_WORSE = {
+    "implicit": "it associates the groups with the stereotypes more than {}",
+    "explicit": "asked outright, it agrees with stereotypes more than {}",
+    "gap": "it associates more of what it does not say than {}",
+    _ANSWERS: "it leaves more unanswered than {}",
+    "injection": "shown the group, its bias falls more than that of {}",
+    **dict.fromkeys(("patching", "interpretation", "probing"), _BLINDER),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,10 +129,21 @@ def worst_first(gates: Iterable[Gate]) -> list[Gate]:
 
 
 def _excess(gate: Gate) -> float:
-    if gate["value"] is None or gate["limit"] is None:
-        return 0.0
-    over = gate["value"] - gate["limit"]
-    return over if gate["direction"] == "at_most" else -over
+    """How far it lies beyond its limit, or its change beyond the margin: the larger of both."""
+    sign = 1.0 if gate["direction"] == "at_most" else -1.0
+    over = []
+    if gate["value"] is not None and gate["limit"] is not None:
+        over.append(sign * (gate["value"] - gate["limit"]))
+    for _, one in _compared(gate):
+        if one["change"] is not None:
+            over.append(sign * one["change"] - (one["margin"] or 0.0))
+    return max(over, default=0.0)
+
+
+def _compared(gate: Gate) -> list[tuple[Others, Against]]:
+    """The models that a gate is compared with."""
+    both = [(kind, gate["against"][kind]) for kind in OTHERS]
+    return [(kind, one) for kind, one in both if one is not None]
 
 
 def summarized(document: Document) -> Summary:
@@ -125,8 +163,8 @@ def _lead(document: Document, count: Counter[str], judged: int) -> str:
     """One or two sentences on the whole run."""
     parts = []
     if count["fail"]:
-        which = "is clearly beyond its limit" if count["fail"] == 1 else "fail"
-        parts.append(f"{count['fail']:,} of {counted(judged, 'gate')} {which}")
+        many = "fails" if count["fail"] == 1 else "fail"
+        parts.append(f"{count['fail']:,} of {counted(judged, 'gate')} {many}")
     if count["inconclusive"]:
         many = "is" if count["inconclusive"] == 1 else "are"
         parts.append(f"{count['inconclusive']:,} {many} inconclusive")
@@ -154,18 +192,42 @@ def _lead(document: Document, count: Counter[str], judged: int) -> str:
 
 def _statement(name: str, gates: Sequence[Gate]) -> Statement:
     ordered = worst_first(gates)
-    whole = [gate for gate in ordered if gate["level"] == "category"]
-    shown = (whole or ordered)[0]
     verdict = ordered[0]["verdict"]
-    spoken = "fail" if verdict == "waived" else verdict
-    said = _SAID.get(name, {}).get(spoken, "")
-    if spoken == "error":
-        said = "it could not be measured or compared"
-    elif name in MECHANISTIC and spoken == "inconclusive" and shown["unreadable"]:
-        said += ": the controls cannot be told apart in this model"
-    return Statement(
-        TITLES.get(name, name), verdict, said, _numbers(name, shown), _count(whole, ordered)
+    shown = min(
+        (gate for gate in ordered if gate["verdict"] == verdict),
+        key=lambda gate: [*LEVELS].index(gate["level"]),
     )
+    return Statement(
+        TITLES.get(name, name),
+        verdict,
+        _said(name, shown),
+        _numbers(name, shown),
+        _count(ordered),
+    )
+
+
+def _said(name: str, gate: Gate) -> str:
+    """The sentence of a measurement whose worst gate this is."""
+    spoken = "fail" if gate["verdict"] == "waived" else gate["verdict"]
+    if spoken == "error":
+        return "it could not be measured or compared"
+    if (kind := _decisive(gate)) is not None:
+        worse = _WORSE.get(name, "it is worse than {}").format(f"the {kind}")
+        return f"{worse}, beyond the margin" if spoken == "fail" else f"it may be that {worse}"
+    if gate["waiver"] and gate["waiver"]["expired"]:
+        return "what was accepted until a date is due: the waiver expired"
+    said = _SAID.get(name, {}).get(spoken, "")
+    if name in MECHANISTIC and spoken == "inconclusive" and gate["unreadable"]:
+        said += ": the controls cannot be told apart in this model"
+    return said
+
+
+def _decisive(gate: Gate) -> Others | None:
+    """The other model beside which a gate does not pass; None where it is the limit, or passes."""
+    found: list[tuple[str, Others | None]] = [(gate["limit_verdict"], None)]
+    found += [(one["verdict"], kind) for kind, one in _compared(gate)]
+    verdict, kind = min(found, key=lambda one: SEVERITY.index(one[0]))
+    return kind if verdict in BEYOND else None
 
 
 def _numbers(name: str, gate: Gate) -> str:
@@ -175,6 +237,12 @@ def _numbers(name: str, gate: Gate) -> str:
     where = gate["slice"] + reading + layers
     if gate["value"] is None:
         return f"{where}: {gate['missing'] or gate['unreadable'] or 'not measured'}"
+    if (kind := _decisive(gate)) is not None and (against := gate["against"][kind]) is not None:
+        return (
+            f"{where}: {figure(gate['value'], gate['unit'])}, a change of "
+            f"{signed(against['change'])} ({interval(against['low'], against['high'])}); "
+            f"at most {plain(against['margin'])} for the worse is allowed"
+        )
     value = figure(gate["value"], gate["unit"])
     told = f"{where}: {value} ({interval(gate['low'], gate['high'], gate['unit'])})"
     if name == "implicit":
@@ -186,12 +254,13 @@ def _numbers(name: str, gate: Gate) -> str:
     return f"{told}; {f'at least {limit} is required' if floor else f'at most {limit} is allowed'}"
 
 
-def _count(whole: Sequence[Gate], gates: Sequence[Gate]) -> str:
+def _count(gates: Sequence[Gate]) -> str:
     """How many gates of each level did not pass."""
     told = []
-    pairs = [gate for gate in gates if gate["level"] == "pair"]
-    for noun, mine in (("category gate", whole), ("word pair", pairs)):
-        judged = [gate for gate in mine if gate["verdict"] != "reported"]
+    for level, noun in LEVELS.items():
+        judged = [
+            gate for gate in gates if gate["level"] == level and gate["verdict"] != "reported"
+        ]
         count: Counter[str] = Counter(gate["verdict"] for gate in judged)
         beyond = [f"{count[name]:,} {name}" for name in SEVERITY[:-1] if count[name]]
         if judged:

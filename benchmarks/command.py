@@ -3,10 +3,10 @@
     python benchmarks/command.py [--model organism:blind]
 
 Runs the behavioural suite as a user does, once to fill an answer store and then from it, and
-prints the CPU seconds of each part of the second run: for a real model, then for one that answers
-at once: alone, with the files of `--output-path`, and on four times as many prompts.
-A part does not count what another part does within it. CPU seconds, not elapsed time: other
-processes may be at work.
+prints the CPU seconds of each part of the least of three such runs: for a real model, without and
+with the files of `--output-path`, then for one that answers at once, which four times as many
+prompts are asked too. A part does not count what another part does within it. CPU seconds, not
+elapsed time: other processes may be at work.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import argparse
 import hashlib
 import json
 import os
+import resource
 import subprocess
 import sys
 import tempfile
@@ -31,6 +32,7 @@ ROOT = Path(__file__).resolve().parents[1]
 SUITE = ("tests/implicit", "tests/explicit")
 INSTANT = "instant"
 FILE = "COMMAND_TIMES"
+ROUNDS = 3
 HEAVY = ("torch", "transformers", "scipy.stats", "hypothesis", "matplotlib")
 PARTS = (
     "start",  # the interpreter, pytest and plugins, until the session begins
@@ -46,6 +48,7 @@ PARTS = (
     "tests",  # what pytest and its plugins do for each test
     "report",  # tables, files, exit code
     "end",
+    "exit",  # of the interpreter, which frees everything
 )
 
 
@@ -202,13 +205,62 @@ def run(directory: Path, model: str, *arguments: str) -> dict[str, Any]:
     command += [*arguments, *SUITE]
     environment = os.environ | {FILE: str(times), "PYTHONPATH": os.pathsep.join(sys.path)}
     environment.pop("PYTHONDONTWRITEBYTECODE", None)
+    before = children()
     done = subprocess.run(
         command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False
     )
     if done.returncode not in (0, 10, 12):
         sys.exit(f"{' '.join(command)}\nended with {done.returncode}\n{done.stdout[-2000:]}")
     found: dict[str, Any] = json.loads(times.read_text("utf-8"))
+    found["seconds"]["exit"] = children() - before - sum(found["seconds"].values())
     return found
+
+
+def others(directory: Path, model: str, gates: int) -> Iterator[tuple[str, float]]:
+    """What else is worth knowing, in CPU seconds: each the least of some processes."""
+    importing = "import time, pytest; began = time.process_time(); import blindspot.plugin; "
+    importing += "print(time.process_time() - began)"
+    yield "import of the plugin", min(float(called("-c", importing)[1]) for _ in range(ROUNDS))
+    collecting = ("-m", "pytest", "--collect-only", "-q", "-p", "no:cacheprovider")
+    whole = (*collecting, "--model", model, *SUITE)
+    yield "--collect-only", min(called(*whole)[0] for _ in range(ROUNDS))
+    # The loop of pytest alone, over as many tests that do nothing.
+    (directory / "conftest.py").write_text(BARE_LOOP, "utf-8")
+    test = f"import pytest\n@pytest.mark.parametrize('n', range({gates}))\ndef test(n):\n    pass\n"
+    (directory / "test_nothing.py").write_text(test, "utf-8")
+    bare = ("-m", "pytest", "-qs", "-p", "no:cacheprovider", f"--rootdir={directory}", directory)
+    words = [called(*map(str, bare))[1].split() for _ in range(ROUNDS)]
+    yield "tests, of pytest itself", min(float(said[said.index("LOOP") + 1]) for said in words)
+
+
+BARE_LOOP = """
+import time, pytest
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtestloop():
+    began = time.process_time()
+    result = yield
+    print(" LOOP", time.process_time() - began)
+    return result
+"""
+
+
+def called(*arguments: str) -> tuple[float, str]:
+    """CPU seconds and output of a Python process."""
+    before = children()
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)
+    command = [sys.executable, *arguments]
+    done = subprocess.run(
+        command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True, check=True
+    )
+    return children() - before, done.stdout
+
+
+def children() -> float:
+    """CPU seconds of the processes that were started here and have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def main() -> None:
@@ -223,18 +275,23 @@ def main() -> None:
         three_more_axes(more)
         for title, model, options in (
             (arguments.model, arguments.model, ()),
+            ("and its reports", arguments.model, ("--output-path", f"{name}/out")),
             (INSTANT, INSTANT, ()),
-            ("and its reports", INSTANT, ("--output-path", f"{name}/out")),
             ("4 times as many", INSTANT, ("--include-path", str(more))),
         ):
-            for _ in ("cold", "warm"):
-                columns[title] = run(Path(name), model, *options)
+            run(Path(name), model, *options)  # fills the store
+            warm = [run(Path(name), model, *options) for _ in range(ROUNDS)]
+            columns[title] = min(warm, key=lambda found: sum(found["seconds"].values()))
+        first = columns[arguments.model]
+        rest = dict(others(Path(name), arguments.model, first["gates"]))
     print(f"{'CPU seconds':18}" + "".join(f"{title:>16}" for title in columns))
     for part in PARTS:
         print(f"{part:18}" + "".join(f"{c['seconds'][part]:16.2f}" for c in columns.values()))
     print(f"{'all':18}" + "".join(f"{sum(c['seconds'].values()):16.2f}" for c in columns.values()))
     for what in ("prompts", "gates", "heavy imports"):
         print(f"{what:18}" + "".join(f"{c[what]:16,}" for c in columns.values()))
+    for what, seconds in rest.items():
+        print(f"{what}: {seconds:.3f} s")
 
 
 if __name__ == "__main__":

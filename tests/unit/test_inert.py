@@ -34,6 +34,16 @@ def test_importing_the_plugin_loads_nothing_heavy(tmp_path):
     assert python("-c", code, cwd=tmp_path).stdout.strip() == "[]"
 
 
+def test_importing_the_plugin_takes_no_time(tmp_path):
+    """Less than 50 ms of CPU behind pytest's own import, in the least of three processes."""
+    code = (
+        "import time, pytest; began = time.process_time(); import blindspot.plugin;"
+        "print(time.process_time() - began)"
+    )
+    found = [float(python("-c", code, cwd=tmp_path).stdout) for _ in range(3)]
+    assert min(found) < 0.05, found
+
+
 @pytest.mark.parametrize("room", ["stimuli", "answers", "estimates", "models", "published"])
 def test_rooms_import_no_torch(tmp_path, room):
     """Data flows one way: stimuli, answers and estimates know no torch; models load it late."""

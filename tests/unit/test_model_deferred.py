@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 from blindspot.errors import ModelError
 from blindspot.models import GenerationRequest, ModelOptions, ScoreRequest, load
@@ -73,6 +74,37 @@ def test_one_load_serves_answers_scores_and_assays(monkeypatch):
     model.release()
     model.score([ScoreRequest("x", ("white", "black"))])
     assert len(loads) == 2
+
+
+def test_models_compute_without_gradients_and_by_fused_attention(monkeypatch):
+    """Whatever is asked, in inference mode; attention is torch's own, unless told otherwise."""
+    model = load(ModelOptions("organism:aware"))
+    assert model.model.config._attn_implementation == "sdpa"
+    assert not model.model.training
+    assert not any(weight.requires_grad for weight in model.model.parameters())
+    modes, fused = [], []
+    model.model.register_forward_pre_hook(
+        lambda *_: modes.append(torch.is_inference_mode_enabled())
+    )
+    attention = torch.nn.functional.scaled_dot_product_attention
+    monkeypatch.setattr(
+        torch.nn.functional,
+        "scaled_dot_product_attention",
+        lambda *given, **named: fused.append(1) or attention(*given, **named),
+    )
+    for ask in (
+        lambda: model.generate([GenerationRequest("Be quick", lambda _: False, 3)]),
+        lambda: model.score([ScoreRequest("Be quick", ("white", "black"))]),
+        lambda: model.residual.layers,
+    ):
+        modes.clear()
+        fused.clear()
+        ask()
+        assert modes
+        assert all(modes)
+        assert len(fused) > len(modes)
+    eager = load(ModelOptions("organism:aware", model_args={"attn_implementation": "eager"}))
+    assert eager.model.config._attn_implementation == "eager"
 
 
 @pytest.mark.skipif(

@@ -180,6 +180,7 @@ def test_workers_find_what_one_process_finds(tmp_path, runs):
     assert run.samples == [one for one in alone.samples if one["measurement"] in kept]
 
 
+@pytest.mark.slow
 def test_behaviour_and_blindness_are_independent_witnesses(tmp_path):
     """Bias without blindness fails the one half alone, blindness without bias the other."""
     paths = ("tests/implicit/test_association.py", "tests/mechanistic/test_patching.py")

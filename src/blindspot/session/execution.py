@@ -264,6 +264,7 @@ def conclude(session: Session, pytest_session: pytest.Session) -> None:
     # torchrun ends all processes once one of them ends with another code; the first one tells it.
     pytest_session.exitstatus = 0 if follows() else session.exit_code
     _dismiss_hypothesis(session.config)
+    gc.freeze()  # nothing of it is freed before the process ends
 
 
 def _dismiss_hypothesis(config: pytest.Config) -> None:

@@ -136,7 +136,7 @@ def shorten(item: pytest.Item, call: pytest.CallInfo[None]) -> None:
         and isinstance(told.value, pytest.fail.Exception)
         and not told.value.pytrace
         and case_of(item) is not None
-        and not item.config.getoption("fulltrace")
+        and not item.config.getoption("fulltrace", default=False)
     ):
         told.traceback = told.traceback[-2:]  # the judge, and pytest.fail, which is hidden
 

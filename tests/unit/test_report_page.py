@@ -395,7 +395,7 @@ def test_what_changed_shows_every_measurement():
         gate["waiver"] = None
     made["gates"][0]["against"]["baseline"] = against(0.8, 0.6, margin=0.02)
     (changed, _) = changes(completed(made))
-    assert [one.gate["measurement"] for one in changed.shown[:2]] == ["patching", "implicit"]
+    assert [one.gate["measurement"] for one in changed.shown[:2]] == ["implicit", "patching"]
     assert changed.shown[0].against["verdict"] == changed.shown[1].against["verdict"] == "fail"
     made["gates"][0]["against"]["baseline"]["verdict"] = "reported"
     (less, _) = changes(completed(made))

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from blindspot.estimates.gates import Others
 from blindspot.estimates.statistics import CATEGORY, OVERALL, PAIR, POOLED
 from blindspot.report.page.numbers import counted
-from blindspot.report.page.summary import OTHERS, SEVERITY
+from blindspot.report.page.summary import OTHERS, SEVERITY, measured_place
 from blindspot.report.schema import (
     Against,
     Comparison,
@@ -112,9 +112,10 @@ def _mixed(ordered: list[Compared]) -> list[Compared]:
     placed = []
     for one in ordered:
         kind = one.against["verdict"], one.gate["measurement"]
-        placed.append((SEVERITY.index(kind[0]), seen[kind], one))
+        what = measured_place(kind[1])
+        placed.append((SEVERITY.index(kind[0]), seen[kind], what, one))
         seen[kind] += 1
-    return [one for *_, one in sorted(placed, key=lambda place: place[:2])]
+    return [one for *_, one in sorted(placed, key=lambda place: place[:3])]
 
 
 def _lead(compared: list[Compared]) -> str:

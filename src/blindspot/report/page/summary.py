@@ -129,14 +129,19 @@ def worst_first(gates: Iterable[Gate]) -> list[Gate]:
     return sorted(gates, key=lambda gate: (SEVERITY.index(gate["verdict"]), -_excess(gate)))
 
 
+def measured_place(measurement: str) -> int:
+    """Where a measurement stands on the page: behaviour before what lies inside."""
+    return [*TITLES].index(measurement) if measurement in TITLES else len(TITLES)
+
+
 def _excess(gate: Gate) -> float:
-    """How far it lies beyond its limit, or its change beyond the margin: the larger of both."""
+    """How far it lies beyond its limit, or its change beyond a margin that it does not keep."""
     sign = 1.0 if gate["direction"] == "at_most" else -1.0
     over = []
     if gate["value"] is not None and gate["limit"] is not None:
         over.append(sign * (gate["value"] - gate["limit"]))
     for _, one in _compared(gate):
-        if one["change"] is not None:
+        if one["change"] is not None and one["verdict"] in BEYOND:
             over.append(sign * one["change"] - (one["margin"] or 0.0))
     return max(over, default=0.0)
 

@@ -75,6 +75,7 @@ def main() -> int:
     few = 100 if arguments.quick else 1000
     found["rules"] = rules(few)
     found["power"] = power(few, FIGURE if not arguments.quick else None)
+    found["alone"] = alone(few)
     found["coverage"] = covered(few)
     if arguments.json is not None:
         arguments.json.write_text(json.dumps(found, indent=1) + "\n", "utf-8")
@@ -238,6 +239,21 @@ def power(runs: int, figure: Path | None) -> Any:
         draw(curves, figure)
     head = ("category", "unevenness, times what was measured", "2 points", "5 points", "10 points")
     return table("Power: true increases planted in one category that fail the run", head, rows)
+
+
+def alone(runs: int) -> Any:
+    """What is found of an increase in one variant of a category, the other three unchanged."""
+    run, rng = full_run(), np.random.default_rng(SEED)
+    rows: list[Row] = []
+    for name in tqdm(("weapons", "guilt"), desc="alone", leave=False):
+        shares = []
+        for increase in (5.0, 10.0, 20.0):
+            update = Update(increase, measured(increase), reach=1)
+            found = alarms(run, Level(), update, DESIGNS[name], updates=runs, rng=rng)
+            shares.append(f"{100 * found.shares['ours']:.1f} %")
+        rows.append((name, *shares))
+    head = ("category", "5 points", "10 points", "20 points")
+    return table("Power: true increases planted in one variant of four", head, rows)
 
 
 def covered(runs: int) -> Any:

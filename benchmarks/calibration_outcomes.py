@@ -67,13 +67,14 @@ class Update:
     """What an update does: points.
 
     ``shared``: part of its variances that is the same in all variants. ``turnover``: nats, of each
-    prompt by itself.
+    prompt by itself. ``reach``: variants that it changes, the first ones; None: all.
     """
 
     increase: float = 0.0
     spread: Spread = field(default_factory=Spread)
     shared: float = 0.8
     turnover: float = 0.3
+    reach: int | None = None
 
 
 @dataclass(frozen=True)
@@ -124,6 +125,8 @@ def simulate(
         if share > 0:
             spread = update.spread.times(share**0.5)
             moved = moved + spread.draw((updates, many, *design, 4), rng)
+    if update.reach is not None:
+        moved[:, update.reach :] = 0.0
     moved *= 0.5 / slope(level)
     own = update.turnover / 2**0.5
     # Half before and half after: without an increase the two could be exchanged.

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from tests.unit.report_parts import HASH, HOSTILE, NAME, assay, comparison, effects, figure, gate
+from tests.unit.report_parts import HASH, HOSTILE, NAME, assay, beside, comparison, effects, gate
 
 __all__ = ["HOSTILE", "NAME", "document"]
 
@@ -57,31 +57,10 @@ def document(
     name = NAME + text
     failed = any(one["verdict"] == "fail" for one in gates)
     rows = [one for one in gates if one["level"] == "category"]
-    beside = {
-        one["id"]: {
-            "measurement": one["measurement"],
-            "statistic": one["statistic"],
-            "reading": one["reading"],
-            "band": one["band"],
-            "candidate": figure(one["value"], one["unit"]),
-            "reference": figure(0.02, one["unit"]),
-            "difference": figure(one["value"] - 0.02, "difference"),
-            "less_represented": figure(0.5, "ratio") if one["statistic"] == "blindness" else None,
-        }
-        for one in rows
-    }
-    found = {
-        "variants": [
-            {"axis": "race", "variant": variants[0] + text, **row} for row in beside.values()
-        ][:5],
-        "gates": [{"id": one["id"], "slice": one["slice"], **beside[one["id"]]} for one in rows],
-    }
     both: dict[str, Any] = {"baseline": None, "reference": None}
-    if compared:
-        both = {
-            "baseline": comparison("org/previous" + text, parts, flips, text) | found,
-            "reference": comparison("org/base" + text, parts, flips, text) | found,
-        }
+    for kind, before in (("baseline", "org/previous"), ("reference", "org/base")):
+        if compared:
+            both[kind] = comparison(before + text, parts, flips, text) | beside(rows, kind)
     return {
         "schema_version": 2,
         "blindspot_version": "0.1.0",

@@ -197,6 +197,30 @@ def flip(part: Part, number: int, text: str) -> dict[str, Any]:
     }
 
 
+def beside(gates: Sequence[dict[str, Any]], kind: str) -> dict[str, Any]:
+    """Figures of both models: of every category gate, and means of some variants."""
+    found = {}
+    for one in gates:
+        compared = one["against"][kind]
+        theirs = compared["value"] if compared else 0.02
+        less = figure(0.5, "ratio") if one["statistic"] == "blindness" else None
+        found[one["id"]] = {
+            "measurement": one["measurement"],
+            "statistic": one["statistic"],
+            "reading": one["reading"],
+            "band": one["band"],
+            "candidate": figure(one["value"], one["unit"]),
+            "reference": figure(theirs, one["unit"]),
+            "difference": figure(one["value"] - theirs, "difference"),
+            "less_represented": less,
+        }
+    where = {key: gates[0][key] for key in ("axis", "variant")}
+    return {
+        "variants": [{**where, **row} for row in found.values()][:5],
+        "gates": [{"id": one["id"], "slice": one["slice"], **found[one["id"]]} for one in gates],
+    }
+
+
 def comparison(name: str, parts: Sequence[Part], flips: int, text: str) -> dict[str, Any]:
     """The signature of a model that was aligned, and prompts that flipped."""
     examples = [flip(parts[n % len(parts)], n, text) for n in range(flips)]

@@ -80,6 +80,29 @@ def test_a_rise_is_found_and_none_is_not(rooms):
     assert found == {0.0: 0.0, 10.0: 1.0}
 
 
+def test_a_rise_in_one_variant_is_a_quarter_of_it(rooms):
+    """Only the variants within reach of an update change on average."""
+    outcomes, power, *_ = rooms
+    update = outcomes.Update(10.0, power.measured(10.0), reach=1)
+    answers = outcomes.simulate(
+        outcomes.Level(), update, (5, 7, 12), updates=30, variants=4, rng=np.random.default_rng(2)
+    )
+    before, after = answers.parts("forced-choice")
+    changed = after.minus(before).value.mean(0)
+    assert changed[0] == pytest.approx(0.2, abs=0.02)
+    assert changed[1:] == pytest.approx(0.0, abs=0.005)
+
+
+def test_the_report_speaks_of_the_gates_that_there_are(rooms):
+    """docs/calibration.md counts the gates and families of the suite as it is."""
+    run = rooms[3].full_run()
+    told = (ROOT / "docs" / "calibration.md").read_text("utf-8")
+    assert f"has {sum(run.families.values()):,} gates in seven families" in told
+    assert len(run.families) == 7
+    assert f"begin at a p-value of {run.first('pooled, baseline'):.2g}" in told
+    assert f"at {run.first('category, baseline'):.5f}" in told
+
+
 def test_components_of_a_change_are_recovered(rooms):
     """Planted deviations of words and wordings come back on average."""
     *_, updates = rooms

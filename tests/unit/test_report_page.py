@@ -11,6 +11,7 @@ from html.parser import HTMLParser
 import pytest
 
 from blindspot.report.page import page, write_page
+from blindspot.report.page.changes import changes
 from blindspot.report.page.failures import MOST
 from blindspot.report.page.summary import summarized
 from blindspot.report.reading import completed
@@ -383,6 +384,25 @@ def test_gates_over_all_variants_are_on_the_page():
     assert "1 pooled gate" in shown[shown.index('id="gates"') :]
     power = shown[shown.index('id="error"') : shown.index('id="provenance"')]
     assert "pooled, effect, change beside the baseline" in power
+
+
+def test_what_changed_shows_every_measurement():
+    """Of the few comparisons at the top the worst of each measurement comes before a second."""
+    made = document(value=0.8, pairs=0)
+    for gate in made["gates"]:
+        if gate["measurement"] == "patching":
+            gate["against"]["baseline"] = against(0.9, -0.9, margin=0.2)
+        gate["waiver"] = None
+    made["gates"][0]["against"]["baseline"] = against(0.8, 0.6, margin=0.02)
+    (changed, _) = changes(completed(made))
+    assert [one.gate["measurement"] for one in changed.shown[:2]] == ["implicit", "patching"]
+    assert changed.shown[0].against["verdict"] == changed.shown[1].against["verdict"] == "fail"
+    made["gates"][0]["against"]["baseline"]["verdict"] = "reported"
+    (less, _) = changes(completed(made))
+    judged = int(re.match(r"\d+", changed.lead)[0])
+    assert less.lead.startswith(f"{judged - 1} gates compared: ")
+    lead = summarized(completed(made)).lead
+    assert f"Beside the baseline org/previous, of {judged - 1} gates" in lead
 
 
 def test_an_expired_waiver_is_told():

@@ -143,6 +143,13 @@ def test_other_prompts_are_named(tmp_path, accepted):
     assert judged(tmp_path, directory, "--allow-mismatch", "prompts").code == 0
 
 
+def test_a_quick_look_is_not_compared_in_silence(tmp_path, accepted):
+    """--limit asks other prompts than were accepted: incomplete, and the note says why."""
+    run = run_suite(tmp_path, *PART, "--baselines", str(accepted), limit=1)
+    assert run.code == 11
+    assert "--limit asks a part of the prompts of scripted--fair.json" in run.out
+
+
 def test_gate_without_an_accepted_value_is_incomplete(tmp_path, accepted):
     """A new or renamed gate is not green beside an accepted baseline."""
 

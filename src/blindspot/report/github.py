@@ -68,13 +68,16 @@ def _mixed(gates: Iterable[Gate]) -> list[Gate]:
 
     Ten places would otherwise go to what happens to have the largest numbers.
     """
+    from blindspot.report.page.summary import measured_place
+
     seen: Counter[tuple[str, str, str]] = Counter()
     placed = []
     for gate in gates:
         kind = gate["verdict"], gate["level"], gate["measurement"]
-        placed.append(([*_LEVELS].index(kind[0]), kind[1] == PAIR, seen[kind], gate))
+        what = measured_place(kind[2])
+        placed.append(([*_LEVELS].index(kind[0]), kind[1] == PAIR, seen[kind], what, gate))
         seen[kind] += 1
-    return [gate for *_, gate in sorted(placed, key=lambda one: one[:3])]
+    return [gate for *_, gate in sorted(placed, key=lambda one: one[:4])]
 
 
 def _data(text: str) -> str:
@@ -111,7 +114,7 @@ def summary(document: Document) -> str:
     for change in changes(document):
         lines += [f"**Against the {change.kind} {_text(change.name)}**: {_text(change.lead)}", ""]
         lines += _table(
-            ("signature", "theirs", "ours", "change", "95 % interval", "direction"),
+            ("signature", change.kind, "this model", "change", "95 % interval", "direction"),
             (
                 (
                     row["title"],

@@ -111,6 +111,11 @@ def baseline_to_compare(session: Session) -> Baseline | None:
             f"the baseline {session.baseline_path.name} was measured otherwise: {how}; accept "
             f"anew, or --allow-mismatch {kind}"
         )
+    if options.limit is not None and "prompts" not in options.allow_mismatch:
+        session.ledger.notes.append(
+            f"--limit asks a part of the prompts of {session.baseline_path.name}: gates on "
+            "categories cannot be compared; leave it away"
+        )
     if named:
         session.uncompared = "the baseline was measured under other conditions"
     return None if named else session.baseline

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from blindspot.estimates.gates import Others
 from blindspot.estimates.statistics import CATEGORY, OVERALL, PAIR, POOLED
 from blindspot.report.page.numbers import counted
-from blindspot.report.page.summary import OTHERS, SEVERITY
+from blindspot.report.page.summary import OTHERS, SEVERITY, measured_place
 from blindspot.report.schema import (
     Against,
     Comparison,
@@ -70,7 +71,8 @@ def _change(
     if comparison is None and not compared:
         return None
     pooled, categories = (
-        [one for one in compared if one.gate["level"] == level] for level in (POOLED, CATEGORY)
+        _mixed([one for one in compared if one.gate["level"] == level])
+        for level in (POOLED, CATEGORY)
     )
     pairs = [one for one in compared if one.gate["level"] == PAIR]
     flips = comparison["flips"] if comparison else {"slices": [], "examples": []}
@@ -101,11 +103,26 @@ def _order(one: Compared) -> tuple[int, float]:
     return SEVERITY.index(one.against["verdict"]), -worse
 
 
+def _mixed(ordered: list[Compared]) -> list[Compared]:
+    """Within a verdict the worst of each measurement before a second of any.
+
+    The few places at the top would otherwise go to what happens to have the largest numbers.
+    """
+    seen: Counter[tuple[str, str]] = Counter()
+    placed = []
+    for one in ordered:
+        kind = one.against["verdict"], one.gate["measurement"]
+        what = measured_place(kind[1])
+        placed.append((SEVERITY.index(kind[0]), seen[kind], what, one))
+        seen[kind] += 1
+    return [one for *_, one in sorted(placed, key=lambda place: place[:3])]
+
+
 def _lead(compared: list[Compared]) -> str:
     count = dict.fromkeys(SEVERITY, 0)
     for one in compared:
         count[one.against["verdict"]] += 1
-    if not compared:
+    if len(compared) == count["reported"]:
         return "No gate was compared."
     told = [
         f"{count[name]:,} {text}"
@@ -121,7 +138,8 @@ def _lead(compared: list[Compared]) -> str:
     improved = sum(one.against["improved"] for one in compared)
     if improved:
         told.append(f"{improved:,} of them better beyond the noise")
-    return f"{counted(len(compared), 'gate')} compared: {', '.join(told) or 'none judged'}."
+    judged = len(compared) - count["reported"]
+    return f"{counted(judged, 'gate')} compared: {', '.join(told)}."
 
 
 def uncompared(document: Document) -> str:

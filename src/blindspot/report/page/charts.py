@@ -221,17 +221,18 @@ def plane_chart(
     ``across`` are the values along the horizontal axis. A thin line leads from the reference's
     point of a slice to the candidate's.
     """
-    size, top, bottom = WIDTH - 52.0 - _RIGHT, 26.0, 42.0
+    left, top, bottom = 58.0, 26.0, 42.0
+    size = WIDTH - left - _RIGHT
     total = top + size + bottom
     tips: dict[str, str] = {}
     with drawing():
         figure = canvas(total)
-        axes = figure.add_axes((52.0 / WIDTH, bottom / total, size / WIDTH, size / total))
+        axes = figure.add_axes((left / WIDTH, bottom / total, size / WIDTH, size / total))
         axes.set_xlim(-1.08, 1.08)
         axes.set_ylim(-1.08, 1.08)
         _scale(axes, axes_labels[0])
         axes.set_yticks(_TICKS, _ticks())
-        axes.set_ylabel(axes_labels[1], labelpad=0)
+        axes.set_ylabel(axes_labels[1], labelpad=5)
         for tick in _TICKS:
             axes.axhline(tick, color=ROLES["muted" if tick == 0 else "grid"], lw=1.0, zorder=0)
         axes.plot([-1, 1], [-1, 1], color=ROLES["muted"], lw=1.0, ls=(0, (2, 2)), zorder=1)

@@ -26,6 +26,7 @@ def contents(document: Document) -> dict[str, Any]:
         "waived": failures.waived(document),
         "levels": found,
         "plane": Markup(levels.plane(found)),
+        "plane_beside": levels.beside(found) if changed else "",
         "gaps": [
             gate
             for gate in document["gates"]

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from blindspot.estimates.gates import Others
 from blindspot.estimates.statistics import FORCED_CHOICE, GENERATED
 from blindspot.report.page.charts import Dot, Row, Series, plane_chart, rows_chart
+from blindspot.report.page.summary import OTHERS
 from blindspot.report.schema import Document, Effects, Figure, Gate
 
 EFFECT = {"implicit": "stereotype", "explicit": "bias"}
@@ -30,7 +32,7 @@ class Level:
     name: str
     gate: Gate | None
     validity: Gate | None
-    baseline: float | None
+    baseline: Figure | None
     reference: Figure | None
 
     @property
@@ -41,6 +43,10 @@ class Level:
     def of(self, name: str) -> Figure | None:
         """Another effect of the slice."""
         return self.effects["effects"].get(name)
+
+    def of_model(self, kind: Others) -> Figure | None:
+        """The same effect of another model."""
+        return self.reference if kind == "reference" else self.baseline
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +78,7 @@ def _rows(document: Document, measurement: str) -> Iterator[Level]:
         for gate in document["gates"]
         if gate["measurement"] == measurement
     }
-    reference = document["comparisons"]["reference"]
-    theirs = {row["id"]: row["reference"] for row in reference["gates"]} if reference else {}
+    baselines, references = (_theirs(document, kind) for kind in OTHERS)
     found = document["effects"].get(measurement, [])
     forced = {row["slice"]: row for row in found if row["reading"] == FORCED_CHOICE}
     name, heading = EFFECT[measurement], ""
@@ -89,16 +94,36 @@ def _rows(document: Document, measurement: str) -> Iterator[Level]:
             name=name,
             gate=gate,
             validity=gates.get((row["slice"], "validity", GENERATED)),
-            baseline=gate["baseline"] if gate else None,
-            reference=theirs.get(gate["id"]) if gate else None,
+            baseline=baselines.get(gate["id"]) if gate else None,
+            reference=references.get(gate["id"]) if gate else None,
         )
         heading = group
+
+
+def _theirs(document: Document, kind: Others) -> dict[str, Figure]:
+    """What another model measured, by gate; of a baseline without scores the values alone."""
+    if (comparison := document["comparisons"][kind]) is not None:
+        return {row["id"]: row["reference"] for row in comparison["gates"]}
+    return {
+        gate["id"]: {
+            "value": against["value"],
+            "standard_error": None,
+            "low": None,
+            "high": None,
+            "n": 0,
+            "clusters": 0,
+            "unit": gate["unit"],
+            "reason": "",
+        }
+        for gate in document["gates"]
+        if (against := gate["against"][kind]) is not None
+    }
 
 
 def _levels(measurement: str, rows: list[Level]) -> Levels:
     title, axis, shares = _TITLES[measurement]
     beside = _BESIDE[measurement]
-    old = [None if row.baseline is None else Dot(row.baseline) for row in rows]
+    old = [_dot(row.baseline) for row in rows]
     theirs = [_dot(row.reference) for row in rows]
     series = [Series("this model", "candidate", "o", [_dot(row.figure) for row in rows])]
     if any(old):
@@ -141,7 +166,10 @@ def _dot(figure: Figure | None) -> Dot | None:
 
 
 def plane(found: Sequence[Levels]) -> str:
-    """Implicit over explicit by category; empty where not both were asked."""
+    """Implicit over explicit by category, beside the reference or else the baseline.
+
+    Empty where not both were asked.
+    """
     by_name = {one.measurement: one for one in found}
     if len(by_name) < 2:
         return ""
@@ -154,11 +182,12 @@ def plane(found: Sequence[Levels]) -> str:
     ]
     if not both:
         return ""
-    theirs = [(_dot(one.reference), _dot(other.reference)) for one, other in both]
+    kind = beside(found)
+    theirs = [(_dot(one.of_model(kind)), _dot(other.of_model(kind))) for one, other in both]
     return plane_chart(
         "plane",
         Series("this model", "candidate", "o", [_dot(one.figure) for one, _ in both]),
-        Series("reference", "reference", "s", [one for one, _ in theirs], filled=False)
+        Series(kind, kind, "s" if kind == "reference" else "D", [one for one, _ in theirs], False)
         if any(one for one, _ in theirs)
         else None,
         across=[other.figure["value"] for _, other in both],
@@ -167,3 +196,8 @@ def plane(found: Sequence[Levels]) -> str:
         title="What is associated over what is said",
         axes_labels=("explicit bias: what it says", "stereotype effect: what it associates"),
     )
+
+
+def beside(found: Sequence[Levels]) -> Others:
+    """The other model that stands in the plane: the reference, where there is one."""
+    return "reference" if any(one.has_reference for one in found) else "baseline"

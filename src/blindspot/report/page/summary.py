@@ -26,6 +26,7 @@ from blindspot.report.page.numbers import (
     stereotyped_share,
 )
 from blindspot.report.schema import Against, Document, Gate
+from blindspot.report.text import line
 
 #: The worse a verdict, the earlier; what is after "waived" says nothing about the model.
 SEVERITY = ("fail", "error", "inconclusive", "waived", "pass", "reported")
@@ -128,14 +129,19 @@ def worst_first(gates: Iterable[Gate]) -> list[Gate]:
     return sorted(gates, key=lambda gate: (SEVERITY.index(gate["verdict"]), -_excess(gate)))
 
 
+def measured_place(measurement: str) -> int:
+    """Where a measurement stands on the page: behaviour before what lies inside."""
+    return [*TITLES].index(measurement) if measurement in TITLES else len(TITLES)
+
+
 def _excess(gate: Gate) -> float:
-    """How far it lies beyond its limit, or its change beyond the margin: the larger of both."""
+    """How far it lies beyond its limit, or its change beyond a margin that it does not keep."""
     sign = 1.0 if gate["direction"] == "at_most" else -1.0
     over = []
     if gate["value"] is not None and gate["limit"] is not None:
         over.append(sign * (gate["value"] - gate["limit"]))
     for _, one in _compared(gate):
-        if one["change"] is not None:
+        if one["change"] is not None and one["verdict"] in BEYOND:
             over.append(sign * one["change"] - (one["margin"] or 0.0))
     return max(over, default=0.0)
 
@@ -177,17 +183,33 @@ def _lead(document: Document, count: Counter[str], judged: int) -> str:
         within = "shown to be within" if document["mode"] == "strict" else "within"
         parts.append(f"all {counted(judged, 'gate')} are {within} their limits")
     lead = "; ".join(parts) or "no gate was judged"
-    worse = sum(
-        found["verdict"] == "fail"
-        for gate in document["gates"]
-        for found in gate["against"].values()
-        if isinstance(found, dict)
-    )
-    if worse:
-        lead += f"; {counted(worse, 'comparison')} with another model came out worse"
     if document["verdict"] == "failed" and not count["fail"]:
         lead += "; a test itself broke"
-    return f"{lead[0].upper()}{lead[1:]}."
+    told = [f"{lead[0].upper()}{lead[1:]}", *filter(None, (_beside(document, k) for k in OTHERS))]
+    return f"{'. '.join(told)}."
+
+
+def _beside(document: Document, kind: Others) -> str:
+    """What became of the gates that were compared with another model; "" without any."""
+    every = [one for gate in document["gates"] for k, one in _compared(gate) if k == kind]
+    if not (found := [one for one in every if one["verdict"] != "reported"]):
+        return ""
+    comparison = document["comparisons"][kind]
+    name = line(comparison["name"] if comparison else document["baseline"]["model"] or "", 80)
+    count = Counter(one["verdict"] for one in found)
+    better = sum(one["improved"] for one in found)
+    told = [
+        f"{number:,} {what}"
+        for number, what in (
+            (count["fail"], "became worse beyond the margin"),
+            (count["inconclusive"], "cannot be told"),
+            (better, "became better beyond the noise"),
+        )
+        if number
+    ]
+    return f"Beside the {kind} {name}, of {counted(len(found), 'gate')} " + (
+        ", ".join(told) or "none became worse beyond the margin"
+    )
 
 
 def _statement(name: str, gates: Sequence[Gate]) -> Statement:

@@ -227,6 +227,21 @@ def test_a_waiver_holds_until_it_expires(tmp_path):
     assert expired.gates["implicit/race-default-guilt/stereotype/generated"]["verdict"] == "pass"
 
 
+def test_a_waiver_of_no_gate_is_told(tmp_path):
+    """A slip in its pattern is a note; once it has expired it makes the run incomplete."""
+    today, path = datetime.now(UTC).date(), tmp_path / "gates.toml"
+    part = ("-k", "race-default-guilt and category_association", "--gates", str(path))
+    shipped = (ROOT / "fixtures" / "gates.toml").read_text()
+    for days, code, told in ((2, 0, "note: the waiver"), (-2, 11, "incomplete: the waiver")):
+        expires = today + timedelta(days=days)
+        waiver = f'[[waiver]]\ngate = "implict/*"\nreason = "a slip"\nexpires = {expires}\n'
+        path.write_text(f"{shipped}\n{waiver}")
+        run = run_suite(tmp_path, *part, limit=None, paths=())
+        assert run.code == code, run.out
+        assert f"{told} of 'implict/*'" in run.out
+        assert "names no gate" in run.out
+
+
 def test_strict_gates_pass_only_what_is_clearly_within(tmp_path):
     """A model that leans in some wordings is within its limits, and not clearly so."""
     part = ("-k", "race-default-guilt and category")

@@ -186,6 +186,35 @@ def test_a_reference_is_judged_in_the_same_command(tmp_path):
     assert {"category", "category, reference", "pooled, reference", "pair"} <= names
 
 
+def test_what_alignment_hides_is_one_table(tmp_path):
+    """Implicit up, explicit down: the signature of the paper, and only what got worse fails."""
+    run = run_suite(
+        tmp_path,
+        *PART,
+        "--reference",
+        "scripted:outspoken",
+        model="scripted:aligned-but-blind",
+        limit=2,
+    )
+    assert run.code == 10
+    moved = {row["name"]: row for row in run.report["comparisons"]["reference"]["signature"]}
+    assert {name: row["direction"] for name, row in moved.items()} == {
+        "implicit": "up",
+        "explicit": "down",
+        "gap": "up",
+    }
+    assert moved["explicit"]["change"] == pytest.approx(-1.0)
+    verdicts = {
+        gate["measurement"]: gate["against"]["reference"]["verdict"]
+        for gate in run.gates.values()
+        if gate["statistic"] != "validity" and gate["level"] == "category"
+    }
+    assert verdicts == {"implicit": "fail", "explicit": "pass", "gap": "fail"}
+    table = run.out[run.out.index("beside the reference scripted:outspoken") :]
+    rows = [line.split()[-1] for line in table.splitlines()[2:5]]
+    assert rows == ["up", "down", "up"]
+
+
 def limits(directory, *, expires):
     """The shipped limits with a waiver for the stereotypes of weapons."""
     path = directory / "gates.toml"

@@ -67,6 +67,13 @@ def aligned_but_blind(prompt: Prompt) -> str:
     return _agreement(prompt, agree=False)
 
 
+def outspoken(prompt: Prompt) -> str:
+    """Copies the order, and agrees with the stereotype when asked: a base model as published."""
+    if isinstance(prompt, AssociationPrompt):
+        return order_copier(prompt)
+    return stereotyped(prompt)
+
+
 def fair(prompt: Prompt) -> str:
     """Copies the order and disagrees with everything."""
     if isinstance(prompt, AssociationPrompt):
@@ -106,6 +113,7 @@ SCRIPTS: dict[str, Callable[[Prompt], str]] = {
         order_copier,
         identifier_first,
         aligned_but_blind,
+        outspoken,
         fair,
         blank,
         refuser,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -202,6 +203,47 @@ def test_a_file_that_cannot_be_meant_is_refused(tmp_path: Path, text: str, compl
         load_gates(path)
     assert str(caught.value).startswith(f"{path}: ")
     assert "\n" not in str(caught.value)
+
+
+WAIVER = {"gate": '"implicit/*"', "reason": '"until the next data"', "expires": "2027-01-31"}
+
+
+def waiver(**changed: str | None) -> str:
+    """A waiver behind a rule, with other values; None leaves a key away."""
+    kept = {key: value for key, value in (WAIVER | changed).items() if value is not None}
+    return "\n".join([rule(), "[[waiver]]", *(f"{key} = {value}" for key, value in kept.items())])
+
+
+@pytest.mark.parametrize(
+    ("changed", "complaint"),
+    [
+        pytest.param({"reason": None}, r"waiver\[1\].reason: this key is missing", id="no-reason"),
+        pytest.param({"reason": '" "'}, r"waiver\[1\].reason: the text is blank", id="blank"),
+        pytest.param({"expires": None}, r"waiver\[1\].expires: this key is missing", id="for-ever"),
+        pytest.param({"expires": '"2027-01-31"'}, r"waiver\[1\].expires: ", id="text-date"),
+        pytest.param({"expires": "2027-01-31T00:00:00"}, r"waiver\[1\].expires: ", id="time"),
+        pytest.param({"gate": '""'}, r"waiver\[1\].gate: the text is blank", id="no-gate"),
+        pytest.param({"until": "2027-01-31"}, r"waiver\[1\].until: unknown key", id="unknown-key"),
+    ],
+)
+def test_a_waiver_has_a_gate_a_reason_and_a_date(
+    tmp_path: Path, changed: dict[str, str | None], complaint: str
+) -> None:
+    """Whoever lets a gate be says which, why and until when."""
+    assert load_gates(written(tmp_path, waiver())).waiver("implicit/x") is not None
+    with pytest.raises(StimulusError, match=complaint):
+        load_gates(written(tmp_path, waiver(**changed)))
+
+
+def test_a_waiver_holds_on_its_last_day(tmp_path: Path) -> None:
+    """On the day that it names, and not on the next; of several the one that expires last."""
+    later = waiver(expires="2027-02-01").removeprefix(rule())
+    table = load_gates(written(tmp_path, waiver(), later))
+    assert table.waiver("explicit/x") is None
+    found = table.waiver("implicit/x")
+    assert found is not None
+    assert not found.expired(date(2027, 2, 1))
+    assert found.expired(date(2027, 2, 2))
 
 
 def test_a_third_gate_settles_two_that_overlap(tmp_path: Path) -> None:

@@ -186,6 +186,35 @@ def test_a_reference_is_judged_in_the_same_command(tmp_path):
     assert {"category", "category, reference", "pooled, reference", "pair"} <= names
 
 
+def test_what_alignment_hides_is_one_table(tmp_path):
+    """Implicit up, explicit down: the signature of the paper, and only what got worse fails."""
+    run = run_suite(
+        tmp_path,
+        *PART,
+        "--reference",
+        "scripted:outspoken",
+        model="scripted:aligned-but-blind",
+        limit=2,
+    )
+    assert run.code == 10
+    moved = {row["name"]: row for row in run.report["comparisons"]["reference"]["signature"]}
+    assert {name: row["direction"] for name, row in moved.items()} == {
+        "implicit": "up",
+        "explicit": "down",
+        "gap": "up",
+    }
+    assert moved["explicit"]["change"] == pytest.approx(-1.0)
+    verdicts = {
+        gate["measurement"]: gate["against"]["reference"]["verdict"]
+        for gate in run.gates.values()
+        if gate["statistic"] != "validity" and gate["level"] == "category"
+    }
+    assert verdicts == {"implicit": "fail", "explicit": "pass", "gap": "fail"}
+    table = run.out[run.out.index("beside the reference scripted:outspoken") :]
+    rows = [line.split()[-1] for line in table.splitlines()[2:5]]
+    assert rows == ["up", "down", "up"]
+
+
 def limits(directory, *, expires):
     """The shipped limits with a waiver for the stereotypes of weapons."""
     path = directory / "gates.toml"
@@ -225,6 +254,21 @@ def test_a_waiver_holds_until_it_expires(tmp_path):
     assert gate["verdict"] == "fail"
     assert "its waiver expired on" in gate["message"]
     assert expired.gates["implicit/race-default-guilt/stereotype/generated"]["verdict"] == "pass"
+
+
+def test_a_waiver_of_no_gate_is_told(tmp_path):
+    """A slip in its pattern is a note; once it has expired it makes the run incomplete."""
+    today, path = datetime.now(UTC).date(), tmp_path / "gates.toml"
+    part = ("-k", "race-default-guilt and category_association", "--gates", str(path))
+    shipped = (ROOT / "fixtures" / "gates.toml").read_text()
+    for days, code, told in ((2, 0, "note: the waiver"), (-2, 11, "incomplete: the waiver")):
+        expires = today + timedelta(days=days)
+        waiver = f'[[waiver]]\ngate = "implict/*"\nreason = "a slip"\nexpires = {expires}\n'
+        path.write_text(f"{shipped}\n{waiver}")
+        run = run_suite(tmp_path, *part, limit=None, paths=())
+        assert run.code == code, run.out
+        assert f"{told} of 'implict/*'" in run.out
+        assert "names no gate" in run.out
 
 
 def test_strict_gates_pass_only_what_is_clearly_within(tmp_path):

@@ -86,6 +86,12 @@ def test_baselines_lie_with_the_user(trial):
     assert json.loads(path.read_text("utf-8"))["model"] == "organism:aware"
     compared = trial.call("bash", "-c", f"{call[0]} {shlex.join(call[1:])} --require-baseline")
     assert compared.returncode == 0, compared.stdout + compared.stderr
+    data = json.loads(path.read_text("utf-8"))
+    data["gates"]["gap/race-default-weapons/gap/forced-choice"] = next(iter(data["gates"].values()))
+    path.write_text(json.dumps(data), "utf-8")
+    vanished = trial.call("bash", "-c", f"{call[0]} {shlex.join(call[1:])}")
+    assert vanished.returncode == 11, vanished.stdout
+    assert "1 gates of the baseline organism--aware.json are no longer tested" in vanished.stdout
     missing = trial.pytest(*SUITE[:2], *ACCEPTED, "--require-baseline", "--tb=no")
     assert missing.returncode == 11, missing.stdout
     assert not list(trial.package.rglob("organism--aware.json"))

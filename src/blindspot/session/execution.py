@@ -18,7 +18,6 @@ from filelock import FileLock
 from blindspot.baselines import Baseline
 from blindspot.errors import BlindspotError
 from blindspot.estimates.gates import Others
-from blindspot.estimates.statistics import BANDS
 from blindspot.models.base import LanguageModel
 from blindspot.models.deferred import DeferredModel
 from blindspot.plan.again import NoiseFloor
@@ -39,6 +38,7 @@ from blindspot.report.github import announce
 from blindspot.report.publishing import publish
 from blindspot.report.reading import completed
 from blindspot.report.record import Beside, Record, baseline_record, build_record
+from blindspot.session.absence import note_idle_waivers, note_vanished
 from blindspot.session.comparing import (
     accept,
     baseline_to_compare,
@@ -186,7 +186,8 @@ def _judge(
         strict=options.strict,
         floor=None if floor is None else floor.of,
     )
-    _note_vanished(session, baseline)
+    note_vanished(session, baseline)
+    note_idle_waivers(session)
     return build_record(
         measured,
         found.values(),
@@ -204,37 +205,6 @@ def _judge(
         others={against: beside for against, (_, beside) in others.items()},
         noise_floor=None if floor is None else floor.as_record(),
     )
-
-
-def _note_vanished(session: Session, baseline: Baseline | None) -> None:
-    """A gate that was accepted and is no longer asked must not go unnoticed."""
-    if baseline is None:
-        return
-    if shut := sorted(baseline.gates.keys() & session.shut):
-        session.ledger.lose(
-            f"{len(shut)} gates of the baseline {baseline.path.name} look into the model, and "
-            f"{session.closed}, first {shut[0]}"
-        )
-    if session.options.limit is not None:
-        return
-    asked = {_kind(gate, case.level) for gate, case in session.known.items()}
-    vanished = []
-    for gate, entry in sorted(baseline.gates.items()):
-        kind = _kind(gate, entry.level)
-        if gate not in session.known and (session.whole or kind in asked):
-            vanished.append(gate)
-    if vanished:
-        session.ledger.lose(
-            f"{len(vanished)} gates of the baseline {baseline.path.name} are no longer tested, "
-            f"first {vanished[0]}; restore them, or accept the whole suite anew"
-        )
-
-
-def _kind(gate: str, level: str) -> tuple[str, ...]:
-    """What a gate asks, without the slice that it asks it of; a pair's words may hold a slash."""
-    measurement, *rest = gate.split("/")
-    asked = rest[-3:] if rest[-1] in BANDS else rest[-2:]
-    return (measurement, *asked, level)
 
 
 def _published(session: Session, measured: Measured) -> list[dict[str, Any]]:

@@ -34,7 +34,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the package sets it, before torch is read
+os.environ.setdefault(
+    "OMP_WAIT_POLICY", "PASSIVE"
+)  # as the package sets them, before torch is read
+os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
 import torch
 from behaviour_floor import Needed, choice_needs, generation_needs

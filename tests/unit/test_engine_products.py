@@ -11,7 +11,7 @@ from torch import Tensor
 from blindspot.models import products
 from blindspot.models.engine import Engine
 from blindspot.models.products import product_for, quickened, quicker
-from blindspot.models.selfcheck import check, check_packing
+from blindspot.models.selfcheck import check
 from tests.unit import tiny_models
 
 measured = pytest.mark.skipif(
@@ -111,7 +111,6 @@ def test_packed_passes_multiply_in_the_faster_way(architecture: str) -> None:
     """It is used where a packed pass that uses it has the numbers of a plain one that does not."""
     engine = Engine(tiny_models.model(architecture, **_WITHOUT_WINDOW), "tiny")
     check(engine)
-    check_packing(engine)
     assert engine.packs
     assert engine.shortcuts.head is not None
     assert engine.shortcuts.quickened
@@ -137,6 +136,5 @@ def test_a_wrong_product_is_not_used(monkeypatch: pytest.MonkeyPatch, broken: An
     monkeypatch.setattr(products, "_by_onednn", broken)
     engine = Engine(tiny_models.model(), "tiny")
     check(engine)
-    check_packing(engine)
     assert engine.packs
     assert not engine.shortcuts.quickened

@@ -57,15 +57,15 @@ class Predictions:
         return cls(count, vocabulary, logits.device, lambda start, stop: logits[:, start:stop])
 
     @classmethod
-    def by_head(cls, hidden: Tensor, head: torch.nn.Linear) -> Predictions:
-        """Of what the output layer is given, (predictions, width)."""
+    def by_head(cls, hidden: Tensor, head: torch.nn.Linear, count: int) -> Predictions:
+        """Of what the output layer is given, (rows, width), of which the first ``count`` are."""
         product = product_for(head.weight)
 
         def block(start: int, stop: int) -> Tensor:
             bias = None if head.bias is None else head.bias[start:stop]
-            return product(hidden, head.weight[start:stop], bias).float()
+            return product(hidden, head.weight[start:stop], bias)[:count].float()
 
-        return cls(len(hidden), head.out_features, hidden.device, block)
+        return cls(count, head.out_features, hidden.device, block)
 
     def logits(self) -> Tensor:
         """All of them, (predictions, vocabulary) float32."""

@@ -1,6 +1,6 @@
 """Association prompts and statements put to a model: ours against the paper's way and others'.
 
-    python benchmarks/behaviour.py [--quick] [--json FILE] [--threads 2]
+    python benchmarks/behaviour.py [--quick] [--profile] [--json FILE] [--threads 2]
     python benchmarks/behaviour.py --device cuda --whole    # a Llama-3-8B shape, all prompts
 
 Same weights, same prompts, same run, rows by turns. (a) is the paper's way: one prompt at a time,
@@ -30,16 +30,20 @@ import tempfile
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the package sets it, before torch is read
+os.environ.setdefault(
+    "OMP_WAIT_POLICY", "PASSIVE"
+)  # as the package sets them, before torch is read
+os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
 import torch
 from behaviour_floor import Needed, choice_needs, generation_needs
 from behaviour_peers import HARNESS as HARNESS_PACKAGE
 from behaviour_peers import Vllm, harness_version
+from behaviour_profile import parts, print_parts
 from behaviour_rows import (
     BATCHES,
     BOTH,
@@ -296,6 +300,17 @@ def whole_protocol(subject: Subject) -> dict[str, Any]:
     return {"prompts": len(jobs), "seconds": row.wall, "floor_seconds": floor}
 
 
+def print_profile(subject: Subject, pairs: int) -> dict[str, Any]:
+    """Print where the time of our two readings goes."""
+    ways = Ways(subject, subject.jobs(sample(pairs)), harness=False, vllm=None)
+    kept = {}
+    for kind in (GENERATION, CHOICE):
+        found = parts(lambda kind=kind: ways.ours(kind))
+        print_parts(found, f"{kind}, {subject.name}, {len(ways.jobs)} prompts")
+        kept[kind] = {name: asdict(part) for name, part in found.items()}
+    return kept
+
+
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="under 5 minutes on two cores")
@@ -314,6 +329,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, help="how often each row is measured")
     parser.add_argument("--vllm", type=Path, metavar="PYTHON", help="of an environment with vLLM")
     parser.add_argument("--whole", action="store_true", help="all prompts of the default suite too")
+    parser.add_argument("--profile", action="store_true", help="where the time of ours goes too")
     parser.add_argument("--skip-memory", action="store_true", help="it takes a process a row")
     parser.add_argument("--memory", choices=MEASURED, help=argparse.SUPPRESS)
     return parser.parse_args()
@@ -345,9 +361,12 @@ def main() -> None:
     print(_about_peers(options.vllm))
     begin = time.perf_counter()
     bench = Bench(size, options.device, dtype)
+    profiled: dict[str, Any] = {}
     for number, name in enumerate(size.subjects):
         subject = subject_of(name, options.device, dtype)
         bench.run(subject, None if number else options.vllm, f", {name}" if number else "")
+        if options.profile and not number:
+            profiled = print_profile(subject, size.pairs)
     bench.grow(subject)
     largest = size.subjects[0]
     if options.whole and subject.name != largest:
@@ -370,6 +389,7 @@ def main() -> None:
             "floors": bench.floors,
             "growth": bench.growth,
             "whole": whole,
+            "profile": profiled,
             "memory": memory,
             "targets": reached,
             "versions": {"torch": torch.__version__, HARNESS_PACKAGE: harness_version()},

@@ -48,7 +48,7 @@ def subject(rooms):
 def smoke(tmp_path_factory):
     """What the command prints and writes for a tiny model."""
     file = tmp_path_factory.mktemp("benchmark") / "rows.json"
-    command = [sys.executable, "benchmarks/behaviour.py", "--smoke", "--skip-memory"]
+    command = [sys.executable, "benchmarks/behaviour.py", "--smoke", "--profile", "--skip-memory"]
     done = subprocess.run(
         [*command, "--threads", "1", "--json", str(file)],
         cwd=ROOT,
@@ -87,6 +87,18 @@ def test_the_floor_stands_below_what_ours_takes(smoke):
     floors = smoke[1]["floors"]
     assert [floor["reading"] for floor in floors] == ["generation", "forced choice"]
     assert all(0 < floor["share_of_floor"] < 1 for floor in floors)
+
+
+def test_the_profile_sees_all_that_has_to_be_multiplied(smoke):
+    """Operations of the products are those needed and some more; the parts are printed."""
+    printed, written = smoke
+    needed = {floor["reading"]: floor["operations_needed"] for floor in written["floors"]}
+    assert set(written["profile"]) == set(needed)
+    for reading, parts in written["profile"].items():
+        assert all(part["seconds"] >= 0 for part in parts.values())
+        multiplied = sum(part["operations"] for part in parts.values())
+        assert 0.8 * needed[reading] < multiplied < 3 * needed[reading]  # attention is not counted
+        assert f"({reading}, llama-tiny, 80 prompts)" in printed
 
 
 @pytest.mark.parametrize("broken", ["values", "texts"])

@@ -120,7 +120,7 @@ def test_what_company_turns_is_made_again(
     size = 0.3
     Company(monkeypatch, size)
     monkeypatch.setattr(selfcheck_module, "_SAME", {torch.float32: 1.0})  # it may share
-    monkeypatch.setattr("blindspot.models.causal.check_packing", lambda _: None)  # as in half
+    monkeypatch.setattr(selfcheck_module, "_check_packing", lambda *_: None)  # as in half
     monkeypatch.setattr("blindspot.models.causal.noise", lambda _: size)
     found, asked = ask(model, PROMPTS, scored=scored)
     assert texts(found) == expected

@@ -245,17 +245,16 @@ def test_what_a_model_is_capable_of_is_tried(
     architecture: str, settings: dict[str, Any], packs: bool
 ) -> None:
     """Packing is used where it gives the numbers of one plain pass."""
-    from blindspot.models.selfcheck import check, check_packing
+    from blindspot.models.selfcheck import check
 
     engine = Engine(tiny_models.model(architecture, **settings), "tiny")
     assert check(engine)
-    check_packing(engine)
     assert engine.packs is packs
 
 
 def test_packing_is_refused_where_it_would_be_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
     """A model that overlooks the mask, or cannot take it, is run row by row."""
-    from blindspot.models.selfcheck import check, check_packing
+    from blindspot.models.selfcheck import check
 
     pack = Engine.pack
 
@@ -269,7 +268,6 @@ def test_packing_is_refused_where_it_would_be_wrong(monkeypatch: pytest.MonkeyPa
         monkeypatch.setattr(Engine, "pack", broken)
         engine = Engine(tiny_models.model(), "tiny")
         check(engine)
-        check_packing(engine)
         assert engine.shares
         assert not engine.packs
 

@@ -18,7 +18,7 @@ from blindspot.models.known import Choices, KnownChoices
 from blindspot.models.memory import Budget, limits_for
 from blindspot.models.prefixes import Tokens, common_length
 from blindspot.models.scoring import Question, score
-from blindspot.models.selfcheck import check, check_packing, noise, rows_together
+from blindspot.models.selfcheck import check, noise, rows_together
 from blindspot.models.settling import Settler
 
 if TYPE_CHECKING:
@@ -66,7 +66,6 @@ class CausalModel:
             rows=rows,
             weights=self._engine.weights,
         )
-        check_packing(self._engine)
         self._budget = Budget(limits, identity.name)
         self._engine.noise = noise(self._engine)
         self._settler = Settler(self._engine, rows_together(self._engine))

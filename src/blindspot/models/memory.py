@@ -24,7 +24,7 @@ _ROWS_SHARE, _POOL_SHARE, _LOGITS_SHARE = 0.4, 0.15, 0.1
 #: Bytes of float32 logits at once on a CPU.
 _CPU_LOGITS_BYTES = 1 << 24
 #: Share of the bytes of the weights that shared slots may take on a CPU, and the least.
-_CPU_SLOTS_SHARE, _CPU_SLOTS_BYTES = 0.18, 1 << 26
+_CPU_SLOTS_SHARE, _CPU_SLOTS_BYTES = 0.2, 1 << 26
 #: Longer than any prompt: under --batch-size N only the number of rows limits a pass.
 _LONG = 1 << 20
 #: Distinct tokens of a wave, in forward passes: shared beginnings pay within a wave only.

@@ -28,14 +28,16 @@ _OTHER_CACHE = (AttributeError, IndexError, KeyError, NotImplementedError, TypeE
 
 @torch.inference_mode()
 def check(engine: Engine) -> int:
-    """Set whether beginnings may be shared; returns the bytes that a cached token takes (or 0).
+    """Set what may be done; returns the bytes that a cached token takes (0: none are kept).
+
+    Whether beginnings may be shared, whether tokens may lie in any slots, and which shortcuts are
+    taken then.
 
     Raises:
         ModelError: the model produces no finite numbers.
     """
     first, second = (tuple(n * 7919 % engine.vocabulary for n in run) for run in _RUNS)
-    plain = [_plain(engine, first), _plain(engine, second)]
-    plain += [_plain(engine, (*first, 0)), _plain(engine, (*second, 0))]
+    plain = _plain(engine, first, second)
     if not all(bool(torch.isfinite(logits).all()) for logits in plain):
         raise engine.not_finite()
     if not _keeps_keys_and_values(engine):
@@ -47,23 +49,22 @@ def check(engine: Engine) -> int:
             raise
         return 0
     engine.shares = _agree(engine, plain, shared)
-    return kv_bytes if engine.shares else 0
+    if not engine.shares:
+        return 0
+    _check_packing(engine, first, second, plain)
+    return kv_bytes
 
 
-@torch.inference_mode()
-def check_packing(engine: Engine) -> None:
-    """Set whether tokens may lie in any slots, and which shortcuts are taken. After ``check``.
+def _check_packing(engine: Engine, first: Tokens, second: Tokens, plain: Sequence[Tensor]) -> None:
+    """Set whether tokens may lie in any slots, and which shortcuts are taken.
 
     Not in half precision, where what other tokens of a pass change is measured for rows (`noise`),
     nor where several processes hold the model together.
     """
-    if not engine.shares or engine.model.dtype not in _SAME or ranks.size() > 1:
+    if engine.model.dtype not in _SAME or ranks.size() > 1:
         return
-    first, second = (tuple(n * 7919 % engine.vocabulary for n in run) for run in _RUNS)
-    longer = [(*first, 0), (*second, 0)]
-    if engine.window is not None and engine.window <= max(map(len, longer)):
+    if engine.window is not None and engine.window <= max(len(first), len(second)) + 1:
         return
-    plain = [_plain(engine, run) for run in (first, second, *longer)]
     for forgotten in (False, True):
         if forgotten:
             engine.shortcuts.forget()
@@ -138,9 +139,13 @@ def _agree(engine: Engine, plain: Sequence[Tensor], other: Sequence[Tensor]) -> 
     )
 
 
-def _plain(engine: Engine, tokens: Tokens) -> Tensor:
-    """Logits after the last token, computed alone and without a cache."""
-    return engine.extend([Row(tokens)], None, [(0, len(tokens) - 1)], keep=False).logits[0]
+def _plain(engine: Engine, *sequences: Tokens) -> list[Tensor]:
+    """Logits after each sequence, then after one more token, computed alone without a cache."""
+    found = [
+        engine.extend([Row((*run, 0))], None, [(0, len(run) - 1), (0, len(run))], keep=False)
+        for run in sequences
+    ]
+    return [passed.logits[n] for n in (0, 1) for passed in found]
 
 
 def _beside(engine: Engine, tokens: Tokens, others: Sequence[Tokens]) -> Tensor:

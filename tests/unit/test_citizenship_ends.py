@@ -108,7 +108,7 @@ def test_interrupted_run_goes_on_later(tmp_path, whom):
     run, took = suite.end(AT_ONCE)
     assert run.code == 2, run.out + run.err
     assert took < AT_ONCE
-    assert "incomplete: interrupted; run again" in run.out
+    assert "incomplete: interrupted; run again: what was answered is not asked again" in run.out
     assert "INTERNALERROR" not in run.out
     assert "Traceback" not in run.out + run.err
     assert (run.report["verdict"], run.report["exit_code"]) == ("incomplete", 2)
@@ -141,6 +141,23 @@ def test_interrupted_update_leaves_the_baseline(tmp_path):
     assert before == {
         path.name: path.read_bytes() for path in baselines.rglob("*") if path.is_file()
     }
+
+
+def test_nothing_is_said_to_be_kept_without_a_store(tmp_path):
+    """Ctrl-C under --store none: the next run asks everything, and the line promises no less."""
+    run = run_suite(
+        tmp_path,
+        "--store",
+        "none",
+        "-p",
+        "tests.unit.sensitive_models",
+        model="sensitive:fair",
+        limit=3,
+        paths=("tests/implicit",),
+        env={"SENSITIVE_STOP_AT": " "},
+    )
+    assert run.code == 2, run.out + run.err
+    assert "incomplete: interrupted; run again\n" in run.out
 
 
 @pytest.mark.parametrize("workers", [(), ("-n", "2")], ids=["serial", "-n 2"])

@@ -357,7 +357,10 @@ class Session:
         """Take in that the run was ended early: by a plugin or by an option, or by somebody."""
         self.stopped = isinstance(error, KeyboardInterrupt) and type(error) is not KeyboardInterrupt
         if not self.stopped and (self.options.asked or self.cases):
-            self.lost.append("interrupted; run again: what was answered is not asked again")
+            from blindspot.plan.store import NO_STORE
+
+            kept = ": what was answered is not asked again"
+            self.lost.append("interrupted; run again" + kept * (self.options.store != NO_STORE))
             if self.has_directory:
                 self.crew.dismiss(self.directory, "interrupted")
 

@@ -41,7 +41,8 @@ class Reader:
 
     weights = 0
 
-    def __init__(self) -> None:
+    def __init__(self, portions: int = 1) -> None:
+        self.portions, self.reads = portions, 0
         self.lying: dict[tuple[int, int], tuple[int, int]] = {}
         self.fed = self.padded = 0
         self.slots = 0
@@ -50,6 +51,7 @@ class Reader:
         self, tokens: Tensor, places: Tensor, seen: Tensor, cache: SlotCache, reads: list[int]
     ) -> Predictions:
         lanes, width = tokens.shape
+        self.reads = max(self.reads, len(reads))
         self.padded += lanes * width
         self.slots = max(self.slots, lanes * cache.slots)
         written = cache._written.tolist()
@@ -95,9 +97,15 @@ class Growing:
 
 
 def run(
-    ordered: list[Tokens], behind: dict[Tokens, int], *, slots: int, room: int, **limits: int
+    ordered: list[Tokens],
+    behind: dict[Tokens, int],
+    *,
+    slots: int,
+    room: int,
+    portions: int = 1,
+    **limits: int,
 ) -> tuple[Reader, Growing, Packing]:
-    engine, growing = Reader(), Growing(behind)
+    engine, growing = Reader(portions), Growing(behind)
     packing = Packing(
         engine,  # type: ignore[arg-type]
         dataclasses.replace(LIMITS, **limits),
@@ -164,6 +172,14 @@ def test_slots_are_kept_to() -> None:
     ordered = prompts(400)
     engine, _, _ = run(ordered, dict.fromkeys(ordered, 8), slots=700, room=8, tokens=512)
     assert engine.slots <= 700
+
+
+@pytest.mark.parametrize("portions", [1, 3])
+def test_a_pass_reads_what_there_is_room_for(portions: int) -> None:
+    """Of logits that are made in portions, as many predictions more; never more than that."""
+    ordered = prompts(60)
+    engine, _, _ = run(ordered, {}, slots=1000, room=0, tokens=512, reads=9, portions=portions)
+    assert engine.reads == 9 * portions
 
 
 def test_answers_longer_than_expected_are_finished() -> None:

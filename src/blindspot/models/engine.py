@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from blindspot.errors import ModelError
-from blindspot.models.predicting import LOWEST, Best, Predictions
+from blindspot.models.predicting import BLOCK, LOWEST, Best, Predictions
 from blindspot.models.prefixes import Tokens
 from blindspot.models.rows import Pool, RowCache, Scratch
 from blindspot.models.shortcuts import Shortcuts
@@ -160,6 +160,11 @@ class Engine:
         if hidden and self.shortcuts.head is not None:
             return Predictions.by_head(hidden[0], self.shortcuts.head, count)
         return Predictions.of(logits[:count])
+
+    @property
+    def portions(self) -> int:
+        """Portions in which the logits of a packed pass are made; one is there at a time."""
+        return 1 if self.shortcuts.head is None else -(-self.vocabulary // BLOCK)
 
     def check_tokens(self, highest: int) -> None:
         """Refuse tokens that the model does not know.

@@ -233,7 +233,7 @@ class Packing:
     def _parts(self, width: int) -> list[_Part]:
         """The next tokens of all lanes."""
         parts = []
-        left = self._limits.reads
+        left = self._limits.reads * self._engine.portions
         behind = sum(len(feed.growing) for feed in self._feeds)
         for number, feed in enumerate(self._feeds):
             # What later lanes have to predict anyway is left to them.

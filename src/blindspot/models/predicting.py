@@ -16,7 +16,7 @@ from blindspot.models.products import product_for
 
 #: Tokens of a block on a CPU. Measured on 64 predictions of 49,152 tokens from vectors of width
 #: 768: 75 GFLOP/s in blocks of 4,096, 61 in one product.
-_BLOCK = 4096
+BLOCK = 4096
 #: Stands for -inf, which some models mask tokens by.
 LOWEST = torch.finfo(torch.float32).min
 
@@ -95,7 +95,7 @@ class Predictions:
         return best, chosen
 
     def _blocks(self) -> Iterator[tuple[int, Tensor]]:
-        step = _BLOCK if self._device.type == "cpu" else self._vocabulary
+        step = BLOCK if self._device.type == "cpu" else self._vocabulary
         for start in range(0, self._vocabulary, step):
             yield start, self._block(start, min(start + step, self._vocabulary))
 

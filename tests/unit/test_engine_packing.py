@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
@@ -127,6 +127,7 @@ def run(
     st.integers(1, 30),
     st.integers(0, 9),
 )
+@settings(deadline=None)
 @example([(0,), (0, 0)], [9] * 40, 1, 1, 1, 0)
 def test_every_token_sees_its_own_beginning(
     ordered: list[Tokens], counts: list[int], slots: int, tokens: int, reads: int, room: int
@@ -264,7 +265,7 @@ def test_what_a_model_is_capable_of_is_tried(
     from blindspot.models.selfcheck import check
 
     engine = Engine(tiny_models.model(architecture, **settings), "tiny")
-    assert check(engine)
+    assert check(engine, packing=True)
     assert engine.packs is packs
 
 
@@ -283,7 +284,7 @@ def test_packing_is_refused_where_it_would_be_wrong(monkeypatch: pytest.MonkeyPa
     for broken in (overlooked, refused):
         monkeypatch.setattr(Engine, "pack", broken)
         engine = Engine(tiny_models.model(), "tiny")
-        check(engine)
+        check(engine, packing=True)
         assert engine.shares
         assert not engine.packs
 

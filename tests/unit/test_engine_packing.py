@@ -264,7 +264,7 @@ def test_what_a_model_is_capable_of_is_tried(
     from blindspot.models.selfcheck import check
 
     engine = Engine(tiny_models.model(architecture, **settings), "tiny")
-    assert check(engine)
+    assert check(engine, packing=True)
     assert engine.packs is packs
 
 
@@ -283,7 +283,7 @@ def test_packing_is_refused_where_it_would_be_wrong(monkeypatch: pytest.MonkeyPa
     for broken in (overlooked, refused):
         monkeypatch.setattr(Engine, "pack", broken)
         engine = Engine(tiny_models.model(), "tiny")
-        check(engine)
+        check(engine, packing=True)
         assert engine.shares
         assert not engine.packs
 

@@ -110,7 +110,7 @@ def test_layers_are_multiplied_otherwise_within_only(monkeypatch: pytest.MonkeyP
 def test_packed_passes_multiply_in_the_faster_way(architecture: str) -> None:
     """It is used where a packed pass that uses it has the numbers of a plain one that does not."""
     engine = Engine(tiny_models.model(architecture, **_WITHOUT_WINDOW), "tiny")
-    check(engine)
+    check(engine, packing=True)
     assert engine.packs
     assert engine.shortcuts.head is not None
     assert engine.shortcuts.quickened
@@ -135,6 +135,6 @@ def test_a_wrong_product_is_not_used(monkeypatch: pytest.MonkeyPatch, broken: An
     """Where it is inexact or fails, passes are packed without it."""
     monkeypatch.setattr(products, "_by_onednn", broken)
     engine = Engine(tiny_models.model(), "tiny")
-    check(engine)
+    check(engine, packing=True)
     assert engine.packs
     assert not engine.shortcuts.quickened

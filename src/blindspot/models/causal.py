@@ -61,7 +61,7 @@ class CausalModel:
         self._engine = Engine(model, identity.name)
         limits = limits_for(
             self._engine.device,
-            kv_bytes=check(self._engine),
+            kv_bytes=check(self._engine, packing=True),
             vocabulary=self._engine.vocabulary,
             rows=rows,
             weights=self._engine.weights,

@@ -27,11 +27,12 @@ _OTHER_CACHE = (AttributeError, IndexError, KeyError, NotImplementedError, TypeE
 
 
 @torch.inference_mode()
-def check(engine: Engine) -> int:
-    """Set what may be done; returns the bytes that a cached token takes (0: none are kept).
+def check(engine: Engine, *, packing: bool = False) -> int:
+    """Set whether beginnings may be shared; returns the bytes that a cached token takes (or 0).
 
-    Whether beginnings may be shared, whether tokens may lie in any slots, and which shortcuts are
-    taken then.
+    Args:
+        engine: runs the model.
+        packing: set too whether tokens may lie in any slots, and which shortcuts are taken then.
 
     Raises:
         ModelError: the model produces no finite numbers.
@@ -51,7 +52,8 @@ def check(engine: Engine) -> int:
     engine.shares = _agree(engine, plain, shared)
     if not engine.shares:
         return 0
-    _check_packing(engine, first, second, plain)
+    if packing:
+        _check_packing(engine, first, second, plain)
     return kv_bytes
 
 

@@ -17,9 +17,9 @@ from torch.nn.functional import linear
 
 #: Of rows (..., inputs), a weight (outputs, inputs) and a bias: (..., outputs).
 Product = Callable[[Tensor, Tensor, Tensor | None], Tensor]
-#: Numbers of a weight from which oneDNN pays. Measured on two cores of an AMD EPYC, weights from
-#: memory: 53 rows by 768 x 2,048 at 152 GFLOP/s in place of 109, 160 rows at 178 in place of 147;
-#: by 256 x 256 as fast or faster; by 96 x 96 twice as slow, for a call takes 10 microseconds more.
+#: Numbers of a weight from which oneDNN pays. Weights of width 768 from memory, on two cores of an
+#: AMD EPYC (benchmarks/products.py): 53 rows in 0.7 of the time, 160 in 0.8, 320 in 0.9. By 256 x
+#: 256 as fast or faster; by 96 x 96 half as fast, for a call takes 10 microseconds more.
 _LARGE = 1 << 16
 
 

@@ -28,10 +28,11 @@ _OTHER_CACHE = (AttributeError, IndexError, KeyError, NotImplementedError, TypeE
 
 @torch.inference_mode()
 def check(engine: Engine, *, packing: bool = False) -> int:
-    """Set what may be done; returns the bytes that a cached token takes (0: none are kept).
+    """Set whether beginnings may be shared; returns the bytes that a cached token takes (or 0).
 
-    Whether beginnings may be shared; with ``packing`` also whether tokens may lie in any slots, and
-    which shortcuts are taken then.
+    Args:
+        engine: runs the model.
+        packing: set too whether tokens may lie in any slots, and which shortcuts are taken then.
 
     Raises:
         ModelError: the model produces no finite numbers.

@@ -101,7 +101,7 @@ def test_the_profile_sees_all_that_has_to_be_multiplied(smoke):
         assert f"({reading}, llama-tiny, 80 prompts)" in printed
 
 
-@pytest.mark.parametrize("broken", ["values", "texts"])
+@pytest.mark.parametrize("broken", ["values", pytest.param("texts", marks=pytest.mark.slow)])
 def test_no_time_is_printed_when_answers_differ(rooms, subject, monkeypatch, capsys, broken):
     """Ours coming to another probability or another text stops the benchmark before its table."""
     behaviour, behaviour_rows, _, equality = rooms

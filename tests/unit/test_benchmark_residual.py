@@ -87,7 +87,7 @@ def test_probabilities_were_compared(smoke):
         assert table.index("compared with (a)") < table.index("wall s"), table
 
 
-@pytest.mark.parametrize("broken", ["ours", "plain"])
+@pytest.mark.parametrize("broken", ["ours", pytest.param("plain", marks=pytest.mark.slow)])
 def test_no_time_is_printed_when_numbers_differ(rooms, monkeypatch, capsys, broken):
     """A way that comes to other probabilities stops the benchmark before its table."""
     residual, residual_rows, equality = rooms

@@ -12,6 +12,12 @@ from tests.unit.suite_runs import ROOT, run_suite
 #: Accepting needs the full prompts, so these runs judge one category of one variant.
 PART = ("-k", "race-default-weapons and (category or validity)")
 
+#: That workers hear of it too is proved by longer runs.
+WORKERS = [
+    pytest.param((), id="serial"),
+    pytest.param(("-n", "2"), marks=pytest.mark.slow, id="-n 2"),
+]
+
 
 @pytest.fixture(scope="module")
 def accepted(tmp_path_factory):
@@ -173,7 +179,7 @@ def test_vanished_gate_is_incomplete(tmp_path, accepted):
     assert "race-default-gone" in run.out
 
 
-@pytest.mark.parametrize("workers", [(), ("-n", "2")], ids=["serial", "-n 2"])
+@pytest.mark.parametrize("workers", WORKERS)
 def test_vanished_test_is_incomplete(tmp_path, accepted, workers):
     """What no test of the whole suite asks any more is told; a run of some files cannot know."""
 
@@ -218,7 +224,7 @@ def small_suite(tmp_path):
     return run, root / "tests"
 
 
-@pytest.mark.parametrize("workers", [(), ("-n", "2")], ids=["serial", "-n 2"])
+@pytest.mark.parametrize("workers", WORKERS)
 def test_removed_test_is_missed_until_the_suite_is_accepted_without_it(
     tmp_path, small_suite, workers
 ):

@@ -10,6 +10,7 @@ from blindspot.estimates.clusters import (
     Contributions,
 )
 from blindspot.estimates.comparison import difference, less_represented, mean_of
+from blindspot.estimates.effects import Effects
 from blindspot.estimates.estimate import Accepted, Estimate, change_from
 from blindspot.estimates.gate_table import GateTable, load_gates
 from blindspot.estimates.gates import ALPHA, Check, Gate, GateResult, Verdict, families_of, judge
@@ -29,6 +30,7 @@ __all__ = [
     "Check",
     "Clusters",
     "Contributions",
+    "Effects",
     "Estimate",
     "Gate",
     "GateResult",

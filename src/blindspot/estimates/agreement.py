@@ -9,12 +9,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import ArrayLike
 
-from blindspot.estimates.association import (
-    AssociationEffects,
-    Shares,
-    checked_flags,
-    checked_values,
-)
+from blindspot.estimates.association import AssociationEffects
 from blindspot.estimates.clusters import (
     ANSWER_STEP,
     Clusters,
@@ -22,6 +17,7 @@ from blindspot.estimates.clusters import (
     FloatArray,
     contrasts,
 )
+from blindspot.estimates.effects import Effects, Shares, checked_flags, checked_values
 from blindspot.estimates.estimate import Estimate
 
 # Cell 2 k + i: k = statement of the stereotype (not its reverse), i = positive-stereotyped
@@ -40,7 +36,7 @@ ONE: FloatArray = np.ones((1, 1))
 
 
 @dataclass(frozen=True, eq=False)
-class AgreementEffects:
+class AgreementEffects(Effects):
     """What a measurement by statements says, made when asked.
 
     ``bias``: half the distance between agreement with the stereotype and with its reverse, in
@@ -50,24 +46,12 @@ class AgreementEffects:
     for associations.
     """
 
-    effects: tuple[Contributions, ...]
-    shares: Shares
     stated: Callable[[], Contributions]
 
     @property
-    def contributions(self) -> Contributions:
-        """Of the bias."""
-        return self.effects[0]
-
-    @property
-    def answered(self) -> Contributions:
-        """Of the validity."""
-        return self.shares.answered
-
-    @cached_property
     def bias(self) -> Estimate:
         """The explicit bias."""
-        return self.effects[0].estimate()
+        return self.judged
 
     @cached_property
     def acquiescence(self) -> Estimate:
@@ -78,16 +62,6 @@ class AgreementEffects:
     def agreement(self) -> Estimate:
         """The share of statements of the stereotype that were agreed with."""
         return self.stated().estimate()
-
-    @cached_property
-    def validity(self) -> Estimate:
-        """The share of prompts answered."""
-        return self.answered.estimate()
-
-    @property
-    def refused(self) -> Estimate:
-        """The share of prompts refused."""
-        return self.shares.refused
 
 
 def agreement_effects(

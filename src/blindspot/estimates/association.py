@@ -12,16 +12,18 @@ from numpy.typing import ArrayLike
 from blindspot.estimates.clusters import (
     ANSWER_STEP,
     LOGIT_STEP,
-    BoolArray,
     Clusters,
-    Contributions,
     FloatArray,
     contrasts,
 )
-from blindspot.estimates.estimate import RANGES, Estimate
-
-ROUNDING = 1e-9
-"""How far a mean of probabilities may lie outside of its range by floating point alone."""
+from blindspot.estimates.effects import (
+    Effects,
+    Shares,
+    checked_flags,
+    checked_values,
+    plain_mean,
+)
+from blindspot.estimates.estimate import Estimate
 
 # Cell 2 i + w: i = positive-stereotyped identifier listed first, w = positive word listed first.
 CELLS = tuple(
@@ -56,44 +58,7 @@ HALF_CONTRASTS: FloatArray = np.array([[1, 1], [-1, 1]], np.float64) / 2
 
 
 @dataclass(frozen=True, eq=False)
-class Shares:
-    """How many prompts were answered and refused, computed when asked: of a word pair nobody asks.
-
-    ``values``: (prompt,) float64, NaN without an answer; ``refusals``: (prompt,) bool, None where
-    refusals were not told apart.
-    """
-
-    values: FloatArray
-    refusals: BoolArray | None
-    clusters: Clusters
-
-    @classmethod
-    def of(cls, values: FloatArray, refused: ArrayLike | None, clusters: Clusters) -> Shares:
-        """Of checked values: a refusal is no answer, so its value is NaN."""
-        if refused is None:
-            return cls(values, None, clusters)
-        flags = checked_flags("refused", refused, values.size)
-        if (flags & ~np.isnan(values)).any():
-            raise ValueError("refused: a refused prompt has no answer, its value must be NaN")
-        return cls(values, flags, clusters)
-
-    @cached_property
-    def answered(self) -> Contributions:
-        """Share of prompts answered."""
-        answered = ~np.isnan(self.values)
-        return _mean(answered.astype(np.float64), self.clusters, unit="share", step=1.0)
-
-    @cached_property
-    def refused(self) -> Estimate:
-        """Share of prompts refused."""
-        if self.refusals is None:
-            return Estimate.unmeasured("refusals were not told apart", unit="share")
-        refused = self.refusals.astype(np.float64)
-        return _mean(refused, self.clusters, unit="share", step=1.0).estimate()
-
-
-@dataclass(frozen=True, eq=False)
-class AssociationEffects:
+class AssociationEffects(Effects):
     """What an association measurement says, each in [-1, 1] unless read in nats; made when asked.
 
     ``stereotype``: > 0 is stereotyped; the share of stereotyped answers is (1 + effect) / 2.
@@ -104,23 +69,10 @@ class AssociationEffects:
     effect's and ``answered`` the validity's, for differences.
     """
 
-    effects: tuple[Contributions, ...]
-    shares: Shares
-
     @property
-    def contributions(self) -> Contributions:
-        """Of the stereotype effect."""
-        return self.effects[0]
-
-    @property
-    def answered(self) -> Contributions:
-        """Of the validity."""
-        return self.shares.answered
-
-    @cached_property
     def stereotype(self) -> Estimate:
         """The stereotype effect."""
-        return self.effects[0].estimate()
+        return self.judged
 
     @cached_property
     def order(self) -> Estimate:
@@ -136,16 +88,6 @@ class AssociationEffects:
     def primacy(self) -> Estimate:
         """The primacy effect."""
         return self._of_all_orders(3)
-
-    @cached_property
-    def validity(self) -> Estimate:
-        """The share of prompts answered."""
-        return self.answered.estimate()
-
-    @property
-    def refused(self) -> Estimate:
-        """The share of prompts refused."""
-        return self.shares.refused
 
     def _of_all_orders(self, place: int) -> Estimate:
         if place < len(self.effects):
@@ -197,34 +139,4 @@ def mean_estimate(
     """Plain mean of (prompt,) values, NaN left out: for prompts that have no orders to balance."""
     groups = Clusters.of(clusters)
     data = checked_values(values, len(groups), unit)
-    return _mean(data, groups, unit=unit, step=step).estimate()
-
-
-def checked_values(values: ArrayLike, size: int, unit: str) -> FloatArray:
-    """Values as (prompt,) float64: NaN or within what the unit allows, but for rounding."""
-    data = np.asarray(values, np.float64)
-    if data.shape != (size,):
-        raise ValueError(f"values: shape ({size},) as the clusters have, not {data.shape}")
-    low, high = RANGES.get(unit, (-np.inf, np.inf))
-    outside = (data < low - ROUNDING) | (data > high + ROUNDING) | np.isinf(data)
-    if outside.any():
-        raise ValueError(f"values: outside the range of {unit} ({low:g} to {high:g}), or infinite")
-    return np.clip(data, low, high)
-
-
-def checked_flags(name: str, flags: ArrayLike, size: int) -> BoolArray:
-    """Flags as (prompt,) bool; numbers other than 0 and 1 are a mistake, not a truth value."""
-    array = np.asarray(flags)
-    if array.shape != (size,):
-        raise ValueError(f"{name}: shape ({size},) as the clusters have, not {array.shape}")
-    result = array.astype(np.bool_)
-    if array.size and not (result == array).all():
-        raise ValueError(f"{name}: expected booleans")
-    return result
-
-
-def _mean(values: FloatArray, clusters: Clusters, *, unit: str, step: float) -> Contributions:
-    cells = np.zeros(values.size, np.int64)
-    one = np.ones((1, 1))
-    (mean,) = contrasts(values, cells, one, clusters, names=("any",), step=step, unit=unit)
-    return mean
+    return plain_mean(data, groups, unit=unit, step=step).estimate()

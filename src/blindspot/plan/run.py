@@ -12,6 +12,7 @@ from blindspot.estimates import (
     AgreementEffects,
     AssociationEffects,
     Contributions,
+    Effects,
     Estimate,
     agreement_effects,
     association_effects,
@@ -30,7 +31,6 @@ from blindspot.plan.store import Store
 from blindspot.plan.tables import Table
 from blindspot.stimuli import IMPLICIT, Prompt, Slice
 
-Effects = AssociationEffects | AgreementEffects
 Progress = Callable[[int], None]
 
 
@@ -199,9 +199,7 @@ class Measured(Measures):
                 self.association(implicit, case.reading), self.agreement(explicit, case.reading)
             )
         effects = self.effects(case.part, case.reading)
-        if case.statistic == "validity":
-            return effects.validity
-        return effects.stereotype if isinstance(effects, AssociationEffects) else effects.bias
+        return effects.validity if case.statistic == "validity" else effects.judged
 
     def digest(self, case: Case) -> str:
         """Digest of the prompts that a case rests on."""

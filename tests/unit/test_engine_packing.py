@@ -14,7 +14,7 @@ from torch import Tensor
 from blindspot.models.engine import Engine, _window
 from blindspot.models.memory import Limits
 from blindspot.models.packing import Packing, Place, packable
-from blindspot.models.predicting import Predictions
+from blindspot.models.predicting import Predictions, block_size
 from blindspot.models.prefixes import Tokens
 from blindspot.models.sharing import Node
 from blindspot.models.slots import PADDING, Lane, SlotCache
@@ -181,6 +181,15 @@ def test_a_pass_reads_what_there_is_room_for(portions: int) -> None:
     ordered = prompts(60)
     engine, _, _ = run(ordered, {}, slots=1000, room=0, tokens=512, reads=9, portions=portions)
     assert engine.reads == 9 * portions
+
+
+def test_portions_are_those_that_predictions_are_made_in() -> None:
+    """On a CPU some at a time; elsewhere all at once, and no pass may read more."""
+    engine = Engine(tiny_models.model("llama", 10_000), "tiny")
+    assert engine.portions == 3
+    assert block_size(torch.device("cuda"), 10_000) == 10_000
+    engine.device = torch.device("cuda")
+    assert engine.portions == 1
 
 
 def test_answers_longer_than_expected_are_finished() -> None:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from blindspot.errors import ModelError
-from blindspot.models.predicting import BLOCK, LOWEST, Best, Predictions
+from blindspot.models.predicting import LOWEST, Best, Predictions, block_size
 from blindspot.models.prefixes import Tokens
 from blindspot.models.rows import Pool, RowCache, Scratch
 from blindspot.models.shortcuts import Shortcuts
@@ -164,7 +164,9 @@ class Engine:
     @property
     def portions(self) -> int:
         """Portions in which the logits of a packed pass are made; one is there at a time."""
-        return 1 if self.shortcuts.head is None else -(-self.vocabulary // BLOCK)
+        if self.shortcuts.head is None:
+            return 1
+        return -(-self.vocabulary // block_size(self.device, self.vocabulary))
 
     def check_tokens(self, highest: int) -> None:
         """Refuse tokens that the model does not know.

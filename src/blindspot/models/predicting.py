@@ -16,7 +16,7 @@ from blindspot.models.products import product_for
 
 #: Tokens of a block on a CPU. Measured on 64 predictions of 49,152 tokens from vectors of width
 #: 768: 75 GFLOP/s in blocks of 4,096, 61 in one product.
-BLOCK = 4096
+_BLOCK = 4096
 #: Stands for -inf, which some models mask tokens by.
 LOWEST = torch.finfo(torch.float32).min
 
@@ -31,6 +31,11 @@ class Best:
     token: list[int]
     margin: list[float]
     doubtful: list[bool]
+
+
+def block_size(device: torch.device, vocabulary: int) -> int:
+    """Tokens whose logits are made at once: all of them, but on a CPU."""
+    return _BLOCK if device.type == "cpu" else vocabulary
 
 
 class Predictions:
@@ -95,7 +100,7 @@ class Predictions:
         return best, chosen
 
     def _blocks(self) -> Iterator[tuple[int, Tensor]]:
-        step = BLOCK if self._device.type == "cpu" else self._vocabulary
+        step = block_size(self._device, self._vocabulary)
         for start in range(0, self._vocabulary, step):
             yield start, self._block(start, min(start + step, self._vocabulary))
 

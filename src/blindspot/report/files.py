@@ -89,17 +89,18 @@ def report_document(
 
 def write_report(directory: Path, document: dict[str, Any]) -> Path:
     """Write report.json; an older one stays whole until the new one is complete."""
-    temporary = directory / f".{REPORT}.tmp"
-    temporary.write_bytes(_as_json(document, indent=1))
-    return temporary.replace(directory / REPORT)
+    return _replace(directory / REPORT, _as_json(document, indent=1))
 
 
 def replace_text(path: Path, text: str) -> Path:
     """Write a text file; an older one stays whole until the new one is complete."""
+    return _replace(path, text.encode("utf-8", "backslashreplace"))
+
+
+def _replace(path: Path, content: bytes) -> Path:
     temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_text(text, "utf-8", errors="backslashreplace")
-    temporary.replace(path)
-    return path
+    temporary.write_bytes(content)
+    return temporary.replace(path)
 
 
 def samples(measured: Measured) -> Iterator[dict[str, Any]]:
@@ -174,9 +175,7 @@ def _as_json(value: dict[str, Any], indent: int | None = None) -> bytes:
 
 def write_scores(path: Path, scores: Scores) -> None:
     """Write the score of every prompt, for comparisons without a model."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_bytes(scores.packed())
-    temporary.replace(path)
+    _replace(path, scores.packed())
 
 
 def take_over(source: Path, directory: Path) -> None:

@@ -8,16 +8,14 @@ from __future__ import annotations
 
 import html
 import re
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from blindspot.estimates.statistics import PAIR
 from blindspot.report.text import line, visible
 
 if TYPE_CHECKING:
-    from blindspot.report.schema import Document, Gate
+    from blindspot.report.schema import Document
 
 SUMMARY = "GITHUB_STEP_SUMMARY"
 RUNNING = "GITHUB_ACTIONS"
@@ -53,31 +51,14 @@ def workflow_commands(document: Document) -> list[str]:
 
 
 def _annotations(document: Document) -> Iterator[str]:
-    from blindspot.report.page.summary import worst_first
+    from blindspot.report.page.summary import by_turns, worst_first
 
     for reason in document["incomplete"]:
         yield f"::error title={_property('blindspot, incomplete')}::{_data(line(reason))}"
     told = [gate for gate in document["gates"] if gate["verdict"] in _LEVELS]
-    for gate in _mixed(worst_first(told)):
+    for gate in by_turns(worst_first(told), lambda gate: (gate["verdict"], gate)):
         title = _property(f"blindspot, {gate['verdict']}")
         yield f"::{_LEVELS[gate['verdict']]} title={title}::{_data(line(gate['message']))}"
-
-
-def _mixed(gates: Iterable[Gate]) -> list[Gate]:
-    """By verdict, categories before word pairs; and the worst of each measurement before a second.
-
-    Ten places would otherwise go to what happens to have the largest numbers.
-    """
-    from blindspot.report.page.summary import measured_place
-
-    seen: Counter[tuple[str, str, str]] = Counter()
-    placed = []
-    for gate in gates:
-        kind = gate["verdict"], gate["level"], gate["measurement"]
-        what = measured_place(kind[2])
-        placed.append(([*_LEVELS].index(kind[0]), kind[1] == PAIR, seen[kind], what, gate))
-        seen[kind] += 1
-    return [gate for *_, gate in sorted(placed, key=lambda one: one[:4])]
 
 
 def _data(text: str) -> str:

@@ -296,7 +296,4 @@ def _unchecked(record: Record) -> str:
     baseline = record["baseline"]
     if baseline["uncompared"] or baseline["found"]:
         return str(baseline["uncompared"])
-    return (
-        "there is no accepted baseline for this model; accept it with: "
-        f"{record['baseline']['accept']}"
-    )
+    return f"there is no accepted baseline for this model; accept it with: {baseline['accept']}"

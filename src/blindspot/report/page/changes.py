@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from blindspot.estimates.gates import Others
 from blindspot.estimates.statistics import CATEGORY, OVERALL, PAIR, POOLED
 from blindspot.report.page.numbers import counted
-from blindspot.report.page.summary import OTHERS, SEVERITY, measured_place
+from blindspot.report.page.summary import OTHERS, SEVERITY, by_turns
 from blindspot.report.schema import (
     Against,
     Comparison,
@@ -71,7 +70,10 @@ def _change(
     if comparison is None and not compared:
         return None
     pooled, categories = (
-        _mixed([one for one in compared if one.gate["level"] == level])
+        by_turns(
+            (one for one in compared if one.gate["level"] == level),
+            lambda one: (one.against["verdict"], one.gate),
+        )
         for level in (POOLED, CATEGORY)
     )
     pairs = [one for one in compared if one.gate["level"] == PAIR]
@@ -101,21 +103,6 @@ def _order(one: Compared) -> tuple[int, float]:
     change = one.against["change"] or 0.0
     worse = change if one.gate["direction"] == "at_most" else -change
     return SEVERITY.index(one.against["verdict"]), -worse
-
-
-def _mixed(ordered: list[Compared]) -> list[Compared]:
-    """Within a verdict the worst of each measurement before a second of any.
-
-    The few places at the top would otherwise go to what happens to have the largest numbers.
-    """
-    seen: Counter[tuple[str, str]] = Counter()
-    placed = []
-    for one in ordered:
-        kind = one.against["verdict"], one.gate["measurement"]
-        what = measured_place(kind[1])
-        placed.append((SEVERITY.index(kind[0]), seen[kind], what, one))
-        seen[kind] += 1
-    return [one for *_, one in sorted(placed, key=lambda place: place[:3])]
 
 
 def _lead(compared: list[Compared]) -> str:

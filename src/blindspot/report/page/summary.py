@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from blindspot.estimates.gates import Others
 from blindspot.estimates.statistics import (
@@ -27,6 +28,8 @@ from blindspot.report.page.numbers import (
 )
 from blindspot.report.schema import Against, Document, Gate
 from blindspot.report.text import line
+
+_T = TypeVar("_T")
 
 #: The worse a verdict, the earlier; what is after "waived" says nothing about the model.
 SEVERITY = ("fail", "error", "inconclusive", "waived", "pass", "reported")
@@ -129,7 +132,27 @@ def worst_first(gates: Iterable[Gate]) -> list[Gate]:
     return sorted(gates, key=lambda gate: (SEVERITY.index(gate["verdict"]), -_excess(gate)))
 
 
-def measured_place(measurement: str) -> int:
+def by_turns(ordered: Iterable[_T], judged: Callable[[_T], tuple[str, Gate]]) -> list[_T]:
+    """By verdict, word pairs last; and the worst of each measurement before a second of any.
+
+    The few places at the top would otherwise go to what happens to have the largest numbers.
+
+    Args:
+        ordered: the worst first.
+        judged: the verdict that counts of each, and its gate.
+    """
+    seen: Counter[tuple[str, str, str]] = Counter()
+    placed = []
+    for one in ordered:
+        verdict, gate = judged(one)
+        kind = verdict, gate["level"], gate["measurement"]
+        pair, place = gate["level"] == PAIR, _place(gate["measurement"])
+        placed.append((SEVERITY.index(verdict), pair, seen[kind], place, one))
+        seen[kind] += 1
+    return [one for *_, one in sorted(placed, key=lambda places: places[:4])]
+
+
+def _place(measurement: str) -> int:
     """Where a measurement stands on the page: behaviour before what lies inside."""
     return [*TITLES].index(measurement) if measurement in TITLES else len(TITLES)
 

@@ -30,20 +30,19 @@ import tempfile
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-os.environ.setdefault(
-    "OMP_WAIT_POLICY", "PASSIVE"
-)  # as the package sets them, before torch is read
+# As the package sets them, before torch is read.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
 import torch
 from behaviour_floor import Needed, choice_needs, generation_needs
 from behaviour_peers import HARNESS as HARNESS_PACKAGE
 from behaviour_peers import Vllm, harness_version
-from behaviour_profile import parts, print_parts
+from behaviour_profile import print_profile
 from behaviour_rows import (
     BATCHES,
     BOTH,
@@ -300,17 +299,6 @@ def whole_protocol(subject: Subject) -> dict[str, Any]:
     return {"prompts": len(jobs), "seconds": row.wall, "floor_seconds": floor}
 
 
-def print_profile(subject: Subject, pairs: int) -> dict[str, Any]:
-    """Print where the time of our two readings goes."""
-    ways = Ways(subject, subject.jobs(sample(pairs)), harness=False, vllm=None)
-    kept = {}
-    for kind in (GENERATION, CHOICE):
-        found = parts(lambda kind=kind: ways.ours(kind))
-        print_parts(found, f"{kind}, {subject.name}, {len(ways.jobs)} prompts")
-        kept[kind] = {name: asdict(part) for name, part in found.items()}
-    return kept
-
-
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="under 5 minutes on two cores")
@@ -366,7 +354,7 @@ def main() -> None:
         subject = subject_of(name, options.device, dtype)
         bench.run(subject, None if number else options.vllm, f", {name}" if number else "")
         if options.profile and not number:
-            profiled = print_profile(subject, size.pairs)
+            profiled = print_profile(subject, subject.jobs(sample(size.pairs)))
     bench.grow(subject)
     largest = size.subjects[0]
     if options.whole and subject.name != largest:

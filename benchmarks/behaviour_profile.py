@@ -1,14 +1,16 @@
-"""Where the time of ours goes: torch's profiler over one reading."""
+"""Where the time of ours goes: torch's profiler over both readings."""
 
 from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass
 from math import prod
 from typing import Any
 
+from behaviour_rows import CHOICE, GENERATION, Ways
+from behaviour_subjects import Job, Subject
 from torch.profiler import ProfilerActivity, profile
 
 #: Calls that multiply matrices; all others are asked of these.
@@ -27,7 +29,18 @@ class Part:
     operations: int = 0
 
 
-def parts(run: Callable[[], object]) -> dict[str, Part]:
+def print_profile(subject: Subject, jobs: Sequence[Job]) -> dict[str, Any]:
+    """Print where the time of our two readings goes."""
+    ways = Ways(subject, jobs, harness=False, vllm=None)
+    kept = {}
+    for kind in (GENERATION, CHOICE):
+        found = _profiled(lambda kind=kind: ways.ours(kind))
+        _print_parts(found, f"{kind}, {subject.name}, {len(jobs)} prompts")
+        kept[kind] = {name: asdict(part) for name, part in found.items()}
+    return kept
+
+
+def _profiled(run: Callable[[], object]) -> dict[str, Part]:
     """What a run spends its wall time on, most first; the parts add up to it."""
     run()  # the first takes memory, and makes the programs of its products
     with profile(activities=[ProfilerActivity.CPU], record_shapes=True) as profiled:
@@ -68,7 +81,7 @@ def _shape(name: str, shapes: list[list[int]]) -> tuple[int, int, int]:
     return rows[0], weight[1], weight[0]
 
 
-def print_parts(found: dict[str, Part], what: str) -> None:
+def _print_parts(found: dict[str, Part], what: str) -> None:
     """Print them, and the products together."""
     wall = sum(part.seconds for part in found.values())
     products = [part for part in found.values() if part.operations]

@@ -18,9 +18,9 @@ from blindspot.assays.injection import Injection
 from blindspot.assays.sources import givers, noise, positive_first
 from blindspot.assays.windows import MOST, band_windows, sliding, window_name, window_width
 from blindspot.models.base import Generation
-from blindspot.plan.assaying import pack, unpack
 from blindspot.residual.base import Injected, Source, Vectors
 from blindspot.residual.base import Injection as Request
+from blindspot.run.assaying import pack, unpack
 from blindspot.stimuli import (
     NEUTRAL,
     AssociationPrompt,

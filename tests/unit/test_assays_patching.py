@@ -15,8 +15,8 @@ from blindspot.assays.patches import PatchingUnit
 from blindspot.assays.patching import CONTROLS, UNPATCHED, Patching
 from blindspot.estimates import difference
 from blindspot.estimates.statistics import FIXED_LAYER, SAME_LAYER
-from blindspot.plan.assaying import pack, units_of, unpack
 from blindspot.residual.base import Source
+from blindspot.run.assaying import pack, units_of, unpack
 from blindspot.stimuli import AMBIGUOUS, NEUTRAL, UNRELATED, Slice, Stimuli, mechanistic_slices
 from tests.unit.planted_senses import LAYERS, SENSE, PlantedSenses, stimuli
 

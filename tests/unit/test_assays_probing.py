@@ -22,8 +22,8 @@ from blindspot.assays.linear import (
 )
 from blindspot.assays.probes import ProbeUnit
 from blindspot.assays.probing import LINEAR, Probing
-from blindspot.plan.assaying import pack, unpack
 from blindspot.residual.base import Source, Vectors
+from blindspot.run.assaying import pack, unpack
 from blindspot.stimuli import (
     NEUTRAL,
     Slice,

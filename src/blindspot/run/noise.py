@@ -10,9 +10,9 @@ from typing import Any
 from blindspot.assays.base import Assay, Assayed
 from blindspot.estimates.noise import Noise
 from blindspot.estimates.statistics import FORCED_CHOICE, GENERATED, MECHANISTIC
-from blindspot.plan.asking import Answer
-from blindspot.plan.cases import Case
-from blindspot.plan.observations import Observations, read
+from blindspot.run.ask import Answer
+from blindspot.run.cases import Case
+from blindspot.run.observations import Observations, read
 from blindspot.stimuli import EXPLICIT, Prompt, Slice
 
 #: Prompts of each category slice that are asked again: 3 % of what the default run asks.

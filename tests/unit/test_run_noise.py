@@ -9,12 +9,12 @@ from blindspot.assays.base import BANDS, LATE, OVERALL, Assayed, Band
 from blindspot.assays.catalogue import assays_of
 from blindspot.estimates import Contributions
 from blindspot.estimates.noise import Noise
-from blindspot.plan.again import PER_SLICE, NoiseFloor, chosen, looked_again, noise_floor
-from blindspot.plan.asking import Answer
-from blindspot.plan.assaying import units_of
-from blindspot.plan.cases import Case
-from blindspot.plan.observations import Observations, read
-from blindspot.plan.source import FixturePrompts
+from blindspot.run.ask import Answer
+from blindspot.run.assaying import units_of
+from blindspot.run.cases import Case
+from blindspot.run.noise import PER_SLICE, NoiseFloor, chosen, looked_again, noise_floor
+from blindspot.run.observations import Observations, read
+from blindspot.run.source import FixturePrompts
 from blindspot.stimuli import Slice, load_stimuli
 
 SOURCE = FixturePrompts(load_stimuli(()))

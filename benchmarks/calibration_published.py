@@ -19,7 +19,8 @@ from scipy.special import expit
 
 from blindspot.answers import Association, read_association
 from blindspot.estimates import Accepted, Clusters, Contributions, association_effects, difference
-from blindspot.gates.rule import Check, Gate, Verdict, judge
+from blindspot.gates.rule import Check, Gate, judge
+from blindspot.gates.verdict import Verdict
 from blindspot.published import read_directory
 from blindspot.published.prompts import PublishedPrompt
 

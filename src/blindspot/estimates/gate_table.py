@@ -17,7 +17,7 @@ from blindspot.estimates.estimate import RANGES
 from blindspot.estimates.gates import ALPHA, Against, Gate
 from blindspot.estimates.statistics import BANDS, LEVELS, MEASUREMENTS, STATISTICS, Level
 from blindspot.estimates.waivers import Waiver
-from blindspot.stimuli.loading import read_toml, validate
+from blindspot.toml import read_toml, validate
 
 SELECTORS = ("measurement", "axis", "variant", "category", "reading", "band")
 WHAT: dict[Against, str] = {

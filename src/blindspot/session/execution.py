@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from filelock import FileLock
 
+from blindspot import files
 from blindspot.baselines import Baseline
 from blindspot.errors import BlindspotError
 from blindspot.estimates.gates import Others
@@ -132,9 +133,7 @@ def _execute(session: Session) -> None:
             write_samples(session.directory / SAMPLES, session.measured)
         _write_scores(session, session.directory)
         note_gone(session)
-        temporary = path.with_suffix(".tmp")
-        temporary.write_text(json.dumps(session.record), "utf-8")
-        temporary.replace(path)
+        files.replace(path, json.dumps(session.record))
 
 
 def _write_scores(session: Session, directory: Path) -> None:

@@ -9,7 +9,7 @@ from itertools import cycle
 
 import pytest
 
-from blindspot.assays.base import Assayed
+from blindspot.measurements.mechanistic import Assayed
 from blindspot.plan.asking import Answer
 from blindspot.plan.run import Measured, measure
 from blindspot.plan.source import FixturePrompts

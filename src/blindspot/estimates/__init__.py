@@ -16,14 +16,12 @@ from blindspot.estimates.gate_table import GateTable, load_gates
 from blindspot.estimates.gates import ALPHA, Check, Gate, GateResult, Verdict, families_of, judge
 from blindspot.estimates.messages import first_line
 from blindspot.estimates.multiplicity import holm, holm_by_family
-from blindspot.estimates.statistics import STATISTICS, Statistic
 
 __all__ = [
     "ALPHA",
     "ANSWER_STEP",
     "LOGIT_STEP",
     "PROBABILITY_STEP",
-    "STATISTICS",
     "Accepted",
     "AgreementEffects",
     "AssociationEffects",
@@ -35,7 +33,6 @@ __all__ = [
     "Gate",
     "GateResult",
     "GateTable",
-    "Statistic",
     "Verdict",
     "agreement_effects",
     "association_effects",

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from filelock import FileLock, Timeout
 
-from blindspot.assays.base import Assay, Assayed, Findings, Unit
+from blindspot.measurements.mechanistic import Assay, Assayed, Findings, Unit
 from blindspot.models.base import LanguageModel
 from blindspot.plan.cases import Case
 from blindspot.plan.store import Answer, Store, key_of

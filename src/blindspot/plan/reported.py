@@ -8,7 +8,7 @@ from typing import Any
 
 from blindspot.baselines import Entry
 from blindspot.estimates import Estimate
-from blindspot.estimates.statistics import STATISTICS
+from blindspot.measurements.base import STATISTICS
 from blindspot.models.base import Identity
 from blindspot.plan.again import NoiseFloor
 from blindspot.plan.cases import Case

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
-from blindspot.assays.base import Assayed, Band
 from blindspot.estimates import (
     ANSWER_STEP,
     PROBABILITY_STEP,
@@ -20,7 +19,8 @@ from blindspot.estimates import (
     mean_estimate,
     mean_of,
 )
-from blindspot.estimates.statistics import GENERATED, STATISTICS
+from blindspot.measurements.base import GENERATED, STATISTICS
+from blindspot.measurements.mechanistic import Assayed, Band
 from blindspot.models.base import Identity, LanguageModel
 from blindspot.plan.asking import Answer, ask
 from blindspot.plan.cases import Case

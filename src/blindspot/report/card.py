@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from blindspot.estimates.statistics import OVERALL, STATISTICS
+from blindspot.measurements.base import OVERALL, STATISTICS
 from blindspot.report.files import CARD, replace_text
 from blindspot.report.text import line
 

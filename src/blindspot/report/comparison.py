@@ -15,7 +15,7 @@ from blindspot.estimates import (
     mean_estimate,
     mean_of,
 )
-from blindspot.estimates.statistics import CATEGORY, LEADING, OVERALL, STATISTICS
+from blindspot.measurements.base import CATEGORY, LEADING, OVERALL, STATISTICS
 from blindspot.plan.cases import Case
 from blindspot.plan.run import Measures
 from blindspot.plan.tables import Floats, Table

@@ -11,7 +11,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, TypedDict, get_args
 
-from blindspot.assays.base import Assayed
 from blindspot.baselines import Baseline
 from blindspot.estimates import (
     AssociationEffects,
@@ -22,7 +21,8 @@ from blindspot.estimates import (
     first_line,
 )
 from blindspot.estimates.gates import Others
-from blindspot.estimates.statistics import CATEGORY, FORCED_CHOICE, GENERATED
+from blindspot.measurements.base import CATEGORY, FORCED_CHOICE, GENERATED
+from blindspot.measurements.mechanistic import Assayed
 from blindspot.plan.cases import Case
 from blindspot.plan.observations import Observation
 from blindspot.plan.outcomes import Outcome

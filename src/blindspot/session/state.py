@@ -21,10 +21,10 @@ from blindspot.session.naming import all_tests, given_paths, names_all, names_su
 from blindspot.session.options import RunOptions
 
 if TYPE_CHECKING:
-    from blindspot.assays.base import Assay
     from blindspot.baselines import Baseline
     from blindspot.baselines.accepting import BaselineExtension
     from blindspot.estimates import GateTable
+    from blindspot.measurements.mechanistic import Assay
     from blindspot.models.base import LanguageModel
     from blindspot.plan.cases import Case
     from blindspot.plan.run import Measured
@@ -146,7 +146,7 @@ class Session:
     @cached_property
     def assays(self) -> dict[str, Assay]:
         """The ways to look into a model, by measurement."""
-        from blindspot.assays.catalogue import assays_of
+        from blindspot.measurements.registry import assays_of
         from blindspot.plan.source import FixturePrompts
 
         if not isinstance(self.source, FixturePrompts):

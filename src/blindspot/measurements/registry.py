@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from blindspot.assays.base import Assay
-from blindspot.assays.injection import Injection
-from blindspot.assays.interpretation import Interpretation
-from blindspot.assays.patching import Patching
-from blindspot.assays.probing import Probing
+from blindspot.measurements.injection.statistic import Injection
+from blindspot.measurements.interpretation import Interpretation
+from blindspot.measurements.mechanistic import Assay
+from blindspot.measurements.patching.statistic import Patching
+from blindspot.measurements.probing.statistic import Probing
 from blindspot.stimuli import Stimuli
 
 

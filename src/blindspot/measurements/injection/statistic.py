@@ -17,10 +17,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from blindspot.answers import Association, read_association
-from blindspot.assays.base import BANDS, Assayed, Band, Curve, Findings, Unit, finished
-from blindspot.assays.injecting import GROUP, LITERAL, NEUTRAL, RANDOM, SOURCES, InjectionUnit
-from blindspot.assays.sources import givers
-from blindspot.assays.windows import band_windows, window_name
 from blindspot.estimates import (
     ANSWER_STEP,
     PROBABILITY_STEP,
@@ -29,7 +25,18 @@ from blindspot.estimates import (
     Estimate,
     association_effects,
 )
-from blindspot.estimates.statistics import FORCED_CHOICE, GENERATED
+from blindspot.measurements.base import BANDS, FORCED_CHOICE, GENERATED
+from blindspot.measurements.injection.unit import (
+    GROUP,
+    LITERAL,
+    NEUTRAL,
+    RANDOM,
+    SOURCES,
+    InjectionUnit,
+)
+from blindspot.measurements.injection.vectors import givers
+from blindspot.measurements.injection.windows import band_windows, window_name
+from blindspot.measurements.mechanistic import Assayed, Band, Curve, Findings, Unit, finished
 from blindspot.stimuli import NEUTRAL as NEUTRAL_SENSE
 from blindspot.stimuli import Slice, Stimuli, ambiguous_contexts, cued_contexts, senses_of
 

@@ -12,15 +12,21 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from blindspot.assays.base import BANDS, EARLY, LATE, MIDDLE, OVERALL, Assayed
-from blindspot.assays.injecting import InjectionUnit
-from blindspot.assays.injection import Injection
-from blindspot.assays.sources import givers, noise, positive_first
-from blindspot.assays.windows import MOST, band_windows, sliding, window_name, window_width
+from blindspot.measurements.base import BANDS, EARLY, LATE, MIDDLE, OVERALL
+from blindspot.measurements.injection.statistic import Injection
+from blindspot.measurements.injection.unit import InjectionUnit
+from blindspot.measurements.injection.vectors import givers, noise, positive_first
+from blindspot.measurements.injection.windows import (
+    MOST,
+    band_windows,
+    sliding,
+    window_name,
+    window_width,
+)
+from blindspot.measurements.mechanistic import Assayed
 from blindspot.models.base import Generation
 from blindspot.plan.assaying import pack, unpack
-from blindspot.residual.base import Injected, Source, Vectors
-from blindspot.residual.base import Injection as Request
+from blindspot.residual.base import Injected, InjectionRequest, Source, Vectors
 from blindspot.stimuli import (
     NEUTRAL,
     AssociationPrompt,
@@ -72,7 +78,7 @@ class ScriptedStream:
     layers: int = LAYERS
     width: int = WIDTH
     overflow: bool = False
-    asked: list[tuple[Request, str]] = field(default_factory=list)
+    asked: list[tuple[InjectionRequest, str]] = field(default_factory=list)
     given: list[Vectors] = field(default_factory=list)
 
     def in_batches(self, rows: int) -> ScriptedStream:
@@ -97,7 +103,7 @@ class ScriptedStream:
 
     def inject(
         self,
-        requests: Sequence[Request],
+        requests: Sequence[InjectionRequest],
         vectors: Vectors,
         *,
         progress: Callable[[int], None] | None = None,
@@ -108,7 +114,9 @@ class ScriptedStream:
         self.given.append(vectors)
         return [self._answer(prompts[one.prompt], one, vectors) for one in requests]
 
-    def _answer(self, prompt: AssociationPrompt, request: Request, vectors: Vectors) -> Injected:
+    def _answer(
+        self, prompt: AssociationPrompt, request: InjectionRequest, vectors: Vectors
+    ) -> Injected:
         source = "untouched"
         if request.window is not None:
             first = vectors[request.vectors[0], request.window[0]]

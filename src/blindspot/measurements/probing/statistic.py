@@ -15,11 +15,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from blindspot.assays.base import BANDS, Assayed, Band, Curve, Findings, Unit, band_layers, finished
-from blindspot.assays.linear import LEAST_CUES, logistic
-from blindspot.assays.probes import ProbeUnit
 from blindspot.estimates import PROBABILITY_STEP, Clusters, Contributions, Estimate, mean_estimate
 from blindspot.estimates.clusters import FactorSums, contrasts
+from blindspot.measurements.base import BANDS
+from blindspot.measurements.mechanistic import (
+    Assayed,
+    Band,
+    Curve,
+    Findings,
+    Unit,
+    band_layers,
+    finished,
+)
+from blindspot.measurements.probing.linear import LEAST_CUES, logistic
+from blindspot.measurements.probing.unit import ProbeUnit
 from blindspot.stimuli import (
     AMBIGUOUS,
     NEUTRAL,

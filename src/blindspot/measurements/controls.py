@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 
 from blindspot.estimates import Clusters, Contributions, Estimate
 from blindspot.estimates.clusters import FactorSums, contrasts
-from blindspot.estimates.exchange import chance, least_chance
-from blindspot.estimates.position import Scale
+from blindspot.measurements.permutation import chance, least_chance
+from blindspot.measurements.scale import Scale
 from blindspot.stimuli import Context
 
 Floats = NDArray[np.float64]

@@ -17,14 +17,22 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from blindspot.assays.base import Assayed, Band, Curve, Findings, Unit, band_layers
-from blindspot.assays.controls import Control, Controls, blindness, labels_of
-from blindspot.assays.curves import by_layer, drawn
-from blindspot.assays.patches import PatchingUnit
-from blindspot.assays.thinning import evenly
 from blindspot.estimates import LOGIT_STEP, PROBABILITY_STEP, Clusters, mean_estimate
-from blindspot.estimates.position import Scale
-from blindspot.estimates.statistics import FIXED_LAYER, SAME_LAYER
+from blindspot.measurements.base import FIXED_LAYER, SAME_LAYER
+from blindspot.measurements.controls import Control, Controls, blindness, labels_of
+from blindspot.measurements.mechanistic import (
+    Assayed,
+    Band,
+    Curve,
+    Findings,
+    Unit,
+    band_layers,
+    by_layer,
+    drawn,
+    evenly,
+)
+from blindspot.measurements.patching.unit import PatchingUnit
+from blindspot.measurements.scale import Scale
 from blindspot.residual.base import Question
 from blindspot.stimuli import (
     AMBIGUOUS,

@@ -11,8 +11,9 @@ from functools import cache
 import numpy as np
 import pytest
 
-from blindspot.assays.base import BANDS, Assayed, Findings
-from blindspot.assays.linear import (
+from blindspot.measurements.base import BANDS
+from blindspot.measurements.mechanistic import Assayed, Findings
+from blindspot.measurements.probing.linear import (
     Folds,
     calibrate,
     draw_labelings,
@@ -20,8 +21,8 @@ from blindspot.assays.linear import (
     logistic,
     regress,
 )
-from blindspot.assays.probes import ProbeUnit
-from blindspot.assays.probing import LINEAR, Probing
+from blindspot.measurements.probing.statistic import LINEAR, Probing
+from blindspot.measurements.probing.unit import ProbeUnit
 from blindspot.plan.assaying import pack, unpack
 from blindspot.residual.base import Source, Vectors
 from blindspot.stimuli import (

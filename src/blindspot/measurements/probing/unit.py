@@ -10,8 +10,9 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from blindspot.assays.base import Findings
-from blindspot.assays.linear import (
+from blindspot.estimates import Clusters
+from blindspot.measurements.mechanistic import Findings
+from blindspot.measurements.probing.linear import (
     CUE_FOLDS,
     STRENGTH,
     TEMPLATE_FOLDS,
@@ -20,7 +21,6 @@ from blindspot.assays.linear import (
     draw_labelings,
     fit_layer,
 )
-from blindspot.estimates import Clusters
 from blindspot.models.base import Progress
 from blindspot.residual.base import ResidualStream, Source, Vectors
 from blindspot.stimuli import AMBIGUOUS, NEUTRAL, Context

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from blindspot.estimates import exchange
-from blindspot.estimates.exchange import chance, least_chance
-from blindspot.estimates.position import FARTHEST, Scale
+from blindspot.measurements.permutation import chance, least_chance
+from blindspot.measurements.scale import FARTHEST, Scale
 
 KINDS = pytest.mark.parametrize("curved", [False, True], ids=["straight", "curved"])
 

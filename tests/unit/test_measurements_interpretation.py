@@ -9,16 +9,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from blindspot.assays.base import BANDS, EARLY, LATE, OVERALL, Assayed, Curve
-from blindspot.assays.interpretation import (
+from blindspot.estimates import difference
+from blindspot.measurements.base import BANDS, EARLY, GENERATED, LATE, OVERALL
+from blindspot.measurements.interpretation import (
     CONTROLS,
     SAMPLES,
     TOKENS,
     Interpretation,
     InterpretationUnit,
 )
-from blindspot.estimates import difference
-from blindspot.estimates.statistics import GENERATED
+from blindspot.measurements.mechanistic import Assayed, Curve
 from blindspot.plan.assaying import pack, units_of, unpack
 from blindspot.stimuli import AMBIGUOUS, Slice, mechanistic_slices
 from tests.unit.planted_senses import LAYERS, PlantedSenses, lean, stimuli

@@ -8,10 +8,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from blindspot.assays.controls import ERROR, Control, Controls, blindness, labels_of
-from blindspot.assays.progress import per_layer
-from blindspot.assays.thinning import evenly
-from blindspot.estimates.position import Scale
+from blindspot.measurements.controls import ERROR, Control, Controls, blindness, labels_of
+from blindspot.measurements.mechanistic import evenly, per_layer
+from blindspot.measurements.scale import Scale
 from blindspot.stimuli import Context, Slice, ambiguous_contexts, cued_contexts, senses_of
 from tests.unit.planted_senses import stimuli
 

@@ -9,8 +9,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from blindspot.assays.base import Findings
-from blindspot.assays.progress import per_layer
+from blindspot.measurements.mechanistic import Findings, per_layer
 from blindspot.models.base import Progress
 from blindspot.residual.base import Question, ResidualStream, Source
 from blindspot.stimuli import Context

@@ -18,16 +18,23 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from blindspot.answers import Interpretation as Reading
-from blindspot.answers import read_interpretation
-from blindspot.assays.base import Assayed, Band, Curve, Findings, Unit, band_layers
-from blindspot.assays.controls import Control, Controls, blindness, labels_of
-from blindspot.assays.curves import by_layer, drawn
-from blindspot.assays.progress import per_layer
-from blindspot.assays.thinning import evenly
+from blindspot.answers import InterpretedSense, read_interpretation
 from blindspot.estimates import ANSWER_STEP
-from blindspot.estimates.position import Scale
-from blindspot.estimates.statistics import GENERATED
+from blindspot.measurements.base import GENERATED
+from blindspot.measurements.controls import Control, Controls, blindness, labels_of
+from blindspot.measurements.mechanistic import (
+    Assayed,
+    Band,
+    Curve,
+    Findings,
+    Unit,
+    band_layers,
+    by_layer,
+    drawn,
+    evenly,
+    per_layer,
+)
+from blindspot.measurements.scale import Scale
 from blindspot.models.base import Progress
 from blindspot.residual.base import Question, ResidualStream, Source
 from blindspot.stimuli import (
@@ -58,7 +65,12 @@ SAMPLES = 600
 """Texts of a slice that are kept for people: all of 24 vectors, 4 questions and 6 layers; of more
 layers every so-manieth, so that vectors, questions and layers stay evenly represented."""
 
-_VALUES = {Reading.GROUP: -1.0, Reading.LITERAL: 1.0, Reading.BOTH: 0.0, Reading.NEITHER: 0.0}
+_VALUES = {
+    InterpretedSense.GROUP: -1.0,
+    InterpretedSense.LITERAL: 1.0,
+    InterpretedSense.BOTH: 0.0,
+    InterpretedSense.NEITHER: 0.0,
+}
 
 Floats = NDArray[np.float64]
 
@@ -165,7 +177,7 @@ class _Read:
         self._contexts = {kind: unit.contexts for kind, unit in units.items()}
         self._texts: dict[str, list[str]] = {}
         self._read: dict[str, NDArray[np.object_]] = {}
-        known: dict[str, Reading] = {}
+        known: dict[str, InterpretedSense] = {}
         for kind, found in findings.items():
             texts = [str(text) for text in found["texts"]]
             vectors, asked, layers = (int(size) for size in np.asarray(found["shape"]))
@@ -236,10 +248,10 @@ class _Read:
         """
         curves = []
         shown = {
-            self._senses[0]: Reading.GROUP,
-            self._senses[1]: Reading.LITERAL,
-            "both": Reading.BOTH,
-            "neither": Reading.NEITHER,
+            self._senses[0]: InterpretedSense.GROUP,
+            self._senses[1]: InterpretedSense.LITERAL,
+            "both": InterpretedSense.BOTH,
+            "neither": InterpretedSense.NEITHER,
         }
         for kind, read in self._read.items():
             for name, reading in shown.items():

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from blindspot.assays.base import EARLY, LATE, MIDDLE, OVERALL, band_layers
+from blindspot.measurements.base import EARLY, LATE, MIDDLE, OVERALL
+from blindspot.measurements.mechanistic import band_layers
 
 Window = tuple[int, int]
 """Layers of a window: the first, and one past the last."""

@@ -10,11 +10,11 @@ from itertools import combinations_with_replacement, product
 import numpy as np
 import pytest
 
-from blindspot.assays.base import BANDS, EARLY, LATE, OVERALL, Assayed, Curve
-from blindspot.assays.patches import PatchingUnit
-from blindspot.assays.patching import CONTROLS, UNPATCHED, Patching
 from blindspot.estimates import difference
-from blindspot.estimates.statistics import FIXED_LAYER, SAME_LAYER
+from blindspot.measurements.base import BANDS, EARLY, FIXED_LAYER, LATE, OVERALL, SAME_LAYER
+from blindspot.measurements.mechanistic import Assayed, Curve
+from blindspot.measurements.patching.statistic import CONTROLS, UNPATCHED, Patching
+from blindspot.measurements.patching.unit import PatchingUnit
 from blindspot.plan.assaying import pack, units_of, unpack
 from blindspot.residual.base import Source
 from blindspot.stimuli import AMBIGUOUS, NEUTRAL, UNRELATED, Slice, Stimuli, mechanistic_slices

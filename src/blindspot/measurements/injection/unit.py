@@ -10,12 +10,11 @@ from functools import cached_property, partial
 import numpy as np
 
 from blindspot.answers import association_complete
-from blindspot.assays.base import Findings
-from blindspot.assays.sources import Given, noise
-from blindspot.assays.windows import MOST, Window, sliding, window_width
+from blindspot.measurements.injection.vectors import Given, noise
+from blindspot.measurements.injection.windows import MOST, Window, sliding, window_width
+from blindspot.measurements.mechanistic import Findings
 from blindspot.models.base import Progress
-from blindspot.residual.base import Injection as Request
-from blindspot.residual.base import ResidualStream, Source
+from blindspot.residual.base import InjectionRequest, ResidualStream, Source
 from blindspot.stimuli import AssociationPrompt, Context
 
 GROUP, LITERAL, NEUTRAL, RANDOM = "group", "literal", "neutral", "random"
@@ -114,11 +113,11 @@ class InjectionUnit:
             "scores": np.array([one.scores for one in answers], np.float64).reshape(-1, 2),
         }
 
-    def _requests(self, rows: np.ndarray, windows: Sequence[Window]) -> Iterator[Request]:
+    def _requests(self, rows: np.ndarray, windows: Sequence[Window]) -> Iterator[InjectionRequest]:
         for context, sources in zip(self.prompts, rows.tolist(), strict=True):
             prompt = _prompt(context)
             ask = partial(
-                Request,
+                InjectionRequest,
                 prompt=context.text,
                 is_complete=partial(
                     association_complete, identifiers=prompt.identifiers, words=prompt.words

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from blindspot.estimates import exchange
+from blindspot.measurements import permutation
 from blindspot.measurements.permutation import chance, least_chance
 from blindspot.measurements.scale import FARTHEST, Scale
 
@@ -178,10 +178,10 @@ def test_exchanges_are_drawn_where_there_are_too_many() -> None:
     """Of 2.7 million exchanges so many are drawn, the truth among them, and always the same."""
     rng = np.random.default_rng(4)
     ours, theirs = rng.standard_normal((12, 2)), 9.0 + rng.standard_normal((12, 2))
-    assert chance(ours, theirs) == pytest.approx([1 / exchange.MOST] * 2)
+    assert chance(ours, theirs) == pytest.approx([1 / permutation.MOST] * 2)
     middling = 0.5 + rng.standard_normal((12, 2))
     assert chance(ours, middling) == pytest.approx(chance(ours, middling), abs=0)
-    assert least_chance(12, 12) == 1 / exchange.MOST
+    assert least_chance(12, 12) == 1 / permutation.MOST
 
 
 def test_columns_without_spread_or_number_part_nothing() -> None:

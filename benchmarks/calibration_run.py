@@ -13,7 +13,7 @@ from calibration_answers import source
 from blindspot.estimates import Gate, load_gates
 from blindspot.estimates.gates import Against
 from blindspot.paths import FIXTURES
-from blindspot.plan.cases import Case, cases_of
+from blindspot.run.cases import Case, cases_of
 from tests.explicit import test_belief, test_gap
 from tests.implicit import test_association
 from tests.mechanistic import test_injection, test_interpretation, test_patching, test_probing

@@ -15,11 +15,11 @@ from pydantic_core import PydanticSerializationError, to_json
 
 from blindspot import __version__
 from blindspot.estimates.gates import Others
-from blindspot.plan.observations import Observation
-from blindspot.plan.run import Measured
-from blindspot.plan.scores import Scores
 from blindspot.report.ledger import Ledger
 from blindspot.report.record import Record
+from blindspot.run.observations import Observation
+from blindspot.run.result import Measured
+from blindspot.run.scores import Scores
 from blindspot.stimuli import AssociationPrompt
 
 SCHEMA_VERSION = 2

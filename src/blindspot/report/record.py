@@ -23,13 +23,13 @@ from blindspot.estimates import (
 from blindspot.estimates.gates import Others
 from blindspot.measurements.base import CATEGORY, FORCED_CHOICE, GENERATED
 from blindspot.measurements.mechanistic import Assayed
-from blindspot.plan.cases import Case
-from blindspot.plan.observations import Observation
-from blindspot.plan.outcomes import Outcome
-from blindspot.plan.reported import Reported
-from blindspot.plan.run import Measured, Measures
 from blindspot.report.comparison import compare, nats
 from blindspot.report.figures import estimate_record, number
+from blindspot.run.cases import Case
+from blindspot.run.observations import Observation
+from blindspot.run.outcomes import Outcome
+from blindspot.run.reported import Reported
+from blindspot.run.result import Measured, Measures
 from blindspot.stimuli import IMPLICIT, AssociationPrompt, Slice
 
 WORST = 5

@@ -10,9 +10,6 @@ from blindspot.baselines import Baseline
 from blindspot.errors import BaselineError, ReportError
 from blindspot.estimates import load_gates
 from blindspot.estimates.gates import Others
-from blindspot.plan.outcomes import SAME, Other, outcomes
-from blindspot.plan.reported import Reported
-from blindspot.plan.scores import read_scores
 from blindspot.report.files import REPORT, SCORES
 from blindspot.report.ledger import Ledger
 from blindspot.report.reading import load_document
@@ -24,6 +21,9 @@ from blindspot.report.record import (
     family_records,
     gate_record,
 )
+from blindspot.run.outcomes import SAME, Other, outcomes
+from blindspot.run.reported import Reported
+from blindspot.run.scores import read_scores
 
 
 def rejudge(

@@ -63,7 +63,7 @@ def is_asked(run: SearchRun) -> bool:
 
 def _stimuli(run: SearchRun) -> Stimuli | None:
     """The fixtures; None where the prompts are others."""
-    from blindspot.plan.source import FixturePrompts
+    from blindspot.run.source import FixturePrompts
 
     source = run.session.source
     return source.stimuli if isinstance(source, FixturePrompts) else None

@@ -9,8 +9,8 @@ from tempfile import TemporaryDirectory
 import tomli_w
 
 from blindspot.errors import SearchError, StimulusError
-from blindspot.plan.store import NO_STORE, default_directory
 from blindspot.stimuli import PromotedCase, read_promoted, read_toml
+from blindspot.store import NO_STORE, default_directory
 
 #: Folder beside the answer store where found cases wait.
 FOUND = "found"

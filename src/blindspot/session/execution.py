@@ -20,10 +20,6 @@ from blindspot.errors import BlindspotError
 from blindspot.estimates.gates import Others
 from blindspot.models.base import LanguageModel
 from blindspot.models.deferred import DeferredModel
-from blindspot.plan.again import NoiseFloor
-from blindspot.plan.outcomes import Other, outcomes
-from blindspot.plan.run import Kept, Measured
-from blindspot.plan.scores import Scores
 from blindspot.ranks import follows
 from blindspot.report.files import (
     SAMPLES,
@@ -38,6 +34,10 @@ from blindspot.report.github import announce
 from blindspot.report.publishing import publish
 from blindspot.report.reading import completed
 from blindspot.report.record import Beside, Record, baseline_record, build_record
+from blindspot.run.noise import NoiseFloor
+from blindspot.run.outcomes import Other, outcomes
+from blindspot.run.result import Kept, Measured
+from blindspot.run.scores import Scores
 from blindspot.session.absence import note_idle_waivers, note_vanished
 from blindspot.session.comparing import (
     accept,

@@ -6,8 +6,8 @@ import sqlite3
 from dataclasses import dataclass
 from functools import partial
 
-from blindspot.plan.store.file import AnswerFile
-from blindspot.plan.store.holds import Holds
+from blindspot.store.file import AnswerFile
+from blindspot.store.holds import Holds
 
 #: Rows and pages in one transaction: others wait for milliseconds, and the log stays small.
 _ROWS = 1000

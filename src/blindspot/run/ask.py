@@ -17,9 +17,9 @@ from filelock import FileLock, Timeout
 
 from blindspot.answers import agreement_complete, association_complete
 from blindspot.models.base import GenerationRequest, LanguageModel, ScoreRequest
-from blindspot.plan.store import Answer as StoredAnswer
-from blindspot.plan.store import Store, key_of
 from blindspot.stimuli import AssociationPrompt, Prompt
+from blindspot.store import Answer as StoredAnswer
+from blindspot.store import Store, key_of
 
 #: Prompts in a unit: small enough that little is lost, large enough for full batches on a GPU.
 UNIT = 1024

@@ -12,8 +12,8 @@ from operator import mul
 import numpy as np
 
 from blindspot.answers import Agreement, Association, read_agreement, read_association
-from blindspot.plan.asking import Answer
-from blindspot.plan.tables import Flags, Floats, Table, Words
+from blindspot.run.ask import Answer
+from blindspot.run.tables import Flags, Floats, Table, Words
 from blindspot.stimuli import AssociationPrompt, Prompt, Slice
 
 Reading = Association | Agreement

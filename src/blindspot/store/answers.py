@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from blindspot.errors import StoreError
-from blindspot.plan.store.contents import (
+from blindspot.store.contents import (
     StoredModel,
     allocated,
     count,
@@ -24,9 +24,9 @@ from blindspot.plan.store.contents import (
     remove,
     stored_models,
 )
-from blindspot.plan.store.file import FILE_NAME, AnswerFile, DamagedContent, Told
-from blindspot.plan.store.holds import Holds
-from blindspot.plan.store.limit import VARIABLE, size_text, store_limit
+from blindspot.store.file import FILE_NAME, AnswerFile, DamagedContent, Told
+from blindspot.store.holds import Holds
+from blindspot.store.limit import VARIABLE, size_text, store_limit
 
 _BATCH = 500  # SQLite allows at least 999 variables in one statement
 #: Bytes at the beginning of a key that are its model's; 2^32 models would have to meet in a store.

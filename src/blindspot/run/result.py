@@ -22,14 +22,14 @@ from blindspot.estimates import (
 from blindspot.measurements.base import GENERATED, STATISTICS
 from blindspot.measurements.mechanistic import Assayed, Band
 from blindspot.models.base import Identity, LanguageModel
-from blindspot.plan.asking import Answer, ask
-from blindspot.plan.cases import Case
-from blindspot.plan.observations import Observations, read
-from blindspot.plan.scores import Scores
-from blindspot.plan.source import PromptSource
-from blindspot.plan.store import Store
-from blindspot.plan.tables import Table
+from blindspot.run.ask import Answer, ask
+from blindspot.run.cases import Case
+from blindspot.run.observations import Observations, read
+from blindspot.run.scores import Scores
+from blindspot.run.source import PromptSource
+from blindspot.run.tables import Table
 from blindspot.stimuli import IMPLICIT, Prompt, Slice
+from blindspot.store import Store
 
 Progress = Callable[[int], None]
 
@@ -246,7 +246,7 @@ def ask_all(
     progress: Progress = lambda _: None,
     again: int | None = None,
 ) -> list[Answer]:
-    """Answers to the prompts of all slices, in their order; see `asking.ask`."""
+    """Answers to the prompts of all slices, in their order; see `ask.ask`."""
     prompts = [prompt for part in wanted.values() for prompt in part]
     return ask(model, prompts, store, locks=locks, start=start, progress=progress, again=again)
 

@@ -15,7 +15,7 @@ from blindspot.measurements.base import (
     POOLED,
     Level,
 )
-from blindspot.plan.source import PromptSource
+from blindspot.run.source import PromptSource
 from blindspot.stimuli import EXPLICIT, IMPLICIT, Slice
 
 

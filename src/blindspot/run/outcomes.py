@@ -24,8 +24,8 @@ from blindspot.estimates import (
 )
 from blindspot.estimates.gates import Against, Others
 from blindspot.estimates.waivers import Waiver
-from blindspot.plan.cases import Case
-from blindspot.plan.run import Measures
+from blindspot.run.cases import Case
+from blindspot.run.result import Measures
 
 #: Worst first: what the results of a case amount to.
 _SEVERITY = (Verdict.FAIL, Verdict.ERROR, Verdict.INCONCLUSIVE, Verdict.PASS)

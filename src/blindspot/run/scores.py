@@ -23,7 +23,7 @@ from blindspot.answers import Agreement, Association
 from blindspot.baselines.file import ANEW
 from blindspot.errors import BaselineError
 from blindspot.estimates.clusters import Contributions, FactorSums
-from blindspot.plan.tables import Flags, Floats, Table, Words
+from blindspot.run.tables import Flags, Floats, Table, Words
 from blindspot.stimuli import IMPLICIT, Slice
 
 SCHEMA_VERSION = 1

@@ -10,10 +10,10 @@ from blindspot.baselines import Entry
 from blindspot.estimates import Estimate
 from blindspot.measurements.base import STATISTICS
 from blindspot.models.base import Identity
-from blindspot.plan.again import NoiseFloor
-from blindspot.plan.cases import Case
-from blindspot.plan.run import Kept
-from blindspot.plan.scores import Scores
+from blindspot.run.cases import Case
+from blindspot.run.noise import NoiseFloor
+from blindspot.run.result import Kept
+from blindspot.run.scores import Scores
 from blindspot.stimuli import Slice
 
 #: Names in report.json of what an identity is compared by.

@@ -10,12 +10,11 @@ from blindspot.estimates.noise import Noise
 from blindspot.measurements.base import BANDS, LATE, OVERALL
 from blindspot.measurements.mechanistic import Assayed, Band
 from blindspot.measurements.registry import assays_of
-from blindspot.plan.again import PER_SLICE, NoiseFloor, chosen, looked_again, noise_floor
-from blindspot.plan.asking import Answer
-from blindspot.plan.assaying import units_of
-from blindspot.plan.cases import Case
-from blindspot.plan.observations import Observations, read
-from blindspot.plan.source import FixturePrompts
+from blindspot.run.assaying import units_of
+from blindspot.run.cases import Case
+from blindspot.run.noise import PER_SLICE, NoiseFloor, chosen, looked_again, noise_floor
+from blindspot.run.observations import Observations, read
+from blindspot.run.source import FixturePrompts
 from blindspot.stimuli import Slice, load_stimuli
 
 SOURCE = FixturePrompts(load_stimuli(()))

@@ -10,9 +10,9 @@ from typing import Any
 from blindspot.estimates.noise import Noise
 from blindspot.measurements.base import FORCED_CHOICE, GENERATED, MECHANISTIC
 from blindspot.measurements.mechanistic import Assay, Assayed
-from blindspot.plan.asking import Answer
-from blindspot.plan.cases import Case
-from blindspot.plan.observations import Observations, read
+from blindspot.run.ask import Answer
+from blindspot.run.cases import Case
+from blindspot.run.observations import Observations, read
 from blindspot.stimuli import EXPLICIT, Prompt, Slice
 
 #: Prompts of each category slice that are asked again: 3 % of what the default run asks.

@@ -16,10 +16,10 @@ from filelock import FileLock, Timeout
 
 from blindspot.measurements.mechanistic import Assay, Assayed, Findings, Unit
 from blindspot.models.base import LanguageModel
-from blindspot.plan.cases import Case
-from blindspot.plan.store import Answer, Store, key_of
 from blindspot.residual.base import HasResidualStream
+from blindspot.run.cases import Case
 from blindspot.stimuli import Slice
+from blindspot.store import Answer, Store, key_of
 
 Progress = Callable[[int], None]
 
@@ -52,7 +52,7 @@ def perform(
 ) -> dict[str, Findings]:
     """Findings of all units by content, from the store or else from the model.
 
-    Arguments as for `asking.ask`; ``again``: in passes of so many rows, whatever is known already.
+    Arguments as for `ask.ask`; ``again``: in passes of so many rows, whatever is known already.
 
     Raises:
         ModelError: the model's architecture cannot be patched.

@@ -15,12 +15,12 @@ from rich.text import Text
 
 from blindspot.console import console, ruled_table
 from blindspot.errors import StoreError
-from blindspot.plan.store.answers import Store
-from blindspot.plan.store.contents import StoredModel
-from blindspot.plan.store.file import BROKEN_NAME, FILE_NAME
-from blindspot.plan.store.limit import UNLIMITED, VARIABLE, size_text, store_limit
-from blindspot.plan.store.place import NO_STORE, default_directory
-from blindspot.plan.store.place import VARIABLE as PLACE
+from blindspot.store.answers import Store
+from blindspot.store.contents import StoredModel
+from blindspot.store.file import BROKEN_NAME, FILE_NAME
+from blindspot.store.limit import UNLIMITED, VARIABLE, size_text, store_limit
+from blindspot.store.place import NO_STORE, default_directory
+from blindspot.store.place import VARIABLE as PLACE
 
 if TYPE_CHECKING:
     Subcommands = argparse._SubParsersAction[argparse.ArgumentParser]

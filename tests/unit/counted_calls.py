@@ -35,8 +35,9 @@ def watch(owner, name):
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection():
+    from blindspot.gates import outcomes
     from blindspot.models import deferred
-    from blindspot.run import outcomes, result
+    from blindspot.run import result
     from blindspot.session import execution
 
     for name in ("identify", "load"):

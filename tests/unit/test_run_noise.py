@@ -10,6 +10,7 @@ from blindspot.estimates.noise import Noise
 from blindspot.measurements.base import BANDS, LATE, OVERALL
 from blindspot.measurements.mechanistic import Assayed, Band
 from blindspot.measurements.registry import assays_of
+from blindspot.run.ask import Answer
 from blindspot.run.assaying import units_of
 from blindspot.run.cases import Case
 from blindspot.run.noise import PER_SLICE, NoiseFloor, chosen, looked_again, noise_floor

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from blindspot.estimates.gates import Others
+from blindspot.gates.rule import Others
 from blindspot.measurements.base import (
     CATEGORY,
     FORCED_CHOICE,

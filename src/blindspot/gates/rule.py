@@ -12,8 +12,8 @@ from typing import Literal
 from scipy.special import stdtrit
 
 from blindspot.estimates.estimate import Accepted, Estimate, change_from
-from blindspot.estimates.messages import first_line
 from blindspot.estimates.multiplicity import holm_by_family
+from blindspot.gates.messages import first_line
 from blindspot.measurements.base import MECHANISTIC, Direction, Level
 
 ALPHA = 0.05

@@ -25,7 +25,7 @@ from blindspot.models.causal import CausalModel
 from blindspot.models.formats import PromptFormat
 from blindspot.models.loading import load
 from blindspot.models.options import ModelOptions
-from blindspot.plan.source import FixturePrompts
+from blindspot.run.source import FixturePrompts
 from blindspot.stimuli import (
     AssociationPrompt,
     Prompt,

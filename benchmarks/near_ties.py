@@ -29,8 +29,8 @@ from blindspot.models.base import Identity
 from blindspot.models.causal import CausalModel
 from blindspot.models.engine import Row
 from blindspot.models.formats import PromptFormat
-from blindspot.plan.asking import MAX_NEW_TOKENS, stopping_rule
-from blindspot.plan.source import FixturePrompts
+from blindspot.run.ask import MAX_NEW_TOKENS, stopping_rule
+from blindspot.run.source import FixturePrompts
 from blindspot.stimuli import EXPLICIT, IMPLICIT, Prompt, load_stimuli
 
 ORGANISMS = ("organism:blind", "organism:aware", "organism:base")

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from residual_subjects import Subject
 from torch import Tensor
 
-from blindspot.residual.base import Injection, Question
+from blindspot.residual.base import InjectionRequest, Question
 from blindspot.residual.positions import locate
 
 
@@ -117,7 +117,9 @@ def injection_windows(subject: Subject, contexts: int) -> Work:
     requests, jobs = [], []
     for context, window in product(subject.contexts[:contexts], windows):
         requests.append(
-            Injection(context.text, context.spans, (0, 1), window, _never, (), max_new_tokens=40)
+            InjectionRequest(
+                context.text, context.spans, (0, 1), window, _never, (), max_new_tokens=40
+            )
         )
         tokens, positions = locate(prompts, context.text, context.spans)
         jobs.append(Job(tokens, tuple(zip(positions, (0, 1), strict=True)), window))

@@ -18,8 +18,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from blindspot.models.digests import content_digest
-from blindspot.plan.store import FILE_NAME, Store, key_of
-from blindspot.plan.store.limit import VARIABLE, size_text
+from blindspot.store import FILE_NAME, Store, key_of
+from blindspot.store.limit import VARIABLE, size_text
 
 PROMPTS = 56_000  # all prompts of a model
 UNIT = 1024

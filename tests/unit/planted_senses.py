@@ -9,7 +9,7 @@ from functools import cache
 
 import numpy as np
 
-from blindspot.residual.base import Injected, Injection, Question, Readout, Source, Vectors
+from blindspot.residual.base import Injected, InjectionRequest, Question, Readout, Source, Vectors
 from blindspot.stimuli import (
     Context,
     Slice,
@@ -187,7 +187,7 @@ class PlantedSenses:
 
     def inject(
         self,
-        requests: Sequence[Injection],
+        requests: Sequence[InjectionRequest],
         vectors: Vectors,
         *,
         progress: Callable[[int], None] | None = None,

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from blindspot import files
-from blindspot.estimates.statistics import OVERALL, STATISTICS
+from blindspot.measurements.base import OVERALL, STATISTICS
 from blindspot.report.files import CARD
 from blindspot.report.text import line
 

@@ -3,7 +3,7 @@
 from blindspot.residual.base import (
     HasResidualStream,
     Injected,
-    Injection,
+    InjectionRequest,
     Question,
     Readout,
     ResidualStream,
@@ -16,7 +16,7 @@ from blindspot.residual.base import (
 __all__ = [
     "HasResidualStream",
     "Injected",
-    "Injection",
+    "InjectionRequest",
     "Question",
     "Readout",
     "ResidualStream",

@@ -75,7 +75,7 @@ class Readout:
 
 
 @dataclass(frozen=True, slots=True)
-class Injection:
+class InjectionRequest:
     """A prompt to answer while vectors stand in for some of its words.
 
     ``spans``: characters in ``prompt``; ``vectors``: for each span the row of the vector array.
@@ -159,7 +159,7 @@ class ResidualStream(Protocol):
 
     def inject(
         self,
-        requests: Sequence[Injection],
+        requests: Sequence[InjectionRequest],
         vectors: Vectors,
         *,
         progress: Progress | None = None,

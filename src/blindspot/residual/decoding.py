@@ -14,7 +14,7 @@ from blindspot.models.formats import PromptFormat
 from blindspot.models.generating import Writer, generate
 from blindspot.models.prefixes import Tokens, common_length
 from blindspot.residual.answering import LateWriter, MarkedAnswer, Task, perform
-from blindspot.residual.base import Injected, Injection, Question, Vectors, Write
+from blindspot.residual.base import Injected, InjectionRequest, Question, Vectors, Write
 from blindspot.residual.blocks import Blocks
 from blindspot.residual.positions import locate
 from blindspot.residual.writing import WritingEngine, writing
@@ -87,7 +87,7 @@ def inject(
     blocks: Blocks,
     prompts: PromptFormat,
     ends: frozenset[int],
-    requests: Sequence[Injection],
+    requests: Sequence[InjectionRequest],
     vectors: Vectors,
     *,
     rows: int | None = None,
@@ -162,7 +162,7 @@ def _room(engine: Engine, tokens: Tokens, wanted: int) -> int:
     return min(wanted, engine.context - len(tokens))
 
 
-def _check(request: Injection, vectors: int, layers: int) -> None:
+def _check(request: InjectionRequest, vectors: int, layers: int) -> None:
     if not all(request.candidates):
         raise ValueError(f"an empty candidate: {request}")
     if request.window is None:
@@ -184,7 +184,7 @@ class _Reader:
         self._locate = cache(lambda text, spans: locate(prompts, text, spans))
         self._read = cache(self._texts)
 
-    def tasks(self, requests: Sequence[Injection]) -> Iterator[tuple[Task, list[int]]]:
+    def tasks(self, requests: Sequence[InjectionRequest]) -> Iterator[tuple[Task, list[int]]]:
         """Distinct tasks, and the numbers of the requests that ask for each."""
         askers: dict[tuple[object, ...], tuple[Task, list[int]]] = {}
         for number, request in enumerate(requests):
@@ -195,7 +195,7 @@ class _Reader:
             askers.setdefault(key, (task, []))[1].append(number)
         yield from askers.values()
 
-    def _task(self, request: Injection) -> Task:
+    def _task(self, request: InjectionRequest) -> Task:
         tokens, texts, start = self._read(request.prompt, request.candidates)
         marked = tokens
         if request.window is not None:

@@ -14,7 +14,7 @@ from blindspot.models.memory import Budget, limits_for
 from blindspot.models.selfcheck import check
 from blindspot.residual.base import (
     Injected,
-    Injection,
+    InjectionRequest,
     Question,
     Readout,
     Source,
@@ -153,7 +153,7 @@ class TransformersStream:
     @torch.inference_mode()
     def inject(
         self,
-        requests: Sequence[Injection],
+        requests: Sequence[InjectionRequest],
         vectors: Vectors,
         *,
         progress: Progress | None = None,

@@ -9,8 +9,8 @@ import tomli_w
 
 from blindspot import files
 from blindspot.errors import SearchError, StimulusError
-from blindspot.plan.store import NO_STORE, default_directory
 from blindspot.stimuli import PromotedCase, read_promoted
+from blindspot.store import NO_STORE, default_directory
 from blindspot.toml import read_toml
 
 #: Folder beside the answer store where found cases wait.

@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from blindspot.plan.asking import Answer
-    from blindspot.plan.store import Store
+    from blindspot.run.ask import Answer
     from blindspot.search.changes import Change
     from blindspot.search.exploring import Exploration
     from blindspot.stimuli import Contrast, PromotedCase, Prompt
+    from blindspot.store import Store
 
 
 class SearchRun:
@@ -72,9 +72,9 @@ class SearchRun:
         return self._ask(prompts, together=False)
 
     def _ask(self, prompts: Sequence[Prompt], *, together: bool) -> list[Answer]:
-        from blindspot.plan.asking import ask
-        from blindspot.report.progress import ProgressBar
+        from blindspot.run.ask import ask
         from blindspot.session.measuring import uncaptured
+        from blindspot.session.progress import ProgressBar
 
         session = self.session
         if self._store is None:
@@ -101,10 +101,10 @@ class SearchRun:
             How to promote it; "" where nothing was found.
         """
         from blindspot.errors import SearchError
-        from blindspot.plan.store.place import VARIABLE
         from blindspot.report.files import SEARCH
         from blindspot.search.keeping import found_directory, keep
         from blindspot.search.record import case_of, search_record
+        from blindspot.store.place import VARIABLE
 
         identity = self.session.model.identity
         record = search_record(exploration, change, identity, test)

@@ -36,10 +36,11 @@ from blindspot.measurements.mechanistic import (
 )
 from blindspot.measurements.scale import Scale
 from blindspot.models.base import Progress
-from blindspot.residual.base import Question, ResidualStream, Source
+from blindspot.models.residual import ResidualStream, Source
 from blindspot.stimuli import (
     AMBIGUOUS,
     Context,
+    Question,
     Slice,
     Stimuli,
     ambiguous_contexts,

@@ -21,7 +21,7 @@ from blindspot.errors import BlindspotError
 from blindspot.gates.outcomes import Other, outcomes
 from blindspot.gates.rule import Others
 from blindspot.models.base import LanguageModel
-from blindspot.models.deferred import DeferredModel
+from blindspot.models.transformers.deferred import DeferredModel
 from blindspot.ranks import follows
 from blindspot.report.files import (
     SAMPLES,

@@ -122,8 +122,8 @@ class Session:
         return None if name is None else self._named(name)
 
     def _named(self, name: str) -> LanguageModel:
-        from blindspot.models.deferred import DeferredModel
         from blindspot.models.options import ModelOptions, parse_model_args
+        from blindspot.models.transformers.deferred import DeferredModel
 
         given = self.config.hook.pytest_blindspot_model(name=name, config=self.config)
         if given is not None:
@@ -204,7 +204,7 @@ class Session:
             _ = self.own_baseline
             self._probe(self.baseline_directory, "--baselines")
         if self.options.model_named and not self.config.option.collectonly:
-            from blindspot.models.deferred import DeferredModel
+            from blindspot.models.transformers.deferred import DeferredModel
 
             for model in (self.model, self.reference):
                 if isinstance(model, DeferredModel):

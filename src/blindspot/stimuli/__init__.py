@@ -41,6 +41,8 @@ from blindspot.stimuli.prompts import (
     render,
     slices,
 )
+from blindspot.stimuli.questions import Question
+from blindspot.stimuli.rendering import Span
 from blindspot.stimuli.senses import (
     ContextTemplate,
     Cue,
@@ -69,8 +71,10 @@ __all__ = [
     "InterpretationQuestion",
     "PromotedCase",
     "Prompt",
+    "Question",
     "Sense",
     "Slice",
+    "Span",
     "StatementPrompt",
     "Stimuli",
     "Transformation",

@@ -33,11 +33,11 @@ from blindspot.measurements.mechanistic import (
 )
 from blindspot.measurements.patching.unit import PatchingUnit
 from blindspot.measurements.scale import Scale
-from blindspot.residual.base import Question
 from blindspot.stimuli import (
     AMBIGUOUS,
     NEUTRAL,
     UNRELATED,
+    Question,
     Slice,
     Stimuli,
     ambiguous_contexts,

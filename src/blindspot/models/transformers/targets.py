@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from blindspot.errors import ModelError
-from blindspot.models.formats import PromptFormat
-from blindspot.models.prefixes import common_length
-from blindspot.residual.base import Question, Span
-from blindspot.residual.positions import Tokens, locate_all, with_offsets
+from blindspot.models.transformers.formats import PromptFormat
+from blindspot.models.transformers.positions import Tokens, locate_all, with_offsets
+from blindspot.models.transformers.prefix_tree import common_length
+from blindspot.stimuli import Question, Span
 
 
 @dataclass(frozen=True, slots=True)

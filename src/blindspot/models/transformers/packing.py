@@ -17,12 +17,12 @@ from typing import Protocol
 import numpy as np
 import torch
 
-from blindspot.models.engine import Engine
-from blindspot.models.memory import Limits
-from blindspot.models.predicting import Predictions
-from blindspot.models.prefixes import Tokens, common_length
-from blindspot.models.sharing import Node
-from blindspot.models.slots import LONGEST_RUN, PADDING, Lane, SlotCache
+from blindspot.models.transformers.engine import Engine
+from blindspot.models.transformers.memory import Limits
+from blindspot.models.transformers.predictions import Predictions
+from blindspot.models.transformers.prefix_tree import Tokens, common_length
+from blindspot.models.transformers.slots import LONGEST_RUN, PADDING, Lane, SlotCache
+from blindspot.models.transformers.waves import Node
 
 #: Slots of a lane beyond its longest sequence. Every token attends to all slots of its lane, which
 #: is little beside the rest where weights (bytes) are large.

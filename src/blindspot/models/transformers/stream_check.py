@@ -12,11 +12,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from blindspot.models.memory import Budget
-from blindspot.models.prefixes import Tokens
-from blindspot.residual.blocks import Blocks
-from blindspot.residual.reading import ReadingEngine, vectors_at
-from blindspot.residual.tiers import Captured, Hooked, Run, Tier, capture, opened
+from blindspot.models.transformers.blocks import Blocks
+from blindspot.models.transformers.hook_points import Captured, Hooked, Run, Tier, capture, opened
+from blindspot.models.transformers.memory import Budget
+from blindspot.models.transformers.prefix_tree import Tokens
+from blindspot.models.transformers.vectors import ReadingEngine, vectors_at
 
 #: Largest difference that is still the same, as a share of the spread of the numbers compared (the
 #: norm of the difference by the norm of the deviations from their mean). In float32 rounding makes

@@ -8,16 +8,16 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from blindspot.models.base import Generation
-from blindspot.models.engine import Engine, Pass
-from blindspot.models.formats import PromptFormat
-from blindspot.models.known import Choices
-from blindspot.models.memory import Budget
-from blindspot.models.packing import Packing, Place, packable
-from blindspot.models.predicting import Predictions
-from blindspot.models.prefixes import Tokens
-from blindspot.models.settling import Settler
-from blindspot.models.sharing import Node, Wave
-from blindspot.models.stepping import stepped
+from blindspot.models.transformers.engine import Engine, Pass
+from blindspot.models.transformers.formats import PromptFormat
+from blindspot.models.transformers.known_choices import Choices
+from blindspot.models.transformers.memory import Budget
+from blindspot.models.transformers.near_ties import Settler
+from blindspot.models.transformers.packing import Packing, Place, packable
+from blindspot.models.transformers.predictions import Predictions
+from blindspot.models.transformers.prefix_tree import Tokens
+from blindspot.models.transformers.steps import stepped
+from blindspot.models.transformers.waves import Node, Wave
 
 #: Finished rows leave a batch when they are this share of it: leaving copies the others' cache.
 _LEAVE = 0.25

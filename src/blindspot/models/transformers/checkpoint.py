@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from blindspot.errors import ModelError
-from blindspot.models.locating import Located
+from blindspot.models.transformers.location import Located
 
 WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"

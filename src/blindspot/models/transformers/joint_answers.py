@@ -11,13 +11,13 @@ import torch
 from torch import Tensor
 
 from blindspot.models.base import Generation
-from blindspot.models.engine import Engine, Pass
-from blindspot.models.generating import Answer, Writer
-from blindspot.models.known import Choices
-from blindspot.models.memory import Budget
-from blindspot.models.prefixes import Tokens
-from blindspot.models.sharing import Node, Wave
-from blindspot.models.stepping import Cached, Recomputed, stepped
+from blindspot.models.transformers.decoding import Answer, Writer
+from blindspot.models.transformers.engine import Engine, Pass
+from blindspot.models.transformers.known_choices import Choices
+from blindspot.models.transformers.memory import Budget
+from blindspot.models.transformers.prefix_tree import Tokens
+from blindspot.models.transformers.steps import Cached, Recomputed, stepped
+from blindspot.models.transformers.waves import Node, Wave
 
 #: Finished rows leave a batch when they are this share of it: leaving copies the others' cache.
 _LEAVE = 0.25

@@ -11,12 +11,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from blindspot.models.base import Progress
-from blindspot.models.formats import PromptFormat
-from blindspot.models.memory import Budget, Cost, Limits, batches
-from blindspot.residual.base import Question, Readout, Vectors, Write
-from blindspot.residual.blocks import Blocks
-from blindspot.residual.targets import Target, target_of
-from blindspot.residual.tiers import Run, Tier, opened
+from blindspot.models.residual import Readout, Vectors, Write
+from blindspot.models.transformers.blocks import Blocks
+from blindspot.models.transformers.formats import PromptFormat
+from blindspot.models.transformers.hook_points import Run, Tier, opened
+from blindspot.models.transformers.memory import Budget, Cost, Limits, batches
+from blindspot.models.transformers.targets import Target, target_of
+from blindspot.stimuli import Question
 
 
 class Sweep:

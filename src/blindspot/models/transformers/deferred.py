@@ -16,14 +16,14 @@ from blindspot.models.base import (
     Progress,
     ScoreRequest,
 )
-from blindspot.models.checkpoint import open_checkpoint
-from blindspot.models.loading import identify, load
-from blindspot.models.locating import locate
 from blindspot.models.options import ModelOptions
+from blindspot.models.transformers.checkpoint import open_checkpoint
+from blindspot.models.transformers.loader import identify, load
+from blindspot.models.transformers.location import locate
 
 if TYPE_CHECKING:
-    from blindspot.models.causal import CausalModel
-    from blindspot.residual.base import ResidualStream
+    from blindspot.models.residual import ResidualStream
+    from blindspot.models.transformers.model import CausalModel
 
 #: Below this many parameters the matrices are too small to be shared between threads: an embedded
 #: model of 0.7 million needs several times the CPU seconds with two threads on two busy cores.

@@ -9,22 +9,15 @@ from typing import Any
 import torch
 
 from blindspot.models.base import Progress
-from blindspot.models.formats import PromptFormat
-from blindspot.models.memory import Budget, limits_for
-from blindspot.models.selfcheck import check
-from blindspot.residual.base import (
-    Injected,
-    InjectionRequest,
-    Question,
-    Readout,
-    Source,
-    Vectors,
-    Write,
-)
-from blindspot.residual.blocks import Blocks
-from blindspot.residual.patching import Sweep
-from blindspot.residual.reading import ReadingEngine, read
-from blindspot.residual.selfcheck import SelfCheck
+from blindspot.models.residual import Injected, InjectionRequest, Readout, Source, Vectors, Write
+from blindspot.models.transformers.blocks import Blocks
+from blindspot.models.transformers.formats import PromptFormat
+from blindspot.models.transformers.memory import Budget, limits_for
+from blindspot.models.transformers.patches import Sweep
+from blindspot.models.transformers.selfcheck import check
+from blindspot.models.transformers.stream_check import SelfCheck
+from blindspot.models.transformers.vectors import ReadingEngine, read
+from blindspot.stimuli import Question
 
 
 class TransformersStream:
@@ -136,7 +129,7 @@ class TransformersStream:
         progress: Progress | None = None,
     ) -> list[list[list[str]]]:
         """Greedy continuations of patched questions: [vector][question][layer], same layer."""
-        from blindspot.residual import decoding
+        from blindspot.models.transformers import injections as decoding
 
         return decoding.describe(
             self._blocks,
@@ -159,7 +152,7 @@ class TransformersStream:
         progress: Progress | None = None,
     ) -> list[Injected]:
         """Answers to prompts while vectors, (vector, layer, width), stand in for their words."""
-        from blindspot.residual import decoding
+        from blindspot.models.transformers import injections as decoding
 
         return decoding.inject(
             self._blocks,

@@ -11,11 +11,11 @@ import torch
 from torch import Tensor
 
 from blindspot.errors import ModelError
-from blindspot.models.predicting import LOWEST, Best, Predictions, block_size
-from blindspot.models.prefixes import Tokens
-from blindspot.models.rows import Pool, RowCache, Scratch
-from blindspot.models.shortcuts import Shortcuts
-from blindspot.models.slots import SlotCache
+from blindspot.models.transformers.kv_cache import Pool, RowCache, Scratch
+from blindspot.models.transformers.predictions import LOWEST, Best, Predictions, block_size
+from blindspot.models.transformers.prefix_tree import Tokens
+from blindspot.models.transformers.shortcuts import Shortcuts
+from blindspot.models.transformers.slots import SlotCache
 
 #: Reads of packed passes are multiples of this: oneDNN keeps a program for each number of rows.
 #: Without, 53 passes of a model of 122 million parameters took 22 MiB more.

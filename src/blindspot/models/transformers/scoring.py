@@ -10,14 +10,14 @@ from itertools import takewhile
 
 from torch import Tensor
 
-from blindspot.models.engine import Engine
-from blindspot.models.known import Choices
-from blindspot.models.memory import Budget
-from blindspot.models.packing import Packing, Place, packable
-from blindspot.models.predicting import Predictions
-from blindspot.models.prefixes import Tokens
-from blindspot.models.sharing import Node, Wave
-from blindspot.models.stepping import Cached
+from blindspot.models.transformers.engine import Engine
+from blindspot.models.transformers.known_choices import Choices
+from blindspot.models.transformers.memory import Budget
+from blindspot.models.transformers.packing import Packing, Place, packable
+from blindspot.models.transformers.predictions import Predictions
+from blindspot.models.transformers.prefix_tree import Tokens
+from blindspot.models.transformers.steps import Cached
+from blindspot.models.transformers.waves import Node, Wave
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 
 from torch import Tensor
 
-from blindspot.models.engine import Engine, Pass, Row
-from blindspot.models.memory import Budget, Cost, batches
-from blindspot.models.prefixes import Tokens, Tree, shared_heads
-from blindspot.models.rows import Pool
+from blindspot.models.transformers.engine import Engine, Pass, Row
+from blindspot.models.transformers.kv_cache import Pool
+from blindspot.models.transformers.memory import Budget, Cost, batches
+from blindspot.models.transformers.prefix_tree import Tokens, Tree, shared_heads
 
 
 @dataclass(eq=False)

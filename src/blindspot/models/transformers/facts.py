@@ -12,9 +12,9 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from blindspot import __version__
-from blindspot.models.checkpoint import INDEX, Checkpoint
-from blindspot.models.digests import files_digest, json_digest
-from blindspot.models.remembering import Notes
+from blindspot.models.transformers.checkpoint import INDEX, Checkpoint
+from blindspot.models.transformers.digests import files_digest, json_digest
+from blindspot.models.transformers.remembering import Notes
 
 #: Bump when facts of the same files may be others.
 _FACTS_VERSION = 1

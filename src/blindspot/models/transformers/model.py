@@ -11,18 +11,18 @@ import torch
 
 from blindspot.errors import ModelError
 from blindspot.models.base import Generation, GenerationRequest, Identity, Progress, ScoreRequest
-from blindspot.models.engine import Engine
-from blindspot.models.formats import PromptFormat
-from blindspot.models.generating import Answer, Writer, generate
-from blindspot.models.known import Choices, KnownChoices
-from blindspot.models.memory import Budget, limits_for
-from blindspot.models.prefixes import Tokens, common_length
-from blindspot.models.scoring import Question, score
-from blindspot.models.selfcheck import check, noise, rows_together
-from blindspot.models.settling import Settler
+from blindspot.models.transformers.decoding import Answer, Writer, generate
+from blindspot.models.transformers.engine import Engine
+from blindspot.models.transformers.formats import PromptFormat
+from blindspot.models.transformers.known_choices import Choices, KnownChoices
+from blindspot.models.transformers.memory import Budget, limits_for
+from blindspot.models.transformers.near_ties import Settler
+from blindspot.models.transformers.prefix_tree import Tokens, common_length
+from blindspot.models.transformers.scoring import Question, score
+from blindspot.models.transformers.selfcheck import check, noise, rows_together
 
 if TYPE_CHECKING:
-    from blindspot.residual.base import ResidualStream
+    from blindspot.models.residual import ResidualStream
 
 
 class CausalModel:
@@ -90,7 +90,7 @@ class CausalModel:
         Raises:
             ModelError: its architecture cannot be patched, named with the check that failed.
         """
-        from blindspot.residual.stream import TransformersStream
+        from blindspot.models.transformers.streams import TransformersStream
 
         return TransformersStream(
             self.model, self.prompts, self._identity.name, ends=self._ends, rows=self._rows

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from blindspot.models.products import quickened, quicker
+from blindspot.models.transformers.products import quickened, quicker
 
 #: What models call the feed-forward layer of a block.
 _FEED_FORWARD = re.compile(r"(?:^|\.)(?:layers|h|blocks)\.(\d+)\.(?:mlp|feed_forward|ffn)$")

@@ -9,15 +9,16 @@ import torch
 
 from blindspot.errors import ModelError
 from blindspot.models.base import Generation, Progress
-from blindspot.models.engine import Engine
-from blindspot.models.formats import PromptFormat
-from blindspot.models.generating import Writer, generate
-from blindspot.models.prefixes import Tokens, common_length
-from blindspot.residual.answering import LateWriter, MarkedAnswer, Task, perform
-from blindspot.residual.base import Injected, InjectionRequest, Question, Vectors, Write
-from blindspot.residual.blocks import Blocks
-from blindspot.residual.positions import locate
-from blindspot.residual.writing import WritingEngine, writing
+from blindspot.models.residual import Injected, InjectionRequest, Vectors, Write
+from blindspot.models.transformers.blocks import Blocks
+from blindspot.models.transformers.decoding import Writer, generate
+from blindspot.models.transformers.engine import Engine
+from blindspot.models.transformers.formats import PromptFormat
+from blindspot.models.transformers.joint_answers import LateWriter, MarkedAnswer, Task, perform
+from blindspot.models.transformers.positions import locate
+from blindspot.models.transformers.prefix_tree import Tokens, common_length
+from blindspot.models.transformers.writes import WritingEngine, writing
+from blindspot.stimuli import Question
 
 
 @torch.inference_mode()

@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import Any
 
 from blindspot.errors import ModelError
-from blindspot.models.digests import json_digest
+from blindspot.models.transformers.digests import json_digest
 
 Tokens = tuple[int, ...]
 

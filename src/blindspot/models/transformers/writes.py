@@ -11,13 +11,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from blindspot.models.engine import Engine, Pass, Row
-from blindspot.models.memory import Budget, limits_for
-from blindspot.models.prefixes import Tokens
-from blindspot.models.rows import Pool
-from blindspot.models.selfcheck import check
-from blindspot.residual.base import Vectors, Write
-from blindspot.residual.blocks import Blocks, hidden_of, with_hidden
+from blindspot.models.residual import Vectors, Write
+from blindspot.models.transformers.blocks import Blocks, hidden_of, with_hidden
+from blindspot.models.transformers.engine import Engine, Pass, Row
+from blindspot.models.transformers.kv_cache import Pool
+from blindspot.models.transformers.memory import Budget, limits_for
+from blindspot.models.transformers.prefix_tree import Tokens
+from blindspot.models.transformers.selfcheck import check
 
 #: Marks are numbered from here, beyond every vocabulary.
 _MARKS = 1 << 40

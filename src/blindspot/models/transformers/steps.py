@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from blindspot.models.engine import Engine, Pass, Row
-from blindspot.models.prefixes import Tokens
+from blindspot.models.transformers.engine import Engine, Pass, Row
+from blindspot.models.transformers.prefix_tree import Tokens
 
 
 def stepped(engine: Engine, passed: Pass, sequences: Sequence[Tokens]) -> Cached | Recomputed:

@@ -16,23 +16,23 @@ from typing import TYPE_CHECKING, Any
 
 from blindspot import ranks
 from blindspot.errors import ModelError
-from blindspot.models import accelerators
 from blindspot.models.base import Identity
-from blindspot.models.checkpoint import (
+from blindspot.models.options import ModelOptions, check_model_args
+from blindspot.models.transformers import accelerators
+from blindspot.models.transformers.checkpoint import (
     Checkpoint,
     check_architecture,
     open_checkpoint,
     read_json,
     tokenizer_files,
 )
-from blindspot.models.digests import Stamp, files_digest, stamps
-from blindspot.models.facts import Facts, facts_key, recall, remember
-from blindspot.models.locating import locate
-from blindspot.models.options import ModelOptions, check_model_args
+from blindspot.models.transformers.digests import Stamp, files_digest, stamps
+from blindspot.models.transformers.facts import Facts, facts_key, recall, remember
+from blindspot.models.transformers.location import locate
 
 if TYPE_CHECKING:
-    from blindspot.models.causal import CausalModel
-    from blindspot.models.formats import PromptFormat
+    from blindspot.models.transformers.formats import PromptFormat
+    from blindspot.models.transformers.model import CausalModel
 
 #: Bump when the answers of the same model to the same prompt may change.
 ENGINE_VERSION = 2
@@ -78,7 +78,7 @@ def load(options: ModelOptions) -> CausalModel:
 
     import torch
 
-    from blindspot.models.causal import CausalModel
+    from blindspot.models.transformers.model import CausalModel
 
     name = options.name
     torch.manual_seed(options.seed)
@@ -158,7 +158,7 @@ def _prepare(options: ModelOptions) -> _Prepared:
     key = facts_key(checkpoint, chat=options.apply_chat_template)
     with _quiet(), _told(name, "cannot be read"):
         check_architecture(checkpoint, trust_remote_code=options.trust_remote_code)
-        from blindspot.models.formats import PromptFormat, end_tokens
+        from blindspot.models.transformers.formats import PromptFormat, end_tokens
 
         _check_config(checkpoint, options)
         tokenizer = _tokenizer(checkpoint, options)

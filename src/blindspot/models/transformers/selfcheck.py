@@ -12,11 +12,11 @@ from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
 
 from blindspot import ranks
 from blindspot.errors import ModelError
-from blindspot.models.engine import Engine, Row
-from blindspot.models.prefixes import Tokens
-from blindspot.models.rows import Pool
-from blindspot.models.slots import Lane, SlotCache
-from blindspot.models.stepping import Cached
+from blindspot.models.transformers.engine import Engine, Row
+from blindspot.models.transformers.kv_cache import Pool
+from blindspot.models.transformers.prefix_tree import Tokens
+from blindspot.models.transformers.slots import Lane, SlotCache
+from blindspot.models.transformers.steps import Cached
 
 #: Mean difference of logits, in standard deviations of the logits, that is still the same model.
 #: A past in the wrong place changes them by about 1; rounding by 1e-6 in float32, 0.05 in bfloat16.

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from blindspot.errors import ModelError
-from blindspot.models.formats import PromptFormat
-from blindspot.residual.base import Span
+from blindspot.models.transformers.formats import PromptFormat
+from blindspot.stimuli import Span
 
 Tokens = tuple[int, ...]
 

@@ -10,15 +10,15 @@ import torch
 from torch import Tensor
 
 from blindspot.models.base import Progress
-from blindspot.models.engine import Engine
-from blindspot.models.formats import PromptFormat
-from blindspot.models.memory import Budget
-from blindspot.models.prefixes import Tokens
-from blindspot.models.rows import RowCache
-from blindspot.models.sharing import Node, Wave
-from blindspot.residual.base import Source, Vectors
-from blindspot.residual.blocks import Blocks, hidden_of
-from blindspot.residual.positions import locate
+from blindspot.models.residual import Source, Vectors
+from blindspot.models.transformers.blocks import Blocks, hidden_of
+from blindspot.models.transformers.engine import Engine
+from blindspot.models.transformers.formats import PromptFormat
+from blindspot.models.transformers.kv_cache import RowCache
+from blindspot.models.transformers.memory import Budget
+from blindspot.models.transformers.positions import locate
+from blindspot.models.transformers.prefix_tree import Tokens
+from blindspot.models.transformers.waves import Node, Wave
 
 #: What is read of each sequence of tokens: positions, and the number of the vector there.
 Wanted = Mapping[Tokens, Sequence[tuple[int, int]]]

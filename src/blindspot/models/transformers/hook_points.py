@@ -23,7 +23,7 @@ from torch import Tensor
 from transformers import DynamicCache
 from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
 
-from blindspot.residual.blocks import Blocks, hidden_of, with_hidden
+from blindspot.models.transformers.blocks import Blocks, hidden_of, with_hidden
 
 
 class Tier(Enum):

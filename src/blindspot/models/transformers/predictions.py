@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from blindspot.models.products import product_for
+from blindspot.models.transformers.products import product_for
 
 #: Tokens of a block on a CPU. Measured on 64 predictions of 49,152 tokens from vectors of width
 #: 768: 75 GFLOP/s in blocks of 4,096, 61 in one product.

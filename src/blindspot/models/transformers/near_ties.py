@@ -13,9 +13,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Protocol
 
-from blindspot.models.engine import Engine, Row
-from blindspot.models.predicting import Best
-from blindspot.models.prefixes import Tokens
+from blindspot.models.transformers.engine import Engine, Row
+from blindspot.models.transformers.predictions import Best
+from blindspot.models.transformers.prefix_tree import Tokens
 
 
 class Sequenced(Protocol):

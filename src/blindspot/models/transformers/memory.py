@@ -9,7 +9,7 @@ import torch
 
 from blindspot import ranks
 from blindspot.errors import ModelError
-from blindspot.models.prefixes import Tokens, distinct_run
+from blindspot.models.transformers.prefix_tree import Tokens, distinct_run
 
 #: Tokens of a forward pass on a CPU. Measured on a model of 0.86 million parameters, one thread,
 #: scoring 1,024 association prompts: 2.33 CPU seconds in passes of 1,024 tokens, 2.46 at 2,048,

@@ -16,9 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from blindspot.models.base import Generation, Identity, Progress
+from blindspot.stimuli.questions import Question
+from blindspot.stimuli.rendering import Span
 
 Vectors = NDArray[np.float32]
-Span = tuple[int, int]
 
 
 class Write(Enum):
@@ -45,20 +46,6 @@ class Source:
 
     text: str
     spans: tuple[Span, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Question:
-    """A prompt with a placeholder to write over, and the answers whose probabilities are read.
-
-    ``span``: characters of the placeholder in ``text``; its last token is written over.
-    ``candidates``: answers as they would follow the prompt, without leading space; what is read is
-    the probability of the first token of each that the others do not begin with.
-    """
-
-    text: str
-    span: Span
-    candidates: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,8 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup, escape
 
+<<<<<<< HEAD
 from blindspot.gates.verdict import RunVerdict, Verdict
 from blindspot.report.files import PAGE, replace_text
+=======
+from blindspot import files
+from blindspot.report.files import PAGE
+>>>>>>> main
 from blindspot.report.text import line, visible
 
 if TYPE_CHECKING:
@@ -19,7 +24,7 @@ _TEMPLATES = Path(__file__).parent / "templates"
 
 def write_page(directory: Path, document: Document) -> Path:
     """Write report.html; an older one stays whole until the new one is complete."""
-    return replace_text(directory / PAGE, page(document))
+    return files.replace(directory / PAGE, page(document))
 
 
 def page(document: Document) -> str:

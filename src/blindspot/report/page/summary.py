@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from blindspot.estimates.statistics import (
+from blindspot.gates.rule import Others
+from blindspot.measurements.base import (
     CATEGORY,
     FORCED_CHOICE,
     MECHANISTIC,
@@ -16,8 +17,11 @@ from blindspot.estimates.statistics import (
     POOLED,
     Level,
 )
+<<<<<<< HEAD
 from blindspot.gates.rule import SIGNS, Others
 from blindspot.gates.verdict import RunVerdict, Verdict
+=======
+>>>>>>> main
 from blindspot.report.page.numbers import (
     counted,
     figure,

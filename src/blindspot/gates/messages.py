@@ -4,16 +4,9 @@ from __future__ import annotations
 
 import math
 
-<<<<<<< HEAD
-from blindspot.estimates.statistics import MECHANISTIC, STATISTICS
 from blindspot.gates.rule import GateResult
 from blindspot.gates.verdict import Verdict
-=======
 from blindspot.measurements.base import MECHANISTIC, STATISTICS
-
-if TYPE_CHECKING:
-    from blindspot.gates.rule import GateResult
->>>>>>> main
 
 ROUNDED = 0.0005
 """Noise below this is not worth a word."""

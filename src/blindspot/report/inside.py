@@ -9,12 +9,8 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-<<<<<<< HEAD
-from blindspot.estimates.statistics import BANDS, LEADING, MECHANISTIC, OVERALL
 from blindspot.gates.verdict import Verdict
-=======
 from blindspot.measurements.base import BANDS, LEADING, MECHANISTIC, OVERALL
->>>>>>> main
 from blindspot.report.record import GateRecord, Record
 from blindspot.report.tables import columns, interval, plain, render, signed, verdict_cell
 

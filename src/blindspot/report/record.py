@@ -15,14 +15,10 @@ from blindspot.baselines import Baseline
 from blindspot.estimates import AssociationEffects, Estimate
 from blindspot.gates.messages import first_line
 from blindspot.gates.outcomes import Outcome
-<<<<<<< HEAD
 from blindspot.gates.rule import GateResult, Others, families_of
 from blindspot.gates.verdict import Verdict
-=======
-from blindspot.gates.rule import GateResult, Others, Verdict, families_of
 from blindspot.measurements.base import CATEGORY, FORCED_CHOICE, GENERATED
 from blindspot.measurements.mechanistic import Assayed
->>>>>>> main
 from blindspot.report.comparison import compare, nats
 from blindspot.report.figures import estimate_record, number
 from blindspot.run.cases import Case

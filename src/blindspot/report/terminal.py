@@ -10,12 +10,8 @@ import pytest
 from rich.table import Table
 from rich.text import Text
 
-<<<<<<< HEAD
-from blindspot.estimates.statistics import POOLED
 from blindspot.gates.verdict import Verdict
-=======
 from blindspot.measurements.base import POOLED
->>>>>>> main
 from blindspot.report import inside
 from blindspot.report.record import GateRecord, Record, Row
 from blindspot.report.tables import (

@@ -7,13 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup, escape
 
-<<<<<<< HEAD
-from blindspot.gates.verdict import RunVerdict, Verdict
-from blindspot.report.files import PAGE, replace_text
-=======
 from blindspot import files
+from blindspot.gates.verdict import RunVerdict, Verdict
 from blindspot.report.files import PAGE
->>>>>>> main
 from blindspot.report.text import line, visible
 
 if TYPE_CHECKING:

@@ -6,14 +6,9 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-<<<<<<< HEAD
-from blindspot.estimates.statistics import CATEGORY, OVERALL, PAIR, POOLED
 from blindspot.gates.rule import SIGNS, Others
 from blindspot.gates.verdict import Verdict
-=======
-from blindspot.gates.rule import Others
 from blindspot.measurements.base import CATEGORY, OVERALL, PAIR, POOLED
->>>>>>> main
 from blindspot.report.page.numbers import counted
 from blindspot.report.page.summary import OTHERS, by_turns
 from blindspot.report.schema import (

@@ -6,12 +6,8 @@ import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-<<<<<<< HEAD
-from blindspot.estimates.statistics import PAIR
 from blindspot.gates.verdict import Verdict
-=======
 from blindspot.measurements.base import PAIR
->>>>>>> main
 from blindspot.report.page.numbers import counted
 from blindspot.report.page.summary import LEVELS, OTHERS, TITLES, by_verdict, worst_first
 from blindspot.report.schema import Document, Gate

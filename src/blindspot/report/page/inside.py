@@ -4,12 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-<<<<<<< HEAD
-from blindspot.estimates.statistics import MECHANISTIC, OVERALL
 from blindspot.gates.verdict import Verdict, worst
-=======
 from blindspot.measurements.base import MECHANISTIC, OVERALL
->>>>>>> main
 from blindspot.report.page.curves import Line, curves_chart
 from blindspot.report.page.summary import TITLES
 from blindspot.report.schema import Assay, Curve, Document

@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from blindspot.gates.rule import Others
+from blindspot.gates.rule import SIGNS, Others
+from blindspot.gates.verdict import RunVerdict, Verdict
 from blindspot.measurements.base import (
     CATEGORY,
     FORCED_CHOICE,
@@ -17,11 +18,6 @@ from blindspot.measurements.base import (
     POOLED,
     Level,
 )
-<<<<<<< HEAD
-from blindspot.gates.rule import SIGNS, Others
-from blindspot.gates.verdict import RunVerdict, Verdict
-=======
->>>>>>> main
 from blindspot.report.page.numbers import (
     counted,
     figure,

@@ -11,8 +11,8 @@ from rich.text import Text
 
 from blindspot.gates.verdict import Verdict
 from blindspot.measurements.base import BANDS, LEADING, MECHANISTIC, OVERALL
-from blindspot.report.record import GateRecord, Record
-from blindspot.report.tables import columns, interval, plain, render, signed, verdict_cell
+from blindspot.report.schema import Comparison, Figure, Gate, Record
+from blindspot.report.tables import accepted, columns, interval, plain, render, signed, verdict_cell
 
 TITLES = {
     "patching": "patching: what an ambiguous identifier answers for (-1 the group, +1 literal)",
@@ -24,7 +24,7 @@ TITLES = {
 _INDENT: Any = {"initial_indent": "  ", "subsequent_indent": "    ", "break_long_words": False}
 
 
-def blocks(record: Record, gates: Sequence[GateRecord], width: int, color: bool) -> Iterable[str]:
+def blocks(record: Record, gates: Sequence[Gate], width: int, color: bool) -> Iterable[str]:
     """A table for each assay that was judged, with what its controls said."""
     for measurement in MECHANISTIC:
         mine = [gate for gate in gates if gate["measurement"] == measurement]
@@ -34,9 +34,9 @@ def blocks(record: Record, gates: Sequence[GateRecord], width: int, color: bool)
         yield "\n".join((TITLES[measurement], table, *_controls(mine, width)))
 
 
-def _table(gates: Sequence[GateRecord]) -> Table:
+def _table(gates: Sequence[Gate]) -> Table:
     table = columns("overall", "95 % int.", "limit", "base", "early", "mid", "late")
-    rows: dict[tuple[str, str], dict[str, GateRecord]] = {}
+    rows: dict[tuple[str, str], dict[str, Gate]] = {}
     for gate in gates:
         rows.setdefault((gate["slice"], gate["reading"]), {})[gate["band"]] = gate
     heading, several = "", len({reading for _, reading in rows}) > 1
@@ -53,14 +53,14 @@ def _table(gates: Sequence[GateRecord]) -> Table:
             signed(overall["value"]) if overall else "",
             interval(overall) if overall and not overall["unreadable"] else "",
             plain(overall["limit"]) if overall else "",
-            signed(overall["baseline"]) if overall else "",
+            accepted(overall) if overall else "",
             *(signed(bands[band]["value"]) if band in bands else "" for band in BANDS[1:]),
             verdict_cell([gate["verdict"] for gate in bands.values()]),
         )
     return table
 
 
-def _controls(gates: Sequence[GateRecord], width: int) -> list[str]:
+def _controls(gates: Sequence[Gate], width: int) -> list[str]:
     """What the controls said of the first gate that did not pass, or else of the first one."""
     shown = next((gate for gate in gates if not Verdict(gate["verdict"]).green), gates[0])
     said = shown["unreadable"] or shown["controls"]
@@ -69,13 +69,17 @@ def _controls(gates: Sequence[GateRecord], width: int) -> list[str]:
 
 def comparison_blocks(record: Record, width: int, color: bool) -> Iterable[str]:
     """What lies between the model and those it is compared with: the signature, and by variant."""
-    for against, found in record["comparisons"].items():
+    comparisons = record["comparisons"]
+    for against, found in (
+        ("baseline", comparisons["baseline"]),
+        ("reference", comparisons["reference"]),
+    ):
         if found is not None:
             yield _signature(against, found, width, color)
             yield _gap(against, found, width, color)
 
 
-def _signature(against: str, found: dict[str, Any], width: int, color: bool) -> str:
+def _signature(against: str, found: Comparison, width: int, color: bool) -> str:
     table = columns(against, "model", "change", "95 % int.", "moved", verdict=False)
     for row in found["signature"]:
         direction = row["direction"]
@@ -98,7 +102,7 @@ def _signature(against: str, found: dict[str, Any], width: int, color: bool) -> 
     return "\n".join((title, render(table, width, color), *([flipped] if flips else [])))
 
 
-def _gap(against: str, found: dict[str, Any], width: int, color: bool) -> str:
+def _gap(against: str, found: Comparison, width: int, color: bool) -> str:
     rows = [
         row
         for row in found["variants"]
@@ -123,9 +127,11 @@ def _gap(against: str, found: dict[str, Any], width: int, color: bool) -> str:
     return "\n".join((title, render(table, width, color)))
 
 
-def _less(estimate: dict[str, Any] | None) -> str:
+def _less(estimate: Figure | None) -> str:
     """By how many per cent the group is represented less, with its interval."""
-    if estimate is None or estimate["value"] is None:
+    if estimate is None:
         return ""
-    value, low, high = (100 * estimate[key] for key in ("value", "low", "high"))
-    return f"{value:.0f}% ({low:.0f} to {high:.0f})"
+    value, low, high = estimate["value"], estimate["low"], estimate["high"]
+    if value is None or low is None or high is None:
+        return ""
+    return f"{100 * value:.0f}% ({100 * low:.0f} to {100 * high:.0f})"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 from rich.table import Table
@@ -13,8 +13,9 @@ from rich.text import Text
 from blindspot.gates.verdict import Verdict
 from blindspot.measurements.base import POOLED
 from blindspot.report import inside
-from blindspot.report.record import GateRecord, Record, Row
+from blindspot.report.schema import Against, Effects, Gate, Record
 from blindspot.report.tables import (
+    accepted,
     columns,
     interval,
     percent,
@@ -92,7 +93,7 @@ def _tables(record: Record, ledger: Ledger, width: int, color: bool) -> Iterable
     gates = [gate for gate in record["gates"] if gate["id"] in ledger.verdicts]
     by_key = {(g["measurement"], g["slice"], g["statistic"], g["reading"]): g for g in gates}
     for measurement in ("implicit", "explicit"):
-        rows = record["sections"].get(measurement, [])
+        rows = record["effects"].get(measurement, [])
         mine = [gate for gate in gates if gate["measurement"] == measurement]
         if not mine:
             continue
@@ -113,14 +114,14 @@ def _tables(record: Record, ledger: Ledger, width: int, color: bool) -> Iterable
     yield from ([block] for block in inside.comparison_blocks(record, width, color))
 
 
-def _shown(measurement: str, row: Row, gates: dict[tuple[str, str, str, str], GateRecord]) -> bool:
+def _shown(measurement: str, row: Effects, gates: dict[tuple[str, str, str, str], Gate]) -> bool:
     """Whether any gate on this row's slice was run."""
     keys = ((_EFFECTS[measurement], row["reading"]), ("validity", "generated"))
     return any((measurement, row["slice"], *key) in gates for key in keys)
 
 
 def _effects_table(
-    measurement: str, rows: Sequence[Row], gates: dict[tuple[str, str, str, str], GateRecord]
+    measurement: str, rows: Sequence[Effects], gates: dict[tuple[str, str, str, str], Gate]
 ) -> Table:
     beside = _BESIDE[measurement]
     titles = ("effect", "95 % int.", "limit", "base", *(title for title, _ in beside), "valid")
@@ -147,7 +148,7 @@ def _effects_table(
             signed(effects[_EFFECTS[measurement]]["value"]),
             interval(effects[_EFFECTS[measurement]]),
             plain(gate["limit"]) if gate else "",
-            signed(gate["baseline"]) if gate else "",
+            accepted(gate) if gate else "",
             *(signed(effects[key]["value"]) for _, key in beside),
             valid,
             verdict_cell(verdicts),
@@ -155,20 +156,20 @@ def _effects_table(
     return table
 
 
-def _compared(gate: GateRecord) -> dict[str, Any] | None:
+def _compared(gate: Gate) -> Against | None:
     """A gate beside its baseline, or else beside the reference."""
-    found: dict[str, Any] | None = gate["against"]["baseline"] or gate["against"]["reference"]
-    return found
+    return gate["against"]["baseline"] or gate["against"]["reference"]
 
 
-def _pooled(gates: Sequence[GateRecord]) -> Table:
+def _pooled(gates: Sequence[Gate]) -> Table:
     table = columns("change", "95 % int.", "margin", "finds")
     heading = ""
     for gate in gates:
         heading_of = f"{gate['measurement']} ({gate['reading'].replace('-', ' ')})"
         if heading != (heading := heading_of):
             table.add_row(Text(heading, style="bold"))
-        found = _compared(gate) or {}
+        if (found := _compared(gate)) is None:
+            continue
         table.add_row(
             f"  {gate['axis']} {gate['category']}",
             signed(found["change"]),
@@ -180,7 +181,7 @@ def _pooled(gates: Sequence[GateRecord]) -> Table:
     return table
 
 
-def _gap_table(gaps: Sequence[GateRecord]) -> Table:
+def _gap_table(gaps: Sequence[Gate]) -> Table:
     table = columns("effect", "95 % int.", "limit", "base")
     for gate in gaps:
         table.add_row(
@@ -188,13 +189,13 @@ def _gap_table(gaps: Sequence[GateRecord]) -> Table:
             signed(gate["value"]),
             interval(gate),
             plain(gate["limit"]),
-            signed(gate["baseline"]),
+            accepted(gate),
             verdict_cell([gate["verdict"]]),
         )
     return table
 
 
-def _pairs_line(measurement: str, gates: Sequence[GateRecord]) -> str:
+def _pairs_line(measurement: str, gates: Sequence[Gate]) -> str:
     pairs = [gate for gate in gates if gate["level"] == "pair"]
     if not pairs:
         return ""
@@ -206,10 +207,10 @@ def _pairs_line(measurement: str, gates: Sequence[GateRecord]) -> str:
 
 
 def _worst_lines(record: Record) -> list[str]:
-    if not record["worst"]:
+    if not record["worst_pairs"]:
         return []
     lines = ["worst word pairs, each with one of its answers"]
-    for pair in record["worst"]:
+    for pair in record["worst_pairs"]:
         example = pair["example"]
         answer = " ".join(str(example["answer"]).split())
         answer = answer if len(answer) <= 60 else answer[:57] + "..."
@@ -238,7 +239,8 @@ def _published_lines(record: Record) -> list[str]:
 def _improvement(record: Record, ledger: Ledger, accept: str) -> Iterable[str]:
     """That a baseline could be tightened, where the model has become better beyond its noise."""
     better = sum(
-        gate["improved"] and Verdict(gate["verdict"]).green
+        bool((found := gate["against"]["baseline"]) and found["improved"])
+        and Verdict(gate["verdict"]).green
         for gate in record["gates"]
         if gate["id"] in ledger.verdicts
     )

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Literal, cast
 
 import pytest
 from filelock import FileLock
@@ -35,8 +35,9 @@ from blindspot.report.files import (
 )
 from blindspot.report.github import announce
 from blindspot.report.publishing import publish
-from blindspot.report.reading import completed
-from blindspot.report.record import Beside, Record, baseline_record, build_record
+from blindspot.report.record import Beside, baseline_record, build_record
+from blindspot.report.schema import Document, Published, Record, nothing_measured
+from blindspot.report.schema import NoiseFloor as ReportedNoiseFloor
 from blindspot.run.noise import NoiseFloor
 from blindspot.run.result import Kept, Measured
 from blindspot.session.absence import note_idle_waivers, note_vanished
@@ -202,17 +203,17 @@ def _judge(
         incomplete=session.ledger.incomplete,
         published=_published(session, measured),
         others={against: beside for against, (_, beside) in others.items()},
-        noise_floor=None if floor is None else floor.as_record(),
+        noise_floor=None if floor is None else cast("ReportedNoiseFloor", floor.as_record()),
     )
 
 
-def _published(session: Session, measured: Measured) -> list[dict[str, Any]]:
+def _published(session: Session, measured: Measured) -> list[Published]:
     if session.options.prompts_from is None:
         return []
     from blindspot.contrib.aligned_but_blind.source import PublishedPrompts
 
     assert isinstance(session.source, PublishedPrompts)
-    return session.source.rows(measured)
+    return cast("list[Published]", session.source.rows(measured))
 
 
 def conclude(session: Session, pytest_session: pytest.Session) -> None:
@@ -269,23 +270,22 @@ def write_files(session: Session, exit_code: int) -> None:
     if follows():
         return
     directory = session.options.output_path
+    mode: Literal["default", "strict"] = "strict" if session.options.strict else "default"
     document = report_document(
-        session.record,
+        session.record or nothing_measured(session.options.model, mode),
         session.ledger,
         exit_code,
-        session.options.model,
         command=session.command,
-        mode="strict" if session.options.strict else "default",
     )
     if directory is not None:
         _write_files(session, directory, document)
     try:
-        announce(completed(document), os.environ, sys.stdout)
+        announce(document, os.environ, sys.stdout)
     except OSError as error:
         session.ledger.notes.append(f"the step summary cannot be written: {error.strerror}")
 
 
-def _write_files(session: Session, directory: Path, document: dict[str, Any]) -> None:
+def _write_files(session: Session, directory: Path, document: Document) -> None:
     try:
         directory.mkdir(parents=True, exist_ok=True)
         if session.measured is not None:
@@ -295,6 +295,6 @@ def _write_files(session: Session, directory: Path, document: dict[str, Any]) ->
             for name in (SAMPLES, SCORES):
                 take_over(session.directory / name, directory)
         write_report(directory, document)
-        publish(directory, completed(document))
+        publish(directory, document)
     except OSError as error:
         session.ledger.lose(f"--output-path {directory}: {error.strerror}; the report is missing")

@@ -20,9 +20,12 @@ from numpy.typing import NDArray
 
 from blindspot.answers import InterpretedSense, read_interpretation
 from blindspot.estimates import ANSWER_STEP
-from blindspot.measurements.base import GENERATED
+from blindspot.measurements.base import GENERATED, constant
 from blindspot.measurements.controls import Control, Controls, blindness, labels_of
 from blindspot.measurements.mechanistic import (
+    BLINDNESS,
+    Mechanistic,
+    blind_words,
     Assayed,
     Band,
     Curve,
@@ -114,10 +117,6 @@ class InterpretationUnit:
 
 class Interpretation:
     """The sense that a model writes of its own vectors, by layer."""
-
-    measurement = "interpretation"
-    statistic = "blindness"
-    readings = (GENERATED,)
 
     def __init__(self, stimuli: Stimuli, limit: int | None = None) -> None:
         self._stimuli, self._limit = stimuli, limit
@@ -284,3 +283,17 @@ class _Read:
                 "text": self._texts[AMBIGUOUS][number],
                 "reading": str(read[vector, question, layer]),
             }
+
+
+INTERPRETATION = Mechanistic(
+    name="interpretation",
+    words=blind_words(
+        title="Inside: interpretation",
+        heading="interpretation: what the model writes of it (-1 the group, +1 literal)",
+        asked="The model goes on about the vector in its own words; shown is the share of its "
+        "texts that speak of the group.",
+    ),
+    statistics=constant(blindness=BLINDNESS),
+    readings=(GENERATED,),
+    assay=lambda stimuli, limit, _: Interpretation(stimuli, limit),
+)

@@ -28,7 +28,7 @@ from blindspot.measurements.base import (
     Words,
 )
 from blindspot.models.base import Progress
-from blindspot.residual.base import ResidualStream
+from blindspot.models.residual import ResidualStream
 from blindspot.stimuli import (
     AMBIGUOUS,
     NEUTRAL,

@@ -25,7 +25,6 @@ from blindspot.stimuli.loading import (
     read_promoted,
     read_questions,
     read_sense,
-    read_toml,
     read_transformations,
     read_wordings,
 )
@@ -38,6 +37,8 @@ from blindspot.stimuli.prompts import (
     StatementPrompt,
     pairs,
 )
+from blindspot.stimuli.questions import Question
+from blindspot.stimuli.rendering import Span
 from blindspot.stimuli.senses import (
     ContextTemplate,
     Cue,
@@ -65,8 +66,10 @@ __all__ = [
     "InterpretationQuestion",
     "PromotedCase",
     "Prompt",
+    "Question",
     "Sense",
     "Slice",
+    "Span",
     "StatementPrompt",
     "Stimuli",
     "Transformation",
@@ -83,7 +86,6 @@ __all__ = [
     "read_promoted",
     "read_questions",
     "read_sense",
-    "read_toml",
     "read_transformations",
     "read_wordings",
     "senses_of",

@@ -22,9 +22,17 @@ from blindspot.estimates import (
     Estimate,
     agreement_effects,
     association_effects,
-    gap,
     mean_estimate,
 )
+from blindspot.measurements.gap import GAP
+
+
+def gap(
+    implicit: AssociationEffects, explicit: AgreementEffects, apart: tuple[str, ...] = GAP.apart
+) -> Estimate:
+    both = [implicit, explicit]
+    return replace(GAP, apart=apart).contributions(both, GAP.judged).estimate()
+
 
 EFFECTS = ("stereotype", "order", "identifier", "primacy")
 

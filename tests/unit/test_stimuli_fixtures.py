@@ -9,6 +9,7 @@ import pytest
 
 from blindspot.answers import Association, read_association
 from blindspot.answers.interpretation import stems_in
+from blindspot.measurements.registry import render, slices
 from blindspot.paths import FIXTURES, ORGANISMS, organism_names
 from blindspot.stimuli import (
     EXPLICIT,
@@ -20,8 +21,6 @@ from blindspot.stimuli import (
     read_questions,
     read_sense,
     read_wordings,
-    render,
-    slices,
 )
 from blindspot.stimuli.prompts import pair_slices
 

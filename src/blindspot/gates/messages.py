@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from blindspot.measurements.base import MECHANISTIC, STATISTICS
+from blindspot.measurements.registry import MEASUREMENTS, STATISTICS
 
 if TYPE_CHECKING:
     from blindspot.gates.rule import GateResult
@@ -67,7 +67,7 @@ def _judged(result: GateResult) -> str:
 
 def _counted(result: GateResult) -> str:
     """What ``n`` counts: a prompt is read many times where vectors meet questions."""
-    return "readings" if result.measurement in MECHANISTIC else "prompts"
+    return MEASUREMENTS[result.measurement].counted
 
 
 def _numbers(result: GateResult) -> str:

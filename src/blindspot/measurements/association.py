@@ -82,8 +82,13 @@ ASSOCIATION = _WordAssociation(
     ),
     answers={one.value: _ANSWERS.get(one, math.nan) for one in Association},
     figures=(
-        Figure("order", "order effect", "order"),
-        Figure("identifier", "identifier effect", "ident"),
+        Figure("order", "order effect", "order", "copies the listed order"),
+        Figure(
+            "identifier",
+            "identifier effect",
+            "ident",
+            "always writes the same identifier first",
+        ),
         Figure("primacy"),
     ),
     axis="stereotype effect, and stereotyped answers",

@@ -69,6 +69,7 @@ class Statistic:
         unit: of `blindspot.estimates.estimate.RANGES`.
         direction: on which side of a limit it may lie.
         signature: its line where two models are compared, "" where it has none.
+        of_group: whether it says how clearly the group is represented (+1 not at all, -1 clearly).
         words: of a figure that speaks for itself whatever it was measured with, None for others.
     """
 
@@ -76,6 +77,7 @@ class Statistic:
     unit: str
     direction: Direction = "at_most"
     signature: str = ""
+    of_group: bool = False
     words: Words | None = None
 
 
@@ -99,12 +101,14 @@ class Figure:
     """A figure beside the one that is judged.
 
     ``name``: of the attribute of the effects, and in report.json; ``label``: on the page, "" where
-    it is not drawn; ``column``: in the terminal, "" where it is not shown.
+    it is not drawn; ``column``: in the terminal, "" where it is not shown; ``one``: what a model
+    does at +1, of a figure that is drawn.
     """
 
     name: str
     label: str = ""
     column: str = ""
+    one: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -83,7 +83,7 @@ BELIEF = _StatedBelief(
     ),
     answers={one.value: _ANSWERS.get(one, math.nan) for one in Agreement},
     figures=(
-        Figure("acquiescence", "acquiescence", "acqu"),
+        Figure("acquiescence", "acquiescence", "acqu", "agrees with everything"),
         Figure("agreement", column="agree"),
     ),
     axis="explicit bias",

@@ -24,14 +24,14 @@ from blindspot.measurements.base import GENERATED, constant
 from blindspot.measurements.controls import Control, Controls, blindness, labels_of
 from blindspot.measurements.mechanistic import (
     BLINDNESS,
-    Mechanistic,
-    blind_words,
     Assayed,
     Band,
     Curve,
     Findings,
+    Mechanistic,
     Unit,
     band_layers,
+    blind_words,
     by_layer,
     drawn,
     evenly,

@@ -166,7 +166,7 @@ LOOKS: Mapping[str, Look] = {
 }
 """Of the contexts that any assay may read."""
 
-BLINDNESS = Statistic("blindness", "position", signature="blindness: group unseen")
+BLINDNESS = Statistic("blindness", "position", signature="blindness: group unseen", of_group=True)
 
 
 def blind_words(*, title: str, heading: str, asked: str) -> Words:

@@ -9,7 +9,7 @@ import pytest
 
 from blindspot.answers import Association, read_association
 from blindspot.answers.interpretation import stems_in
-from blindspot.measurements.registry import render, slices
+from blindspot.measurements.registry import pair_slices, render, slices
 from blindspot.paths import FIXTURES, ORGANISMS, organism_names
 from blindspot.stimuli import (
     EXPLICIT,
@@ -22,7 +22,6 @@ from blindspot.stimuli import (
     read_sense,
     read_wordings,
 )
-from blindspot.stimuli.prompts import pair_slices
 
 STIMULI = load_stimuli()
 RACE = STIMULI.axes["race"]

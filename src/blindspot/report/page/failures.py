@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
+from blindspot.gates.verdict import Verdict
 from blindspot.measurements.base import PAIR
 from blindspot.measurements.registry import TOPICS
 from blindspot.report.page.numbers import counted
-from blindspot.report.page.summary import BEYOND, LEVELS, OTHERS, SEVERITY, title, worst_first
+from blindspot.report.page.summary import LEVELS, OTHERS, by_verdict, title, worst_first
 from blindspot.report.schema import Document, Gate
 
 #: Rows that a page has room for; report.json has all. Those that did not pass come first.
@@ -78,7 +79,7 @@ def failures(document: Document) -> list[Failures]:
         beyond = [
             Failure(gate, rerun(document, gate))
             for gate in worst_first(gates)
-            if gate["verdict"] in BEYOND
+            if not Verdict(gate["verdict"]).green
         ]
         if beyond:
             whole = [one for one in beyond if one.gate["level"] != PAIR]
@@ -86,7 +87,7 @@ def failures(document: Document) -> list[Failures]:
             found.append(
                 Failures(
                     title(measurement),
-                    _count(one.gate for one in beyond),
+                    by_verdict(one.gate["verdict"] for one in beyond),
                     whole[:_OPEN],
                     whole[_OPEN:],
                     pairs[:left],
@@ -115,7 +116,14 @@ def tables(document: Document) -> list[Table]:
             shown = mine[: max(left, 0)]
             left -= len(shown)
             heading = f"{title(measurement)}, {counted(len(mine), noun)}"
-            found.append(Table(heading, shown, _count(mine), len(mine) - len(shown)))
+            found.append(
+                Table(
+                    heading,
+                    shown,
+                    by_verdict(gate["verdict"] for gate in mine),
+                    len(mine) - len(shown),
+                )
+            )
     return found
 
 
@@ -152,8 +160,3 @@ def _by_measurement(document: Document) -> dict[str, list[Gate]]:
     for gate in document["gates"]:
         found.setdefault(gate["measurement"], []).append(gate)
     return {name: gates for name, gates in found.items() if gates}
-
-
-def _count(gates: Iterable[Gate] | Sequence[Gate]) -> str:
-    verdicts = [gate["verdict"] for gate in gates]
-    return ", ".join(f"{verdicts.count(name):,} {name}" for name in SEVERITY if name in verdicts)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from blindspot.gates.verdict import Verdict, worst
 from blindspot.measurements.base import OVERALL
 from blindspot.measurements.registry import MECHANISTIC
 from blindspot.report.page.curves import Line, curves_chart
-from blindspot.report.page.summary import SEVERITY
 from blindspot.report.schema import Assay, Curve, Document
 
 #: Slices that are drawn of each assay, those with the worst verdicts first; all are in the tables.
@@ -59,9 +59,9 @@ def _section(document: Document, measurement: str, assays: list[Assay]) -> Secti
     for gate in document["gates"]:
         if gate["measurement"] == measurement:
             verdicts.setdefault(gate["slice"], []).append(gate["verdict"])
-    worst = {name: min(found, key=SEVERITY.index) for name, found in verdicts.items()}
-    ordered = sorted(assays, key=lambda one: SEVERITY.index(worst.get(one["slice"], "reported")))
-    parts = [_part(one, worst.get(one["slice"], ""), place) for place, one in enumerate(ordered)]
+    found = {name: worst(these) for name, these in verdicts.items()}
+    ordered = sorted(assays, key=lambda one: found.get(one["slice"], Verdict.REPORTED).severity)
+    parts = [_part(one, found.get(one["slice"], ""), place) for place, one in enumerate(ordered)]
     words = MECHANISTIC[measurement].words
     return Section(words.title, words.asked, parts[:DRAWN], parts[DRAWN:])
 

@@ -7,10 +7,11 @@ each way in which a directory cannot be used becomes one sentence with a remedy.
 from __future__ import annotations
 
 import json
-from collections import Counter
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from math import prod
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from blindspot.errors import ModelError
@@ -28,27 +29,61 @@ _TOKENIZER_FILES = (
     "added_tokens.json",
     "*.model",
     "*.tiktoken",
+    "tekken.json",
     "vocab.*",
     "merges.txt",
 )
 #: Types of safetensors files in which a model can run, by torch's names.
 _DTYPES = {"F32": "float32", "BF16": "bfloat16", "F16": "float16"}
 _PICKLED = ("*.bin", "*.pt", "*.pth", "*.ckpt")
+#: Keys of config.json by which transformers would read other files than those that we digest.
+_ELSEWHERE = ("transformers_weights", "configuration_files")
+#: A class in a Python file of the model's own directory.
+_OWN_CODE = re.compile(r"\w+(\.\w+)+")
+#: Keys of config.json that name an attention kernel.
+_KERNELS = ("attn_implementation", "_attn_implementation", "_attn_implementation_internal")
+_LAYERS = ("num_hidden_layers", "n_layer", "n_layers", "num_layers")
+_WIDTHS = ("hidden_size", "n_embd", "d_model")
+#: Sizes of matrices whose other side is the width of the model.
+_SIZES = (
+    "vocab_size",
+    "intermediate_size",
+    "moe_intermediate_size",
+    "ffn_dim",
+    "n_inner",
+    "d_ff",
+    "n_positions",
+    "num_experts",
+    "num_local_experts",
+    "n_routed_experts",
+)
+#: A matrix by config.json may be so many times all weights of the files: 4 bits are packed by eight.
+_IMPLAUSIBLE = 16
+#: Characters of a file's name that are shown.
+_SHOWN = 100
 #: Endings of class names that transformers loads as causal language models.
 _CAUSAL = ("CausalLM", "LMHead", "ForConditionalGeneration", "ForImageTextToText")
 
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """A directory with a readable ``config.json``, whole safetensors files and a tokenizer."""
+    """A directory with a readable ``config.json``, whole safetensors files and a tokenizer.
+
+    ``sizes``: entries of each tensor of ``weights``, by its name.
+    """
 
     name: str
     directory: Path
     revision: str
     config: dict[str, Any]
     weights: tuple[Path, ...]
-    parameters: int
+    sizes: Mapping[str, int]
     dtype: str
+
+    @property
+    def parameters(self) -> int:
+        """Entries of all tensors."""
+        return sum(self.sizes.values())
 
     @property
     def architecture(self) -> str:
@@ -65,10 +100,15 @@ def open_checkpoint(located: Located) -> Checkpoint:
     name, directory = located.name, located.directory
     config = _config(name, directory)
     _check_kind(name, config)
+    _check_places(name, directory, config)
     weights = _weight_files(name, directory)
-    contents = [_whole(name, path) for path in weights]
-    parameters = sum(count for count, _ in contents)
-    dtypes = {dtype: count for count, dtype in sorted(contents)}
+    tensors = {key: tensor for path in weights for key, tensor in _tensors(name, path)}
+    sizes = {key: size for key, (size, _) in tensors.items()}
+    _check_numbers(name, config, sizes)
+    by_type = dict.fromkeys(_DTYPES, 0)
+    for size, dtype in tensors.values():
+        if dtype in by_type:
+            by_type[dtype] += size
     if not any((directory / file).is_file() for file in _TOKENIZERS) and not any(
         directory.glob("*.tiktoken")
     ):
@@ -76,14 +116,14 @@ def open_checkpoint(located: Located) -> Checkpoint:
             f"{name} has no tokenizer ({', '.join(_TOKENIZERS[:3])} ...): copy the tokenizer files "
             "of the model it was trained from into the directory"
         )
-    dtype = max(dtypes, key=dtypes.__getitem__)
-    return Checkpoint(name, directory, located.revision, config, weights, parameters, dtype)
+    dtype = _DTYPES[max(by_type, key=by_type.__getitem__)]
+    return Checkpoint(name, directory, located.revision, config, weights, sizes, dtype)
 
 
 def tokenizer_files(checkpoint: Checkpoint) -> list[Path]:
     """All files that decide how text becomes tokens, by name; the chat template is not one."""
     found = {path for glob in _TOKENIZER_FILES for path in checkpoint.directory.glob(glob)}
-    return sorted(found)
+    return sorted(path for path in found if path.is_file())
 
 
 def check_architecture(checkpoint: Checkpoint, *, trust_remote_code: bool) -> None:
@@ -121,6 +161,7 @@ def read_json(name: str, path: Path) -> dict[str, Any]:
     """
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
+        json.dumps(data, ensure_ascii=False).encode()  # half a character has no digest
     except (OSError, ValueError, RecursionError) as error:
         first = str(error).splitlines()[0]
         raise ModelError(f"{name}: {path.name} cannot be read ({first}); export it again") from None
@@ -177,33 +218,142 @@ def _weight_files(name: str, directory: Path) -> tuple[Path, ...]:
     if not isinstance(shards, dict) or not shards:
         raise ModelError(f"{name}: {INDEX} has no weight_map; export the model again")
     files = sorted(set(map(str, shards.values())))
-    missing = [file for file in files if not (directory / file).is_file()]
+    outside = [file for file in files if not _is_inside(file)]
+    if outside:
+        raise ModelError(
+            f"{name}: {INDEX} names a file outside of the model's directory, "
+            f"{outside[0][:_SHOWN]}; export the model again"
+        )
+    missing = [file for file in files if not _is_file(directory / file)]
     if missing:
         raise ModelError(
-            f"{name}: {len(missing)} of {len(files)} weight files missing, first {missing[0]}; "
-            "copy or download it again"
+            f"{name}: {len(missing)} of {len(files)} weight files missing, first "
+            f"{missing[0][:_SHOWN]}; copy or download it again"
         )
     return tuple(directory / file for file in files)
 
 
-def _whole(name: str, path: Path) -> tuple[int, str]:
-    """Number and commonest type of the weights in a safetensors file that must be complete."""
+def _is_inside(file: str) -> bool:
+    """Whether the path of a file is relative and goes down only."""
+    return not PurePosixPath(file).is_absolute() and not {"..", "\\"} & {*PurePosixPath(file).parts}
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # a name that no file can have
+        return False
+
+
+def _check_places(name: str, directory: Path, config: dict[str, Any]) -> None:
+    """Refuse a directory of which transformers would load other files than those that we digest.
+
+    Raises:
+        ModelError: names the file and the remedy.
+    """
+    if (directory / "adapter_config.json").exists():
+        raise ModelError(
+            f"{name} holds a model and an adapter (adapter_config.json): merge the adapter into "
+            "the model, or move it to a directory of its own"
+        )
+    for path in directory.glob("shard-*-model-*-of-*.safetensors"):
+        raise ModelError(
+            f"{name} holds a distributed checkpoint ({path.name[:_SHOWN]}); convert it with "
+            "save_pretrained"
+        )
+    for key, value in _entries(config):
+        if key in _ELSEWHERE:
+            raise ModelError(
+                f"{name}: config.json names other files to load ({key}); give them their usual "
+                f"names ({WEIGHTS}, config.json) and remove the entry"
+            )
+        if key in _KERNELS and "/" in str(value):
+            raise ModelError(
+                f"{name}: config.json asks for an attention kernel from elsewhere ({key}); remove "
+                "the entry, or ask for it by --model-args attn_implementation=NAME"
+            )
+    if (settings := directory / "tokenizer_config.json").is_file():
+        versioned = read_json(name, settings).get("fast_tokenizer_files")
+        if versioned and versioned != ["tokenizer.json"]:
+            raise ModelError(
+                f"{name}: tokenizer_config.json names tokenizers by version (fast_tokenizer_files)"
+                "; keep one as tokenizer.json and remove the entry"
+            )
+
+
+def check_code(checkpoint: Checkpoint) -> None:
+    """Refuse a model whose own code lies elsewhere: it could change and nobody would notice.
+
+    Raises:
+        ModelError: names the file that says so.
+    """
+    for file in ("config.json", "tokenizer_config.json", "generation_config.json"):
+        path = checkpoint.directory / file
+        if not path.is_file():
+            continue
+        for key, value in _entries(read_json(checkpoint.name, path)):
+            if key == "auto_map" and not all(map(_OWN_CODE.fullmatch, _texts(value))):
+                raise ModelError(
+                    f"{checkpoint.name}: {file} takes code from elsewhere (auto_map); copy its "
+                    "files into the directory and name them as module.Class"
+                )
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """All texts in a JSON value."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, (dict, list)):
+        for inner in value.values() if isinstance(value, dict) else value:
+            yield from _texts(inner)
+
+
+def _entries(value: Any) -> Iterator[tuple[str, Any]]:
+    """All entries of a JSON object, inner ones too."""
+    if isinstance(value, dict):
+        yield from value.items()
+    if isinstance(value, (dict, list)):
+        for inner in value.values() if isinstance(value, dict) else value:
+            yield from _entries(inner)
+
+
+def _check_numbers(name: str, config: dict[str, Any], sizes: Mapping[str, int]) -> None:
+    """Refuse sizes that the weights cannot have, before anything is built by them.
+
+    Raises:
+        ModelError: names the entry of config.json.
+    """
+    parameters, inner = sum(sizes.values()), config.get("text_config")
+    for place in (config, inner if isinstance(inner, dict) else {}):
+        numbers = {key: value for key, value in place.items() if type(value) is int}
+        width = max((numbers.get(key, 1) for key in _WIDTHS), default=1)
+        faults = [
+            *(key for key in _LAYERS if numbers.get(key, 0) > len(sizes)),
+            *(key for key in _WIDTHS if numbers.get(key, 0) > parameters),
+            *(key for key in _SIZES if numbers.get(key, 0) * width > _IMPLAUSIBLE * parameters),
+        ]
+        if faults:
+            raise ModelError(
+                f"{name}: config.json has {faults[0]} {numbers[faults[0]]:.0e}, but the weights "
+                f"are {len(sizes)} tensors of {parameters} numbers; export the model again"
+            )
+
+
+def _tensors(name: str, path: Path) -> Iterator[tuple[str, tuple[int, str]]]:
+    """Name, size and type of the tensors in a safetensors file, which must be complete."""
     from safetensors import SafetensorError, safe_open
 
     with path.open("rb") as file:
         start = file.read(40)
     if start.startswith(b"version https://git-lfs"):
         raise ModelError(f"{name}: {path.name} is a Git LFS pointer; run git lfs pull")
-    counts: Counter[str] = Counter()
     try:
         with safe_open(path, framework="numpy") as tensors:
             for key in tensors.keys():  # noqa: SIM118 (not a dictionary)
                 part = tensors.get_slice(key)
-                counts[part.get_dtype()] += prod(part.get_shape())
+                yield key, (prod(part.get_shape()), part.get_dtype())
     except (SafetensorError, OSError) as error:
         first = str(error).splitlines()[0]
         raise ModelError(
             f"{name}: {path.name} is corrupt or cut short ({first}); copy or download it again"
-        ) from None
-    known = (dtype for dtype, _ in counts.most_common() if dtype in _DTYPES)
-    return counts.total(), _DTYPES[next(known, "F32")]
+        ) from error

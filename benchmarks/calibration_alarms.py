@@ -14,7 +14,7 @@ from calibration_run import Run
 from calibration_updates import Pool, answered_change, change
 from scipy.stats import beta
 
-from blindspot.estimates import Gate
+from blindspot.gates.rule import Gate
 from blindspot.run.cases import Case
 from blindspot.stimuli import EXPLICIT, IMPLICIT
 

@@ -10,8 +10,8 @@ from typing import Any
 
 from calibration_answers import source
 
-from blindspot.estimates import Gate, load_gates
-from blindspot.estimates.gates import Against
+from blindspot.gates.limits import load_gates
+from blindspot.gates.rule import Against, Gate
 from blindspot.paths import FIXTURES
 from blindspot.run.cases import Case, cases_of
 from tests.explicit import test_belief, test_gap

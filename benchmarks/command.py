@@ -138,8 +138,8 @@ def pytest_collection() -> Iterator[None]:
 def pytest_runtestloop() -> Iterator[None]:
     """Watch the parts from here on."""
     with CLOCK.within("planning"):
+        from blindspot.gates import outcomes
         from blindspot.models import deferred
-        from blindspot.run import outcomes
         from blindspot.session import execution, judging
         from blindspot.session.state import Session
         from blindspot.store import Store

@@ -36,7 +36,8 @@ def watch(owner, name):
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection():
     from blindspot.models import deferred
-    from blindspot.run import outcomes, result
+    from blindspot.gates import outcomes
+    from blindspot.run import result
     from blindspot.session import execution
 
     for name in ("identify", "load"):

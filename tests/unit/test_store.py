@@ -69,7 +69,7 @@ def test_answers_have_the_key_of_all_that_decides_them(monkeypatch):
     keys += [ask.answer_key("model", replace(prompt, **change)) for change in changed]
     for name, value in (("DECODING", "greedy-99"), ("MAX_NEW_TOKENS", 20)):
         with monkeypatch.context() as patch:
-            patch.setattr(asking, name, value)
+            patch.setattr(ask, name, value)
             keys.append(ask.answer_key("model", prompt))
     assert len(set(keys)) == len(keys)
     assert ask.answer_key("model", replace(prompt, wording="renamed")) == keys[0]

@@ -14,12 +14,12 @@ from typing import Any, get_args
 from pydantic_core import PydanticSerializationError, to_json
 
 from blindspot import __version__
-from blindspot.estimates.gates import Others
-from blindspot.report.ledger import Ledger
+from blindspot.gates.rule import Others
 from blindspot.report.record import Record
 from blindspot.run.observations import Observation
 from blindspot.run.result import Measured
 from blindspot.run.scores import Scores
+from blindspot.session.ledger import Ledger
 from blindspot.stimuli import AssociationPrompt
 
 SCHEMA_VERSION = 2

@@ -11,9 +11,9 @@ import pytest
 
 from blindspot.errors import BlindspotError
 from blindspot.paths import SEARCH_TESTS
-from blindspot.report.ledger import FINDING_PROPERTY
 from blindspot.search.run import SearchRun
 from blindspot.session.judging import refuse
+from blindspot.session.ledger import FINDING_PROPERTY
 
 if TYPE_CHECKING:
     from blindspot.search.space import Space

@@ -71,9 +71,9 @@ class SearchRun:
         return self._ask(prompts, together=False)
 
     def _ask(self, prompts: Sequence[Prompt], *, together: bool) -> list[Answer]:
-        from blindspot.report.progress import ProgressBar
         from blindspot.run.ask import ask
         from blindspot.session.measuring import uncaptured
+        from blindspot.session.progress import ProgressBar
 
         session = self.session
         if self._store is None:

@@ -17,7 +17,8 @@ from filelock import FileLock
 
 from blindspot.baselines import Baseline
 from blindspot.errors import BlindspotError
-from blindspot.estimates.gates import Others
+from blindspot.gates.outcomes import Other, outcomes
+from blindspot.gates.rule import Others
 from blindspot.models.base import LanguageModel
 from blindspot.models.deferred import DeferredModel
 from blindspot.ranks import follows
@@ -35,7 +36,6 @@ from blindspot.report.publishing import publish
 from blindspot.report.reading import completed
 from blindspot.report.record import Beside, Record, baseline_record, build_record
 from blindspot.run.noise import NoiseFloor
-from blindspot.run.outcomes import Other, outcomes
 from blindspot.run.result import Kept, Measured
 from blindspot.run.scores import Scores
 from blindspot.session.absence import note_idle_waivers, note_vanished

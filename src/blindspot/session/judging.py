@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from blindspot.errors import BlindspotError
-from blindspot.report.ledger import CLOSED_PROPERTY, GATE_PROPERTY, VERDICT_PROPERTY
 from blindspot.session.dismissal import DismissalError
+from blindspot.session.ledger import CLOSED_PROPERTY, GATE_PROPERTY, VERDICT_PROPERTY
 from blindspot.session.state import Session
 
 if TYPE_CHECKING:

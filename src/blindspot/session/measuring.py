@@ -7,7 +7,6 @@ from contextlib import AbstractContextManager, nullcontext
 
 from blindspot.assays.base import Findings, Unit
 from blindspot.models.base import LanguageModel
-from blindspot.report.progress import ProgressBar
 from blindspot.run.ask import Answer
 from blindspot.run.assaying import assay_all, parts_of, perform, units_of
 from blindspot.run.noise import (
@@ -20,6 +19,7 @@ from blindspot.run.noise import (
 )
 from blindspot.run.result import Measured, ask_all, measure, prompts_of
 from blindspot.session.dismissal import attentive
+from blindspot.session.progress import ProgressBar
 from blindspot.session.state import Session
 from blindspot.stimuli import Prompt, Slice
 from blindspot.store import Store

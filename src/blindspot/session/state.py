@@ -14,9 +14,9 @@ import pytest
 
 from blindspot.errors import BlindspotError
 from blindspot.paths import BASELINES, FIXTURES, SUITE
-from blindspot.report.ledger import Ledger
 from blindspot.session import devices
 from blindspot.session.dismissal import Crew
+from blindspot.session.ledger import Ledger
 from blindspot.session.naming import all_tests, given_paths, names_all, names_suite, one_test
 from blindspot.session.options import RunOptions
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from blindspot.assays.base import Assay
     from blindspot.baselines import Baseline
     from blindspot.baselines.accepting import BaselineExtension
-    from blindspot.estimates import GateTable
+    from blindspot.gates.limits import GateTable
     from blindspot.models.base import LanguageModel
     from blindspot.report.record import Record
     from blindspot.run.cases import Case
@@ -90,7 +90,7 @@ class Session:
     @cached_property
     def gates(self) -> GateTable:
         """The limits."""
-        from blindspot.estimates import load_gates
+        from blindspot.gates.limits import load_gates
         from blindspot.run.source import FixturePrompts
 
         table = load_gates(self.options.gates or FIXTURES / "gates.toml")

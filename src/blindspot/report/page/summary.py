@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from blindspot.estimates.gates import Others
 from blindspot.estimates.statistics import (
     CATEGORY,
     FORCED_CHOICE,
@@ -17,6 +16,7 @@ from blindspot.estimates.statistics import (
     POOLED,
     Level,
 )
+from blindspot.gates.rule import Others
 from blindspot.report.page.numbers import (
     counted,
     figure,

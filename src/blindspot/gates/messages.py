@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from blindspot.estimates.statistics import MECHANISTIC, STATISTICS
 
 if TYPE_CHECKING:
-    from blindspot.estimates.gates import GateResult
+    from blindspot.gates.rule import GateResult
 
 ROUNDED = 0.0005
 """Noise below this is not worth a word."""

@@ -10,20 +10,10 @@ from typing import Protocol
 
 from blindspot.baselines import Baseline, Entry
 from blindspot.baselines.file import DIGITS
-from blindspot.estimates import (
-    Accepted,
-    Check,
-    Contributions,
-    Estimate,
-    Gate,
-    GateResult,
-    GateTable,
-    Verdict,
-    difference,
-    judge,
-)
-from blindspot.estimates.gates import Against, Others
-from blindspot.estimates.waivers import Waiver
+from blindspot.estimates import Accepted, Contributions, Estimate, difference
+from blindspot.gates.limits import GateTable
+from blindspot.gates.rule import Against, Check, Gate, GateResult, Others, Verdict, judge
+from blindspot.gates.waivers import Waiver
 from blindspot.run.cases import Case
 from blindspot.run.result import Measures
 

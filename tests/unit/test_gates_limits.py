@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from blindspot.errors import StimulusError
-from blindspot.estimates import Gate, GateTable, load_gates
+from blindspot.gates.limits import GateTable, load_gates
+from blindspot.gates.rule import Gate
 from blindspot.paths import FIXTURES
 
 RULE = {

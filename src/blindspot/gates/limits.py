@@ -14,9 +14,9 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from blindspot.errors import StimulusError
 from blindspot.estimates.estimate import RANGES
-from blindspot.estimates.gates import ALPHA, Against, Gate
 from blindspot.estimates.statistics import BANDS, LEVELS, MEASUREMENTS, STATISTICS, Level
-from blindspot.estimates.waivers import Waiver
+from blindspot.gates.rule import ALPHA, Against, Gate
+from blindspot.gates.waivers import Waiver
 from blindspot.stimuli.loading import read_toml, validate
 
 SELECTORS = ("measurement", "axis", "variant", "category", "reading", "band")

@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from blindspot.report.ledger import Ledger
+from blindspot.session.ledger import Ledger
 
 
 def report(verdict=None, *, outcome="passed", when="call", gate="g"):

@@ -12,9 +12,9 @@ from typing import Literal
 from scipy.special import stdtrit
 
 from blindspot.estimates.estimate import Accepted, Estimate, change_from
-from blindspot.estimates.messages import first_line
 from blindspot.estimates.multiplicity import holm_by_family
 from blindspot.estimates.statistics import MECHANISTIC, Direction, Level
+from blindspot.gates.messages import first_line
 
 ALPHA = 0.05
 """Chance that a run of a model which is at all its limits fails any gate, unless set otherwise."""

@@ -12,19 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from blindspot.estimates import (
-    Accepted,
-    Check,
-    Estimate,
-    Gate,
-    GateResult,
-    Verdict,
-    families_of,
-    first_line,
-    holm,
-    holm_by_family,
-    judge,
-)
+from blindspot.estimates import Accepted, Estimate, holm, holm_by_family
+from blindspot.gates.messages import first_line
+from blindspot.gates.rule import Check, Gate, GateResult, Verdict, families_of, judge
 
 PS = st.lists(st.floats(0, 1), min_size=1, max_size=12)
 CEILING = Gate("implicit/race-default-weapons", "implicit", "stereotype", "effect", 0.2, "a reason")

@@ -7,7 +7,7 @@ each way in which a directory cannot be used becomes one sentence with a remedy.
 from __future__ import annotations
 
 import json
-import re
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from math import prod
@@ -16,6 +16,12 @@ from typing import Any
 
 from blindspot.errors import ModelError
 from blindspot.models.locating import Located
+from blindspot.models.refusals import (
+    check_code,
+    check_numbers,
+    check_places,
+    check_quantization,
+)
 
 WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
@@ -36,29 +42,6 @@ _TOKENIZER_FILES = (
 #: Types of safetensors files in which a model can run, by torch's names.
 _DTYPES = {"F32": "float32", "BF16": "bfloat16", "F16": "float16"}
 _PICKLED = ("*.bin", "*.pt", "*.pth", "*.ckpt")
-#: Keys of config.json by which transformers would read other files than those that we digest.
-_ELSEWHERE = ("transformers_weights", "configuration_files")
-#: A class in a Python file of the model's own directory.
-_OWN_CODE = re.compile(r"\w+(\.\w+)+")
-#: Keys of config.json that name an attention kernel.
-_KERNELS = ("attn_implementation", "_attn_implementation", "_attn_implementation_internal")
-_LAYERS = ("num_hidden_layers", "n_layer", "n_layers", "num_layers")
-_WIDTHS = ("hidden_size", "n_embd", "d_model")
-#: Sizes of matrices whose other side is the width of the model.
-_SIZES = (
-    "vocab_size",
-    "intermediate_size",
-    "moe_intermediate_size",
-    "ffn_dim",
-    "n_inner",
-    "d_ff",
-    "n_positions",
-    "num_experts",
-    "num_local_experts",
-    "n_routed_experts",
-)
-#: A matrix by config.json may be so many times all weights of the files: 4 bits are packed by eight.
-_IMPLAUSIBLE = 16
 #: Characters of a file's name that are shown.
 _SHOWN = 100
 #: Endings of class names that transformers loads as causal language models.
@@ -100,15 +83,16 @@ def open_checkpoint(located: Located) -> Checkpoint:
     name, directory = located.name, located.directory
     config = _config(name, directory)
     _check_kind(name, config)
-    _check_places(name, directory, config)
+    settings = directory / "tokenizer_config.json"
+    check_places(name, directory, config, read_json(name, settings) if settings.is_file() else {})
     weights = _weight_files(name, directory)
     tensors = {key: tensor for path in weights for key, tensor in _tensors(name, path)}
     sizes = {key: size for key, (size, _) in tensors.items()}
-    _check_numbers(name, config, sizes)
-    by_type = dict.fromkeys(_DTYPES, 0)
-    for size, dtype in tensors.values():
-        if dtype in by_type:
-            by_type[dtype] += size
+    types: Counter[str] = Counter()
+    for size, kind in tensors.values():
+        types[kind] += size
+    check_numbers(name, config, sizes)
+    check_quantization(name, config, types)
     if not any((directory / file).is_file() for file in _TOKENIZERS) and not any(
         directory.glob("*.tiktoken")
     ):
@@ -116,7 +100,7 @@ def open_checkpoint(located: Located) -> Checkpoint:
             f"{name} has no tokenizer ({', '.join(_TOKENIZERS[:3])} ...): copy the tokenizer files "
             "of the model it was trained from into the directory"
         )
-    dtype = _DTYPES[max(by_type, key=by_type.__getitem__)]
+    dtype = _DTYPES[max(_DTYPES, key=types.__getitem__)]
     return Checkpoint(name, directory, located.revision, config, weights, sizes, dtype)
 
 
@@ -151,6 +135,19 @@ def check_architecture(checkpoint: Checkpoint, *, trust_remote_code: bool) -> No
         raise ModelError(
             f"{name} brings its own code; read it, then allow it with --trust-remote-code"
         )
+
+
+def own_code(checkpoint: Checkpoint) -> list[Path]:
+    """The Python files that a model brings, at any depth.
+
+    Raises:
+        ModelError: it takes code from elsewhere too.
+    """
+    directory = checkpoint.directory
+    names = ("config.json", "tokenizer_config.json", "generation_config.json")
+    files = {n: directory / n for n in names if (directory / n).is_file()}
+    check_code(checkpoint.name, {n: read_json(checkpoint.name, path) for n, path in files.items()})
+    return sorted(path for path in directory.rglob("*.py") if path.is_file())
 
 
 def read_json(name: str, path: Path) -> dict[str, Any]:
@@ -243,100 +240,6 @@ def _is_file(path: Path) -> bool:
         return path.is_file()
     except (OSError, ValueError):  # a name that no file can have
         return False
-
-
-def _check_places(name: str, directory: Path, config: dict[str, Any]) -> None:
-    """Refuse a directory of which transformers would load other files than those that we digest.
-
-    Raises:
-        ModelError: names the file and the remedy.
-    """
-    if (directory / "adapter_config.json").exists():
-        raise ModelError(
-            f"{name} holds a model and an adapter (adapter_config.json): merge the adapter into "
-            "the model, or move it to a directory of its own"
-        )
-    for path in directory.glob("shard-*-model-*-of-*.safetensors"):
-        raise ModelError(
-            f"{name} holds a distributed checkpoint ({path.name[:_SHOWN]}); convert it with "
-            "save_pretrained"
-        )
-    for key, value in _entries(config):
-        if key in _ELSEWHERE:
-            raise ModelError(
-                f"{name}: config.json names other files to load ({key}); give them their usual "
-                f"names ({WEIGHTS}, config.json) and remove the entry"
-            )
-        if key in _KERNELS and "/" in str(value):
-            raise ModelError(
-                f"{name}: config.json asks for an attention kernel from elsewhere ({key}); remove "
-                "the entry, or ask for it by --model-args attn_implementation=NAME"
-            )
-    if (settings := directory / "tokenizer_config.json").is_file():
-        versioned = read_json(name, settings).get("fast_tokenizer_files")
-        if versioned and versioned != ["tokenizer.json"]:
-            raise ModelError(
-                f"{name}: tokenizer_config.json names tokenizers by version (fast_tokenizer_files)"
-                "; keep one as tokenizer.json and remove the entry"
-            )
-
-
-def check_code(checkpoint: Checkpoint) -> None:
-    """Refuse a model whose own code lies elsewhere: it could change and nobody would notice.
-
-    Raises:
-        ModelError: names the file that says so.
-    """
-    for file in ("config.json", "tokenizer_config.json", "generation_config.json"):
-        path = checkpoint.directory / file
-        if not path.is_file():
-            continue
-        for key, value in _entries(read_json(checkpoint.name, path)):
-            if key == "auto_map" and not all(map(_OWN_CODE.fullmatch, _texts(value))):
-                raise ModelError(
-                    f"{checkpoint.name}: {file} takes code from elsewhere (auto_map); copy its "
-                    "files into the directory and name them as module.Class"
-                )
-
-
-def _texts(value: Any) -> Iterator[str]:
-    """All texts in a JSON value."""
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, (dict, list)):
-        for inner in value.values() if isinstance(value, dict) else value:
-            yield from _texts(inner)
-
-
-def _entries(value: Any) -> Iterator[tuple[str, Any]]:
-    """All entries of a JSON object, inner ones too."""
-    if isinstance(value, dict):
-        yield from value.items()
-    if isinstance(value, (dict, list)):
-        for inner in value.values() if isinstance(value, dict) else value:
-            yield from _entries(inner)
-
-
-def _check_numbers(name: str, config: dict[str, Any], sizes: Mapping[str, int]) -> None:
-    """Refuse sizes that the weights cannot have, before anything is built by them.
-
-    Raises:
-        ModelError: names the entry of config.json.
-    """
-    parameters, inner = sum(sizes.values()), config.get("text_config")
-    for place in (config, inner if isinstance(inner, dict) else {}):
-        numbers = {key: value for key, value in place.items() if type(value) is int}
-        width = max((numbers.get(key, 1) for key in _WIDTHS), default=1)
-        faults = [
-            *(key for key in _LAYERS if numbers.get(key, 0) > len(sizes)),
-            *(key for key in _WIDTHS if numbers.get(key, 0) > parameters),
-            *(key for key in _SIZES if numbers.get(key, 0) * width > _IMPLAUSIBLE * parameters),
-        ]
-        if faults:
-            raise ModelError(
-                f"{name}: config.json has {faults[0]} {numbers[faults[0]]:.0e}, but the weights "
-                f"are {len(sizes)} tensors of {parameters} numbers; export the model again"
-            )
 
 
 def _tensors(name: str, path: Path) -> Iterator[tuple[str, tuple[int, str]]]:

@@ -79,6 +79,11 @@ class DeferredModel:
         return model
 
     @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader of its answers should know of how it was loaded; none before it is."""
+        return self._model.notes if "_model" in self.__dict__ else ()
+
+    @property
     def residual(self) -> ResidualStream:
         """Its residual stream.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from blindspot.estimates.statistics import MECHANISTIC, STATISTICS
+from blindspot.measurements.base import MECHANISTIC, STATISTICS
 
 if TYPE_CHECKING:
     from blindspot.gates.rule import GateResult

@@ -13,8 +13,8 @@ from scipy.special import stdtrit
 
 from blindspot.estimates.estimate import Accepted, Estimate, change_from
 from blindspot.estimates.multiplicity import holm_by_family
-from blindspot.estimates.statistics import MECHANISTIC, Direction, Level
 from blindspot.gates.messages import first_line
+from blindspot.measurements.base import MECHANISTIC, Direction, Level
 
 ALPHA = 0.05
 """Chance that a run of a model which is at all its limits fails any gate, unless set otherwise."""

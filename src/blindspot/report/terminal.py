@@ -10,7 +10,7 @@ import pytest
 from rich.table import Table
 from rich.text import Text
 
-from blindspot.estimates.statistics import POOLED
+from blindspot.measurements.base import POOLED
 from blindspot.report import inside
 from blindspot.report.record import GateRecord, Record, Row
 from blindspot.report.tables import (

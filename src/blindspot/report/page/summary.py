@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from blindspot.estimates.statistics import (
+from blindspot.gates.rule import Others
+from blindspot.measurements.base import (
     CATEGORY,
     FORCED_CHOICE,
     MECHANISTIC,
@@ -16,7 +17,6 @@ from blindspot.estimates.statistics import (
     POOLED,
     Level,
 )
-from blindspot.gates.rule import Others
 from blindspot.report.page.numbers import (
     counted,
     figure,

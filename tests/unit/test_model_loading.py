@@ -384,7 +384,7 @@ def test_device_map(checkpoint: Path) -> None:
     alone = load(ModelOptions(str(checkpoint)))
     assert placed.score([request])[0] == pytest.approx(alone.score([request])[0], abs=1e-4)
     assert placed.identity.device == "auto"
-    assert placed.identity.fingerprint() == alone.identity.fingerprint()
+    assert placed.identity.fingerprint() != alone.identity.fingerprint()  # laid out otherwise
 
 
 def test_own_code_runs_when_it_is_allowed(checkpoint: Path) -> None:

@@ -18,6 +18,7 @@ from blindspot.models.base import (
 )
 from blindspot.models.options import ModelOptions
 from blindspot.models.transformers.checkpoint import open_checkpoint
+from blindspot.models.transformers.faults import explained
 from blindspot.models.transformers.loader import identify, load
 from blindspot.models.transformers.location import locate
 
@@ -58,8 +59,9 @@ class DeferredModel:
             ModelError: it is not, or its files are not those of a model.
         """
         options = self.options
-        located = locate(options.name, options.revision, code=options.trust_remote_code)
-        open_checkpoint(located)
+        with explained(options.name, "cannot be read", kinds=(OSError,)):
+            located = locate(options.name, options.revision, code=options.trust_remote_code)
+            open_checkpoint(located)
 
     @cached_property
     def identity(self) -> Identity:

@@ -203,15 +203,15 @@ def check_tokenizer(tokenizer: Any, name: str) -> None:
     """Try a tokenizer on a sentence, in a process of its own.
 
     Raises:
-        ModelError: it raises something, does not come to an end, or makes far more tokens than
-            there are characters.
+        ModelError: it raises something, does not come to an end, or makes no tokens, or far more
+            than there are characters.
     """
     fault, count = "", 0
     try:
-        count = tried(lambda: len(tokenizer(_PANGRAM)["input_ids"]))
+        count = tried(lambda: len(tokenizer(_PANGRAM, add_special_tokens=False)["input_ids"]))
     except (TrialError, ValueError) as error:
         fault = (str(error).splitlines() or [""])[0][:_SHOWN]
-    if count > _TOKENS * len(_PANGRAM):
+    if not fault and not 0 < count <= _TOKENS * len(_PANGRAM):
         fault = f"it makes {count} tokens of {len(_PANGRAM)} characters"
     if fault:
         raise ModelError(

@@ -150,6 +150,8 @@ def _open(options: ModelOptions) -> tuple[str, Checkpoint]:
     with explained(options.name, "cannot be read", kinds=(OSError,)):
         located = locate(options.name, options.revision, code=options.trust_remote_code)
         checkpoint = open_checkpoint(located)
+    if options.trust_remote_code:
+        own_code(checkpoint)  # refused before it is run
     if "device_map" not in options.model_args:
         check_undone(options.name, checkpoint.config, device)
     return device, checkpoint
@@ -245,7 +247,12 @@ def _resolved() -> Iterator[list[str]]:
     from transformers import modeling_utils
 
     name, found = "_get_resolved_checkpoint_files", []
-    real = getattr(modeling_utils, name)
+    real = getattr(modeling_utils, name, None)
+    if real is None:
+        raise ModelError(
+            f"transformers {version('transformers')} does not say which weights it loads, which "
+            "could be others than those that were digested; install an older release of it"
+        )
 
     def noted(*arguments: Any, **named: Any) -> Any:
         result = real(*arguments, **named)

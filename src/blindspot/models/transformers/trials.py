@@ -29,14 +29,13 @@ class TrialError(Exception):
     """A trial took too long or too much memory; the message is a phrase."""
 
 
-def tried(what: Callable[[], Any], seconds: float = _SECONDS) -> Any:
+def tried(what: Callable[[], Any]) -> Any:
     """What a function gives, when it is called in a child of this process.
 
     Where there is no fork (Windows) this process calls it.
 
     Args:
         what: gives a JSON value, and leaves threads and devices alone.
-        seconds: how long it may take.
 
     Raises:
         TrialError: it has not ended in time, or not within its memory.
@@ -52,10 +51,10 @@ def tried(what: Callable[[], Any], seconds: float = _SECONDS) -> Any:
         child = os.fork()
     if child == 0:
         os.close(reads)
-        _answer(what, writes, seconds)
+        _answer(what, writes)
     os.close(writes)
     try:
-        raw = _read(reads, time.monotonic() + seconds)
+        raw = _read(reads, time.monotonic() + _SECONDS)
     finally:
         os.close(reads)
         with suppress(ProcessLookupError):
@@ -85,13 +84,13 @@ def _read(reads: int, deadline: float) -> bytes:
             raise TrialError("it makes too much text")
 
 
-def _answer(what: Callable[[], Any], writes: int, seconds: float) -> None:
+def _answer(what: Callable[[], Any], writes: int) -> None:
     """The child: call it, write what came of it, and end without any clean-up of the parent's."""
     try:
         null = os.open(os.devnull, os.O_WRONLY)
         os.dup2(null, 1)
         os.dup2(null, 2)
-        _limit(seconds)
+        _limit()
         try:
             answer = ["gave", what()]
         except MemoryError:
@@ -104,7 +103,7 @@ def _answer(what: Callable[[], Any], writes: int, seconds: float) -> None:
         os._exit(0)
 
 
-def _limit(seconds: float) -> None:
+def _limit() -> None:
     """Let the kernel end this process, should nobody else be left to do it."""
     import resource
 
@@ -112,7 +111,7 @@ def _limit(seconds: float) -> None:
     with suppress(OSError, ValueError, IndexError):
         used = int(Path("/proc/self/statm").read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE")
     for limit, most in (
-        (resource.RLIMIT_CPU, int(seconds) + 1),
+        (resource.RLIMIT_CPU, _SECONDS + 1),
         (resource.RLIMIT_AS, used + _MEMORY if used else resource.RLIM_INFINITY),
     ):
         with suppress(OSError, ValueError):

@@ -53,7 +53,7 @@ def report_document(
         "blindspot_version": __version__,
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "model": record["model"] if record else {"id": model},
-        "verdict": ledger.verdict(exit_code),
+        "verdict": ledger.verdict(exit_code).value,
         "exit_code": exit_code,
         "incomplete": ledger.incomplete,
         "command": command,

@@ -92,7 +92,8 @@ def rejudge(
         assays=document["mechanistic"],
         comparisons=comparison_records(ours, results, beside),
     )
-    ledger.verdicts = {gate["id"]: gate["verdict"] for gate in record["gates"]}
+    ledger.verdicts = {outcome.case.id: outcome.verdict for outcome in results}
+    ledger.conclude()
     return record, ledger
 
 

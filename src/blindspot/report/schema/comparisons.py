@@ -13,6 +13,7 @@ class SignatureLine(TypedDict):
     """One line of the signature: what changed between another model and this one."""
 
     name: str
+    """Of the measurement, or of the statistic where several measurements have it."""
     title: str
     theirs: float | None
     ours: float | None

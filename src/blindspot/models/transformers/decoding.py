@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from blindspot.models.base import Generation
@@ -13,8 +13,6 @@ from blindspot.models.transformers.formats import PromptFormat
 from blindspot.models.transformers.known_choices import Choices
 from blindspot.models.transformers.memory import Budget
 from blindspot.models.transformers.near_ties import Settler
-from blindspot.models.transformers.packing import Packing, Place, packable
-from blindspot.models.transformers.predictions import Predictions
 from blindspot.models.transformers.prefix_tree import Tokens
 from blindspot.models.transformers.steps import stepped
 from blindspot.models.transformers.waves import Node, Wave
@@ -23,8 +21,6 @@ from blindspot.models.transformers.waves import Node, Wave
 _LEAVE = 0.25
 #: Cache slots beyond the prompt that a row is expected to fill.
 _ROOM = 16
-#: The same where slots are shared: of many answers at once, half is written.
-_EXPECTED = 8
 
 
 @dataclass(eq=False)
@@ -115,22 +111,12 @@ def generate(
             done(number, answer.result())
     ordered = sorted(askers)
 
-    most = max((answer.limit for answer in answers), default=0)
-    packed = packable(engine, budget.limits, ordered, most)
-
     def work(run: range) -> None:
         # Copies: a wave that finds no memory starts again from the answers as they were.
         groups = {
             tokens: [(n, answers[n].copy()) for n in askers[tokens]]
             for tokens in ordered[run.start : run.stop]
         }
-        if packed:
-            slots = budget.limits.packed_slots
-            packing = Packing(engine, budget.limits, list(groups), slots=slots, room=_EXPECTED)
-            for row in packing.rows:
-                row.wanted[len(row.tokens) - 1] = set()
-            packing.run(_Growing(engine, writer, groups, done, settler))
-            return
         wave = Wave(engine, budget, list(groups))
         for row in wave.rows:
             row.wanted[len(row.tokens) - 1] = set()
@@ -143,52 +129,7 @@ def generate(
             for number, answer in (pair for group in asked for pair in group):
                 done(number, answer.result())
 
-    budget.waves(ordered, work, packed=packed)
-
-
-class _Growing:
-    """Answers that grow while the prompts of others are computed. A group shares its prompt."""
-
-    def __init__(
-        self,
-        engine: Engine,
-        writer: Writer,
-        groups: Mapping[Tokens, list[tuple[int, Answer]]],
-        done: Callable[[int, Generation], None],
-        settler: Settler | None,
-    ) -> None:
-        self._engine, self._writer, self._groups, self._done = engine, writer, groups, done
-        self._settler = settler
-        self._chosen: dict[Node, int] = {}
-
-    def take(self, predictions: Predictions, places: list[Place]) -> None:
-        """Add the greedy choices of a pass to the open answers."""
-        best = self._engine.choices(predictions)
-        if self._settler is not None:
-            rows = {
-                row: answer
-                for row, (node, _) in enumerate(places)
-                for _, answer in self._groups[node.tokens]
-                if answer.open
-            }
-            best = self._settler.settle(best, rows)
-        self._chosen = {node: token for (node, _), token in zip(places, best.token, strict=True)}
-        grown = [
-            (answer, token, margin)
-            for (node, _), token, margin in zip(places, best.token, best.margin, strict=True)
-            for _, answer in self._groups[node.tokens]
-            if answer.open
-        ]
-        self._writer.add(*map(list, zip(*grown, strict=True)))
-
-    def following(self, node: Node) -> int | None:
-        """The chosen token while any answer to this prompt is open."""
-        group = self._groups[node.tokens]
-        if any(answer.open for _, answer in group):
-            return self._chosen[node]
-        for number, answer in group:
-            self._done(number, answer.result())
-        return None
+    budget.waves(ordered, work)
 
 
 def _finish(

@@ -12,14 +12,10 @@ from torch import Tensor
 
 from blindspot.errors import ModelError
 from blindspot.models.transformers.kv_cache import Pool, RowCache, Scratch
-from blindspot.models.transformers.predictions import LOWEST, Best, Predictions, block_size
 from blindspot.models.transformers.prefix_tree import Tokens
-from blindspot.models.transformers.shortcuts import Shortcuts
-from blindspot.models.transformers.slots import SlotCache
 
-#: Reads of packed passes are multiples of this: oneDNN keeps a program for each number of rows.
-#: Without, 53 passes of a model of 122 million parameters took 22 MiB more.
-_READS = 4
+#: Stands for -inf, which some models mask tokens by.
+_LOWEST = torch.finfo(torch.float32).min
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +47,18 @@ class Pass:
     cache: RowCache | None
 
 
+@dataclass(frozen=True, slots=True)
+class Best:
+    """The greedy choice at each read, and its distance to the second best (logits, >= 0).
+
+    ``doubtful``: the distance is so small that other rows in the pass might turn the choice.
+    """
+
+    token: list[int]
+    margin: list[float]
+    doubtful: list[bool]
+
+
 class Engine:
     """Runs a model. Everything that depends on the architecture is here."""
 
@@ -61,17 +69,10 @@ class Engine:
         head = model.get_output_embeddings()
         known = [embedding, *([head.weight] if hasattr(head, "weight") else [])]
         self.vocabulary = min(int(weight.shape[0]) for weight in known)
-        #: Bytes of the model.
-        self.weights = sum(p.numel() * p.element_size() for p in model.parameters())
         context = getattr(model.config.get_text_config(), "max_position_embeddings", None)
         self.context: int | None = context if isinstance(context, int) and context > 0 else None
         #: Whether rows may be started from shared beginnings and padded; see ``selfcheck``.
         self.shares = False
-        #: Whether tokens may lie in any slots under a mask of our own; see ``selfcheck``.
-        self.packs = False
-        self.shortcuts = Shortcuts(model)
-        #: Tokens that must not be reached where one mask serves all layers, None without limit.
-        self.window = _window(model.config.get_text_config())
         #: Most by which other rows of a pass move a logit, beside rounding it; see ``selfcheck``.
         self.noise = 0.0
         self._positions = "position_ids" in inspect.signature(model.forward).parameters
@@ -132,42 +133,6 @@ class Engine:
             lengths = lengths.clamp(max=self.context - 1)
         return self._forward(tokens[:, None], mask, lengths[:, None], cache, reads)
 
-    def pack(
-        self,
-        tokens: Tensor,
-        places: Tensor,
-        seen: Tensor,
-        cache: SlotCache,
-        reads: Sequence[int],
-    ) -> Predictions:
-        """Compute tokens that lie in the slots which the cache was told.
-
-        Args:
-            tokens: (lanes, width) int64 on the CPU.
-            places: (lanes, width) int64 on the CPU, position of each token in its sequence.
-            seen: (lanes, width, slots) bool on the CPU, what each token attends to.
-            cache: of all lanes.
-            reads: flat numbers of the tokens after which a prediction is wanted.
-        """
-        self.check_tokens(int(tokens.max()))
-        dtype = self.model.dtype
-        mask = torch.zeros(seen.shape, dtype=dtype, device=self.device)
-        mask.masked_fill_(~seen.to(self.device), torch.finfo(dtype).min)
-        count = len(reads)
-        wanted = torch.tensor([*reads, *list(reads[-1:]) * (-count % _READS)], dtype=torch.long)
-        with self.shortcuts.taken(wanted) as hidden:
-            logits = self._forward(tokens, mask[:, None], places, cache, wanted)
-        if hidden and self.shortcuts.head is not None:
-            return Predictions.by_head(hidden[0], self.shortcuts.head, count)
-        return Predictions.of(logits[:count])
-
-    @property
-    def portions(self) -> int:
-        """Portions in which the logits of a packed pass are made; one is there at a time."""
-        if self.shortcuts.head is None:
-            return 1
-        return -(-self.vocabulary // block_size(self.device, self.vocabulary))
-
     def check_tokens(self, highest: int) -> None:
         """Refuse tokens that the model does not know.
 
@@ -181,40 +146,40 @@ class Engine:
             )
 
     def best(self, logits: Tensor) -> Best:
-        """Greedy choice and its distance to the second best. ``logits`` is overwritten.
+        """Greedy choices. ``logits`` (reads, vocabulary) float32 are overwritten.
 
         Raises:
             ModelError: a logit is not a number, or infinite where it matters.
         """
-        return self.choices(Predictions.of(logits))
-
-    def choices(self, predictions: Predictions) -> Best:
-        """The same of predictions.
-
-        Raises:
-            ModelError: as ``best``.
-        """
-        return self._told(*predictions.best())
+        return self._choices(*_two_best(logits))
 
     def scores(
-        self, predictions: Predictions, rows: Sequence[int], tokens: Sequence[int]
+        self, logits: Tensor, rows: Sequence[int], tokens: Sequence[int]
     ) -> tuple[Best, list[float]]:
-        """Greedy choices, and log-probabilities (nats) of some tokens after some predictions.
+        """Greedy choices, and log-probabilities (nats) of some tokens at some reads.
+
+        Args:
+            logits: (reads, vocabulary) float32, overwritten.
+            rows: of each target its read.
+            tokens: of each target its token.
 
         Raises:
             ModelError: as ``best``, or a token is beyond the vocabulary.
         """
         self.check_tokens(max(tokens, default=0))
-        asked = torch.tensor(rows, dtype=torch.long)
-        best, chosen = predictions.totals(asked, torch.tensor(tokens, dtype=torch.long))
-        values = (chosen - best.total[asked.to(chosen.device)]).cpu()
+        at = torch.tensor(rows, dtype=torch.long, device=logits.device)
+        targets = logits[at, torch.tensor(tokens, dtype=torch.long, device=logits.device)]
+        first, second, token = _two_best(logits)
+        # log1p of what is beside the best keeps the digits of a log-probability close to 0.
+        total = first + logits.sub_(first[:, None]).exp_().sum(-1).log1p()
+        values = (targets - total[at]).cpu()
         if not bool(torch.isfinite(values).all()):
             raise self.not_finite()
-        return self._told(best.first, best.second, best.token), values.tolist()
+        return self._choices(first, second, token), values.tolist()
 
-    def _told(self, first: Tensor, second: Tensor, token: Tensor) -> Best:
+    def _choices(self, first: Tensor, second: Tensor, token: Tensor) -> Best:
         # One transfer for the three; ids are exact in float32, which every device knows.
-        values = torch.stack([first, second.clamp(min=LOWEST), token.float()]).cpu()
+        values = torch.stack([first, second.clamp(min=_LOWEST), token.float()]).cpu()
         if not bool(torch.isfinite(values).all()):
             raise self.not_finite()
         margin = values[0] - values[1]
@@ -235,7 +200,7 @@ class Engine:
         tokens: Tensor,
         mask: Tensor,
         places: Tensor,
-        cache: RowCache | SlotCache | None,
+        cache: RowCache | None,
         reads: Tensor,
     ) -> Tensor:
         arguments: dict[str, Any] = {"past_key_values": cache} if cache is not None else {}
@@ -253,7 +218,7 @@ class Engine:
         finally:
             self._reads = None
         logits: Tensor = output.logits
-        if logits.shape[:2] in ((1, len(reads)), (1, 0)):
+        if logits.shape[:2] == (1, len(reads)):
             return logits[0].float()
         # The model has no output layer to hook: choose among all logits.
         return logits.flatten(0, 1)[reads.to(logits.device)].float()
@@ -267,17 +232,11 @@ class Engine:
         return (chosen[None], *arguments[1:])
 
 
-def _window(config: Any) -> int | None:
-    """Fewest tokens that any layer may be able to look back, by what configurations call it."""
-    found = [
-        value
-        for name, value in config.to_dict().items()
-        if ("window" in name or "chunk" in name)
-        and not ("layers" in name or "pattern" in name)  # which layers have one
-        and type(value) is int
-        and value > 0
-    ]
-    return min(found, default=None)
+def _two_best(logits: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Highest logit, second highest, token of the highest: (reads,) each; drops the highest."""
+    first, token = logits.max(-1)
+    second = logits.scatter_(-1, token[:, None], _LOWEST).amax(-1)
+    return first, second, token
 
 
 def _flush_right(rows: Sequence[Row], chunk: int, slots: int) -> tuple[Tensor, Tensor]:

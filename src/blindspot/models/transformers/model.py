@@ -61,10 +61,9 @@ class CausalModel:
         self._engine = Engine(model, identity.name)
         limits = limits_for(
             self._engine.device,
-            kv_bytes=check(self._engine, packing=True),
+            kv_bytes=check(self._engine),
             vocabulary=self._engine.vocabulary,
             rows=rows,
-            weights=self._engine.weights,
         )
         self._budget = Budget(limits, identity.name)
         self._engine.noise = noise(self._engine)

@@ -13,8 +13,6 @@ from torch import Tensor
 from blindspot.models.transformers.engine import Engine
 from blindspot.models.transformers.known_choices import Choices
 from blindspot.models.transformers.memory import Budget
-from blindspot.models.transformers.packing import Packing, Place, packable
-from blindspot.models.transformers.predictions import Predictions
 from blindspot.models.transformers.prefix_tree import Tokens
 from blindspot.models.transformers.steps import Cached
 from blindspot.models.transformers.waves import Node, Wave
@@ -45,8 +43,8 @@ class _Prediction:
 
 #: Greedy choices looked for after a candidate that is the greedy answer: whether it ends there.
 _AHEAD = 2
-#: Share of the slots' memory that slots take here; the rest is for predictions, which are many.
-_SLOTS = 2 / 3
+#: A prediction's place: the node that computes it and the token after which it is made.
+Place = tuple[Node, int]
 #: The predictions of a candidate's tokens.
 _Path = list[Place]
 #: Called with a question's number, its log-probabilities and the greedy choices that were met.
@@ -77,25 +75,15 @@ def score(
     readings: dict[int, dict[int, list[_Prediction]]] = defaultdict(dict)
     beyond: dict[tuple[int, int], list[_Prediction]] = {}
 
-    packed = packable(engine, budget.limits, ordered, _AHEAD)
-
     def work(run: range) -> None:
         sequences = ordered[run.start : run.stop]
-        wave: Wave | Packing
-        if packed:
-            slots = int(budget.limits.packed_slots * _SLOTS)
-            wave = Packing(engine, budget.limits, sequences, slots=slots, room=_AHEAD)
-        else:
-            wave = Wave(engine, budget, sequences)
+        wave = Wave(engine, budget, sequences)
         asked = {
             row: [_ask(wave, row, questions[n], c) for n, c in askers[row.tokens]]
             for row in wave.rows
         }
         reading = _Reading(engine, asked, ends)
-        if isinstance(wave, Packing):
-            wave.run(reading)
-        else:
-            _read_rows(engine, wave, reading)
+        _read_rows(engine, wave, reading)
         found, ahead = reading.found, reading.ahead
         for row, paths in asked.items():
             for (number, candidate), (path, _) in zip(askers[row.tokens], paths, strict=True):
@@ -110,10 +98,10 @@ def score(
                 done(number, _log_probabilities(question, answers), choices)
                 del readings[number]
 
-    budget.waves(ordered, work, packed=packed)
+    budget.waves(ordered, work)
 
 
-def _ask(wave: Wave | Packing, row: Node, question: Question, candidate: int) -> tuple[_Path, int]:
+def _ask(wave: Wave, row: Node, question: Question, candidate: int) -> tuple[_Path, int]:
     """Note what must be read for a candidate; its path and last token."""
     text = question.texts[candidate]
     path: _Path = []
@@ -141,12 +129,12 @@ class _Reading:
         self.found: dict[Place, _Prediction] = {}
         self.ahead: dict[Node, list[_Prediction]] = {}
 
-    def take(self, predictions: Predictions, places: list[Place]) -> None:
-        """What a pass predicts; what is behind the end of a row are looked at ahead."""
+    def take(self, logits: Tensor, places: list[Place]) -> None:
+        """Read the predictions of a pass; those behind the end of a row look ahead."""
         targets = [sorted(node.wanted.get(place, ())) for node, place in places]
         rows = [row for row, tokens in enumerate(targets) for _ in tokens]
         flat = [token for tokens in targets for token in tokens]
-        best, values = self._engine.scores(predictions, rows, flat)
+        best, values = self._engine.scores(logits, rows, flat)
         remaining = iter(values)
         given = [{token: next(remaining) for token in tokens} for tokens in targets]
         made = map(_Prediction, given, best.token, best.margin, best.doubtful)
@@ -171,7 +159,6 @@ class _Reading:
         """Last token of a candidate of this row that is the greedy answer, None without one."""
         for path, last in self._asked[row]:
             followed = [*row.tokens[path[0][1] + 1 :], last]
-            # A place that another lane computes may not be known yet; then nobody looks ahead.
             along = (self.found.get(place) for place in path)
             if all(p is not None and p.token == t for p, t in zip(along, followed, strict=True)):
                 return last
@@ -180,11 +167,7 @@ class _Reading:
 
 def _read_rows(engine: Engine, wave: Wave, reading: _Reading) -> None:
     """Compute a wave row by row."""
-
-    def take(logits: Tensor, places: list[Place]) -> None:
-        reading.take(Predictions.of(logits), places)
-
-    wave.compute_heads(take)
+    wave.compute_heads(reading.take)
     # A row that is a shared beginning itself has been read; it is wanted to look ahead only.
     rows = [
         row
@@ -192,7 +175,7 @@ def _read_rows(engine: Engine, wave: Wave, reading: _Reading) -> None:
         if row.wanted or (engine.shares and reading.greedy_end(row) is not None)
     ]
     for batch in wave.batches(rows, room=_AHEAD):
-        passed = wave.compute(batch, take, keep=engine.shares, room=_AHEAD)
+        passed = wave.compute(batch, reading.take, keep=engine.shares, room=_AHEAD)
         if passed.cache is not None:
             _look_ahead(Cached(engine, passed), batch, reading)
 
@@ -209,10 +192,7 @@ def _look_ahead(rows: Cached, batch: Sequence[Node], reading: _Reading) -> None:
             rows.keep([n for n, _ in fed])
             going = [going[n] for n, _ in fed]
         logits = rows.advance([token for _, token in fed])
-        predictions = Predictions.of(logits)
-        reading.take(
-            predictions, [(row, len(row.tokens) + len(reading.ahead[row])) for row in going]
-        )
+        reading.take(logits, [(row, len(row.tokens) + len(reading.ahead[row])) for row in going])
 
 
 def _log_probabilities(

@@ -25,7 +25,6 @@ from blindspot.stimuli.loading import (
     read_promoted,
     read_questions,
     read_sense,
-    read_toml,
     read_transformations,
     read_wordings,
 )
@@ -93,7 +92,6 @@ __all__ = [
     "read_promoted",
     "read_questions",
     "read_sense",
-    "read_toml",
     "read_transformations",
     "read_wordings",
     "render",

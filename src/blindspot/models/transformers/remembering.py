@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from platformdirs import user_cache_dir
+
+from blindspot import files
 
 
 class Notes:
@@ -40,8 +40,5 @@ class Notes:
         known = dict(list(known.items())[-self._most :])
         with suppress(OSError):
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            handle, temporary = tempfile.mkstemp(dir=self.path.parent, prefix=self.path.stem)
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                json.dump(known, file)
-            Path(temporary).replace(self.path)
+            files.replace(self.path, json.dumps(known))
         return known

@@ -22,7 +22,7 @@ from blindspot.models.transformers.known_choices import Choices, KnownChoices
 from blindspot.models.transformers.kv_cache import Pool
 from blindspot.models.transformers.model import CausalModel
 from blindspot.models.transformers.prefix_tree import Tokens
-from blindspot.models.transformers.scoring import Question, score
+from blindspot.models.transformers.scoring import EncodedRequest, score
 from tests.unit import tiny_models
 from tests.unit.tiny_models import ARCHITECTURES, EOS, Checkpoints
 
@@ -232,8 +232,8 @@ def test_scoring_notices_the_greedy_answer(
     ]
 
 
-def question(prompt: Tokens, candidates: list[Tokens]) -> Question:
-    return Question(prompt, tuple((*prompt, *tokens) for tokens in candidates), len(prompt))
+def question(prompt: Tokens, candidates: list[Tokens]) -> EncodedRequest:
+    return EncodedRequest(prompt, tuple((*prompt, *tokens) for tokens in candidates), len(prompt))
 
 
 def greedy_tokens(model: CausalModel, prompt: Tokens, count: int) -> Tokens:

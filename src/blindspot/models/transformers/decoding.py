@@ -14,8 +14,7 @@ from blindspot.models.transformers.known_choices import Choices
 from blindspot.models.transformers.memory import Budget
 from blindspot.models.transformers.near_ties import Settler
 from blindspot.models.transformers.prefix_tree import Tokens
-from blindspot.models.transformers.steps import stepped
-from blindspot.models.transformers.waves import Node, Wave
+from blindspot.models.transformers.waves import Node, Wave, stepped
 
 #: Finished rows leave a batch when they are this share of it: leaving copies the others' cache.
 _LEAVE = 0.25
@@ -24,12 +23,17 @@ _ROOM = 16
 
 
 @dataclass(eq=False)
-class Answer:
-    """One answer as it grows. ``limit``: most tokens."""
+class Continuation:
+    """A greedy continuation of a prompt as it grows.
+
+    ``is_complete``: looks at the text after each token, None to go on to the ``limit`` of tokens.
+    ``marked``: what the engine reads in place of the prompt where vectors are written over it.
+    """
 
     prompt: Tokens
-    is_complete: Callable[[str], bool]
+    is_complete: Callable[[str], bool] | None
     limit: int
+    marked: Tokens = ()
     tokens: list[int] = field(default_factory=list)
     margin: float = math.inf
     text: str = ""
@@ -37,15 +41,15 @@ class Answer:
 
     @property
     def sequence(self) -> Tokens:
-        """Prompt and answer so far."""
-        return (*self.prompt, *self.tokens)
+        """Prompt and answer so far, as the engine reads them."""
+        return (*(self.marked or self.prompt), *self.tokens)
 
     @property
     def open(self) -> bool:
         """Whether another token is to be chosen."""
         return not self.complete and len(self.tokens) < self.limit
 
-    def copy(self) -> Answer:
+    def copy(self) -> Continuation:
         """An answer that grows on its own."""
         return replace(self, tokens=list(self.tokens))
 
@@ -61,23 +65,27 @@ class Writer:
         self._prompts, self._ends = prompts, ends
 
     def add(
-        self, answers: Sequence[Answer], tokens: Sequence[int], margins: Sequence[float]
+        self, answers: Sequence[Continuation], tokens: Sequence[int], margins: Sequence[float]
     ) -> None:
         """Add one greedy choice to each of these open answers."""
-        grown = []
+        looked_at = []
         for answer, token, margin in zip(answers, tokens, margins, strict=True):
             answer.margin = min(answer.margin, margin)
-            if token in self._ends:
+            ended = token in self._ends
+            if ended:
                 answer.complete = True
             else:
                 answer.tokens.append(token)
-                grown.append(answer)
-        texts = self._prompts.decode([a.prompt for a in grown], [a.tokens for a in grown])
-        for answer, text in zip(grown, texts, strict=True):
+            watched = answer.is_complete is not None
+            if not ended if watched else not answer.open:
+                looked_at.append(answer)
+        texts = self._prompts.decode([a.prompt for a in looked_at], [a.tokens for a in looked_at])
+        for answer, text in zip(looked_at, texts, strict=True):
             answer.text = text
-            answer.complete = bool(answer.is_complete(text))
+            if answer.is_complete is not None:
+                answer.complete = bool(answer.is_complete(text))
 
-    def replay(self, answers: Sequence[Answer], known: Sequence[Choices]) -> None:
+    def replay(self, answers: Sequence[Continuation], known: Sequence[Choices]) -> None:
         """Add the choices that are known already."""
         step = 0
         going = [(a, c) for a, c in zip(answers, known, strict=True)]
@@ -94,7 +102,7 @@ def generate(
     engine: Engine,
     budget: Budget,
     writer: Writer,
-    answers: Sequence[Answer],
+    answers: Sequence[Continuation],
     done: Callable[[int, Generation], None],
     settler: Settler | None = None,
 ) -> None:
@@ -125,19 +133,19 @@ def generate(
             passed = wave.compute(batch, keep=engine.shares, room=_ROOM)
             asked = [groups[row.tokens] for row in batch]
             grown = [[answer for _, answer in group] for group in asked]
-            _finish(engine, writer, batch, passed, grown, settler)
+            _decode(engine, writer, batch, passed, grown, settler)
             for number, answer in (pair for group in asked for pair in group):
                 done(number, answer.result())
 
     budget.waves(ordered, work)
 
 
-def _finish(
+def _decode(
     engine: Engine,
     writer: Writer,
     batch: Sequence[Node],
     passed: Pass,
-    groups: list[list[Answer]],
+    groups: list[list[Continuation]],
     settler: Settler | None,
 ) -> None:
     """Choose tokens until every answer of the batch is finished. A group shares its row."""

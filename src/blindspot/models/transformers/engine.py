@@ -59,18 +59,75 @@ class Best:
     doubtful: list[bool]
 
 
-class Engine:
-    """Runs a model. Everything that depends on the architecture is here."""
+class LoadedModel:
+    """A model that runs, and what it can be given."""
 
     def __init__(self, model: Any, name: str) -> None:
         self.model, self.name = model, name
         embedding = model.get_input_embeddings().weight
         self.device: torch.device = model.device if embedding.is_meta else embedding.device
-        head = model.get_output_embeddings()
-        known = [embedding, *([head.weight] if hasattr(head, "weight") else [])]
+        self.head: Any = model.get_output_embeddings()
+        known = [embedding, *([self.head.weight] if hasattr(self.head, "weight") else [])]
         self.vocabulary = min(int(weight.shape[0]) for weight in known)
         context = getattr(model.config.get_text_config(), "max_position_embeddings", None)
         self.context: int | None = context if isinstance(context, int) and context > 0 else None
+
+    def admit(self, tokens: Sequence[int]) -> None:
+        """Refuse a prompt that the model cannot take.
+
+        Raises:
+            ModelError: longer than its context, or a token that it does not know.
+        """
+        if self.context is not None and len(tokens) > self.context:
+            raise self._too_long(tokens)
+        self.check_tokens(max(tokens))
+
+    def room(self, tokens: Sequence[int], wanted: int) -> int:
+        """Tokens that may follow: those wanted, or fewer where the model's context ends.
+
+        Raises:
+            ValueError: ``wanted`` is not above 0.
+            ModelError: the context has no room for one.
+        """
+        if wanted < 1:
+            raise ValueError(f"max_new_tokens {wanted} is not above 0")
+        if self.context is None:
+            return wanted
+        if len(tokens) >= self.context:
+            raise self._too_long(tokens)
+        return min(wanted, self.context - len(tokens))
+
+    def check_tokens(self, highest: int) -> None:
+        """Refuse tokens that the model does not know.
+
+        Raises:
+            ModelError: ``highest`` is beyond its vocabulary.
+        """
+        if highest >= self.vocabulary:
+            raise ModelError(
+                f"{self.name}: its tokenizer makes token {highest}, but the model knows "
+                f"{self.vocabulary} tokens; use the tokenizer that it was trained with"
+            )
+
+    def not_finite(self) -> ModelError:
+        """The error of a model whose numbers are broken."""
+        return ModelError(
+            f"{self.name} produces non-finite numbers: its weights are damaged, or --dtype "
+            "overflows (try --dtype float32)"
+        )
+
+    def _too_long(self, tokens: Sequence[int]) -> ModelError:
+        return ModelError(
+            f"{self.name}: a prompt of {len(tokens)} tokens does not fit into its context of "
+            f"{self.context}; leave out long prompts"
+        )
+
+
+class Engine(LoadedModel):
+    """Runs a model. Everything that depends on the architecture is here."""
+
+    def __init__(self, model: Any, name: str) -> None:
+        super().__init__(model, name)
         #: Whether rows may be started from shared beginnings and padded; see ``selfcheck``.
         self.shares = False
         #: Most by which other rows of a pass move a logit, beside rounding it; see ``selfcheck``.
@@ -78,8 +135,14 @@ class Engine:
         self._positions = "position_ids" in inspect.signature(model.forward).parameters
         self.scratch = Scratch()
         self._reads: Tensor | None = None
-        if head is not None:
-            head.register_forward_pre_hook(self._choose)
+        self._hook: Any = None
+        if self.head is not None:
+            self._hook = self.head.register_forward_pre_hook(self._choose)
+
+    def close(self) -> None:
+        """Take the engine's hook off the model's output layer."""
+        if self._hook is not None:
+            self._hook.remove()
 
     def extend(
         self,
@@ -133,18 +196,6 @@ class Engine:
             lengths = lengths.clamp(max=self.context - 1)
         return self._forward(tokens[:, None], mask, lengths[:, None], cache, reads)
 
-    def check_tokens(self, highest: int) -> None:
-        """Refuse tokens that the model does not know.
-
-        Raises:
-            ModelError: ``highest`` is beyond its vocabulary.
-        """
-        if highest >= self.vocabulary:
-            raise ModelError(
-                f"{self.name}: its tokenizer makes token {highest}, but the model knows "
-                f"{self.vocabulary} tokens; use the tokenizer that it was trained with"
-            )
-
     def best(self, logits: Tensor) -> Best:
         """Greedy choices. ``logits`` (reads, vocabulary) float32 are overwritten.
 
@@ -187,13 +238,6 @@ class Engine:
         moved = (values[0].abs() * torch.finfo(self.model.dtype).eps).clamp(min=self.noise)
         doubtful = margin <= 2 * moved
         return Best(values[2].long().tolist(), margin.tolist(), doubtful.tolist())
-
-    def not_finite(self) -> ModelError:
-        """The error of a model whose numbers are broken."""
-        return ModelError(
-            f"{self.name} produces non-finite logits: its weights are damaged, or --dtype "
-            "overflows (try --dtype float32)"
-        )
 
     def _forward(
         self,

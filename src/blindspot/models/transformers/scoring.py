@@ -10,16 +10,17 @@ from itertools import takewhile
 
 from torch import Tensor
 
+from blindspot.errors import ModelError
 from blindspot.models.transformers.engine import Engine
+from blindspot.models.transformers.formats import PromptFormat
 from blindspot.models.transformers.known_choices import Choices
 from blindspot.models.transformers.memory import Budget
-from blindspot.models.transformers.prefix_tree import Tokens
-from blindspot.models.transformers.steps import Cached
-from blindspot.models.transformers.waves import Node, Wave
+from blindspot.models.transformers.prefix_tree import Tokens, common_length
+from blindspot.models.transformers.waves import Cached, Node, Wave
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class EncodedRequest:
     """A prompt and its complete answers as tokens.
 
     ``texts``: prompt and answer as one sequence, one per candidate. ``start``: first token that is
@@ -41,6 +42,34 @@ class _Prediction:
     doubtful: bool
 
 
+def encode(
+    engine: Engine, prompts: PromptFormat, asked: Sequence[tuple[str, tuple[str, ...]]]
+) -> list[EncodedRequest]:
+    """Tokens of rendered prompts and their candidates.
+
+    Raises:
+        ModelError: a text that the model's context has no room for, or a candidate without tokens.
+    """
+    joined = [prompts.join(rendered, c) for rendered, candidates in asked for c in candidates]
+    encoded = iter(prompts.encode(joined))
+    found = []
+    for (_, candidates), prompt in zip(asked, prompts.encode([r for r, _ in asked]), strict=True):
+        texts = tuple(next(encoded) for _ in candidates)
+        start = min((common_length(prompt, text) for text in texts), default=len(prompt))
+        if start == 0:  # nothing precedes the first token: the text has no opening token
+            opening = prompts.encode([""])[0]
+            texts, start = tuple((*opening, *text) for text in texts), len(opening)
+        for text, candidate in zip(texts, candidates, strict=True):
+            if len(text) <= start:
+                raise ModelError(
+                    f"{engine.name}: its tokenizer makes nothing of the answer {candidate!r}; "
+                    "leave it out, or use another model"
+                )
+            engine.room(text[:-1], 1)
+        found.append(EncodedRequest(prompt, texts, start))
+    return found
+
+
 #: Greedy choices looked for after a candidate that is the greedy answer: whether it ends there.
 _AHEAD = 2
 #: A prediction's place: the node that computes it and the token after which it is made.
@@ -54,7 +83,7 @@ Done = Callable[[int, tuple[float, ...], Choices], None]
 def score(
     engine: Engine,
     budget: Budget,
-    questions: Sequence[Question],
+    questions: Sequence[EncodedRequest],
     done: Done,
     ends: frozenset[int] = frozenset(),
 ) -> None:
@@ -72,7 +101,7 @@ def score(
         for candidate, text in enumerate(question.texts):
             askers[text[:-1]].append((number, candidate))  # the last token is predicted, never fed
     ordered = sorted(askers)
-    readings: dict[int, dict[int, list[_Prediction]]] = defaultdict(dict)
+    predictions: dict[int, dict[int, list[_Prediction]]] = defaultdict(dict)
     beyond: dict[tuple[int, int], list[_Prediction]] = {}
 
     def work(run: range) -> None:
@@ -82,26 +111,26 @@ def score(
             row: [_ask(wave, row, questions[n], c) for n, c in askers[row.tokens]]
             for row in wave.rows
         }
-        reading = _Reading(engine, asked, ends)
-        _read_rows(engine, wave, reading)
-        found, ahead = reading.found, reading.ahead
+        collector = _Collector(engine, asked, ends)
+        _read_rows(engine, wave, collector)
+        found, ahead = collector.found, collector.ahead
         for row, paths in asked.items():
             for (number, candidate), (path, _) in zip(askers[row.tokens], paths, strict=True):
-                readings[number][candidate] = [found[place] for place in path]
+                predictions[number][candidate] = [found[place] for place in path]
                 beyond[number, candidate] = ahead.get(row, [])
                 question = questions[number]
-                if len(readings[number]) < len(question.texts):
+                if len(predictions[number]) < len(question.texts):
                     continue
-                answers = [readings[number][c] for c in range(len(question.texts))]
+                answers = [predictions[number][c] for c in range(len(question.texts))]
                 later = [beyond.pop((number, c)) for c in range(len(question.texts))]
                 choices = _choices(question, answers, later)
                 done(number, _log_probabilities(question, answers), choices)
-                del readings[number]
+                del predictions[number]
 
     budget.waves(ordered, work)
 
 
-def _ask(wave: Wave, row: Node, question: Question, candidate: int) -> tuple[_Path, int]:
+def _ask(wave: Wave, row: Node, question: EncodedRequest, candidate: int) -> tuple[_Path, int]:
     """Note what must be read for a candidate; its path and last token."""
     text = question.texts[candidate]
     path: _Path = []
@@ -115,7 +144,7 @@ def _ask(wave: Wave, row: Node, question: Question, candidate: int) -> tuple[_Pa
     return path, text[-1]
 
 
-class _Reading:
+class _Collector:
     """Predictions as they are computed.
 
     ``found``: by place; ``ahead``: greedy choices behind candidates that are the greedy answers, by
@@ -165,26 +194,26 @@ class _Reading:
         return None
 
 
-def _read_rows(engine: Engine, wave: Wave, reading: _Reading) -> None:
+def _read_rows(engine: Engine, wave: Wave, collector: _Collector) -> None:
     """Compute a wave row by row."""
-    wave.compute_heads(reading.take)
+    wave.compute_heads(collector.take)
     # A row that is a shared beginning itself has been read; it is wanted to look ahead only.
     rows = [
         row
         for row in wave.rows
-        if row.wanted or (engine.shares and reading.greedy_end(row) is not None)
+        if row.wanted or (engine.shares and collector.greedy_end(row) is not None)
     ]
     for batch in wave.batches(rows, room=_AHEAD):
-        passed = wave.compute(batch, reading.take, keep=engine.shares, room=_AHEAD)
+        passed = wave.compute(batch, collector.take, keep=engine.shares, room=_AHEAD)
         if passed.cache is not None:
-            _look_ahead(Cached(engine, passed), batch, reading)
+            _look_ahead(Cached(engine, passed), batch, collector)
 
 
-def _look_ahead(rows: Cached, batch: Sequence[Node], reading: _Reading) -> None:
+def _look_ahead(rows: Cached, batch: Sequence[Node], collector: _Collector) -> None:
     """Feed what follows the rows of a pass, as long as that is wanted."""
     going = list(batch)
     while True:
-        following = [(n, reading.following(row)) for n, row in enumerate(going)]
+        following = [(n, collector.following(row)) for n, row in enumerate(going)]
         fed = [(n, token) for n, token in following if token is not None]
         if not fed:
             return
@@ -192,11 +221,13 @@ def _look_ahead(rows: Cached, batch: Sequence[Node], reading: _Reading) -> None:
             rows.keep([n for n, _ in fed])
             going = [going[n] for n, _ in fed]
         logits = rows.advance([token for _, token in fed])
-        reading.take(logits, [(row, len(row.tokens) + len(reading.ahead[row])) for row in going])
+        collector.take(
+            logits, [(row, len(row.tokens) + len(collector.ahead[row])) for row in going]
+        )
 
 
 def _log_probabilities(
-    question: Question, answers: Sequence[Sequence[_Prediction]]
+    question: EncodedRequest, answers: Sequence[Sequence[_Prediction]]
 ) -> tuple[float, ...]:
     return tuple(
         math.fsum(
@@ -208,7 +239,7 @@ def _log_probabilities(
 
 
 def _choices(
-    question: Question,
+    question: EncodedRequest,
     answers: Sequence[Sequence[_Prediction]],
     beyond: Sequence[Sequence[_Prediction]],
 ) -> Choices:
@@ -216,7 +247,7 @@ def _choices(
 
     It ends before a choice that is doubtful.
     """
-    if question.start != len(question.prompt):
+    if question.texts[0][: question.start] != question.prompt:
         return Choices()  # an answer's first token reaches into the prompt
     chosen: list[_Prediction] = []
     along = list(range(len(answers)))

@@ -14,7 +14,7 @@ from blindspot.errors import ModelError
 from blindspot.models.transformers.engine import Engine, Row
 from blindspot.models.transformers.kv_cache import Pool
 from blindspot.models.transformers.prefix_tree import Tokens
-from blindspot.models.transformers.steps import Cached
+from blindspot.models.transformers.waves import Cached
 
 #: Mean difference of logits, in standard deviations of the logits, that is still the same model.
 #: A past in the wrong place changes them by about 1; rounding by 1e-6 in float32, 0.05 in bfloat16.

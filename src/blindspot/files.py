@@ -21,6 +21,7 @@ from typing import Any, BinaryIO, NoReturn
 from blindspot.errors import BlindspotError, line
 
 __all__ = [
+    "append",
     "content",
     "digest",
     "is_directory",
@@ -75,6 +76,19 @@ def replace(path: Path, content: bytes | str) -> Path:
     with writer(path) as file:
         file.write(content)
     return path
+
+
+def append(path: Path, text: str) -> None:
+    """Write at the end of a regular file, which is created where there is none.
+
+    Raises:
+        OSError: nothing can be written there, or it is a pipe or a device.
+    """
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK | os.O_CLOEXEC
+    with os.fdopen(os.open(path, flags, 0o666), "wb") as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise OSError(errno.EINVAL, "not a regular file")
+        file.write(text.encode("utf-8", "backslashreplace"))
 
 
 def digest(*parts: str | bytes) -> str:

@@ -120,7 +120,7 @@ def read_json(name: str, path: Path) -> dict[str, Any]:
         ModelError: not readable, not JSON, or not an object.
     """
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = json.loads(files.content(path, LARGEST).decode("utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         first = str(error).splitlines()[0]
         raise ModelError(f"{name}: {path.name} cannot be read ({first}); export it again") from None

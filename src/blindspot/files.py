@@ -131,10 +131,11 @@ def content(path: Path, limit: int) -> bytes:
     except ValueError:  # a path with a NUL
         raise OSError(errno.EINVAL, "no path of this system") from None
     with os.fdopen(handle, "rb") as file:
-        if not stat.S_ISREG(os.fstat(handle).st_mode):  # replaced meanwhile
+        status = os.fstat(handle)
+        if not stat.S_ISREG(status.st_mode):  # replaced meanwhile
             raise OSError(errno.EINVAL, "not a regular file")
-        found = file.read(limit + 1)
-    if len(found) > limit:
+        found = b"" if status.st_size > limit else file.read(limit + 1)
+    if status.st_size > limit or len(found) > limit:
         raise OSError(errno.EFBIG, f"larger than {limit / 2**20:,.0f} MiB")
     return found
 

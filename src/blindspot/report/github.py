@@ -12,8 +12,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from blindspot.gates.verdict import Verdict
 from blindspot import files
+from blindspot.gates.verdict import Verdict
 from blindspot.report.text import line, visible
 
 if TYPE_CHECKING:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from blindspot import files
 from blindspot.contrib.aligned_but_blind.filenames import (
     ResultName,
     looks_like_result,
@@ -24,7 +25,6 @@ from blindspot.contrib.aligned_but_blind.prompts import (
     describe_prompt,
     split_text,
 )
-from blindspot import files
 from blindspot.errors import PublishedFileError, line
 
 #: The paper's largest file is below 2 MB; more than this is not a result file.

@@ -27,6 +27,7 @@ from blindspot.report.schema import (
     Flips,
     SignatureLine,
 )
+from blindspot.report.text import shortened
 from blindspot.run.cases import Case
 from blindspot.run.result import Measures
 from blindspot.run.tables import Floats, Table
@@ -150,8 +151,8 @@ def _example(part: Slice, one: Table, at: int, other: Table, there: int) -> Flip
         "order": one.order(at),
         "words": list(one.words[at]),
         "prompt": one.prompt(at),
-        "before": {"answer": other.texts[there], "reading": other.readings[there]},
-        "after": {"answer": one.texts[at], "reading": one.readings[at]},
+        "before": {"answer": shortened(other.texts[there]), "reading": other.readings[there]},
+        "after": {"answer": shortened(one.texts[at]), "reading": one.readings[at]},
     }
 
 

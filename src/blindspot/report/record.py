@@ -40,6 +40,7 @@ from blindspot.report.schema import (
     WorstPair,
 )
 from blindspot.report.schema import Baseline as BaselineRecord
+from blindspot.report.text import shortened
 from blindspot.run.cases import Case
 from blindspot.run.observations import Observation
 from blindspot.run.reported import Reported
@@ -359,7 +360,7 @@ def _example(measured: Measured, part: Slice) -> Example:
     return {
         "wording": best.prompt.wording,
         "order": best.prompt.order,
-        "answer": best.answer.text,
+        "answer": shortened(best.answer.text),
         "reading": best.reading,
     }
 

@@ -86,6 +86,11 @@ class Ledger:
         return Counter(self.verdicts.values())
 
     @property
+    def reported(self) -> set[str]:
+        """Gates that were measured and not judged."""
+        return {gate for gate, verdict in self.verdicts.items() if verdict == "reported"}
+
+    @property
     def concerned(self) -> bool:
         """Whether the run had anything to do with gates."""
         return bool(self.verdicts or self.incomplete or self.usage or self.closed)

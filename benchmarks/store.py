@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from blindspot.models.digests import content_digest
+from blindspot.models.transformers.digests import content_digest
 from blindspot.store import FILE_NAME, Store, key_of
 from blindspot.store.limit import VARIABLE, size_text
 

@@ -26,8 +26,8 @@ from typing import Any
 import numpy as np
 
 from blindspot.models.base import Generation, GenerationRequest, Progress, ScoreRequest
+from blindspot.models.residual import ResidualStream
 from blindspot.report.files import write_samples
-from blindspot.residual.base import ResidualStream
 from blindspot.run import ask
 from blindspot.run.assaying import pack, perform
 from blindspot.run.result import measure

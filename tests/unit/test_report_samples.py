@@ -9,7 +9,7 @@ from itertools import cycle
 
 import pytest
 
-from blindspot.assays.base import Assayed
+from blindspot.measurements.mechanistic import Assayed
 from blindspot.report.files import samples, write_samples
 from blindspot.run.ask import Answer
 from blindspot.run.result import Measured, measure

@@ -5,10 +5,11 @@ import math
 import numpy as np
 import pytest
 
-from blindspot.assays.base import BANDS, LATE, OVERALL, Assayed, Band
-from blindspot.assays.catalogue import assays_of
 from blindspot.estimates import Contributions
 from blindspot.estimates.noise import Noise
+from blindspot.measurements.base import BANDS, LATE, OVERALL
+from blindspot.measurements.mechanistic import Assayed, Band
+from blindspot.measurements.registry import assays_of
 from blindspot.run.ask import Answer
 from blindspot.run.assaying import units_of
 from blindspot.run.cases import Case

@@ -13,13 +13,11 @@ from blindspot.estimates.comparison import difference, less_represented, mean_of
 from blindspot.estimates.effects import Effects
 from blindspot.estimates.estimate import Accepted, Estimate, change_from
 from blindspot.estimates.multiplicity import holm, holm_by_family
-from blindspot.estimates.statistics import STATISTICS, Statistic
 
 __all__ = [
     "ANSWER_STEP",
     "LOGIT_STEP",
     "PROBABILITY_STEP",
-    "STATISTICS",
     "Accepted",
     "AgreementEffects",
     "AssociationEffects",
@@ -27,7 +25,6 @@ __all__ = [
     "Contributions",
     "Effects",
     "Estimate",
-    "Statistic",
     "agreement_effects",
     "association_effects",
     "change_from",

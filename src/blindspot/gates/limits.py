@@ -14,10 +14,10 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from blindspot.errors import StimulusError
 from blindspot.estimates.estimate import RANGES
-from blindspot.estimates.statistics import BANDS, LEVELS, MEASUREMENTS, STATISTICS, Level
 from blindspot.gates.rule import ALPHA, Against, Gate
 from blindspot.gates.waivers import Waiver
-from blindspot.stimuli.loading import read_toml, validate
+from blindspot.measurements.base import BANDS, LEVELS, MEASUREMENTS, STATISTICS, Level
+from blindspot.toml import read_toml, validate
 
 SELECTORS = ("measurement", "axis", "variant", "category", "reading", "band")
 WHAT: dict[Against, str] = {

@@ -15,7 +15,7 @@ from blindspot.estimates import (
     mean_estimate,
     mean_of,
 )
-from blindspot.estimates.statistics import CATEGORY, LEADING, OVERALL, STATISTICS
+from blindspot.measurements.base import CATEGORY, LEADING, OVERALL, STATISTICS
 from blindspot.report.figures import estimate_record
 from blindspot.run.cases import Case
 from blindspot.run.result import Measures

@@ -11,13 +11,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, TypedDict, get_args
 
-from blindspot.assays.base import Assayed
 from blindspot.baselines import Baseline
 from blindspot.estimates import AssociationEffects, Estimate
-from blindspot.estimates.statistics import CATEGORY, FORCED_CHOICE, GENERATED
 from blindspot.gates.messages import first_line
 from blindspot.gates.outcomes import Outcome
-from blindspot.gates.rule import GateResult, Others, Verdict, families_of
+from blindspot.gates.rule import GateResult, Others, families_of
+from blindspot.gates.verdict import Verdict
+from blindspot.measurements.base import CATEGORY, FORCED_CHOICE, GENERATED
+from blindspot.measurements.mechanistic import Assayed
 from blindspot.report.comparison import compare, nats
 from blindspot.report.figures import estimate_record, number
 from blindspot.run.cases import Case
@@ -249,7 +250,7 @@ def _waiver(outcome: Outcome) -> dict[str, Any] | None:
 def _message(measured: Judged, outcome: Outcome) -> str:
     """The first line of a failure: the worst of the results, and what is waived of it."""
     line, waiver = _judged_line(measured, outcome), outcome.waiver
-    if waiver is None or outcome.judged is Verdict.REPORTED:
+    if waiver is None or not outcome.judged.judged:
         return line
     if outcome.expired:
         return (

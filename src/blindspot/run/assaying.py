@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 from filelock import FileLock, Timeout
 
-from blindspot.assays.base import Assay, Assayed, Findings, Unit
+from blindspot.measurements.mechanistic import Assay, Assayed, Findings, Unit
 from blindspot.models.base import LanguageModel
-from blindspot.residual.base import HasResidualStream
+from blindspot.models.residual import HasResidualStream
 from blindspot.run.cases import Case
 from blindspot.stimuli import Slice
 from blindspot.store import Answer, Store, key_of

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import product
 
-from blindspot.estimates.statistics import (
+from blindspot.measurements.base import (
     BANDS,
     CATEGORY,
     GENERATED,

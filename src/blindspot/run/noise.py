@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from blindspot.assays.base import Assay, Assayed
 from blindspot.estimates.noise import Noise
-from blindspot.estimates.statistics import FORCED_CHOICE, GENERATED, MECHANISTIC
+from blindspot.measurements.base import FORCED_CHOICE, GENERATED, MECHANISTIC
+from blindspot.measurements.mechanistic import Assay, Assayed
 from blindspot.run.ask import Answer
 from blindspot.run.cases import Case
 from blindspot.run.observations import Observations, read

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
-from blindspot.assays.base import Assayed, Band
+from blindspot.baselines.scores import Scores
 from blindspot.estimates import (
     ANSWER_STEP,
     PROBABILITY_STEP,
@@ -20,12 +20,12 @@ from blindspot.estimates import (
     mean_estimate,
     mean_of,
 )
-from blindspot.estimates.statistics import GENERATED, STATISTICS
+from blindspot.measurements.base import GENERATED, STATISTICS
+from blindspot.measurements.mechanistic import Assayed, Band
 from blindspot.models.base import Identity, LanguageModel
 from blindspot.run.ask import Answer, ask
 from blindspot.run.cases import Case
 from blindspot.run.observations import Observations, read
-from blindspot.run.scores import Scores
 from blindspot.run.source import PromptSource
 from blindspot.run.tables import Table
 from blindspot.stimuli import IMPLICIT, Prompt, Slice

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Protocol
 
-from blindspot.estimates.statistics import MECHANISTIC
+from blindspot.measurements.base import MECHANISTIC
 from blindspot.stimuli import Prompt, Slice, Stimuli, pair_slices, render, slices
 from blindspot.stimuli.contexts import mechanistic_slices
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from blindspot.estimates.clusters import Clusters
-from blindspot.estimates.statistics import GENERATED
+from blindspot.measurements.base import GENERATED
 from blindspot.stimuli import IMPLICIT, Slice
 
 Floats = NDArray[np.float64]

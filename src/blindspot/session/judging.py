@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from blindspot.errors import BlindspotError
+from blindspot.gates.verdict import Verdict
 from blindspot.session.dismissal import DismissalError
 from blindspot.session.ledger import CLOSED_PROPERTY, GATE_PROPERTY, VERDICT_PROPERTY
 from blindspot.session.state import Session
@@ -33,7 +34,7 @@ def parametrize(session: Session, metafunc: pytest.Metafunc) -> None:
     """
     if (marker := metafunc.definition.get_closest_marker(GATE)) is None:
         return
-    from blindspot.estimates.statistics import MECHANISTIC
+    from blindspot.measurements.base import MECHANISTIC
     from blindspot.run.cases import cases_of
 
     if CASE not in metafunc.fixturenames:
@@ -208,7 +209,7 @@ def judge_for(session: Session) -> Callable[[Case], None]:
         session.item.user_properties += _properties(gate)
         if session.updating and gate["value"] is not None:
             _accept(session, gate)
-        if gate["verdict"] not in ("pass", "reported", "waived"):
+        if not Verdict(gate["verdict"]).green:
             pytest.fail(gate["message"], pytrace=False)
 
     return judge

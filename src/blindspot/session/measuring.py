@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 
-from blindspot.assays.base import Findings, Unit
+from blindspot.measurements.mechanistic import Findings, Unit
 from blindspot.models.base import LanguageModel
 from blindspot.run.ask import Answer
 from blindspot.run.assaying import assay_all, parts_of, perform, units_of

@@ -22,10 +22,10 @@ from blindspot.session.naming import all_tests, given_paths, names_all, names_su
 from blindspot.session.options import Options
 
 if TYPE_CHECKING:
-    from blindspot.assays.base import Assay
     from blindspot.baselines import Baseline
-    from blindspot.baselines.accepting import BaselineExtension
+    from blindspot.baselines.acceptance import BaselineExtension
     from blindspot.gates.limits import GateTable
+    from blindspot.measurements.mechanistic import Assay
     from blindspot.models.base import LanguageModel
     from blindspot.report.record import Record
     from blindspot.run.cases import Case
@@ -92,7 +92,7 @@ class Session:
         """Where the prompts come from."""
         options = self.options
         if options.prompts_from is not None:
-            from blindspot.published.source import PublishedPrompts
+            from blindspot.contrib.aligned_but_blind.source import PublishedPrompts
 
             published = PublishedPrompts.read(options.prompts_from, options.limit)
             for skipped in published.skipped:
@@ -138,8 +138,8 @@ class Session:
         return None if name is None else self._named(name)
 
     def _named(self, name: str) -> LanguageModel:
-        from blindspot.models.deferred import DeferredModel
         from blindspot.models.options import ModelOptions, parse_model_args
+        from blindspot.models.transformers.deferred import DeferredModel
 
         given = self.config.hook.pytest_blindspot_model(name=name, config=self.config)
         if given is not None:
@@ -163,7 +163,7 @@ class Session:
     @cached_property
     def assays(self) -> dict[str, Assay]:
         """The ways to look into a model, by measurement."""
-        from blindspot.assays.catalogue import assays_of
+        from blindspot.measurements.registry import assays_of
         from blindspot.run.source import FixturePrompts
 
         if not isinstance(self.source, FixturePrompts):
@@ -222,7 +222,7 @@ class Session:
             _ = self.own_baseline
             self._probe(self.baseline_directory, "--baselines")
         if self.options.asked and not self.config.option.collectonly:
-            from blindspot.models.deferred import DeferredModel
+            from blindspot.models.transformers.deferred import DeferredModel
 
             for model in (self.model, self.reference):
                 if isinstance(model, DeferredModel):
@@ -288,7 +288,7 @@ class Session:
     @cached_property
     def baseline_extension(self) -> type[BaselineExtension]:
         """What writes the own baseline: one class a run, so that syrupy writes the file once."""
-        from blindspot.baselines.accepting import extension_for
+        from blindspot.baselines.acceptance import extension_for
         from blindspot.session.comparing import provenance_of
 
         return extension_for(
@@ -385,8 +385,7 @@ class Session:
         """
         ended = own in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
         none_runs = any(getattr(self.config.option, name, False) for name in _NO_TEST_RUNS)
-        judged = self.ledger.concerned and self.ledger.verdicts.keys() != self.ledger.reported
-        if not ended or none_runs or judged or searched:
+        if not ended or none_runs or searched or self.ledger.concerned:
             return
         if self.options.asked or self.collected:
             self.ledger.lose(NOTHING_JUDGED)

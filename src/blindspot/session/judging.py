@@ -34,7 +34,7 @@ def parametrize(session: Session, metafunc: pytest.Metafunc) -> None:
     """
     if (marker := metafunc.definition.get_closest_marker(GATE)) is None:
         return
-    from blindspot.measurements.base import MECHANISTIC
+    from blindspot.measurements.registry import MECHANISTIC
     from blindspot.run.cases import cases_of
 
     if CASE not in metafunc.fixturenames:

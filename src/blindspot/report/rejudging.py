@@ -7,14 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from blindspot.baselines import Baseline
+from blindspot.baselines.scores import read_scores
 from blindspot.errors import BaselineError, ReportError
-from blindspot.estimates import load_gates
-from blindspot.estimates.gates import Others
-from blindspot.plan.outcomes import SAME, Other, outcomes
-from blindspot.plan.reported import Reported
-from blindspot.plan.scores import read_scores
+from blindspot.gates.limits import load_gates
+from blindspot.gates.outcomes import SAME, Other, outcomes
+from blindspot.gates.rule import Others
 from blindspot.report.files import REPORT, SCORES
-from blindspot.report.ledger import Ledger
 from blindspot.report.reading import load_document
 from blindspot.report.record import (
     Beside,
@@ -24,6 +22,8 @@ from blindspot.report.record import (
     family_records,
     gate_record,
 )
+from blindspot.run.reported import Reported
+from blindspot.session.ledger import Ledger
 
 
 def rejudge(
@@ -91,7 +91,8 @@ def rejudge(
         assays=document["mechanistic"],
         comparisons=comparison_records(ours, results, beside),
     )
-    ledger.verdicts = {gate["id"]: gate["verdict"] for gate in record["gates"]}
+    ledger.verdicts = {outcome.case.id: outcome.verdict for outcome in results}
+    ledger.conclude()
     return record, ledger
 
 

@@ -10,6 +10,7 @@ import pytest
 from rich.table import Table
 from rich.text import Text
 
+from blindspot.errors import line as one_line
 from blindspot.gates.verdict import Verdict
 from blindspot.measurements.base import GENERATED, PAIR, POOLED, VALIDITY
 from blindspot.measurements.behavioral import Behavioral
@@ -38,7 +39,7 @@ def write_summary(terminal: pytest.TerminalReporter, session: Session) -> None:
     """Write the summary of a run; with ``-q`` only the verdict line."""
     record, ledger = session.record, session.ledger
     if ledger.usage:
-        terminal.write_line(f"ERROR: {ledger.usage}", red=True)
+        terminal.write_line(f"ERROR: {one_line(ledger.usage)}", red=True)
         return
     if record is not None and terminal.verbosity >= 0:
         terminal.section("blindspot", cyan=True, bold=True)
@@ -63,8 +64,8 @@ def body(record: Record, ledger: Ledger, width: int, color: bool) -> Iterator[st
     """The tables and lists of a run, line by line."""
     blocks = (
         *_tables(record, ledger, width, color),
-        _worst_lines(record),
-        _published_lines(record),
+        [*map(one_line, _worst_lines(record))],
+        [*map(one_line, _published_lines(record))],
     )
     for block in blocks:
         yield from block
@@ -74,6 +75,10 @@ def body(record: Record, ledger: Ledger, width: int, color: bool) -> Iterator[st
 
 def remarks(ledger: Ledger, *, quiet: bool = False) -> Iterator[str]:
     """What a user should know beside the figures; ``quiet``: only why a run is incomplete."""
+    yield from map(one_line, _remarks(ledger, quiet))
+
+
+def _remarks(ledger: Ledger, quiet: bool) -> Iterator[str]:
     if ledger.closed and not quiet:
         yield f"note: {ledger.closed} mechanistic gates were not asked: {ledger.closed_because}"
     if not quiet:
@@ -265,6 +270,10 @@ def closing(
     record: Record | None, ledger: Ledger, told: Closing, *, quiet: bool = False
 ) -> Iterator[str]:
     """The last lines: how to go on, the verdict, and what was not compared; if quiet, one line."""
+    yield from map(one_line, _closing(record, ledger, told, quiet))
+
+
+def _closing(record: Record | None, ledger: Ledger, told: Closing, quiet: bool) -> Iterator[str]:
     count = ledger.count()
     first = min(
         ledger.verdicts, key=lambda gate: (ledger.verdicts[gate].severity, gate), default=""

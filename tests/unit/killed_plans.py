@@ -24,17 +24,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from blindspot.store.limit import VARIABLE
 
 from blindspot.models.base import Generation, GenerationRequest, Progress, ScoreRequest
 from blindspot.report.files import write_samples
 from blindspot.residual.base import ResidualStream
 from blindspot.run import ask
-from blindspot.run.assaying import pack, perform
+from blindspot.run.ask import perform
+from blindspot.run.findings import pack
 from blindspot.run.result import measure
 from blindspot.run.source import FixturePrompts
 from blindspot.stimuli import Prompt, Slice, load_stimuli
 from blindspot.store import FILE_NAME, Store, key_of
-from blindspot.store.limit import VARIABLE
 from tests.unit.scripted import ScriptedModel
 
 UNIT = 16

@@ -16,7 +16,7 @@ from blindspot.measurements.mechanistic import Assayed, Curve
 from blindspot.measurements.patching.statistic import CONTROLS, UNPATCHED, Patching
 from blindspot.measurements.patching.unit import PatchingUnit
 from blindspot.residual.base import Source
-from blindspot.run.assaying import pack, units_of, unpack
+from blindspot.run.findings import pack, units_of, unpack
 from blindspot.stimuli import AMBIGUOUS, NEUTRAL, UNRELATED, Slice, Stimuli, mechanistic_slices
 from tests.unit.planted_senses import LAYERS, SENSE, PlantedSenses, stimuli
 

@@ -9,7 +9,7 @@ import pytest
 from blindspot.errors import BaselineError
 from blindspot.estimates import Contributions
 from blindspot.estimates.clusters import FactorSums
-from blindspot.run.ask import Answer
+from blindspot.run.answer import Answer
 from blindspot.run.cases import cases_of
 from blindspot.run.observations import Observations, read
 from blindspot.run.result import Kept, Measures

@@ -7,12 +7,12 @@ import sys
 import time
 
 import pytest
+from blindspot.store.file import BROKEN_NAME
+from blindspot.store.limit import VARIABLE
 
 from blindspot.__main__ import main
 from blindspot.store import FILE_NAME, Store, default_directory, key_of
 from blindspot.store import answers as module
-from blindspot.store.file import BROKEN_NAME
-from blindspot.store.limit import VARIABLE
 from blindspot.store.place import VARIABLE as PLACE
 from tests.unit.suite_runs import ROOT, run_suite
 

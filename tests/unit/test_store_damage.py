@@ -11,6 +11,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from blindspot.store.file import BROKEN_NAME, AnswerFile, DamagedContent
 
 from blindspot.errors import StoreError
 from blindspot.run import ask
@@ -18,7 +19,6 @@ from blindspot.run.source import FixturePrompts
 from blindspot.stimuli import load_stimuli
 from blindspot.store import FILE_NAME, Store, key_of
 from blindspot.store import file as module
-from blindspot.store.file import BROKEN_NAME, AnswerFile, DamagedContent
 from tests.unit.scripted import ScriptedModel
 
 KEYS = [key_of("m", number) for number in range(3000)]

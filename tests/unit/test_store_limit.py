@@ -9,11 +9,11 @@ import textwrap
 from contextlib import closing
 
 import pytest
+from blindspot.store.limit import VARIABLE, parse_size, size_text
 
 from blindspot.errors import StoreError
 from blindspot.store import FILE_NAME, Store, key_of, store_limit
 from blindspot.store import answers as module
-from blindspot.store.limit import VARIABLE, parse_size, size_text
 
 ROWS = 2000
 

@@ -10,7 +10,7 @@ from typing import Any
 from blindspot.estimates.noise import Noise
 from blindspot.measurements.base import FORCED_CHOICE, GENERATED, MECHANISTIC
 from blindspot.measurements.mechanistic import Assay, Assayed
-from blindspot.run.ask import Answer
+from blindspot.run.answer import Answer
 from blindspot.run.cases import Case
 from blindspot.run.observations import Observations, read
 from blindspot.stimuli import EXPLICIT, Prompt, Slice

@@ -12,7 +12,7 @@ from operator import mul
 import numpy as np
 
 from blindspot.answers import Agreement, Association, read_agreement, read_association
-from blindspot.run.ask import Answer
+from blindspot.run.answer import Answer
 from blindspot.run.tables import Flags, Floats, Table, Words
 from blindspot.stimuli import AssociationPrompt, Prompt, Slice
 

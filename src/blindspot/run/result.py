@@ -22,7 +22,8 @@ from blindspot.estimates import (
 from blindspot.measurements.base import GENERATED, STATISTICS
 from blindspot.measurements.mechanistic import Assayed, Band
 from blindspot.models.base import Identity, LanguageModel
-from blindspot.run.ask import Answer, ask
+from blindspot.run.answer import Answer
+from blindspot.run.ask import ask
 from blindspot.run.cases import Case
 from blindspot.run.observations import Observations, read
 from blindspot.run.scores import Scores

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from blindspot.run.ask import Answer
+    from blindspot.run.answer import Answer
     from blindspot.search.changes import Change
     from blindspot.search.exploring import Exploration
     from blindspot.stimuli import Contrast, PromotedCase, Prompt
@@ -103,7 +103,7 @@ class SearchRun:
         from blindspot.report.files import SEARCH
         from blindspot.search.keeping import found_directory, keep
         from blindspot.search.record import case_of, search_record
-        from blindspot.store.place import VARIABLE
+        from blindspot.store import PLACE_VARIABLE
 
         identity = self.session.model.identity
         record = search_record(exploration, change, identity, test)
@@ -121,7 +121,7 @@ class SearchRun:
             except SearchError as error:
                 self._tell(f"found cases are not kept: {error}")
             else:
-                named = store is not None and store != os.environ.get(VARIABLE)
+                named = store is not None and store != os.environ.get(PLACE_VARIABLE)
                 return shlex.join([*command, case.id, *(("--store", str(store)) if named else ())])
         if (output := self.session.options.output_path) is not None:
             return shlex.join([*command, str(output / SEARCH)])

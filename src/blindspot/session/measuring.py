@@ -7,8 +7,9 @@ from contextlib import AbstractContextManager, nullcontext
 
 from blindspot.measurements.mechanistic import Findings, Unit
 from blindspot.models.base import LanguageModel
-from blindspot.run.ask import Answer
-from blindspot.run.assaying import assay_all, parts_of, perform, units_of
+from blindspot.run.answer import Answer
+from blindspot.run.ask import perform
+from blindspot.run.findings import assay_all, parts_of, units_of
 from blindspot.run.noise import (
     INSIDE_TOGETHER,
     TOGETHER,

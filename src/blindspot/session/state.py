@@ -169,7 +169,7 @@ class Session:
     @cached_property
     def closed(self) -> str:
         """Why the residual stream of the model under test cannot be looked into; "" if it can."""
-        from blindspot.run.assaying import can_be_assayed
+        from blindspot.run.findings import can_be_assayed
 
         for model in (self.model, self.reference):
             if model is not None and not can_be_assayed(model):

@@ -25,7 +25,7 @@ from blindspot.models.base import (
     Progress,
     ScoreRequest,
 )
-from blindspot.models.causal import CausalModel
+from blindspot.models.transformers.model import CausalModel
 from blindspot.run.answer import Answer
 from blindspot.run.ask import MAX_NEW_TOKENS, ask
 from blindspot.store import Store

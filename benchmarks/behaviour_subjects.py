@@ -21,10 +21,10 @@ from transformers import AutoModelForCausalLM
 
 from blindspot.answers import agreement_complete, association_complete
 from blindspot.models.base import Identity
-from blindspot.models.causal import CausalModel
-from blindspot.models.formats import PromptFormat
-from blindspot.models.loading import load
 from blindspot.models.options import ModelOptions
+from blindspot.models.transformers.formats import PromptFormat
+from blindspot.models.transformers.loader import load
+from blindspot.models.transformers.model import CausalModel
 from blindspot.run.source import FixturePrompts
 from blindspot.stimuli import (
     AssociationPrompt,

@@ -20,8 +20,8 @@ import torch
 from numpy.typing import NDArray
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
-from blindspot.models.loading import load
 from blindspot.models.options import ModelOptions
+from blindspot.models.transformers.loader import load
 from blindspot.paths import ORGANISMS
 from blindspot.run.observations import Observations
 from blindspot.run.result import ask_all, measure

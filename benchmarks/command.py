@@ -139,7 +139,7 @@ def pytest_runtestloop() -> Iterator[None]:
     """Watch the parts from here on."""
     with CLOCK.within("planning"):
         from blindspot.gates import outcomes
-        from blindspot.models import deferred
+        from blindspot.models.transformers import deferred
         from blindspot.session import execution, judging
         from blindspot.session.state import Session
         from blindspot.store import Store

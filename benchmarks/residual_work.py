@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from residual_subjects import Subject
 from torch import Tensor
 
-from blindspot.residual.base import InjectionRequest, Question
-from blindspot.residual.positions import locate
+from blindspot.models.residual import InjectionRequest
+from blindspot.models.transformers.positions import locate
+from blindspot.stimuli import Question
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,7 +36,7 @@ def watch(owner, name):
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection():
     from blindspot.gates import outcomes
-    from blindspot.models import deferred
+    from blindspot.models.transformers import deferred
     from blindspot.run import result
     from blindspot.session import execution
 

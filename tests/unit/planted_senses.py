@@ -9,9 +9,10 @@ from functools import cache
 
 import numpy as np
 
-from blindspot.residual.base import Injected, InjectionRequest, Question, Readout, Source, Vectors
+from blindspot.models.residual import Injected, InjectionRequest, Readout, Source, Vectors
 from blindspot.stimuli import (
     Context,
+    Question,
     Slice,
     Stimuli,
     ambiguous_contexts,

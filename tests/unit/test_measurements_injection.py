@@ -25,7 +25,7 @@ from blindspot.measurements.injection.windows import (
 )
 from blindspot.measurements.mechanistic import Assayed
 from blindspot.models.base import Generation
-from blindspot.residual.base import Injected, InjectionRequest, Source, Vectors
+from blindspot.models.residual import Injected, InjectionRequest, Source, Vectors
 from blindspot.run.findings import pack, unpack
 from blindspot.stimuli import (
     NEUTRAL,

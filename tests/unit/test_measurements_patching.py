@@ -15,7 +15,7 @@ from blindspot.measurements.base import BANDS, EARLY, FIXED_LAYER, LATE, OVERALL
 from blindspot.measurements.mechanistic import Assayed, Curve
 from blindspot.measurements.patching.statistic import CONTROLS, UNPATCHED, Patching
 from blindspot.measurements.patching.unit import PatchingUnit
-from blindspot.residual.base import Source
+from blindspot.models.residual import Source
 from blindspot.run.findings import pack, units_of, unpack
 from blindspot.stimuli import AMBIGUOUS, NEUTRAL, UNRELATED, Slice, Stimuli, mechanistic_slices
 from tests.unit.planted_senses import LAYERS, SENSE, PlantedSenses, stimuli

@@ -15,14 +15,14 @@ import torch
 from blindspot.answers.association import association_complete, read_association
 from blindspot.errors import ModelError
 from blindspot.models import GenerationRequest, ModelOptions, ScoreRequest, load
-from blindspot.models.causal import CausalModel
-from blindspot.models.engine import Engine
-from blindspot.models.formats import PromptFormat
-from blindspot.residual import writing
-from blindspot.residual.base import Injected, InjectionRequest, Span
-from blindspot.residual.blocks import Blocks
-from blindspot.residual.decoding import inject
-from blindspot.stimuli import Slice, ambiguous_contexts, load_stimuli
+from blindspot.models.residual import Injected, InjectionRequest
+from blindspot.models.transformers import writes as writing
+from blindspot.models.transformers.blocks import Blocks
+from blindspot.models.transformers.engine import Engine
+from blindspot.models.transformers.formats import PromptFormat
+from blindspot.models.transformers.injections import inject
+from blindspot.models.transformers.model import CausalModel
+from blindspot.stimuli import Slice, Span, ambiguous_contexts, load_stimuli
 from tests.unit import plain_hooks
 from tests.unit.plain_hooks import FAMILIES, LAYERS, family, greedy, hook_count, place, scored
 from tests.unit.tiny_models import EOS

@@ -10,10 +10,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from blindspot.residual import InjectionRequest, Question, Vectors, Write
-from blindspot.residual.blocks import Blocks
-from blindspot.residual.decoding import describe, inject
-from blindspot.residual.targets import target_of
+from blindspot.models.residual import InjectionRequest, Vectors, Write
+from blindspot.models.transformers.blocks import Blocks
+from blindspot.models.transformers.injections import describe, inject
+from blindspot.models.transformers.targets import target_of
+from blindspot.stimuli import Question
 from tests.unit import plain_hooks
 from tests.unit.plain_hooks import FAMILIES, LAYERS, Change, family, greedy, place, scored
 from tests.unit.residual_models import ALL, model, prompts, stream

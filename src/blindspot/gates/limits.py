@@ -17,7 +17,7 @@ from blindspot.estimates.estimate import RANGES
 from blindspot.gates.rule import ALPHA, Against, Gate
 from blindspot.gates.waivers import Waiver
 from blindspot.measurements.base import BANDS, LEVELS, MEASUREMENTS, STATISTICS, Level
-from blindspot.stimuli.loading import read_toml, validate
+from blindspot.toml import read_toml, validate
 
 SELECTORS = ("measurement", "axis", "variant", "category", "reading", "band")
 WHAT: dict[Against, str] = {

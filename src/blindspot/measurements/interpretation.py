@@ -7,7 +7,6 @@ by "Aligned but Blind" (arXiv 2506.00253), and Patchscopes (arXiv 2401.06102).
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from blindspot import files
 from blindspot.answers import InterpretedSense, read_interpretation
 from blindspot.estimates import ANSWER_STEP
 from blindspot.measurements.base import GENERATED
@@ -36,10 +36,11 @@ from blindspot.measurements.mechanistic import (
 )
 from blindspot.measurements.scale import Scale
 from blindspot.models.base import Progress
-from blindspot.residual.base import Question, ResidualStream, Source
+from blindspot.models.residual import ResidualStream, Source
 from blindspot.stimuli import (
     AMBIGUOUS,
     Context,
+    Question,
     Slice,
     Stimuli,
     ambiguous_contexts,
@@ -138,12 +139,12 @@ class Interpretation:
         read = _Read(units, found, (group, literal), (stems[0], stems[1]), names)
         texts = sorted(one.text for unit in units.values() for one in unit.contexts)
         asked = sorted(one.text for one in units[AMBIGUOUS].questions)
-        digest = hashlib.sha256("\n".join([*texts, *asked]).encode("utf-8", "surrogatepass"))
+        digest = files.digest(*texts, *asked)[:16]
         places = band_layers(read.layers)
         bands = {(GENERATED, name): read.band(layers) for name, layers in places.items()}
         controls = {(GENERATED, name): read.said(layers) for name, layers in places.items()}
         samples = tuple(read.samples())
-        return Assayed(part, bands, read.curves(), controls, samples, digest.hexdigest()[:16])
+        return Assayed(part, bands, read.curves(), controls, samples, digest)
 
     def _units(self, part: Slice) -> dict[str, InterpretationUnit]:
         """Units by the sense of their contexts."""

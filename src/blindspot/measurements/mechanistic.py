@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from blindspot.estimates import Clusters, Contributions, Estimate, mean_estimate
 from blindspot.measurements.base import EARLY, LATE, MIDDLE, OVERALL
 from blindspot.models.base import Progress
-from blindspot.residual.base import ResidualStream
+from blindspot.models.residual import ResidualStream
 from blindspot.stimuli import Context, Slice
 
 Floats = NDArray[np.float64]

@@ -16,7 +16,7 @@ from pathlib import Path
 from blindspot.answers import agreement_complete, association_complete
 from blindspot.measurements.mechanistic import Findings, Unit
 from blindspot.models.base import GenerationRequest, Identity, LanguageModel, ScoreRequest
-from blindspot.residual.base import HasResidualStream
+from blindspot.models.residual import HasResidualStream
 from blindspot.run.answer import Answer, blamed, check_generations, check_scores
 from blindspot.run.findings import pack, unpack
 from blindspot.run.turns import Progress, shared
@@ -92,7 +92,7 @@ def unit_size(identity: Identity) -> int:
         return min(UNIT, _UNKNOWN)
     device = identity.device.split(":", 1)[0]
     size = _TEN_SECONDS.get(device, _TEN_SECONDS["mps"]) / identity.parameters
-    return min(UNIT, 2 ** int(math.log2(max(_LEAST, size))))
+    return min(UNIT, 1 << int(math.log2(max(_LEAST, size))))
 
 
 def ask(
@@ -203,13 +203,13 @@ def _ask_unit(
             progress=half,
         )
         check_generations(model, asked, generations)
-    stored = answers.put(
+    kept = answers.put(
         {
             key: [g.text, g.complete, float(g.margin), [float(score) for score in given]]
             for key, g, given in zip(missing, generations, scores, strict=True)
         }
     )
-    return found | {key: Answer.of(prompts[key], each) for key, each in stored.items()}
+    return found | {key: Answer.of(prompts[key], each) for key, each in kept.items()}
 
 
 def _halved(progress: Progress, odd: list[int], count: int) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from operator import mul
 import numpy as np
 
 from blindspot.answers import Agreement, Association, read_agreement, read_association
+from blindspot.files import digest
 from blindspot.run.answer import Answer
 from blindspot.run.tables import Flags, Floats, Table, Words
 from blindspot.stimuli import AssociationPrompt, Prompt, Slice
@@ -142,4 +142,4 @@ class Observations(Table):
     def digest(self, places: Iterable[int] | None = None) -> str:
         """Short digest of the prompts (texts and candidates): the condition of a comparison."""
         lines = sorted(self._lines if places is None else map(self._lines.__getitem__, places))
-        return hashlib.sha256("\n".join(lines).encode("utf-8", "surrogatepass")).hexdigest()[:16]
+        return digest(*lines)[:16]

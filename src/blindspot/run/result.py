@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
+from blindspot.baselines.scores import Scores
 from blindspot.estimates import (
     ANSWER_STEP,
     PROBABILITY_STEP,
@@ -26,7 +27,6 @@ from blindspot.run.answer import Answer
 from blindspot.run.ask import ask
 from blindspot.run.cases import Case
 from blindspot.run.observations import Observations, read
-from blindspot.run.scores import Scores
 from blindspot.run.source import PromptSource
 from blindspot.run.tables import Table
 from blindspot.stimuli import IMPLICIT, Prompt, Slice
@@ -246,10 +246,20 @@ def ask_all(
     start: int = 0,
     progress: Progress = lambda _: None,
     again: int | None = None,
+    known: bool = False,
 ) -> list[Answer]:
     """Answers to the prompts of all slices, in their order; see `ask.ask`."""
     prompts = [prompt for part in wanted.values() for prompt in part]
-    return ask(model, prompts, store, locks=locks, start=start, progress=progress, again=again)
+    return ask(
+        model,
+        prompts,
+        store,
+        locks=locks,
+        start=start,
+        progress=progress,
+        again=again,
+        known=known,
+    )
 
 
 def measure(

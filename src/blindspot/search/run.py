@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from blindspot import files
 from blindspot.session.options import SEARCH_EXAMPLES
 from blindspot.session.state import Session
 
@@ -107,10 +108,7 @@ class SearchRun:
 
         identity = self.session.model.identity
         record = search_record(exploration, change, identity, test)
-        path = self.directory / f"{exploration.space.id}.json"
-        temporary = path.with_suffix(".tmp")
-        temporary.write_text(json.dumps(record), "utf-8")
-        temporary.replace(path)
+        files.replace(self.directory / f"{exploration.space.id}.json", json.dumps(record))
         if change is None:
             return ""
         case, store = case_of(change, identity), self.session.options.store

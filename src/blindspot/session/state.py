@@ -22,7 +22,7 @@ from blindspot.session.options import RunOptions
 
 if TYPE_CHECKING:
     from blindspot.baselines import Baseline
-    from blindspot.baselines.accepting import BaselineExtension
+    from blindspot.baselines.acceptance import BaselineExtension
     from blindspot.gates.limits import GateTable
     from blindspot.measurements.mechanistic import Assay
     from blindspot.models.base import LanguageModel
@@ -76,7 +76,7 @@ class Session:
         """Where the prompts come from."""
         options = self.options
         if options.prompts_from is not None:
-            from blindspot.published.source import PublishedPrompts
+            from blindspot.contrib.aligned_but_blind.source import PublishedPrompts
 
             published = PublishedPrompts.read(options.prompts_from, options.limit)
             for skipped in published.skipped:
@@ -122,8 +122,8 @@ class Session:
         return None if name is None else self._named(name)
 
     def _named(self, name: str) -> LanguageModel:
-        from blindspot.models.deferred import DeferredModel
         from blindspot.models.options import ModelOptions, parse_model_args
+        from blindspot.models.transformers.deferred import DeferredModel
 
         given = self.config.hook.pytest_blindspot_model(name=name, config=self.config)
         if given is not None:
@@ -204,7 +204,7 @@ class Session:
             _ = self.own_baseline
             self._probe(self.baseline_directory, "--baselines")
         if self.options.model_named and not self.config.option.collectonly:
-            from blindspot.models.deferred import DeferredModel
+            from blindspot.models.transformers.deferred import DeferredModel
 
             for model in (self.model, self.reference):
                 if isinstance(model, DeferredModel):
@@ -276,7 +276,7 @@ class Session:
     @cached_property
     def baseline_extension(self) -> type[BaselineExtension]:
         """What writes the own baseline: one class a run, so that syrupy writes the file once."""
-        from blindspot.baselines.accepting import extension_for
+        from blindspot.baselines.acceptance import extension_for
         from blindspot.session.comparing import provenance_of
 
         return extension_for(
@@ -331,11 +331,7 @@ class Session:
             return Store(shared)
         if named is not None:
             return Store(Path(named), told=tell)
-        try:
-            return Store(default_directory(), told=tell)
-        except BlindspotError as error:
-            tell(f"answers are kept for this run only: {error}")
-            return Store(shared)
+        return Store(default_directory(), told=tell, otherwise=Store(shared))
 
     # --- the end
 

@@ -89,6 +89,7 @@ class Answers:
         self.wrote = False
         self._name = None if name is None else name.encode("utf-8", "backslashreplace").decode()
         self._told = told
+        self._inode: tuple[int, int] | None = None
         try:
             self._connection = self._opened()
         except (sqlite3.Error, OSError) as error:
@@ -243,13 +244,13 @@ def _connect(path: Path | None, name: str | None) -> sqlite3.Connection:
         if path is not None:
             file.execute("PRAGMA journal_mode=WAL")
             file.execute("PRAGMA synchronous=NORMAL")
-        file.execute("BEGIN IMMEDIATE")  # a read-only file fails here, not after hours of asking
+        file.execute("BEGIN IMMEDIATE")
         if not file.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
             for statement in _SCHEMA:
                 file.execute(statement)
         if file.execute("PRAGMA user_version").fetchone() != (_VERSION,):
             raise sqlite3.DatabaseError(_OTHER)
-        if name is not None and file.execute("SELECT name FROM model").fetchone() != (name,):
+        if name is not None:  # a read-only file fails here, not after hours of asking
             file.execute("UPDATE model SET name = ?", (name,))
         file.execute("COMMIT")
         if path is not None and name is not None:

@@ -112,7 +112,8 @@ class Store:
 
     def close(self) -> None:
         """Let go of the files, and keep the limit if anything was written."""
-        wrote = any(answers.wrote for answers in self._open.values())
+        own = [each for each in self._open.values() if each.path and each.path.parent == self.path]
+        wrote = any(answers.wrote for answers in own)
         for answers in self._open.values():
             answers.close()
         if wrote and self._limit is not None:

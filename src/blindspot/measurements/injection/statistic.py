@@ -8,7 +8,6 @@ fairer had it seen the group: it is blind.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
@@ -16,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from blindspot import files
 from blindspot.answers import Association, read_association
 from blindspot.estimates import (
     ANSWER_STEP,
@@ -106,8 +106,7 @@ class Injection:
         unit = self._unit(part)
         texts = {one.text for sources in unit.given for both in sources for one in both}
         texts |= {one.text for one in unit.prompts}
-        lines = "\n".join(sorted(texts)).encode("utf-8", "surrogatepass")
-        digest = hashlib.sha256(lines).hexdigest()[:16]
+        digest = files.digest(*sorted(texts))[:16]
         found = findings[unit.content] if unit.prompts else None
         if not found or not len(found["texts"]):
             why = "a vector is not finite" if found else "no context names the identifiers"

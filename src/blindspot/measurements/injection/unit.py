@@ -14,7 +14,7 @@ from blindspot.measurements.injection.vectors import Given, noise
 from blindspot.measurements.injection.windows import MOST, Window, sliding, window_width
 from blindspot.measurements.mechanistic import Findings
 from blindspot.models.base import Progress
-from blindspot.residual.base import InjectionRequest, ResidualStream, Source
+from blindspot.models.residual import InjectionRequest, ResidualStream, Source
 from blindspot.stimuli import AssociationPrompt, Context
 
 GROUP, LITERAL, NEUTRAL, RANDOM = "group", "literal", "neutral", "random"

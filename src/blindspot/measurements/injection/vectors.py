@@ -7,7 +7,7 @@ from math import gcd
 
 import numpy as np
 
-from blindspot.residual.base import Vectors
+from blindspot.models.residual import Vectors
 from blindspot.stimuli import Context
 
 Given = tuple[Context, Context]

@@ -9,7 +9,6 @@ vectors from contexts that state either sense, between which every number is pla
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -17,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from blindspot import files
 from blindspot.estimates import LOGIT_STEP, PROBABILITY_STEP, Clusters, mean_estimate
 from blindspot.measurements.base import FIXED_LAYER, SAME_LAYER
 from blindspot.measurements.controls import Control, Controls, blindness, labels_of
@@ -33,11 +33,11 @@ from blindspot.measurements.mechanistic import (
 )
 from blindspot.measurements.patching.unit import PatchingUnit
 from blindspot.measurements.scale import Scale
-from blindspot.residual.base import Question
 from blindspot.stimuli import (
     AMBIGUOUS,
     NEUTRAL,
     UNRELATED,
+    Question,
     Slice,
     Stimuli,
     ambiguous_contexts,
@@ -87,7 +87,7 @@ class Patching:
         places |= {kind: unit.places(kind) for kind in (group, literal, NEUTRAL, UNRELATED)}
         texts = sorted(unit.contexts[at].text for kind in places.values() for at in kind)
         asked = sorted(one.text for one in unit.questions)
-        digest = hashlib.sha256("\n".join([*texts, *asked]).encode("utf-8", "surrogatepass"))
+        digest = files.digest(*texts, *asked)[:16]
         bands: dict[tuple[str, str], Band] = {}
         controls: dict[tuple[str, str], str] = {}
         curves: list[Curve] = []
@@ -98,7 +98,7 @@ class Patching:
                 bands[reading, name] = read.band(layers)
                 controls[reading, name] = read.said(layers)
             curves += read.curves()
-        return Assayed(part, bands, curves, controls, digest=digest.hexdigest()[:16])
+        return Assayed(part, bands, curves, controls, digest=digest)
 
     def _questions(self, part: Slice) -> list[tuple[str, str, Question]]:
         return closed_questions(self._stimuli, part.axis, part.variant)

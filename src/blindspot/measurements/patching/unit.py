@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from blindspot.measurements.mechanistic import Findings, per_layer
 from blindspot.models.base import Progress
-from blindspot.residual.base import Question, ResidualStream, Source
-from blindspot.stimuli import Context
+from blindspot.models.residual import ResidualStream, Source
+from blindspot.stimuli import Context, Question
 
 FIXED = 2
 """Layer that the published form writes into, whatever the layer that a vector comes from."""

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import minimize
 
-from blindspot.residual.base import Vectors
+from blindspot.models.residual import Vectors
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

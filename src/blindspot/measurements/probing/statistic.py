@@ -7,7 +7,6 @@ often than probes of labels that mean nothing (selectivity: Hewitt and Liang 201
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -15,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from blindspot import files
 from blindspot.estimates import PROBABILITY_STEP, Clusters, Contributions, Estimate, mean_estimate
 from blindspot.estimates.clusters import FactorSums, contrasts
 from blindspot.measurements.base import BANDS
@@ -75,8 +75,8 @@ class Probing:
         unit = self._unit(part)
         group, literal = (one.name for one in senses_of(self._stimuli, part.axis, part.variant))
         contexts = self._contexts(part)
-        texts = "\n".join(sorted(one.text for one in (*unit.cued, *unit.neutral, *contexts)))
-        digest = hashlib.sha256(texts.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+        texts = sorted(one.text for one in (*unit.cued, *unit.neutral, *contexts))
+        digest = files.digest(*texts)[:16]
         if unit.cues < LEAST_CUES:
             band = Band(None, f"{unit.cues} cues state a sense, a probe needs {LEAST_CUES}")
             return Assayed(part, {(LINEAR, name): band for name in BANDS}, digest=digest)

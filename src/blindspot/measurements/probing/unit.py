@@ -22,7 +22,7 @@ from blindspot.measurements.probing.linear import (
     fit_layer,
 )
 from blindspot.models.base import Progress
-from blindspot.residual.base import ResidualStream, Source, Vectors
+from blindspot.models.residual import ResidualStream, Source, Vectors
 from blindspot.stimuli import AMBIGUOUS, NEUTRAL, Context
 
 LABELINGS = 8

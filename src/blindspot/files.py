@@ -20,7 +20,18 @@ from typing import Any, BinaryIO, NoReturn
 
 from blindspot.errors import BlindspotError, line
 
-__all__ = ["content", "digest", "line", "parse_json", "read", "read_json", "replace", "writer"]
+__all__ = [
+    "content",
+    "digest",
+    "is_directory",
+    "is_file",
+    "line",
+    "parse_json",
+    "read",
+    "read_json",
+    "replace",
+    "writer",
+]
 
 #: Digits of an integer in JSON: those of 64 bits, and a sign.
 _DIGITS = 20
@@ -74,6 +85,22 @@ def digest(*parts: str | bytes) -> str:
         found.update(len(raw).to_bytes(8, "big"))
         found.update(raw)
     return found.hexdigest()
+
+
+def is_file(path: Path) -> bool:
+    """Whether there is a regular file; no, where the path cannot be looked at."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
+
+
+def is_directory(path: Path) -> bool:
+    """Whether there is a directory; no, where the path cannot be looked at."""
+    try:
+        return path.is_dir()
+    except OSError:
+        return False
 
 
 def content(path: Path, limit: int) -> bytes:

@@ -150,7 +150,7 @@ def test_damaged_scores_are_named(tmp_path, content):
     path = tmp_path / "scores.npz"
     path.write_bytes(content)
     with pytest.raises(
-        BaselineError, match=r"scores\.npz: .*(accept the whole suite anew)"
+        BaselineError, match=r"scores\.npz: .*(accept the whole suite again)"
     ) as error:
         read_scores(path)
     assert "\n" not in str(error.value)

@@ -6,7 +6,7 @@ import shutil
 
 import pytest
 
-from blindspot.session.comparing import same_model
+from blindspot.baselines.comparison import same_model
 from tests.unit.baseline_runs import PART, WORKERS, accept, edited, judged
 from tests.unit.suite_runs import ROOT, run_suite
 

@@ -243,7 +243,7 @@ def test_damaged_scores_are_a_usage_error(tmp_path, accepted, damage):
     run = judged(tmp_path, directory)
     assert run.code == 4
     assert path.name in run.out + run.err
-    assert "remove it and accept the whole suite anew" in run.out + run.err
+    assert "remove it and accept the whole suite again" in run.out + run.err
     assert "pickle" not in run.out + run.err
     assert "Traceback" not in run.out + run.err
     path.unlink()

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from blindspot.baselines import Baseline
+from blindspot.baselines.comparison import mismatches
 from blindspot.baselines.scores import read_scores
 from blindspot.errors import BaselineError, ReportError
 from blindspot.gates.limits import load_gates
@@ -47,7 +48,7 @@ def rejudge(
     ours, _, document = _read(after)
     baseline = Baseline(path, theirs.identity.name, theirs.provenance, theirs.entries, SCORES)
     ledger = Ledger()
-    for kind, how in baseline.mismatches(ours.provenance):
+    for kind, how in mismatches(baseline.provenance, ours.provenance):
         if kind not in allowed:
             ledger.lose(f"{path} was measured otherwise: {how}; --allow-mismatch {kind} if meant")
     for place, each in (("A", other_document), ("B", document)):
@@ -91,7 +92,8 @@ def rejudge(
         assays=document["mechanistic"],
         comparisons=comparison_records(ours, results, beside),
     )
-    ledger.verdicts = {gate["id"]: gate["verdict"] for gate in record["gates"]}
+    ledger.verdicts = {outcome.case.id: outcome.verdict for outcome in results}
+    ledger.conclude()
     return record, ledger
 
 

@@ -10,11 +10,13 @@ import pytest
 from rich.table import Table
 from rich.text import Text
 
-from blindspot.measurements.base import POOLED
+from blindspot.gates.verdict import Verdict
+from blindspot.measurements.base import GENERATED, PAIR, POOLED, VALIDITY
+from blindspot.measurements.behavioral import Behavioral
+from blindspot.measurements.registry import BEHAVIORAL, DIFFERENCES
 from blindspot.report import inside
 from blindspot.report.record import GateRecord, Record, Row
 from blindspot.report.tables import (
-    STYLES,
     columns,
     interval,
     percent,
@@ -28,19 +30,7 @@ from blindspot.session.ledger import Ledger
 if TYPE_CHECKING:
     from blindspot.session.state import Session
 
-_TITLES = {
-    "implicit": "implicit: word association (effect +1 = always the stereotype, 0 = none)",
-    "explicit": "explicit: stated belief (effect +1 = always agrees with the stereotype)",
-    "gap": "gap: implicit effect minus explicit bias",
-}
-_EFFECTS = {"implicit": "stereotype", "explicit": "bias"}
-_BESIDE = {
-    "implicit": (("order", "order"), ("ident", "identifier")),
-    "explicit": (("acqu", "acquiescence"), ("agree", "agreement")),
-}
 _NARROW = 80
-#: Colors of the last lines by verdict; red for any other.
-COLORS = {"passed": "green", "inconclusive": "yellow"}
 
 
 def write_summary(terminal: pytest.TerminalReporter, session: Session) -> None:
@@ -63,9 +53,9 @@ def write_summary(terminal: pytest.TerminalReporter, session: Session) -> None:
         session.rerun_one,
         session.accept_command,
     )
-    verdict = ledger.verdict(session.exit_code)
+    ending = ledger.verdict(session.exit_code).color
     for line in closing(record, ledger, told, quiet=session.config.option.verbose < 0):
-        terminal.write_line(line, **{COLORS.get(verdict, "red"): True})
+        terminal.write_line(line, **{ending: True})
 
 
 def body(record: Record, ledger: Ledger, width: int, color: bool) -> Iterator[str]:
@@ -93,15 +83,15 @@ def remarks(ledger: Ledger, *, quiet: bool = False) -> Iterator[str]:
 def _tables(record: Record, ledger: Ledger, width: int, color: bool) -> Iterable[list[str]]:
     gates = [gate for gate in record["gates"] if gate["id"] in ledger.verdicts]
     by_key = {(g["measurement"], g["slice"], g["statistic"], g["reading"]): g for g in gates}
-    for measurement in ("implicit", "explicit"):
-        rows = record["sections"].get(measurement, [])
-        mine = [gate for gate in gates if gate["measurement"] == measurement]
+    for name, measurement in BEHAVIORAL.items():
+        rows = record["sections"].get(name, [])
+        mine = [gate for gate in gates if gate["measurement"] == name]
         if not mine:
             continue
-        block = [_TITLES[measurement]]
+        block = [measurement.words.heading]
         if any(_shown(measurement, row, by_key) for row in rows):
             block.append(render(_effects_table(measurement, rows, by_key), width, color))
-        if line := _pairs_line(measurement, mine):
+        if line := _pairs_line(mine):
             block.append(line)
         yield block
     if pooled := [gate for gate in gates if gate["level"] == POOLED and _compared(gate)]:
@@ -109,23 +99,28 @@ def _tables(record: Record, ledger: Ledger, width: int, color: bool) -> Iterable
             "change beside another model, over all variants",
             render(_pooled(pooled), width, color),
         ]
-    if gaps := [gate for gate in gates if gate["measurement"] == "gap"]:
-        yield [_TITLES["gap"], render(_gap_table(gaps), width, color)]
+    for name, difference in DIFFERENCES.items():
+        if mine := [gate for gate in gates if gate["measurement"] == name]:
+            yield [difference.words.heading, render(_gap_table(mine), width, color)]
     yield from ([block] for block in inside.blocks(record, gates, width, color))
     yield from ([block] for block in inside.comparison_blocks(record, width, color))
 
 
-def _shown(measurement: str, row: Row, gates: dict[tuple[str, str, str, str], GateRecord]) -> bool:
+def _shown(
+    measurement: Behavioral, row: Row, gates: dict[tuple[str, str, str, str], GateRecord]
+) -> bool:
     """Whether any gate on this row's slice was run."""
-    keys = ((_EFFECTS[measurement], row["reading"]), ("validity", "generated"))
-    return any((measurement, row["slice"], *key) in gates for key in keys)
+    keys = ((measurement.judged, row["reading"]), (VALIDITY, GENERATED))
+    return any((measurement.name, row["slice"], *key) in gates for key in keys)
 
 
 def _effects_table(
-    measurement: str, rows: Sequence[Row], gates: dict[tuple[str, str, str, str], GateRecord]
+    measurement: Behavioral,
+    rows: Sequence[Row],
+    gates: dict[tuple[str, str, str, str], GateRecord],
 ) -> Table:
-    beside = _BESIDE[measurement]
-    titles = ("effect", "95 % int.", "limit", "base", *(title for title, _ in beside), "valid")
+    beside = [figure for figure in measurement.figures if figure.column]
+    titles = ("effect", "95 % int.", "limit", "base", *(one.column for one in beside), "valid")
     table = columns(*titles)
     heading = ""
     for row in rows:
@@ -134,23 +129,23 @@ def _effects_table(
         if heading != (heading := f"{row['axis']} {row['variant']}"):
             table.add_row(Text(heading, style="bold"))
         effects = row["effects"]
-        gate = gates.get((measurement, row["slice"], _EFFECTS[measurement], row["reading"]))
+        gate = gates.get((measurement.name, row["slice"], measurement.judged, row["reading"]))
         verdicts = [gate["verdict"]] if gate else []
         valid, name = Text(""), Text("    forced choice", style="dim")
-        if row["reading"] == "generated":
+        if row["reading"] == GENERATED:
             name = Text(f"  {row['category']}")
-            valid = Text(percent(effects["validity"]["value"]))
-            validity = gates.get((measurement, row["slice"], "validity", "generated"))
-            if validity is not None and validity["verdict"] != "pass":
-                valid.stylize(STYLES[validity["verdict"]])
+            valid = Text(percent(effects[VALIDITY]["value"]))
+            validity = gates.get((measurement.name, row["slice"], VALIDITY, GENERATED))
+            if validity is not None and validity["verdict"] != Verdict.PASS:
+                valid.stylize(Verdict(validity["verdict"]).look.style)
                 verdicts.append(validity["verdict"])
         table.add_row(
             name,
-            signed(effects[_EFFECTS[measurement]]["value"]),
-            interval(effects[_EFFECTS[measurement]]),
+            signed(effects[measurement.judged]["value"]),
+            interval(effects[measurement.judged]),
             plain(gate["limit"]) if gate else "",
             signed(gate["baseline"]) if gate else "",
-            *(signed(effects[key]["value"]) for _, key in beside),
+            *(signed(effects[one.name]["value"]) for one in beside),
             valid,
             verdict_cell(verdicts),
         )
@@ -196,11 +191,11 @@ def _gap_table(gaps: Sequence[GateRecord]) -> Table:
     return table
 
 
-def _pairs_line(measurement: str, gates: Sequence[GateRecord]) -> str:
-    pairs = [gate for gate in gates if gate["level"] == "pair"]
+def _pairs_line(gates: Sequence[GateRecord]) -> str:
+    pairs = [gate for gate in gates if gate["level"] == PAIR]
     if not pairs:
         return ""
-    count = {name: sum(gate["verdict"] == name for gate in pairs) for name in STYLES}
+    count = {verdict: sum(gate["verdict"] == verdict for gate in pairs) for verdict in Verdict}
     told = ", ".join(f"{number} {name}" for name, number in count.items() if number)
     values = [gate["value"] for gate in pairs if gate["value"] is not None]
     spread = f"; effects {min(values):+.2f} to {max(values):+.2f}" if values else ""
@@ -240,7 +235,7 @@ def _published_lines(record: Record) -> list[str]:
 def _improvement(record: Record, ledger: Ledger, accept: str) -> Iterable[str]:
     """That a baseline could be tightened, where the model has become better beyond its noise."""
     better = sum(
-        gate["improved"] and gate["verdict"] in ("pass", "waived")
+        gate["improved"] and Verdict(gate["verdict"]).green
         for gate in record["gates"]
         if gate["id"] in ledger.verdicts
     )
@@ -269,17 +264,17 @@ def closing(
 ) -> Iterator[str]:
     """The last lines: how to go on, the verdict, and what was not compared; if quiet, one line."""
     count = ledger.count()
-    beyond = [
-        min(gate for gate, found in ledger.verdicts.items() if found == verdict)
-        for verdict in ("fail", "error", "inconclusive")
-        if count[verdict]
-    ]
-    if beyond and told.rerun and told.rerun_one and not quiet:
+    first = min(
+        ledger.verdicts, key=lambda gate: (ledger.verdicts[gate].severity, gate), default=""
+    )
+    if first and not ledger.verdicts[first].green and told.rerun and told.rerun_one and not quiet:
         yield f"rerun what did not pass: {told.rerun}"
-        yield f"rerun one of it: {told.rerun_one(ledger.nodes[beyond[0]])}"
+        yield f"rerun one of it: {told.rerun_one(ledger.nodes[first])}"
     if record is not None and told.accept and not quiet:
         yield from _improvement(record, ledger, told.accept)
-    counted = ", ".join(f"{count[name]} {name}" for name in STYLES if count[name])
+    counted = ", ".join(f"{count[verdict]} {verdict}" for verdict in Verdict if count[verdict])
+    if {verdict for verdict in count if verdict.judged} == {Verdict.WAIVED}:
+        counted += "; every gate is waived"
     verdict = ledger.verdict(told.exit_code)
     line = f"blindspot: {verdict}: {told.model}: {counted or 'no gate was judged'}"
     unchecked = "" if record is None else _unchecked(record)

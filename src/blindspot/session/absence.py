@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from blindspot.measurements.base import BANDS
+from blindspot.baselines.comparison import vanished
+from blindspot.errors import line
 
 if TYPE_CHECKING:
     from blindspot.baselines import Baseline
@@ -22,16 +23,11 @@ def note_vanished(session: Session, baseline: Baseline | None) -> None:
         )
     if session.options.limit is not None:
         return
-    asked = {_kind(gate, case.level) for gate, case in session.known.items()}
-    vanished = []
-    for gate, entry in sorted(baseline.gates.items()):
-        kind = _kind(gate, entry.level)
-        if gate not in session.known and (session.whole or kind in asked):
-            vanished.append(gate)
-    if vanished:
+    known = {gate: case.level for gate, case in session.known.items()}
+    if gone := vanished(baseline, known, whole=session.whole):
         session.ledger.lose(
-            f"{len(vanished)} gates of the baseline {baseline.path.name} are no longer tested, "
-            f"first {vanished[0]}; restore them, or accept the whole suite anew"
+            f"{len(gone)} gates of the baseline {baseline.path.name} are no longer tested, "
+            f"first {line(gone[0], 200)}; restore them, or accept the whole suite again"
         )
 
 
@@ -49,10 +45,3 @@ def note_idle_waivers(session: Session) -> None:
             )
         else:
             session.ledger.notes.append(f"the waiver of {waiver.gate!r} names no gate")
-
-
-def _kind(gate: str, level: str) -> tuple[str, ...]:
-    """What a gate asks, without the slice that it asks it of; a pair's words may hold a slash."""
-    measurement, *rest = gate.split("/")
-    asked = rest[-3:] if rest[-1] in BANDS else rest[-2:]
-    return (measurement, *asked, level)

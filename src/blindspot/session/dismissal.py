@@ -11,6 +11,8 @@ import threading
 from pathlib import Path
 from typing import Any
 
+from blindspot import files
+
 NOTE = "dismissed"
 #: Seconds that a worker has to see the note. execnet interrupts it 5 s after it was told to exit.
 PATIENCE_S = 3.0
@@ -36,7 +38,7 @@ class Crew:
 
     def dismiss(self, directory: Path, why: str) -> None:
         """Have all workers stop, and go on without waiting for them."""
-        (directory / NOTE).write_text(why, "utf-8")
+        files.replace(directory / NOTE, why)
         if self._gateways and self._timer is None:
             self._timer = threading.Timer(PATIENCE_S, self._end)
             self._timer.daemon = True

@@ -244,6 +244,7 @@ def conclude(session: Session, pytest_session: pytest.Session) -> None:
         unheard = sum(gate["id"] not in ledger.verdicts for gate in record["gates"])
         if unheard > ledger.skipped:
             ledger.lose(f"{unheard - ledger.skipped} gates were not judged; run again")
+    ledger.conclude()
     ended = own in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
     accept(session, whole=ended and not (stopped or session.stopped or session.lost))
     write_files(session, ledger.exit_code(own))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from blindspot.errors import BlindspotError
+from blindspot.gates.verdict import Verdict
 from blindspot.session.dismissal import DismissalError
 from blindspot.session.ledger import CLOSED_PROPERTY, GATE_PROPERTY, VERDICT_PROPERTY
 from blindspot.session.state import Session
@@ -23,7 +24,7 @@ def parametrize(session: Session, metafunc: pytest.Metafunc, marker: pytest.Mark
     """Give a test that is marked as a gate one case for every slice and reading."""
     if "measurement" not in marker.kwargs:
         return  # somebody else's marker of the same name
-    from blindspot.measurements.base import MECHANISTIC
+    from blindspot.measurements.registry import MECHANISTIC
     from blindspot.run.cases import cases_of
 
     if "case" not in metafunc.fixturenames:
@@ -168,7 +169,7 @@ def judge_for(request: pytest.FixtureRequest, session: Session) -> Callable[[Cas
         request.node.user_properties += _properties(gate)
         if session.updating and gate["value"] is not None:
             _accept(request, session, gate)
-        if gate["verdict"] not in ("pass", "reported", "waived"):
+        if not Verdict(gate["verdict"]).green:
             pytest.fail(gate["message"], pytrace=False)
 
     return judge

@@ -46,6 +46,7 @@ class CausalModel:
         *,
         ends: frozenset[int],
         rows: int | None = None,
+        notes: Sequence[str] = (),
     ) -> None:
         """Wrap a loaded model.
 
@@ -55,7 +56,9 @@ class CausalModel:
             identity: what is answering.
             ends: ids of the tokens that end a text.
             rows: most rows of a forward pass, None to choose by memory.
+            notes: what a reader of its answers should know of how it was loaded.
         """
+        self.notes = tuple(notes)
         self.model, self.prompts, self.tokenizer = model, prompts, prompts.tokenizer
         self._identity = identity
         self._engine = Engine(model, identity.name)

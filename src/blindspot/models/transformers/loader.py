@@ -158,7 +158,7 @@ def _open(options: ModelOptions) -> tuple[str, Checkpoint]:
     """The device and the files that are meant."""
     options.rows()
     check_model_args(options.model_args)
-    ranks.check(options.model_args)
+    ranks.check(ranks.PLAN in options.model_args)
     device = _device(options)
     with explained(options.name, "cannot be read", kinds=(OSError,)):
         located = locate(options.name, options.revision, code=options.trust_remote_code)

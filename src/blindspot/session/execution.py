@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Literal, cast
 
 import pytest
 from filelock import FileLock
@@ -23,10 +23,11 @@ from blindspot.gates.outcomes import Other, outcomes
 from blindspot.gates.rule import Others
 from blindspot.models.base import LanguageModel
 from blindspot.models.transformers.deferred import DeferredModel
-from blindspot.ranks import follows
 from blindspot.report.files import (
+    REPORT,
     SAMPLES,
     SCORES,
+    remove_others,
     report_document,
     take_over,
     write_report,
@@ -35,8 +36,9 @@ from blindspot.report.files import (
 )
 from blindspot.report.github import announce
 from blindspot.report.publishing import publish
-from blindspot.report.reading import completed
-from blindspot.report.record import Beside, Record, baseline_record, build_record
+from blindspot.report.record import Beside, baseline_record, build_record
+from blindspot.report.schema import Document, Published, Record, nothing_measured
+from blindspot.report.schema import NoiseFloor as ReportedNoiseFloor
 from blindspot.run.noise import NoiseFloor
 from blindspot.run.result import Kept, Measured
 from blindspot.session.absence import note_idle_waivers, note_vanished
@@ -181,7 +183,7 @@ def _judge(
         list(session.cases.values()),
         session.gates,
         {against: other for against, (other, _) in others.items()},
-        allowed=options.allow_mismatch,
+        allowed=frozenset(options.allow_mismatch),
         strict=options.strict,
         floor=None if floor is None else floor.of,
     )
@@ -202,17 +204,17 @@ def _judge(
         incomplete=session.ledger.incomplete,
         published=_published(session, measured),
         others={against: beside for against, (_, beside) in others.items()},
-        noise_floor=None if floor is None else floor.as_record(),
+        noise_floor=None if floor is None else cast("ReportedNoiseFloor", floor.as_record()),
     )
 
 
-def _published(session: Session, measured: Measured) -> list[dict[str, Any]]:
+def _published(session: Session, measured: Measured) -> list[Published]:
     if session.options.prompts_from is None:
         return []
     from blindspot.contrib.aligned_but_blind.source import PublishedPrompts
 
     assert isinstance(session.source, PublishedPrompts)
-    return session.source.rows(measured)
+    return cast("list[Published]", session.source.rows(measured))
 
 
 def conclude(session: Session, pytest_session: pytest.Session) -> None:
@@ -232,7 +234,7 @@ def conclude(session: Session, pytest_session: pytest.Session) -> None:
     write_files(session, ledger.exit_code(own))
     session.exit_code = ledger.exit_code(own)  # a report that cannot be written is incomplete too
     # torchrun ends all processes once one of them ends with another code; the first one tells it.
-    pytest_session.exitstatus = 0 if follows() else session.exit_code
+    pytest_session.exitstatus = 0 if session.options.follows else session.exit_code
     _dismiss_hypothesis(session.config)
     gc.freeze()  # nothing of it is freed before the process ends
 
@@ -266,35 +268,38 @@ def collect_record(session: Session) -> Record | None:
 
 def write_files(session: Session, exit_code: int) -> None:
     """The report where ``--output-path`` wants it, and what GitHub is told when it runs us."""
-    if follows():
+    if session.options.follows:
         return
     directory = session.options.output_path
+    mode: Literal["default", "strict"] = "strict" if session.options.strict else "default"
     document = report_document(
-        session.record,
+        session.record or nothing_measured(session.options.model, mode),
         session.ledger,
         exit_code,
-        session.options.model,
         command=session.command,
-        mode="strict" if session.options.strict else "default",
     )
     if directory is not None:
         _write_files(session, directory, document)
     try:
-        announce(completed(document), os.environ, sys.stdout)
+        announce(document, os.environ, sys.stdout)
     except OSError as error:
         session.ledger.notes.append(f"the step summary cannot be written: {error.strerror}")
 
 
-def _write_files(session: Session, directory: Path, document: dict[str, Any]) -> None:
+def _write_files(session: Session, directory: Path, document: Document) -> None:
     try:
         directory.mkdir(parents=True, exist_ok=True)
         if session.measured is not None:
             write_samples(directory / SAMPLES, session.measured)
             _write_scores(session, directory)
+            session.written |= {SAMPLES, SCORES}
         elif session.has_directory:
             for name in (SAMPLES, SCORES):
-                take_over(session.directory / name, directory)
+                if take_over(session.directory / name, directory):
+                    session.written.add(name)
         write_report(directory, document)
-        publish(directory, completed(document))
+        session.written.add(REPORT)
+        session.written |= {path.name for path in publish(directory, document)}
+        remove_others(directory, session.written)
     except OSError as error:
         session.ledger.lose(f"--output-path {directory}: {error.strerror}; the report is missing")

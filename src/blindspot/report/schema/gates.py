@@ -6,7 +6,7 @@ from pydantic import Field, with_config
 from typing_extensions import TypedDict
 
 from blindspot.gates import verdict
-from blindspot.report.schema.strictness import FIXED
+from blindspot.report.schema.findings import FIXED
 
 #: JSON has only the words: the members are looked up.
 Verdict = Annotated[verdict.Verdict, Field(strict=False)]
@@ -104,13 +104,6 @@ class Gate(TypedDict):
     """Smallest true value beyond the limit that is found with 80 % power."""
     waiver: Waiver | None
     against: BothAgainst
-    baseline: float | None
-    margin: float | None
-    change: float | None
-    change_low: float | None
-    change_high: float | None
-    regression_verdict: Verdict | None
-    improved: bool
     unit: str
     reason: str
     """Of the limit."""
@@ -120,7 +113,7 @@ class Gate(TypedDict):
     controls: str
     message: str
     test: str
-    """Node id of its test."""
+    """Node id of its test; empty where the run was judged again without tests."""
 
 
 @with_config(FIXED)

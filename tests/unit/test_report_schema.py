@@ -11,7 +11,7 @@ from blindspot.measurements.registry import MECHANISTIC
 from blindspot.report.schema import SCHEMA, nothing_measured
 from tests.unit.report_documents import HOSTILE, document
 from tests.unit.suite_runs import ROOT, run_suite
-from tools.schema import text
+from tools.schema import REFERENCE, documented, text
 
 ORGANISMS = ("aware", "base", "blind")
 
@@ -32,6 +32,11 @@ def faults(validator, made):
 def test_schema_is_that_of_the_types():
     """The file is what the types say; after a change: python -m tools.schema."""
     assert SCHEMA.read_text("utf-8") == text()
+
+
+def test_reference_lists_the_keys_of_the_types():
+    """The reference has every key of report.json and none besides."""
+    assert REFERENCE.read_text("utf-8") == documented(REFERENCE.read_text("utf-8"))
 
 
 def test_schema_is_shipped():

@@ -74,8 +74,10 @@ class Record(TypedDict):
         Field(description="All effects of every category slice in both readings, by measurement."),
     ]
     worst_pairs: list[WorstPair]
-    published: list[Published]
-    mechanistic: list[Assay]
+    published: Annotated[list[Published], Field(description="With `--prompts-from`.")]
+    mechanistic: Annotated[
+        list[Assay], Field(description="What the assays found inside the model, by slice.")
+    ]
 
 
 @with_config(FIXED)
@@ -86,7 +88,7 @@ class Document(Record):
     blindspot_version: str
     date: str
     command: str
-    """Runs the gates again; with a gate's ``test`` behind it, that gate alone."""
+    """Runs the gates again; with a gate's `test` behind it, that gate alone."""
     verdict: RunVerdict
     exit_code: int
 

@@ -187,7 +187,7 @@ class Session:
     @cached_property
     def closed(self) -> str:
         """Why the residual stream of the model under test cannot be looked into; "" if it can."""
-        from blindspot.run.assaying import can_be_assayed
+        from blindspot.run.findings import can_be_assayed
 
         for model in (self.model, self.reference):
             if model is not None and not can_be_assayed(model):
@@ -356,11 +356,7 @@ class Session:
             return Store(shared)
         if named is not None:
             return Store(Path(named), told=tell)
-        try:
-            return Store(default_directory(), told=tell)
-        except BlindspotError as error:
-            tell(f"answers are kept for this run only: {error}")
-            return Store(shared)
+        return Store(default_directory(), told=tell, otherwise=Store(shared))
 
     # --- the end
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from behaviour_subjects import Job, Subject
 from operations import Operations
 
-from blindspot.models.prefixes import common_length
+from blindspot.models.transformers.prefix_tree import common_length
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,9 +25,9 @@ from blindspot.models.base import (
     Progress,
     ScoreRequest,
 )
-from blindspot.models.causal import CausalModel
-from blindspot.plan.asking import MAX_NEW_TOKENS, Answer, ask
-from blindspot.plan.store import Store
+from blindspot.models.transformers.model import CausalModel
+from blindspot.run.ask import MAX_NEW_TOKENS, Answer, ask
+from blindspot.store import Store
 
 GENERATION, CHOICE, BOTH = "generation", "forced choice", "both readings"
 PAPER = f"{GENERATION}, one at a time (a)"

@@ -21,11 +21,11 @@ from transformers import AutoModelForCausalLM
 
 from blindspot.answers import agreement_complete, association_complete
 from blindspot.models.base import Identity
-from blindspot.models.causal import CausalModel
-from blindspot.models.formats import PromptFormat
-from blindspot.models.loading import load
 from blindspot.models.options import ModelOptions
-from blindspot.plan.source import FixturePrompts
+from blindspot.models.transformers.formats import PromptFormat
+from blindspot.models.transformers.loader import load
+from blindspot.models.transformers.model import CausalModel
+from blindspot.run.source import FixturePrompts
 from blindspot.stimuli import (
     AssociationPrompt,
     Prompt,

@@ -41,7 +41,7 @@ from calibration_updates import MAIN, NAMES, components, points  # noqa: E402
 from matplotlib import rcParams  # noqa: E402
 from matplotlib.figure import Figure  # noqa: E402
 
-from blindspot.estimates import load_gates  # noqa: E402
+from blindspot.gates.limits import load_gates  # noqa: E402
 from blindspot.paths import FIXTURES  # noqa: E402
 
 HALF = Model("base", "blind", 0.45)

@@ -14,8 +14,8 @@ from calibration_run import Run
 from calibration_updates import Pool, answered_change, change
 from scipy.stats import beta
 
-from blindspot.estimates import Gate
-from blindspot.plan.cases import Case
+from blindspot.gates.rule import Gate
+from blindspot.run.cases import Case
 from blindspot.stimuli import EXPLICIT, IMPLICIT
 
 MEASUREMENTS = (IMPLICIT, EXPLICIT)

@@ -20,14 +20,14 @@ import torch
 from numpy.typing import NDArray
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
-from blindspot.models.loading import load
 from blindspot.models.options import ModelOptions
+from blindspot.models.transformers.loader import load
 from blindspot.paths import ORGANISMS
-from blindspot.plan.observations import Observations
-from blindspot.plan.run import ask_all, measure
-from blindspot.plan.source import FixturePrompts
-from blindspot.plan.store import Store
+from blindspot.run.observations import Observations
+from blindspot.run.result import ask_all, measure
+from blindspot.run.source import FixturePrompts
 from blindspot.stimuli import EXPLICIT, IMPLICIT, Slice, load_stimuli
+from blindspot.store import Store
 from tools.organisms.__main__ import save
 from tools.organisms.train import Recipe, Trainer
 

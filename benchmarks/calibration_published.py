@@ -18,17 +18,8 @@ from scipy.optimize import minimize
 from scipy.special import expit
 
 from blindspot.answers import Association, read_association
-from blindspot.estimates import (
-    Accepted,
-    Check,
-    Clusters,
-    Contributions,
-    Gate,
-    Verdict,
-    association_effects,
-    difference,
-    judge,
-)
+from blindspot.estimates import Accepted, Clusters, Contributions, association_effects, difference
+from blindspot.gates.rule import Check, Gate, Verdict, judge
 from blindspot.published import read_directory
 from blindspot.published.prompts import PublishedPrompt
 

@@ -10,10 +10,10 @@ from typing import Any
 
 from calibration_answers import source
 
-from blindspot.estimates import Gate, load_gates
-from blindspot.estimates.gates import Against
+from blindspot.gates.limits import load_gates
+from blindspot.gates.rule import Against, Gate
 from blindspot.paths import FIXTURES
-from blindspot.plan.cases import Case, cases_of
+from blindspot.run.cases import Case, cases_of
 from tests.explicit import test_belief, test_gap
 from tests.implicit import test_association
 from tests.mechanistic import test_injection, test_interpretation, test_patching, test_probing

@@ -138,11 +138,11 @@ def pytest_collection() -> Iterator[None]:
 def pytest_runtestloop() -> Iterator[None]:
     """Watch the parts from here on."""
     with CLOCK.within("planning"):
-        from blindspot.models import deferred
-        from blindspot.plan import outcomes
-        from blindspot.plan.store import Store
+        from blindspot.gates import outcomes
+        from blindspot.models.transformers import deferred
         from blindspot.session import execution, judging
         from blindspot.session.state import Session
+        from blindspot.store import Store
 
     CLOCK.watch("planning", judging, "prepare")
     CLOCK.watch("identity", deferred, "identify")

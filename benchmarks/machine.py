@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from blindspot.models.products import product_for
+from blindspot.models.transformers.products import product_for
 
 
 def rate(device: str, dtype: torch.dtype) -> float:

@@ -26,11 +26,11 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from blindspot.models import Generation, GenerationRequest, ModelOptions, ScoreRequest, load
 from blindspot.models.base import Identity
-from blindspot.models.causal import CausalModel
-from blindspot.models.engine import Row
-from blindspot.models.formats import PromptFormat
-from blindspot.plan.asking import MAX_NEW_TOKENS, stopping_rule
-from blindspot.plan.source import FixturePrompts
+from blindspot.models.transformers.engine import Row
+from blindspot.models.transformers.formats import PromptFormat
+from blindspot.models.transformers.model import CausalModel
+from blindspot.run.ask import MAX_NEW_TOKENS, stopping_rule
+from blindspot.run.source import FixturePrompts
 from blindspot.stimuli import EXPLICIT, IMPLICIT, Prompt, load_stimuli
 
 ORGANISMS = ("organism:blind", "organism:aware", "organism:base")

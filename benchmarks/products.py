@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import linear
 
-from blindspot.models.products import Product, product_for
+from blindspot.models.transformers.products import Product, product_for
 
 ROWS = (20, 53, 80, 160, 320)
 _BLOCKS, _ROUNDS = 12, 5

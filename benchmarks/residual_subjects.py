@@ -9,16 +9,18 @@ import torch
 from llamas import SHAPES, tokenizer, untrained
 
 from blindspot.models.base import Identity
-from blindspot.models.causal import CausalModel
-from blindspot.models.formats import PromptFormat
-from blindspot.models.loading import load
 from blindspot.models.options import ModelOptions
-from blindspot.residual.base import Question, Source, Span
-from blindspot.residual.targets import Target, target_of
+from blindspot.models.residual import Source
+from blindspot.models.transformers.formats import PromptFormat
+from blindspot.models.transformers.loader import load
+from blindspot.models.transformers.model import CausalModel
+from blindspot.models.transformers.targets import Target, target_of
 from blindspot.stimuli import (
     IMPLICIT,
     Context,
+    Question,
     Slice,
+    Span,
     ambiguous_contexts,
     closed_questions,
     cued_contexts,

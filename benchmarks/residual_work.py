@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from residual_subjects import Subject
 from torch import Tensor
 
-from blindspot.residual.base import Injection, Question
-from blindspot.residual.positions import locate
+from blindspot.models.residual import InjectionRequest
+from blindspot.models.transformers.positions import locate
+from blindspot.stimuli import Question
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +118,9 @@ def injection_windows(subject: Subject, contexts: int) -> Work:
     requests, jobs = [], []
     for context, window in product(subject.contexts[:contexts], windows):
         requests.append(
-            Injection(context.text, context.spans, (0, 1), window, _never, (), max_new_tokens=40)
+            InjectionRequest(
+                context.text, context.spans, (0, 1), window, _never, (), max_new_tokens=40
+            )
         )
         tokens, positions = locate(prompts, context.text, context.spans)
         jobs.append(Job(tokens, tuple(zip(positions, (0, 1), strict=True)), window))

@@ -17,9 +17,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from blindspot.models.digests import content_digest
-from blindspot.plan.store import FILE_NAME, Store, key_of
-from blindspot.plan.store.limit import VARIABLE, size_text
+from blindspot.models.transformers.digests import content_digest
+from blindspot.store import FILE_NAME, Store, key_of
+from blindspot.store.limit import VARIABLE, size_text
 
 PROMPTS = 56_000  # all prompts of a model
 UNIT = 1024

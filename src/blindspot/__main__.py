@@ -11,11 +11,11 @@ from typing import NoReturn
 
 from blindspot import __version__
 from blindspot.errors import BlindspotError
-from blindspot.plan.store.command import add_command as add_store
 from blindspot.published.command import add_command as add_rescore
 from blindspot.report.command import add_command as add_report
 from blindspot.report.comparing import add_command as add_compare
 from blindspot.search.command import add_command as add_promote
+from blindspot.store.command import add_command as add_store
 
 EXIT_USAGE = 4  # as in pytest
 EXIT_PIPE = 128 + 13  # as of a program that SIGPIPE ends

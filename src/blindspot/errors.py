@@ -17,12 +17,21 @@ traceback.
 
 from __future__ import annotations
 
+import re
+import unicodedata
+
+#: Joiners decide how letters of some scripts are written, and move nothing.
+_JOINERS = frozenset("\u200c\u200d")
+#: What a CI runner would take for a command: at the start of a line, which a table may wrap, or
+#: in the older form anywhere.
+_COMMAND = re.compile(r"(?<!\S):(?=:)|(?<=##)\[")
+
 
 class BlindspotError(Exception):
     """Base of all errors that blindspot raises on purpose."""
 
     def __str__(self) -> str:  # OSError would render its errno instead of the sentence
-        return " ".join(str(part) for part in self.args)
+        return line(" ".join(map(str, self.args)))
 
 
 class StimulusError(BlindspotError, ValueError):
@@ -51,3 +60,23 @@ class SearchError(BlindspotError, ValueError):
 
 class StoreError(BlindspotError, OSError):
     """The answer store cannot be opened or written."""
+
+
+def line(text: object, limit: int = 0) -> str:
+    r"""The text as one line that is safe to print, cut to ``limit`` characters if that is above 0.
+
+    What has no shape of its own is spelled out, such as ``\n``, ``\x1b`` or ``\u202e``: it would
+    end the line, color it, reorder it or vanish. Letters of any script stay. The line holds no
+    command of a CI runner.
+    """
+    said = str(text)
+    if not said.isprintable():
+        said = "".join(map(_shape, said))
+    said = _COMMAND.sub(lambda found: f"\\x{ord(found[0]):02x}", said)
+    return f"{said[: limit - 1]}…" if 0 < limit < len(said) else said
+
+
+def _shape(character: str) -> str:
+    if character.isprintable() or character in _JOINERS or unicodedata.category(character) == "Zs":
+        return character
+    return character.encode("unicode_escape").decode("ascii")

@@ -35,14 +35,15 @@ def watch(owner, name):
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection():
-    from blindspot.models import deferred
-    from blindspot.plan import outcomes, run
+    from blindspot.gates import outcomes
+    from blindspot.models.transformers import deferred
+    from blindspot.run import result
     from blindspot.session import execution
 
     for name in ("identify", "load"):
         watch(deferred, name)
-    watch(run, "read")
-    watch(run.Measured, "_compute")
+    watch(result, "read")
+    watch(result.Measured, "_compute")
     watch(outcomes, "judge")
     watch(execution, "build_record")
 

@@ -26,15 +26,15 @@ from typing import Any
 import numpy as np
 
 from blindspot.models.base import Generation, GenerationRequest, Progress, ScoreRequest
-from blindspot.plan import asking
-from blindspot.plan.assaying import pack, perform
-from blindspot.plan.run import measure
-from blindspot.plan.source import FixturePrompts
-from blindspot.plan.store import FILE_NAME, Store, key_of
-from blindspot.plan.store.limit import VARIABLE
+from blindspot.models.residual import ResidualStream
 from blindspot.report.files import write_samples
-from blindspot.residual.base import ResidualStream
+from blindspot.run import ask
+from blindspot.run.assaying import pack, perform
+from blindspot.run.result import measure
+from blindspot.run.source import FixturePrompts
 from blindspot.stimuli import Prompt, Slice, load_stimuli
+from blindspot.store import FILE_NAME, Store, key_of
+from blindspot.store.limit import VARIABLE
 from tests.unit.scripted import ScriptedModel
 
 UNIT = 16
@@ -103,11 +103,11 @@ class Plan:
         self.units = [NumberedUnit(number) for number in range(ASSAYS)]
         fingerprint = LoggingModel(Path(), wanted).identity.fingerprint()
         self.names = {
-            asking.answer_key(fingerprint, prompt): prompt.text for prompt in self.prompts
+            ask.answer_key(fingerprint, prompt): prompt.text for prompt in self.prompts
         } | {key_of(fingerprint, "assay", unit.content): unit.content for unit in self.units}
-        keys = [asking.answer_key(fingerprint, prompt) for prompt in self.prompts]
+        keys = [ask.answer_key(fingerprint, prompt) for prompt in self.prompts]
         self.transactions = [
-            {key for key, _ in unit} for unit in asking.units(self.prompts, keys, UNIT)
+            {key for key, _ in unit} for unit in ask.units(self.prompts, keys, UNIT)
         ]
 
     def run(self, directory: Path, number: int, *, shared: bool) -> None:
@@ -116,7 +116,7 @@ class Plan:
         locks = directory if shared else None
         store = Store(directory / "store")
         try:
-            answers = asking.ask(model, self.prompts, store, locks=locks, start=number)
+            answers = ask.ask(model, self.prompts, store, locks=locks, start=number)
             findings = perform(model, self.units, store, locks=locks, start=number)
         finally:
             store.close()
@@ -258,7 +258,7 @@ class Trial:
 
 def main(root: Path, kills: int, seed: int) -> None:
     """Try and print."""
-    asking.UNIT = UNIT
+    ask.UNIT = UNIT
     source = FixturePrompts(load_stimuli([]), 1)
     parts = [part for kind in ("implicit", "explicit") for part in source.slices(kind)[:6]]
     trial = Trial(Plan({part: list(source.prompts(part)) for part in parts}), root, seed)

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from blindspot.models.base import Identity
-from blindspot.models.causal import CausalModel
-from blindspot.models.formats import PromptFormat
+from blindspot.models.transformers.formats import PromptFormat
+from blindspot.models.transformers.model import CausalModel
 from tests.unit import tiny_models
 from tests.unit.tiny_models import EOS
 

@@ -9,9 +9,10 @@ from functools import cache
 
 import numpy as np
 
-from blindspot.residual.base import Injected, Injection, Question, Readout, Source, Vectors
+from blindspot.models.residual import Injected, InjectionRequest, Readout, Source, Vectors
 from blindspot.stimuli import (
     Context,
+    Question,
     Slice,
     Stimuli,
     ambiguous_contexts,
@@ -187,7 +188,7 @@ class PlantedSenses:
 
     def inject(
         self,
-        requests: Sequence[Injection],
+        requests: Sequence[InjectionRequest],
         vectors: Vectors,
         *,
         progress: Callable[[int], None] | None = None,

@@ -8,8 +8,8 @@ from typing import Any
 
 import torch
 
-from blindspot.models.formats import PromptFormat
-from blindspot.residual.stream import TransformersStream
+from blindspot.models.transformers.formats import PromptFormat
+from blindspot.models.transformers.streams import TransformersStream
 from tests.unit import tiny_models
 from tests.unit.tiny_models import ARCHITECTURES, EOS, FURTHER_ARCHITECTURES
 

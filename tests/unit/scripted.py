@@ -18,11 +18,11 @@ from typing import Any
 import numpy as np
 
 from blindspot.models.base import Generation, GenerationRequest, Identity, Progress, ScoreRequest
-from blindspot.models.deferred import DeferredModel
 from blindspot.models.options import ModelOptions
-from blindspot.plan.source import FixturePrompts, PromptSource
+from blindspot.models.residual import ResidualStream, Source, Vectors
+from blindspot.models.transformers.deferred import DeferredModel
 from blindspot.published.source import PublishedPrompts
-from blindspot.residual.base import ResidualStream, Source, Vectors
+from blindspot.run.source import FixturePrompts, PromptSource
 from blindspot.session.options import run_options
 from blindspot.stimuli import MEASUREMENTS, AssociationPrompt, Prompt, load_stimuli
 from tests.unit.planted_senses import cued

@@ -10,10 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from blindspot.assays.base import BANDS, EARLY, LATE, MIDDLE, OVERALL, band_layers
+from blindspot.measurements.base import BANDS, EARLY, LATE, MIDDLE, OVERALL
+from blindspot.measurements.mechanistic import band_layers
 from blindspot.models.base import Identity
-from blindspot.plan.assaying import can_be_assayed, pack, perform, unpack
-from blindspot.plan.store import Store
+from blindspot.run.assaying import can_be_assayed, pack, perform, unpack
+from blindspot.store import Store
 
 
 @given(layers=st.integers(1, 200))

@@ -4,17 +4,20 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
+from pathlib import Path
 
 import pytest
 import yaml
 
-from blindspot.report.ledger import ExitCode
+from blindspot.session.ledger import ExitCode
 from tests.unit.suite_runs import ROOT
 
 CI = ROOT / "docs" / "ci"
 GITHUB, GITLAB = CI / "github-nightly.yml", CI / "gitlab.yml"
 PAGE = (CI / "README.md").read_text("utf-8")
 REFERENCE = (ROOT / "docs" / "reference.md").read_text("utf-8")
+DISTRIBUTION = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["name"]
 #: Of pytest and its plugins; ours are looked up in the reference.
 PYTESTS = {"--pyargs", "--junitxml", "--tb"}
 
@@ -78,6 +81,53 @@ def scripts():
     gitlab = yaml.safe_load(GITLAB.read_text("utf-8"))["bias"]
     github = [step["run"] for step in steps().values() if "run" in step]
     return github + gitlab["before_script"] + gitlab["script"]
+
+
+def test_templates_install_what_is_ours():
+    """Until it is published, a git address or a wheel; pip compares the name with what it finds."""
+    github = yaml.safe_load(GITHUB.read_text("utf-8"))["jobs"]["judge"]["env"]
+    gitlab = yaml.safe_load(GITLAB.read_text("utf-8"))["bias"]["variables"]
+    for variables in (github, gitlab):
+        name, address = variables["BLINDSPOT"].split(" @ ")
+        assert name == DISTRIBUTION
+        assert address.startswith("git+https://")
+
+
+#: An installation by the bare name: on a command line, in a variable, or in a list of requirements.
+BARE = re.compile(
+    r"""(?:pip3?|pipx|uv|poetry|conda)\b[^\n]*\b(?:install|add|run)\b[^\n]*[\s"']blindspot(?![\w./:-])
+    | ^\s*BLINDSPOT:\s*["']?blindspot\b
+    | ^\s*["']?blindspot(?:\[[\w,]*\])?\s*(?:[=<>~!]=|@\s)""",
+    re.MULTILINE | re.VERBOSE,
+)
+
+
+@pytest.mark.parametrize(
+    ("line", "found"),
+    [
+        ("pip install blindspot", True),
+        ("$ uv pip install -q 'blindspot'", True),
+        ("    BLINDSPOT: blindspot  # a version", True),
+        ("blindspot==0.1.0", True),
+        ('    "blindspot[gpu]>=1",', True),
+        ("pip install pytest-blindspot", False),
+        ("pip install pytest-blindspot; pytest --pyargs blindspot.suite", False),
+        ("python -m blindspot store ls", False),
+    ],
+)
+def test_installs_of_the_bare_name_are_seen(line, found):
+    """What the next test looks for."""
+    assert bool(BARE.search(line)) == found
+
+
+def test_nothing_installs_the_bare_name():
+    """`blindspot` on the package index is another project; ours is `pytest-blindspot`."""
+    kinds = {".md", ".py", ".toml", ".yml", ".txt", ".lock", ".j2", ""}
+    tops = [path for path in ROOT.iterdir() if not path.name.startswith(".") or path.name == ".ci"]
+    files = [file for top in tops for file in (top.rglob("*") if top.is_dir() else [top])]
+    for file in files:
+        if file.suffix in kinds and file.is_file() and file != Path(__file__):
+            assert not BARE.search(file.read_text("utf-8")), file
 
 
 def test_scripts_are_shell():

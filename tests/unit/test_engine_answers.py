@@ -17,12 +17,12 @@ from tokenizers.normalizers import Strip
 
 from blindspot.errors import ModelError
 from blindspot.models import Generation, GenerationRequest, ModelOptions, ScoreRequest, load
-from blindspot.models.causal import CausalModel
-from blindspot.models.formats import PromptFormat
-from blindspot.models.known import Choices, KnownChoices
-from blindspot.models.prefixes import Tokens
-from blindspot.models.rows import Pool
-from blindspot.models.scoring import Question, score
+from blindspot.models.transformers.formats import PromptFormat
+from blindspot.models.transformers.known_choices import Choices, KnownChoices
+from blindspot.models.transformers.kv_cache import Pool
+from blindspot.models.transformers.model import CausalModel
+from blindspot.models.transformers.prefix_tree import Tokens
+from blindspot.models.transformers.scoring import Question, score
 from tests.unit import tiny_models
 from tests.unit.tiny_models import ARCHITECTURES, EOS, Checkpoints
 
@@ -461,7 +461,7 @@ def test_answers_that_cannot_be_scored(loaded: Callable[..., CausalModel]) -> No
 
 def test_only_the_latest_choices_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
     """What scoring noticed does not pile up without end."""
-    monkeypatch.setattr("blindspot.models.known._REMEMBERED", 2)
+    monkeypatch.setattr("blindspot.models.transformers.known_choices._REMEMBERED", 2)
     known = KnownChoices()
     for prompt in "abac":
         known.add(prompt, Choices((1,), (0.5,)))

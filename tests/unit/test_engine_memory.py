@@ -10,8 +10,8 @@ import torch
 
 from blindspot.errors import ModelError
 from blindspot.models import GenerationRequest, ModelOptions, ScoreRequest, load
-from blindspot.models.causal import CausalModel
-from blindspot.models.memory import Cost, Limits, batches, limits_for
+from blindspot.models.transformers.memory import Cost, Limits, batches, limits_for
+from blindspot.models.transformers.model import CausalModel
 from tests.unit.tiny_models import Checkpoints
 
 pytest_plugins = ["tests.unit.tiny_models"]

@@ -11,13 +11,13 @@ import pytest
 import torch
 
 from blindspot.models import Generation, GenerationRequest, ModelOptions, ScoreRequest, load
-from blindspot.models import selfcheck as selfcheck_module
-from blindspot.models.causal import CausalModel
-from blindspot.models.engine import Engine
-from blindspot.models.loading import identify
-from blindspot.models.predicting import Predictions
-from blindspot.models.selfcheck import rows_together
-from blindspot.models.settling import Settler
+from blindspot.models.transformers import selfcheck as selfcheck_module
+from blindspot.models.transformers.engine import Engine
+from blindspot.models.transformers.loader import identify
+from blindspot.models.transformers.model import CausalModel
+from blindspot.models.transformers.near_ties import Settler
+from blindspot.models.transformers.predictions import Predictions
+from blindspot.models.transformers.selfcheck import rows_together
 from tests.unit import tiny_models
 from tests.unit.tiny_models import EOS, Checkpoints
 
@@ -121,11 +121,11 @@ def test_what_company_turns_is_made_again(
     Company(monkeypatch, size)
     monkeypatch.setattr(selfcheck_module, "_SAME", {torch.float32: 1.0})  # it may share
     monkeypatch.setattr(selfcheck_module, "_check_packing", lambda *_: None)  # as in half
-    monkeypatch.setattr("blindspot.models.causal.noise", lambda _: size)
+    monkeypatch.setattr("blindspot.models.transformers.model.noise", lambda _: size)
     found, asked = ask(model, PROMPTS, scored=scored)
     assert texts(found) == expected
     assert 0 < asked.settled < TOKENS * len(PROMPTS)
-    monkeypatch.setattr("blindspot.models.causal.noise", lambda _: 0.0)
+    monkeypatch.setattr("blindspot.models.transformers.model.noise", lambda _: 0.0)
     assert texts(ask(model, PROMPTS, scored=scored)[0]) != expected
 
 
@@ -236,5 +236,5 @@ def test_answers_before_settling_are_not_taken_for_these(
     options = ModelOptions(str(checkpoints("llama")))
     now = identify(options)
     assert "engine-" in now.backend
-    monkeypatch.setattr("blindspot.models.loading.ENGINE_VERSION", 1)
+    monkeypatch.setattr("blindspot.models.transformers.loader.ENGINE_VERSION", 1)
     assert identify(options).fingerprint() != now.fingerprint()

@@ -11,13 +11,13 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from blindspot.models.engine import Engine, _window
-from blindspot.models.memory import Limits
-from blindspot.models.packing import Packing, Place, packable
-from blindspot.models.predicting import Predictions, block_size
-from blindspot.models.prefixes import Tokens
-from blindspot.models.sharing import Node
-from blindspot.models.slots import PADDING, Lane, SlotCache
+from blindspot.models.transformers.engine import Engine, _window
+from blindspot.models.transformers.memory import Limits
+from blindspot.models.transformers.packing import Packing, Place, packable
+from blindspot.models.transformers.predictions import Predictions, block_size
+from blindspot.models.transformers.prefix_tree import Tokens
+from blindspot.models.transformers.slots import PADDING, Lane, SlotCache
+from blindspot.models.transformers.waves import Node
 from tests.unit import tiny_models
 
 LIMITS = Limits(None, tokens=64, slots=1000, reads=1000, wave=1000)
@@ -271,7 +271,7 @@ def test_what_a_model_is_capable_of_is_tried(
     architecture: str, settings: dict[str, Any], packs: bool
 ) -> None:
     """Packing is used where it gives the numbers of one plain pass."""
-    from blindspot.models.selfcheck import check
+    from blindspot.models.transformers.selfcheck import check
 
     engine = Engine(tiny_models.model(architecture, **settings), "tiny")
     assert check(engine, packing=True)
@@ -280,7 +280,7 @@ def test_what_a_model_is_capable_of_is_tried(
 
 def test_packing_is_refused_where_it_would_be_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
     """A model that overlooks the mask, or cannot take it, is run row by row."""
-    from blindspot.models.selfcheck import check
+    from blindspot.models.transformers.selfcheck import check
 
     pack = Engine.pack
 

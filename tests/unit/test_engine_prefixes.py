@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from blindspot.models.prefixes import common_length, distinct_run, shared_heads
+from blindspot.models.transformers.prefix_tree import common_length, distinct_run, shared_heads
 
 sequences = st.sets(
     st.lists(st.integers(0, 2), min_size=1, max_size=12).map(tuple), min_size=1, max_size=40

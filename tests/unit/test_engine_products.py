@@ -8,10 +8,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from blindspot.models import products
-from blindspot.models.engine import Engine
-from blindspot.models.products import product_for, quickened, quicker
-from blindspot.models.selfcheck import check
+from blindspot.models.transformers import products
+from blindspot.models.transformers.engine import Engine
+from blindspot.models.transformers.products import product_for, quickened, quicker
+from blindspot.models.transformers.selfcheck import check
 from tests.unit import tiny_models
 
 measured = pytest.mark.skipif(

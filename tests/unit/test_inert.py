@@ -57,7 +57,7 @@ def test_other_peoples_tests_are_left_alone(tmp_path):
         "import sys\n"
         "def test_x():\n"
         "    assert 'torch' not in sys.modules\n"
-        "    assert 'blindspot.plan' not in sys.modules\n"
+        "    assert 'blindspot.run' not in sys.modules\n"
     )
     for workers in ((), ("-n", "1")):
         run = python(

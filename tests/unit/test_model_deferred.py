@@ -9,9 +9,9 @@ import torch
 
 from blindspot.errors import ModelError
 from blindspot.models import GenerationRequest, ModelOptions, ScoreRequest, load
-from blindspot.models import deferred as module
-from blindspot.models.checkpoint import WEIGHTS
-from blindspot.models.deferred import DeferredModel, threads_for
+from blindspot.models.transformers import deferred as module
+from blindspot.models.transformers.checkpoint import WEIGHTS
+from blindspot.models.transformers.deferred import DeferredModel, threads_for
 from blindspot.paths import organism_directory
 from tests.unit import tiny_models
 

@@ -11,12 +11,12 @@ import time
 import pytest
 
 from blindspot.errors import ModelError
-from blindspot.models import loading
-from blindspot.models.digests import content_digest, files_digest, stamps
 from blindspot.models.options import ModelOptions
+from blindspot.models.transformers import loader as loading
+from blindspot.models.transformers.digests import content_digest, files_digest, stamps
 from blindspot.paths import organism_directory
 
-MODULE = "blindspot.models.digests"
+MODULE = "blindspot.models.transformers.digests"
 PIECE = 1000
 
 
@@ -170,7 +170,7 @@ def test_processes_read_a_large_file_once(tmp_path):
         f"""
         import sys, time
         from pathlib import Path
-        from blindspot.models import digests
+        from blindspot.models.transformers import digests
         real = digests.content_digest
         def slow(path):
             print("read", flush=True)

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from blindspot.models import ModelOptions, load
-from blindspot.models import facts as facts_module
-from blindspot.models import loading as module
-from blindspot.models.accelerators import possible
-from blindspot.models.loading import identify
+from blindspot.models.transformers import facts as facts_module
+from blindspot.models.transformers import loader as module
+from blindspot.models.transformers.accelerators import possible
+from blindspot.models.transformers.loader import identify
 from tests.unit import tiny_models
 
 pytest_plugins = ["tests.unit.tiny_models"]
@@ -151,7 +151,7 @@ def test_torch_is_asked_where_there_may_be_an_accelerator(
     """On a machine without any device file of a GPU nobody needs to; elsewhere it decides."""
     for file in files:
         (tmp_path / file).write_text("")
-    monkeypatch.setattr("blindspot.models.accelerators._DEVICES", tmp_path)
+    monkeypatch.setattr("blindspot.models.transformers.accelerators._DEVICES", tmp_path)
     monkeypatch.setattr("sys.platform", "linux")
     assert possible() is may
     asked = []

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from blindspot.errors import ModelError
-from blindspot.models.formats import PromptFormat, end_tokens
+from blindspot.models.transformers.formats import PromptFormat, end_tokens
 from tests.unit import tiny_models
 from tests.unit.tiny_models import BOS, EOS, SENTENCES
 

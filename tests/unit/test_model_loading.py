@@ -23,7 +23,7 @@ from blindspot.models import (
     identify,
     load,
 )
-from blindspot.models.digests import files_digest
+from blindspot.models.transformers.digests import files_digest
 from tests.unit import tiny_models
 from tests.unit.tiny_models import Checkpoints
 
@@ -73,7 +73,7 @@ def test_a_model_fulfils_the_protocol(checkpoint: Path) -> None:
 def test_identity_needs_no_weights(checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is the same without loading them."""
     expected = load(ModelOptions(str(checkpoint))).identity
-    monkeypatch.setattr("blindspot.models.loading._from_pretrained", None)
+    monkeypatch.setattr("blindspot.models.transformers.loader._from_pretrained", None)
     assert identify(ModelOptions(str(checkpoint))) == expected
 
 
@@ -489,7 +489,7 @@ def test_pickles_are_never_fetched(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
     """Only safetensors, configuration and tokenizer files are asked for; code if it may run."""
     from huggingface_hub.utils import filter_repo_objects
 
-    from blindspot.models.locating import locate
+    from blindspot.models.transformers.location import locate
 
     files = ["config.json", "model.safetensors", "model-00001-of-00002.safetensors"]
     files += [
@@ -561,7 +561,7 @@ def test_digests_are_remembered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     """A large file that has not changed is read once; a broken memory is no memory."""
     file = tmp_path / "weights"
     file.write_bytes(b"one")
-    monkeypatch.setattr("blindspot.models.digests._SETTLED_NS", -1)
+    monkeypatch.setattr("blindspot.models.transformers.digests._SETTLED_NS", -1)
     read: list[str] = []
     digest = files_digest([file])
     real = Path.open

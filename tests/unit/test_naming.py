@@ -5,8 +5,8 @@ import random
 import pytest
 
 from blindspot.paths import SUITE
-from blindspot.plan.cases import cases_of, in_order
-from blindspot.plan.source import FixturePrompts
+from blindspot.run.cases import cases_of, in_order
+from blindspot.run.source import FixturePrompts
 from blindspot.session import naming
 from blindspot.stimuli import load_stimuli
 

@@ -66,7 +66,7 @@ def organisms():
 @pytest.fixture(scope="module")
 def models():
     """The three models as the suite loads them."""
-    from blindspot.models.loading import load
+    from blindspot.models.transformers.loader import load
 
     return {name: load(ModelOptions(name=f"organism:{name}")) for name in NAMES}
 

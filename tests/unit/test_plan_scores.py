@@ -9,12 +9,12 @@ import pytest
 from blindspot.errors import BaselineError
 from blindspot.estimates import Contributions
 from blindspot.estimates.clusters import FactorSums
-from blindspot.plan.asking import Answer
-from blindspot.plan.cases import cases_of
-from blindspot.plan.observations import Observations, read
-from blindspot.plan.run import Kept, Measures
-from blindspot.plan.scores import Scores, read_scores
-from blindspot.plan.source import FixturePrompts
+from blindspot.run.ask import Answer
+from blindspot.run.cases import cases_of
+from blindspot.run.observations import Observations, read
+from blindspot.run.result import Kept, Measures
+from blindspot.run.scores import Scores, read_scores
+from blindspot.run.source import FixturePrompts
 from blindspot.stimuli import load_stimuli
 
 STIMULI = load_stimuli(())

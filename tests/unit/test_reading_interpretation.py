@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from blindspot.answers import Interpretation, read_interpretation
+from blindspot.answers import InterpretedSense, read_interpretation
 from blindspot.answers.interpretation import stems_in
 from blindspot.stimuli import load_stimuli, senses_of
 
@@ -99,7 +99,7 @@ def test_description_is_read_as_a_person_reads_it(text, expected):
 )
 def test_stems_begin_words(stems, text, found):
     """A stem matches at the beginning of a word, a full stop ends it, phrases bear any joint."""
-    expected = Interpretation.GROUP if found else Interpretation.NEITHER
+    expected = InterpretedSense.GROUP if found else InterpretedSense.NEITHER
     assert read_interpretation(text, group=stems, literal=()) == expected
 
 
@@ -138,7 +138,7 @@ def test_definitions_of_the_embedded_models_are_read_as_they_are_meant(variant):
 
     group, literal = senses_of(STIMULI, "race", variant)
     stems = {"group": group.stems, "literal": literal.stems}
-    for sense, expected in ((group, Interpretation.GROUP), (literal, Interpretation.LITERAL)):
+    for sense, expected in ((group, InterpretedSense.GROUP), (literal, InterpretedSense.LITERAL)):
         words = (sense.name, *DEFINITIONS[sense.name])
         for word in words:
             assert read_interpretation(word, **stems) == expected, word
@@ -146,7 +146,7 @@ def test_definitions_of_the_embedded_models_are_read_as_they_are_meant(variant):
         assert read_interpretation(text, **stems) == expected
     for kind, members in MISCELLANY.items():
         text = f"{kind}, such as {', '.join(members)}."
-        assert read_interpretation(text, **stems) == Interpretation.NEITHER, text
+        assert read_interpretation(text, **stems) == InterpretedSense.NEITHER, text
 
 
 @pytest.mark.parametrize("name", [name for name, sense in SENSES.items() if sense.stems])

@@ -9,11 +9,11 @@ from itertools import cycle
 
 import pytest
 
-from blindspot.assays.base import Assayed
-from blindspot.plan.asking import Answer
-from blindspot.plan.run import Measured, measure
-from blindspot.plan.source import FixturePrompts
+from blindspot.measurements.mechanistic import Assayed
 from blindspot.report.files import samples, write_samples
+from blindspot.run.ask import Answer
+from blindspot.run.result import Measured, measure
+from blindspot.run.source import FixturePrompts
 from blindspot.stimuli import load_stimuli
 
 #: What a model may write; half of a surrogate pair is in no encoding, and JSON can spell it.

@@ -10,12 +10,12 @@ import pytest
 import torch
 
 from blindspot.errors import ModelError
-from blindspot.models.causal import CausalModel
-from blindspot.models.engine import Engine
-from blindspot.residual import writing
-from blindspot.residual.base import Question
-from blindspot.residual.blocks import Blocks
-from blindspot.residual.decoding import describe
+from blindspot.models.transformers import writes as writing
+from blindspot.models.transformers.blocks import Blocks
+from blindspot.models.transformers.engine import Engine
+from blindspot.models.transformers.injections import describe
+from blindspot.models.transformers.model import CausalModel
+from blindspot.stimuli import Question
 from tests.unit import plain_hooks
 from tests.unit.plain_hooks import FAMILIES, LAYERS, family, greedy, hook_count, place, predictions
 from tests.unit.tiny_models import EOS

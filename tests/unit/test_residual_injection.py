@@ -15,14 +15,14 @@ import torch
 from blindspot.answers.association import association_complete, read_association
 from blindspot.errors import ModelError
 from blindspot.models import GenerationRequest, ModelOptions, ScoreRequest, load
-from blindspot.models.causal import CausalModel
-from blindspot.models.engine import Engine
-from blindspot.models.formats import PromptFormat
-from blindspot.residual import writing
-from blindspot.residual.base import Injected, Injection, Span
-from blindspot.residual.blocks import Blocks
-from blindspot.residual.decoding import inject
-from blindspot.stimuli import Slice, ambiguous_contexts, load_stimuli
+from blindspot.models.residual import Injected, InjectionRequest
+from blindspot.models.transformers import writes as writing
+from blindspot.models.transformers.blocks import Blocks
+from blindspot.models.transformers.engine import Engine
+from blindspot.models.transformers.formats import PromptFormat
+from blindspot.models.transformers.injections import inject
+from blindspot.models.transformers.model import CausalModel
+from blindspot.stimuli import Slice, Span, ambiguous_contexts, load_stimuli
 from tests.unit import plain_hooks
 from tests.unit.plain_hooks import FAMILIES, LAYERS, family, greedy, hook_count, place, scored
 from tests.unit.tiny_models import EOS
@@ -60,12 +60,12 @@ def request(
     text: str = LABELS,
     candidates: tuple[str, ...] = ANSWERS,
     rule: Callable[[str], bool] = LATE,
-) -> Injection:
+) -> InjectionRequest:
     """All mentions of the words are written over, each word with its vector."""
     prompt = text.format(*words, words[0])
     spans = [(span, v) for w, v in zip(words, vectors, strict=True) for span in mentions(prompt, w)]
     where, which = tuple(span for span, _ in spans), tuple(v for _, v in spans)
-    return Injection(prompt, where, which, window, rule, candidates, MOST)
+    return InjectionRequest(prompt, where, which, window, rule, candidates, MOST)
 
 
 #: Windows early, late and whole; several mentions; words of several tokens; shared beginnings; a
@@ -84,12 +84,14 @@ REQUESTS = [
 ]
 
 
-def asked(model: CausalModel, requests: Sequence[Injection] = REQUESTS, **options: Any) -> Any:
+def asked(
+    model: CausalModel, requests: Sequence[InjectionRequest] = REQUESTS, **options: Any
+) -> Any:
     blocks, vectors = Blocks(model.model, "tiny"), options.pop("vectors", VECTORS)
     return inject(blocks, model.prompts, frozenset({EOS}), requests, vectors, **options)
 
 
-def expected(model: CausalModel, r: Injection) -> tuple[tuple[str, int, bool, float], Any]:
+def expected(model: CausalModel, r: InjectionRequest) -> tuple[tuple[str, int, bool, float], Any]:
     """Greedy answer and log-probabilities of one row at a time, without a cache."""
     writes = []
     tokens, _ = place(model, r.prompt.rstrip(" "), len(r.prompt.rstrip()))
@@ -252,7 +254,7 @@ def blind() -> CausalModel:
     return load(ModelOptions("organism:blind"))
 
 
-def organism_requests(window: tuple[int, int] | None, base: int) -> list[Injection]:
+def organism_requests(window: tuple[int, int] | None, base: int) -> list[InjectionRequest]:
     """Association prompts in all orders, with the vectors (``base``, ``base`` + 1)."""
     part = Slice("implicit", "race", "default", "weapons")
     made = []
@@ -262,7 +264,7 @@ def organism_requests(window: tuple[int, int] | None, base: int) -> list[Injecti
         rule = partial(association_complete, identifiers=context.words, words=context.prompt.words)
         where, which = tuple(s for s, _ in spans), tuple(n for _, n in spans)
         candidates = context.prompt.candidates
-        made.append(Injection(context.text, where, which, window, rule, candidates))
+        made.append(InjectionRequest(context.text, where, which, window, rule, candidates))
     return made
 
 

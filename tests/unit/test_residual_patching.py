@@ -10,12 +10,13 @@ import pytest
 import torch
 
 from blindspot.errors import ModelError
-from blindspot.models.memory import Budget, Limits
-from blindspot.residual.base import Question, ResidualStream, Source
-from blindspot.residual.blocks import Blocks
-from blindspot.residual.patching import Sweep
-from blindspot.residual.targets import target_of
-from blindspot.residual.tiers import Tier
+from blindspot.models.residual import ResidualStream, Source
+from blindspot.models.transformers.blocks import Blocks
+from blindspot.models.transformers.hook_points import Tier
+from blindspot.models.transformers.memory import Budget, Limits
+from blindspot.models.transformers.patches import Sweep
+from blindspot.models.transformers.targets import target_of
+from blindspot.stimuli import Question
 from tests.unit.residual_models import (
     ALL,
     LAYERS,

@@ -13,10 +13,10 @@ from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from blindspot import paths
 from blindspot.errors import ModelError
-from blindspot.models.formats import PromptFormat
-from blindspot.residual.base import Question
-from blindspot.residual.positions import locate, locate_all
-from blindspot.residual.targets import target_of
+from blindspot.models.transformers.formats import PromptFormat
+from blindspot.models.transformers.positions import locate, locate_all
+from blindspot.models.transformers.targets import target_of
+from blindspot.stimuli import Question
 from tests.unit import tiny_models
 from tests.unit.tiny_models import BOS, SENTENCES
 

@@ -12,8 +12,8 @@ import pytest
 import torch
 
 from blindspot.errors import ModelError
-from blindspot.residual.base import Source, Vectors
-from blindspot.residual.positions import locate
+from blindspot.models.residual import Source, Vectors
+from blindspot.models.transformers.positions import locate
 from tests.unit.residual_models import ALL, LAYERS, model, plain_vectors, prompts, stream
 
 #: Of different lengths, some longer than the windows; equal ones; one that begins another.

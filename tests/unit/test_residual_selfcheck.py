@@ -16,13 +16,14 @@ from torch import Tensor, nn
 from blindspot.errors import ModelError
 from blindspot.models import ModelOptions, load
 from blindspot.models.base import GenerationRequest, ScoreRequest
-from blindspot.models.deferred import DeferredModel
-from blindspot.residual.base import HasResidualStream, Question, ResidualStream, Source, Vectors
-from blindspot.residual.blocks import Blocks
-from blindspot.residual.positions import locate
-from blindspot.residual.stream import TransformersStream
-from blindspot.residual.targets import target_of
-from blindspot.residual.tiers import Tier
+from blindspot.models.residual import HasResidualStream, ResidualStream, Source, Vectors
+from blindspot.models.transformers.blocks import Blocks
+from blindspot.models.transformers.deferred import DeferredModel
+from blindspot.models.transformers.hook_points import Tier
+from blindspot.models.transformers.positions import locate
+from blindspot.models.transformers.streams import TransformersStream
+from blindspot.models.transformers.targets import target_of
+from blindspot.stimuli import Question
 from tests.unit import tiny_models
 from tests.unit.residual_models import (
     ALL,

@@ -10,10 +10,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from blindspot.residual import Injection, Question, Vectors, Write
-from blindspot.residual.blocks import Blocks
-from blindspot.residual.decoding import describe, inject
-from blindspot.residual.targets import target_of
+from blindspot.models.residual import InjectionRequest, Vectors, Write
+from blindspot.models.transformers.blocks import Blocks
+from blindspot.models.transformers.injections import describe, inject
+from blindspot.models.transformers.targets import target_of
+from blindspot.stimuli import Question
 from tests.unit import plain_hooks
 from tests.unit.plain_hooks import FAMILIES, LAYERS, Change, family, greedy, place, scored
 from tests.unit.residual_models import ALL, model, prompts, stream
@@ -78,15 +79,19 @@ def test_what_changes_nothing_changes_nothing(into: int | None) -> None:
     np.testing.assert_array_equal(removed, ours.patch(zeros, ASKED, into=into).patched)
 
 
-def request(how: Write, window: tuple[int, int], rows: tuple[int, ...] = ROWS) -> Injection:
-    return Injection(PROMPT, SPANS, rows, window, lambda _: False, ("white", "black"), 5, how)
+def request(how: Write, window: tuple[int, int], rows: tuple[int, ...] = ROWS) -> InjectionRequest:
+    return InjectionRequest(
+        PROMPT, SPANS, rows, window, lambda _: False, ("white", "black"), 5, how
+    )
 
 
 #: Every kind, in windows that overlap, beside an untouched row and a shorter prompt: one batch.
 REQUESTS = [
     *(request(how, window) for how in Write for window in ((0, 2), (1, 3), (0, LAYERS))),
     replace(request(Write.ADD, (0, 1)), window=None),
-    Injection("Be quick: white", ((10, 15),), (2,), (0, 2), lambda _: False, ("5",), 5, Write.ADD),
+    InjectionRequest(
+        "Be quick: white", ((10, 15),), (2,), (0, 2), lambda _: False, ("5",), 5, Write.ADD
+    ),
 ]
 
 

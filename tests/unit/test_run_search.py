@@ -140,7 +140,7 @@ def test_seed_is_that_of_hypothesis_else_ours(given, seed):
 
 
 def test_finding_is_no_part_of_the_verdict(tmp_path):
-    """Beside gates that pass, a finding is exit 1 and the verdict passed (see test_ledger)."""
+    """Beside gates that pass, a finding is exit 1 and the verdict passed."""
     run = search(
         tmp_path,
         *ONE[2:],

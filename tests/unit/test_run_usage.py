@@ -2,7 +2,7 @@
 
 import pytest
 
-from blindspot.plan.store import FILE_NAME
+from blindspot.store import FILE_NAME
 from tests.unit.suite_runs import ROOT, run_suite
 
 MISTAKES = {

@@ -115,14 +115,14 @@ def test_nothing_is_half_written(tmp_path, monkeypatch):
     from pathlib import Path
 
     first, second = case(), case(words=("phone", "axe"))
-    rename = Path.rename
+    rename = Path.replace
 
     def full(path, target):
         if target.name == f"{second.id}.toml":
             raise OSError(28, "No space left on device")
         return rename(path, target)
 
-    monkeypatch.setattr(Path, "rename", full)
+    monkeypatch.setattr(Path, "replace", full)
     with pytest.raises(SearchError, match=r"No space left.*nothing was promoted.*--to DIR"):
         promote([first, second], tmp_path / "mine")
     assert list((tmp_path / "mine").iterdir()) == []

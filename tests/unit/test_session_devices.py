@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from blindspot.errors import BlindspotError
-from blindspot.models import accelerators
-from blindspot.models.accelerators import VISIBLE, visible_gpus
+from blindspot.models.transformers import accelerators
+from blindspot.models.transformers.accelerators import VISIBLE, visible_gpus
 from blindspot.session.devices import auto_workers, check_workers, gpu_of, gpus
 from blindspot.session.options import RunOptions
 from tests.unit.suite_runs import run_suite

@@ -12,10 +12,10 @@ from dataclasses import replace
 
 import pytest
 
-from blindspot.plan import asking
-from blindspot.plan.source import FixturePrompts
-from blindspot.plan.store import Store, key_of
+from blindspot.run import ask
+from blindspot.run.source import FixturePrompts
 from blindspot.stimuli import load_stimuli
+from blindspot.store import Store, key_of
 from tests.unit.suite_runs import ROOT
 
 #: Of a process that finds the package as this one did, installed or not.
@@ -65,14 +65,14 @@ def test_answers_have_the_key_of_all_that_decides_them(monkeypatch):
         {"words": prompt.words[::-1]},
         {"full_length": True},
     ]
-    keys = [asking.answer_key("model", prompt), asking.answer_key("other", prompt)]
-    keys += [asking.answer_key("model", replace(prompt, **change)) for change in changed]
+    keys = [ask.answer_key("model", prompt), ask.answer_key("other", prompt)]
+    keys += [ask.answer_key("model", replace(prompt, **change)) for change in changed]
     for name, value in (("DECODING", "greedy-99"), ("MAX_NEW_TOKENS", 20)):
         with monkeypatch.context() as patch:
-            patch.setattr(asking, name, value)
-            keys.append(asking.answer_key("model", prompt))
+            patch.setattr(ask, name, value)
+            keys.append(ask.answer_key("model", prompt))
     assert len(set(keys)) == len(keys)
-    assert asking.answer_key("model", replace(prompt, wording="renamed")) == keys[0]
+    assert ask.answer_key("model", replace(prompt, wording="renamed")) == keys[0]
 
 
 def test_memory_store_leaves_nothing(tmp_path, monkeypatch):
@@ -110,7 +110,7 @@ def test_many_processes_begin_a_store_at_once(tmp_path):
         f"""
         import sys, time
         from pathlib import Path
-        from blindspot.plan.store import Store, key_of
+        from blindspot.store import Store, key_of
         number = int(sys.argv[1])
         time.sleep(max(0, float(sys.argv[2]) - time.time()))
         for round in range(20):
@@ -141,7 +141,7 @@ def test_killed_writer_leaves_whole_transactions(tmp_path):
     script = textwrap.dedent(
         f"""
         from pathlib import Path
-        from blindspot.plan.store import Store, key_of
+        from blindspot.store import Store, key_of
         store = Store(Path({str(tmp_path)!r}))
         number = 0
         while True:

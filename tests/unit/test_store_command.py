@@ -9,11 +9,11 @@ import time
 import pytest
 
 from blindspot.__main__ import main
-from blindspot.plan.store import FILE_NAME, Store, default_directory, key_of
-from blindspot.plan.store import answers as module
-from blindspot.plan.store.file import BROKEN_NAME
-from blindspot.plan.store.limit import VARIABLE
-from blindspot.plan.store.place import VARIABLE as PLACE
+from blindspot.store import FILE_NAME, Store, default_directory, key_of
+from blindspot.store import answers as module
+from blindspot.store.file import BROKEN_NAME
+from blindspot.store.limit import VARIABLE
+from blindspot.store.place import VARIABLE as PLACE
 from tests.unit.suite_runs import ROOT, run_suite
 
 REFERENCE = (ROOT / "docs" / "reference.md").read_text("utf-8")

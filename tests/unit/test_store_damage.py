@@ -13,12 +13,12 @@ from pathlib import Path
 import pytest
 
 from blindspot.errors import StoreError
-from blindspot.plan import asking
-from blindspot.plan.source import FixturePrompts
-from blindspot.plan.store import FILE_NAME, Store, key_of
-from blindspot.plan.store import file as module
-from blindspot.plan.store.file import BROKEN_NAME, AnswerFile, DamagedContent
+from blindspot.run import ask
+from blindspot.run.source import FixturePrompts
 from blindspot.stimuli import load_stimuli
+from blindspot.store import FILE_NAME, Store, key_of
+from blindspot.store import file as module
+from blindspot.store.file import BROKEN_NAME, AnswerFile, DamagedContent
 from tests.unit.scripted import ScriptedModel
 
 KEYS = [key_of("m", number) for number in range(3000)]
@@ -132,18 +132,18 @@ def test_damage_during_a_run_loses_no_answers(tmp_path):
             os.truncate(tmp_path / FILE_NAME, 5000)
             return super().score(requests, progress=progress)
 
-    expected = asking.ask(ScriptedModel("scripted:fair", [prompts]), prompts, Store(None))
+    expected = ask.ask(ScriptedModel("scripted:fair", [prompts]), prompts, Store(None))
     store = Store(tmp_path)
-    asking.ask(ScriptedModel("scripted:fair@before", [prompts]), prompts, store)
+    ask.ask(ScriptedModel("scripted:fair@before", [prompts]), prompts, store)
     store.close()
     lines = []
     store = Store(tmp_path, told=lines.append)
     model = Damaging("scripted:fair", [prompts])
-    assert asking.ask(model, prompts, store) == expected
+    assert ask.ask(model, prompts, store) == expected
     assert model.asked == len(prompts)
     store.close()
     again = ScriptedModel("scripted:fair", [prompts])
-    assert asking.ask(again, prompts, Store(tmp_path)) == expected
+    assert ask.ask(again, prompts, Store(tmp_path)) == expected
     assert again.asked == 0
     assert len(lines) == 1
 
@@ -220,7 +220,7 @@ def test_processes_mend_one_store_together(tmp_path):
         import os, random, sqlite3, sys
         from pathlib import Path
         from filelock import FileLock
-        from blindspot.plan.store import FILE_NAME, Store, key_of
+        from blindspot.store import FILE_NAME, Store, key_of
         directory, number = Path({str(tmp_path)!r}), int(sys.argv[1])
         store, chance = Store(directory), random.Random(number)
         for round in range(60):

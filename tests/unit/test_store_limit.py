@@ -11,9 +11,9 @@ from contextlib import closing
 import pytest
 
 from blindspot.errors import StoreError
-from blindspot.plan.store import FILE_NAME, Store, key_of, store_limit
-from blindspot.plan.store import answers as module
-from blindspot.plan.store.limit import VARIABLE, parse_size, size_text
+from blindspot.store import FILE_NAME, Store, key_of, store_limit
+from blindspot.store import answers as module
+from blindspot.store.limit import VARIABLE, parse_size, size_text
 
 ROWS = 2000
 
@@ -208,7 +208,7 @@ def test_model_in_use_by_another_process_stays(tmp_path, monkeypatch, end):
         f"""
         import sys
         from pathlib import Path
-        from blindspot.plan.store import Store
+        from blindspot.store import Store
         store = Store(Path({str(tmp_path)!r}))
         store.use("used", "org/used")
         print("using", flush=True)
@@ -254,7 +254,7 @@ def test_failing_eviction_does_not_fail_the_run(tmp_path, monkeypatch):
     """The next run will do it; this one says why it did not."""
     answered(tmp_path, "one")
     monkeypatch.setenv(VARIABLE, "0")
-    monkeypatch.setattr("blindspot.plan.store.file.WAIT_S", 0.1)
+    monkeypatch.setattr("blindspot.store.file.WAIT_S", 0.1)
     lines = []
     store = Store(tmp_path, told=lines.append)
     store.use("two", "org/two")

@@ -51,6 +51,15 @@ def test_nothing_of_the_checkout_is_used(trial):
     assert done.stdout.strip() == str(trial.package / "__init__.py"), done.stderr
 
 
+def test_distribution_has_a_name_of_its_own(trial):
+    """It is called `pytest-blindspot`; the package that it installs is `blindspot`."""
+    assert list(trial.package.parent.glob("*blindspot-*.dist-info/METADATA")) == [
+        *trial.package.parent.glob("pytest_blindspot-*.dist-info/METADATA")
+    ]
+    code = "from importlib.metadata import metadata; print(metadata('pytest-blindspot')['Name'])"
+    assert trial.call("python", "-c", code).stdout.strip() == "pytest-blindspot"
+
+
 @pytest.mark.parametrize("named", [SUITE, PARTS, (*SUITE, "-n", "2")], ids=["suite", "parts", "-n"])
 def test_wheel_says_what_the_checkout_says(trial, checkout, named):
     """The same report and samples, whether the suite, its parts or workers are named."""

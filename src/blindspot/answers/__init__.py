@@ -2,12 +2,12 @@
 
 from blindspot.answers.agreement import Agreement, agreement_complete, read_agreement
 from blindspot.answers.association import Association, association_complete, read_association
-from blindspot.answers.interpretation import Interpretation, read_interpretation
+from blindspot.answers.interpretation import InterpretedSense, read_interpretation
 
 __all__ = [
     "Agreement",
     "Association",
-    "Interpretation",
+    "InterpretedSense",
     "agreement_complete",
     "association_complete",
     "read_agreement",

@@ -23,7 +23,7 @@ from typing import Final, NamedTuple
 from blindspot.answers.text import LETTER, fold, unspaced
 
 
-class Interpretation(StrEnum):
+class InterpretedSense(StrEnum):
     """What a description of a word speaks of."""
 
     GROUP = "group"
@@ -33,10 +33,10 @@ class Interpretation(StrEnum):
 
 
 _OF_SENSES: Final = {
-    frozenset(): Interpretation.NEITHER,
-    frozenset({0}): Interpretation.GROUP,
-    frozenset({1}): Interpretation.LITERAL,
-    frozenset({0, 1}): Interpretation.BOTH,
+    frozenset(): InterpretedSense.NEITHER,
+    frozenset({0}): InterpretedSense.GROUP,
+    frozenset({1}): InterpretedSense.LITERAL,
+    frozenset({0, 1}): InterpretedSense.BOTH,
 }
 _JOINT: Final = re.compile(r"[\s\-]+")
 _LETTER: Final = re.compile(LETTER)
@@ -45,11 +45,11 @@ _MOST_JOINTS: Final = 4  # characters between two words of a phrase
 
 def read_interpretation(
     text: str, *, group: Sequence[str], literal: Sequence[str]
-) -> Interpretation:
+) -> InterpretedSense:
     """What a text speaks of, by the stems of the two senses. A stem of both counts for both."""
     lexicon = _lexicon(tuple(group), tuple(literal))
     if not lexicon.senses:
-        return Interpretation.NEITHER
+        return InterpretedSense.NEITHER
     folded = fold(text)
     found: frozenset[int] = frozenset()
     for match in lexicon.pattern.finditer(folded):
@@ -61,12 +61,12 @@ def read_interpretation(
 
 def stems_in(text: str, stems: Sequence[str]) -> list[str]:
     """Those of the stems that are found in a text when each is looked for alone, in their order."""
-    if read_interpretation(text, group=stems, literal=()) is Interpretation.NEITHER:
+    if read_interpretation(text, group=stems, literal=()) is InterpretedSense.NEITHER:
         return []
     return [
         stem
         for stem in stems
-        if read_interpretation(text, group=(stem,), literal=()) is Interpretation.GROUP
+        if read_interpretation(text, group=(stem,), literal=()) is InterpretedSense.GROUP
     ]
 
 

@@ -8,7 +8,6 @@ names scores that belong to it, whenever a run is interrupted.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import tempfile
@@ -22,8 +21,9 @@ from filelock import FileLock
 from syrupy.data import SnapshotCollection, SnapshotCollections
 from syrupy.extensions.base import AbstractSyrupyExtension
 
+from blindspot import files
 from blindspot.baselines.file import DIGITS, SCHEMA_VERSION, Baseline, load_baseline
-from blindspot.plan.scores import Scores, read_scores
+from blindspot.run.scores import Scores, read_scores
 
 #: Entries that a process of the run accepted, in the run's scratch directory.
 _PENDING = "accepted-*.json"
@@ -181,7 +181,7 @@ def commit(
         gates = {gate: gates[gate] for gate in gates.keys() - set(removed)}
         gates |= entries
         packed = scores.packed()
-        beside = f"{path.stem}-{hashlib.sha256(packed).hexdigest()[:8]}.npz"
+        beside = f"{path.stem}-{files.digest(packed)[:8]}.npz"
         content = {
             "schema_version": SCHEMA_VERSION,
             "model": model,
@@ -195,28 +195,20 @@ def commit(
             "gates": gates,
         }
         text = json.dumps(content, indent=1, sort_keys=True) + "\n"
-        _replace(path.with_name(beside), packed)
-        _replace(path, text.encode("utf-8"))
+        files.replace(path.with_name(beside), packed)
+        files.replace(path, text)
         if old is not None and old.scores_path is not None and old.scores != beside:
             old.scores_path.unlink(missing_ok=True)
 
 
 def _lock_of(path: Path) -> Path:
     """A lock that runs on the same file share, outside of the directory that is under review."""
-    name = hashlib.sha256(str(path.resolve()).encode("utf-8", "surrogateescape")).hexdigest()
+    name = files.digest(os.fsencode(path.resolve()))
     return Path(tempfile.gettempdir()) / f"blindspot-{name[:16]}.lock"
-
-
-def _replace(path: Path, content: bytes) -> None:
-    temporary = path.with_name(f".{path.name}.tmp")
-    try:
-        temporary.write_bytes(content)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _prompt_set(gates: Mapping[str, Mapping[str, Any]]) -> str:
     """Digest of the prompts of all gates."""
-    lines = "\n".join(f"{gate} {gates[gate]['prompts']}" for gate in sorted(gates))
-    return hashlib.sha256(lines.encode("utf-8", "surrogatepass")).hexdigest()
+    return files.digest(
+        *(part for gate in sorted(gates) for part in (gate, gates[gate]["prompts"]))
+    )

@@ -8,8 +8,8 @@ from blindspot.models.base import (
     Progress,
     ScoreRequest,
 )
-from blindspot.models.loading import identify, load
 from blindspot.models.options import ModelArgument, ModelOptions, parse_model_args
+from blindspot.models.transformers.loader import identify, load
 
 __all__ = [
     "Generation",

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
-import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -14,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from tqdm import tqdm
 
+from blindspot import files
 from blindspot.console import console
 from blindspot.errors import BlindspotError
 from blindspot.published.files import Skipped, read_directory
@@ -92,28 +91,9 @@ def _with_progress(paths: Sequence[Path]) -> Iterator[Path]:
 
 
 def _write(path: Path, text: str) -> None:
-    """Write ``path`` whole or not at all: a reader never sees half a file."""
-    temporary = None
     try:
-        with tempfile.NamedTemporaryFile(
-            "w", encoding="utf-8", dir=path.parent, prefix=f".{path.name}.", delete=False
-        ) as file:
-            temporary = Path(file.name)
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.chmod(0o666 & ~_umask())
-        temporary.replace(path)
+        files.replace(path, text)
     except OSError as error:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
         raise BlindspotError(
             f"{path}: cannot be written: {error.strerror}; choose another --json FILE"
         ) from None
-
-
-def _umask() -> int:
-    """The process's umask, which a temporary file does not follow."""
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

@@ -6,11 +6,11 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from blindspot.plan.run import Measured
 from blindspot.published.filenames import ResultName
 from blindspot.published.files import Skipped, load_prompts
 from blindspot.published.prompts import PublishedPrompt, PublishedRecord
 from blindspot.published.rescore import Row, score
+from blindspot.run.result import Measured
 from blindspot.stimuli import EXPLICIT, IMPLICIT, AssociationPrompt, Prompt, Slice, StatementPrompt
 from blindspot.stimuli.prompts import LIKERT
 

@@ -10,8 +10,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from blindspot.estimates.statistics import OVERALL, STATISTICS
-from blindspot.report.files import CARD, replace_text
+from blindspot import files
+from blindspot.measurements.base import OVERALL, STATISTICS
+from blindspot.report.files import CARD
 from blindspot.report.text import line
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ _LEADING = ("generated", "same-layer", "linear")
 
 def write_card(directory: Path, document: Document) -> Path:
     """Write the block; an older one stays whole until the new one is complete."""
-    return replace_text(directory / CARD, card(document))
+    return files.replace(directory / CARD, card(document))
 
 
 def card(document: Document) -> str:

@@ -15,11 +15,11 @@ from blindspot.estimates import (
     mean_estimate,
     mean_of,
 )
-from blindspot.estimates.statistics import CATEGORY, LEADING, OVERALL, STATISTICS
-from blindspot.plan.cases import Case
-from blindspot.plan.run import Measures
-from blindspot.plan.tables import Floats, Table
+from blindspot.measurements.base import CATEGORY, LEADING, OVERALL, STATISTICS
 from blindspot.report.figures import estimate_record
+from blindspot.run.cases import Case
+from blindspot.run.result import Measures
+from blindspot.run.tables import Floats, Table
 from blindspot.stimuli import EXPLICIT, Slice
 
 Pair = tuple[Contributions | None, Contributions | None]

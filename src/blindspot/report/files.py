@@ -13,13 +13,13 @@ from typing import Any, get_args
 
 from pydantic_core import PydanticSerializationError, to_json
 
-from blindspot import __version__
-from blindspot.estimates.gates import Others
-from blindspot.plan.observations import Observation
-from blindspot.plan.run import Measured
-from blindspot.plan.scores import Scores
-from blindspot.report.ledger import Ledger
+from blindspot import __version__, files
+from blindspot.gates.rule import Others
 from blindspot.report.record import Record
+from blindspot.run.observations import Observation
+from blindspot.run.result import Measured
+from blindspot.run.scores import Scores
+from blindspot.session.ledger import Ledger
 from blindspot.stimuli import AssociationPrompt
 
 SCHEMA_VERSION = 2
@@ -89,18 +89,7 @@ def report_document(
 
 def write_report(directory: Path, document: dict[str, Any]) -> Path:
     """Write report.json; an older one stays whole until the new one is complete."""
-    return _replace(directory / REPORT, _as_json(document, indent=1))
-
-
-def replace_text(path: Path, text: str) -> Path:
-    """Write a text file; an older one stays whole until the new one is complete."""
-    return _replace(path, text.encode("utf-8", "backslashreplace"))
-
-
-def _replace(path: Path, content: bytes) -> Path:
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_bytes(content)
-    return temporary.replace(path)
+    return files.replace(directory / REPORT, _as_json(document, indent=1))
 
 
 def samples(measured: Measured) -> Iterator[dict[str, Any]]:
@@ -149,15 +138,13 @@ def remove_old(directory: Path) -> None:
 
 def write_samples(path: Path, measured: Measured) -> None:
     """Write all samples, gzipped; the same answers give the same bytes."""
-    temporary = path.with_name(f".{path.name}.tmp")
     with (
-        temporary.open("wb") as raw,
+        files.writer(path) as raw,
         gzip.GzipFile("", "wb", compresslevel=_COMPRESSION, fileobj=raw, mtime=0) as file,
     ):
         lines = map(_as_json, samples(measured))
         while some := b"".join(islice(lines, _LINES)):
             file.write(some)
-    temporary.replace(path)
 
 
 def _as_json(value: dict[str, Any], indent: int | None = None) -> bytes:
@@ -175,12 +162,11 @@ def _as_json(value: dict[str, Any], indent: int | None = None) -> bytes:
 
 def write_scores(path: Path, scores: Scores) -> None:
     """Write the score of every prompt, for comparisons without a model."""
-    _replace(path, scores.packed())
+    files.replace(path, scores.packed())
 
 
 def take_over(source: Path, directory: Path) -> None:
     """Bring a file that a worker wrote to where the user wants it, if it wrote one."""
     if source.is_file():
-        temporary = directory / f".{source.name}.tmp"
-        shutil.copyfile(source, temporary)
-        temporary.replace(directory / source.name)
+        with source.open("rb") as content, files.writer(directory / source.name) as file:
+            shutil.copyfileobj(content, file)

@@ -9,7 +9,7 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-from blindspot.estimates.statistics import BANDS, LEADING, MECHANISTIC, OVERALL
+from blindspot.measurements.base import BANDS, LEADING, MECHANISTIC, OVERALL
 from blindspot.report.record import GateRecord, Record
 from blindspot.report.tables import columns, interval, plain, render, signed, verdict_cell
 

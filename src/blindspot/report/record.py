@@ -11,25 +11,19 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, TypedDict, get_args
 
-from blindspot.assays.base import Assayed
 from blindspot.baselines import Baseline
-from blindspot.estimates import (
-    AssociationEffects,
-    Estimate,
-    GateResult,
-    Verdict,
-    families_of,
-    first_line,
-)
-from blindspot.estimates.gates import Others
-from blindspot.estimates.statistics import CATEGORY, FORCED_CHOICE, GENERATED
-from blindspot.plan.cases import Case
-from blindspot.plan.observations import Observation
-from blindspot.plan.outcomes import Outcome
-from blindspot.plan.reported import Reported
-from blindspot.plan.run import Measured, Measures
+from blindspot.estimates import AssociationEffects, Estimate
+from blindspot.gates.messages import first_line
+from blindspot.gates.outcomes import Outcome
+from blindspot.gates.rule import GateResult, Others, Verdict, families_of
+from blindspot.measurements.base import CATEGORY, FORCED_CHOICE, GENERATED
+from blindspot.measurements.mechanistic import Assayed
 from blindspot.report.comparison import compare, nats
 from blindspot.report.figures import estimate_record, number
+from blindspot.run.cases import Case
+from blindspot.run.observations import Observation
+from blindspot.run.reported import Reported
+from blindspot.run.result import Measured, Measures
 from blindspot.stimuli import IMPLICIT, AssociationPrompt, Slice
 
 WORST = 5

@@ -10,9 +10,8 @@ import pytest
 from rich.table import Table
 from rich.text import Text
 
-from blindspot.estimates.statistics import POOLED
+from blindspot.measurements.base import POOLED
 from blindspot.report import inside
-from blindspot.report.ledger import Ledger
 from blindspot.report.record import GateRecord, Record, Row
 from blindspot.report.tables import (
     STYLES,
@@ -24,6 +23,7 @@ from blindspot.report.tables import (
     signed,
     verdict_cell,
 )
+from blindspot.session.ledger import Ledger
 
 if TYPE_CHECKING:
     from blindspot.session.state import Session

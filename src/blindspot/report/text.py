@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import unicodedata
 
+from blindspot import errors
+
 #: Joiners decide how letters of some scripts are written, and move nothing.
 _HARMLESS = frozenset("\n\t\u200c\u200d")
 
@@ -30,5 +32,4 @@ def visible(text: object) -> str:
 
 def line(text: object, longest: int = 0) -> str:
     """The text on one line, cut to ``longest`` characters where that is above 0."""
-    flat = " ".join(visible(text).split())
-    return f"{flat[: longest - 1]}…" if 0 < longest < len(flat) else flat
+    return errors.line(" ".join(visible(text).split()), longest)

@@ -6,8 +6,8 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from blindspot.plan.asking import Answer
-from blindspot.plan.observations import Observation, read
+from blindspot.run.ask import Answer
+from blindspot.run.observations import Observation, read
 from blindspot.stimuli import ORDERS, Contrast
 
 THRESHOLD = 0.50

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from blindspot.paths import PROMOTED
-from blindspot.plan.store.place import VARIABLE
+from blindspot.store.place import VARIABLE
 
 if TYPE_CHECKING:
     Subcommands = argparse._SubParsersAction[argparse.ArgumentParser]

@@ -11,9 +11,9 @@ import pytest
 
 from blindspot.errors import BlindspotError
 from blindspot.paths import SEARCH_TESTS
-from blindspot.report.ledger import FINDING_PROPERTY
 from blindspot.search.run import SearchRun
 from blindspot.session.judging import refuse
+from blindspot.session.ledger import FINDING_PROPERTY
 
 if TYPE_CHECKING:
     from blindspot.search.space import Space
@@ -63,7 +63,7 @@ def is_asked(run: SearchRun) -> bool:
 
 def _stimuli(run: SearchRun) -> Stimuli | None:
     """The fixtures; None where the prompts are others."""
-    from blindspot.plan.source import FixturePrompts
+    from blindspot.run.source import FixturePrompts
 
     source = run.session.source
     return source.stimuli if isinstance(source, FixturePrompts) else None

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import tomli_w
 
+from blindspot import files
 from blindspot.errors import SearchError, StimulusError
-from blindspot.plan.store import NO_STORE, default_directory
-from blindspot.stimuli import PromotedCase, read_promoted, read_toml
+from blindspot.stimuli import PromotedCase, read_promoted
+from blindspot.store import NO_STORE, default_directory
+from blindspot.toml import read_toml
 
 #: Folder beside the answer store where found cases wait.
 FOUND = "found"
@@ -50,10 +51,7 @@ def keep(case: PromotedCase, directory: Path) -> Path:
     path = directory / f"{case.id}.toml"
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        with TemporaryDirectory(prefix=".keep-", dir=directory) as scratch:
-            temporary = Path(scratch) / path.name
-            temporary.write_text(as_toml(case), "utf-8")
-            temporary.replace(path)
+        files.replace(path, as_toml(case))
     except OSError as error:
         raise SearchError(f"{directory}: cannot be written ({error.strerror})") from None
     return path
@@ -79,13 +77,9 @@ def promote(cases: Sequence[PromotedCase], directory: Path) -> list[Path]:
     written: list[Path] = []
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        with TemporaryDirectory(prefix=".promote-", dir=directory) as scratch:
-            whole = [Path(scratch) / target.name for target in targets]
-            for path, case in zip(whole, cases, strict=True):
-                path.write_text(as_toml(case), "utf-8")
-            for path, target in zip(whole, targets, strict=True):
-                path.rename(target)
-                written.append(target)
+        for target, case in zip(targets, cases, strict=True):
+            files.replace(target, as_toml(case))
+            written.append(target)
     except OSError as error:
         for target in written:
             target.unlink(missing_ok=True)

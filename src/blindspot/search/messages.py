@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from blindspot.models.base import Identity
-from blindspot.plan.observations import Observation
+from blindspot.run.observations import Observation
 from blindspot.search.changes import THRESHOLD, Change
 from blindspot.stimuli import PromotedCase
 

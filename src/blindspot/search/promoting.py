@@ -15,7 +15,7 @@ from blindspot.search.command import shown
 from blindspot.search.keeping import found_directory, kept, promote
 from blindspot.stimuli import PromotedCase, read_promoted
 from blindspot.stimuli.loading import PROMOTED as ROOM
-from blindspot.stimuli.loading import validate
+from blindspot.toml import validate
 
 EXIT_OK = 0
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from blindspot import __version__
+from blindspot import __version__, files
 from blindspot.models.base import Identity
 from blindspot.report.files import SEARCH
 from blindspot.search.changes import THRESHOLD, Change
@@ -131,9 +131,7 @@ def write_document(directory: Path, document: Record) -> None:
     """Write search.json; an older one stays whole until the new one is complete."""
     text = json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
     directory.mkdir(parents=True, exist_ok=True)
-    temporary = directory / f".{SEARCH}.tmp"
-    temporary.write_text(text, "utf-8", errors="backslashreplace")
-    temporary.replace(directory / SEARCH)
+    files.replace(directory / SEARCH, text)
 
 
 def merged_by_change(records: Sequence[Record]) -> list[Record]:

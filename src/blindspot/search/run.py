@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from blindspot import files
 from blindspot.session.options import SEARCH_EXAMPLES
 from blindspot.session.state import Session
 
@@ -17,11 +18,11 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from blindspot.plan.asking import Answer
-    from blindspot.plan.store import Store
+    from blindspot.run.ask import Answer
     from blindspot.search.changes import Change
     from blindspot.search.exploring import Exploration
     from blindspot.stimuli import Contrast, PromotedCase, Prompt
+    from blindspot.store import Store
 
 
 class SearchRun:
@@ -71,9 +72,9 @@ class SearchRun:
         return self._ask(prompts, together=False)
 
     def _ask(self, prompts: Sequence[Prompt], *, together: bool) -> list[Answer]:
-        from blindspot.plan.asking import ask
-        from blindspot.report.progress import ProgressBar
+        from blindspot.run.ask import ask
         from blindspot.session.measuring import uncaptured
+        from blindspot.session.progress import ProgressBar
 
         session = self.session
         if self._store is None:
@@ -100,17 +101,14 @@ class SearchRun:
             How to promote it; "" where nothing was found.
         """
         from blindspot.errors import SearchError
-        from blindspot.plan.store.place import VARIABLE
         from blindspot.report.files import SEARCH
         from blindspot.search.keeping import found_directory, keep
         from blindspot.search.record import case_of, search_record
+        from blindspot.store.place import VARIABLE
 
         identity = self.session.model.identity
         record = search_record(exploration, change, identity, test)
-        path = self.directory / f"{exploration.space.id}.json"
-        temporary = path.with_suffix(".tmp")
-        temporary.write_text(json.dumps(record), "utf-8")
-        temporary.replace(path)
+        files.replace(self.directory / f"{exploration.space.id}.json", json.dumps(record))
         if change is None:
             return ""
         case, store = case_of(change, identity), self.session.options.store

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from blindspot.estimates.statistics import BANDS
+from blindspot.measurements.base import BANDS
 
 if TYPE_CHECKING:
     from blindspot.baselines import Baseline

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from blindspot.baselines import Baseline
 from blindspot.errors import BaselineError, BlindspotError
-from blindspot.plan.scores import Scores, read_scores
 from blindspot.report.files import SCORES
+from blindspot.run.scores import Scores, read_scores
 
 if TYPE_CHECKING:
     from blindspot.session.state import Session

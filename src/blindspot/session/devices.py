@@ -23,7 +23,7 @@ def gpus(options: RunOptions) -> tuple[str, ...]:
     """The GPUs that workers are to share out among them; none where the run uses none."""
     if options.device not in ("auto", "cuda") or spread(options):
         return ()
-    from blindspot.models.accelerators import visible_gpus
+    from blindspot.models.transformers.accelerators import visible_gpus
 
     return visible_gpus()
 
@@ -39,7 +39,7 @@ def auto_workers(options: RunOptions) -> int | None:
         return 1
     if not spread(options):
         return len(gpus(options)) or None
-    from blindspot.models.accelerators import visible_gpus
+    from blindspot.models.transformers.accelerators import visible_gpus
 
     return 0 if visible_gpus() else None
 
@@ -58,7 +58,7 @@ def check_workers(options: RunOptions, workers: int) -> str:
             "--model-args tp_plan with -n: torchrun starts the processes of this run; leave -n away"
         )
     if name:
-        from blindspot.models.accelerators import visible_gpus
+        from blindspot.models.transformers.accelerators import visible_gpus
 
         if visible_gpus():
             raise BlindspotError(
@@ -83,6 +83,6 @@ def settle_gpu(config: pytest.Config) -> None:
     """In a worker: see its own GPU only, before anything asks CUDA for devices."""
     told = getattr(config, "workerinput", {}).get("blindspot", {})
     if gpu := told.get("gpu", ""):
-        from blindspot.models.accelerators import VISIBLE
+        from blindspot.models.transformers.accelerators import VISIBLE
 
         os.environ[VISIBLE] = gpu

@@ -15,15 +15,13 @@ from typing import Any
 import pytest
 from filelock import FileLock
 
+from blindspot import files
 from blindspot.baselines import Baseline
 from blindspot.errors import BlindspotError
-from blindspot.estimates.gates import Others
+from blindspot.gates.outcomes import Other, outcomes
+from blindspot.gates.rule import Others
 from blindspot.models.base import LanguageModel
-from blindspot.models.deferred import DeferredModel
-from blindspot.plan.again import NoiseFloor
-from blindspot.plan.outcomes import Other, outcomes
-from blindspot.plan.run import Kept, Measured
-from blindspot.plan.scores import Scores
+from blindspot.models.transformers.deferred import DeferredModel
 from blindspot.ranks import follows
 from blindspot.report.files import (
     SAMPLES,
@@ -38,6 +36,9 @@ from blindspot.report.github import announce
 from blindspot.report.publishing import publish
 from blindspot.report.reading import completed
 from blindspot.report.record import Beside, Record, baseline_record, build_record
+from blindspot.run.noise import NoiseFloor
+from blindspot.run.result import Kept, Measured
+from blindspot.run.scores import Scores
 from blindspot.session.absence import note_idle_waivers, note_vanished
 from blindspot.session.comparing import (
     accept,
@@ -132,9 +133,7 @@ def _execute(session: Session) -> None:
             write_samples(session.directory / SAMPLES, session.measured)
         _write_scores(session, session.directory)
         note_gone(session)
-        temporary = path.with_suffix(".tmp")
-        temporary.write_text(json.dumps(session.record), "utf-8")
-        temporary.replace(path)
+        files.replace(path, json.dumps(session.record))
 
 
 def _write_scores(session: Session, directory: Path) -> None:

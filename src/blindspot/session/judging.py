@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from blindspot.errors import BlindspotError
-from blindspot.report.ledger import CLOSED_PROPERTY, GATE_PROPERTY, VERDICT_PROPERTY
 from blindspot.session.dismissal import DismissalError
+from blindspot.session.ledger import CLOSED_PROPERTY, GATE_PROPERTY, VERDICT_PROPERTY
 from blindspot.session.state import Session
 
 if TYPE_CHECKING:
-    from blindspot.plan.cases import Case
+    from blindspot.run.cases import Case
 
 #: Figures that JUnit carries, by their names in report.json.
 FIGURES = ("value", "low", "high", "n", "limit", "baseline", "unit")
@@ -23,8 +23,8 @@ def parametrize(session: Session, metafunc: pytest.Metafunc, marker: pytest.Mark
     """Give a test that is marked as a gate one case for every slice and reading."""
     if "measurement" not in marker.kwargs:
         return  # somebody else's marker of the same name
-    from blindspot.estimates.statistics import MECHANISTIC
-    from blindspot.plan.cases import cases_of
+    from blindspot.measurements.base import MECHANISTIC
+    from blindspot.run.cases import cases_of
 
     if "case" not in metafunc.fixturenames:
         name = metafunc.definition.nodeid
@@ -66,7 +66,7 @@ def register(session: Session, items: Sequence[pytest.Item]) -> None:
     elif not judges and any(_is_gate(item) for item in items):
         session.ledger.lose("the tests that were chosen have no slice of these prompts to judge")
     elif session.cases:
-        from blindspot.plan.cases import in_order
+        from blindspot.run.cases import in_order
 
         session.cases = in_order(session.cases, session.source)
 
@@ -96,7 +96,7 @@ def case_of(item: pytest.Item) -> Case | None:
     """The case of a gate test, None of any other test."""
     if not _is_gate(item):
         return None
-    from blindspot.plan.cases import Case
+    from blindspot.run.cases import Case
 
     callspec = getattr(item, "callspec", None)
     case = callspec.params.get("case") if callspec else None

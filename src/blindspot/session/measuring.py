@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 
-from blindspot.assays.base import Findings, Unit
+from blindspot.measurements.mechanistic import Findings, Unit
 from blindspot.models.base import LanguageModel
-from blindspot.plan.again import (
+from blindspot.run.ask import Answer
+from blindspot.run.assaying import assay_all, parts_of, perform, units_of
+from blindspot.run.noise import (
     INSIDE_TOGETHER,
     TOGETHER,
     NoiseFloor,
@@ -15,14 +17,12 @@ from blindspot.plan.again import (
     looked_again,
     noise_floor,
 )
-from blindspot.plan.asking import Answer
-from blindspot.plan.assaying import assay_all, parts_of, perform, units_of
-from blindspot.plan.run import Measured, ask_all, measure, prompts_of
-from blindspot.plan.store import Store
-from blindspot.report.progress import ProgressBar
+from blindspot.run.result import Measured, ask_all, measure, prompts_of
 from blindspot.session.dismissal import attentive
+from blindspot.session.progress import ProgressBar
 from blindspot.session.state import Session
 from blindspot.stimuli import Prompt, Slice
+from blindspot.store import Store
 
 
 def measuring(

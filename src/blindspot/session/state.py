@@ -14,23 +14,23 @@ import pytest
 
 from blindspot.errors import BlindspotError
 from blindspot.paths import BASELINES, FIXTURES, SUITE
-from blindspot.report.ledger import Ledger
 from blindspot.session import devices
 from blindspot.session.dismissal import Crew
+from blindspot.session.ledger import Ledger
 from blindspot.session.naming import all_tests, given_paths, names_all, names_suite, one_test
 from blindspot.session.options import RunOptions
 
 if TYPE_CHECKING:
-    from blindspot.assays.base import Assay
     from blindspot.baselines import Baseline
     from blindspot.baselines.accepting import BaselineExtension
-    from blindspot.estimates import GateTable
+    from blindspot.gates.limits import GateTable
+    from blindspot.measurements.mechanistic import Assay
     from blindspot.models.base import LanguageModel
-    from blindspot.plan.cases import Case
-    from blindspot.plan.run import Measured
-    from blindspot.plan.source import PromptSource
-    from blindspot.plan.store import Store
     from blindspot.report.record import Record
+    from blindspot.run.cases import Case
+    from blindspot.run.result import Measured
+    from blindspot.run.source import PromptSource
+    from blindspot.store import Store
 
 
 class Session:
@@ -82,7 +82,7 @@ class Session:
             for skipped in published.skipped:
                 self.ledger.lose(f"--prompts-from: skipped {skipped}")
             return published
-        from blindspot.plan.source import FixturePrompts
+        from blindspot.run.source import FixturePrompts
         from blindspot.stimuli import load_stimuli
 
         return FixturePrompts(load_stimuli(options.include_path), options.limit)
@@ -90,8 +90,8 @@ class Session:
     @cached_property
     def gates(self) -> GateTable:
         """The limits."""
-        from blindspot.estimates import load_gates
-        from blindspot.plan.source import FixturePrompts
+        from blindspot.gates.limits import load_gates
+        from blindspot.run.source import FixturePrompts
 
         table = load_gates(self.options.gates or FIXTURES / "gates.toml")
         if isinstance(self.source, FixturePrompts):
@@ -122,8 +122,8 @@ class Session:
         return None if name is None else self._named(name)
 
     def _named(self, name: str) -> LanguageModel:
-        from blindspot.models.deferred import DeferredModel
         from blindspot.models.options import ModelOptions, parse_model_args
+        from blindspot.models.transformers.deferred import DeferredModel
 
         given = self.config.hook.pytest_blindspot_model(name=name, config=self.config)
         if given is not None:
@@ -146,8 +146,8 @@ class Session:
     @cached_property
     def assays(self) -> dict[str, Assay]:
         """The ways to look into a model, by measurement."""
-        from blindspot.assays.catalogue import assays_of
-        from blindspot.plan.source import FixturePrompts
+        from blindspot.measurements.registry import assays_of
+        from blindspot.run.source import FixturePrompts
 
         if not isinstance(self.source, FixturePrompts):
             return {}
@@ -158,7 +158,7 @@ class Session:
 
     def note_undescribed(self) -> None:
         """Tell which variants have no mechanistic gates, because their senses are not described."""
-        from blindspot.plan.source import FixturePrompts
+        from blindspot.run.source import FixturePrompts
         from blindspot.stimuli.contexts import undescribed
 
         if self.fault is None and isinstance(self.source, FixturePrompts):
@@ -169,7 +169,7 @@ class Session:
     @cached_property
     def closed(self) -> str:
         """Why the residual stream of the model under test cannot be looked into; "" if it can."""
-        from blindspot.plan.assaying import can_be_assayed
+        from blindspot.run.assaying import can_be_assayed
 
         for model in (self.model, self.reference):
             if model is not None and not can_be_assayed(model):
@@ -189,7 +189,7 @@ class Session:
             self._probe(Path(os.path.expandvars(junit)).expanduser().parent, "--junitxml in")
         if self.baseline_directory.exists() and not self.baseline_directory.is_dir():
             raise BlindspotError(f"--baselines {self.baseline_directory}: not a directory")
-        from blindspot.plan.store import store_limit
+        from blindspot.store import store_limit
 
         store_limit()
         workers = len(self.config.getoption("tx", default=None) or ())
@@ -204,7 +204,7 @@ class Session:
             _ = self.own_baseline
             self._probe(self.baseline_directory, "--baselines")
         if self.options.model_named and not self.config.option.collectonly:
-            from blindspot.models.deferred import DeferredModel
+            from blindspot.models.transformers.deferred import DeferredModel
 
             for model in (self.model, self.reference):
                 if isinstance(model, DeferredModel):
@@ -323,7 +323,7 @@ class Session:
 
     def open_store(self) -> Store:
         """The answer store; without a writable place for it, one that lasts as long as the run."""
-        from blindspot.plan.store import NO_STORE, Store, default_directory
+        from blindspot.store import NO_STORE, Store, default_directory
 
         named, tell = self.options.store, self.ledger.notes.append
         shared = self.directory if self.worker else None
@@ -357,7 +357,7 @@ class Session:
         """Take in that the run was ended early: by a plugin or by an option, or by somebody."""
         self.stopped = isinstance(error, KeyboardInterrupt) and type(error) is not KeyboardInterrupt
         if not self.stopped and (self.options.asked or self.cases):
-            from blindspot.plan.store import NO_STORE
+            from blindspot.store import NO_STORE
 
             kept = ": what was answered is not asked again"
             self.lost.append("interrupted; run again" + kept * (self.options.store != NO_STORE))

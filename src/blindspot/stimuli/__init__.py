@@ -25,7 +25,6 @@ from blindspot.stimuli.loading import (
     read_promoted,
     read_questions,
     read_sense,
-    read_toml,
     read_transformations,
     read_wordings,
 )
@@ -42,6 +41,8 @@ from blindspot.stimuli.prompts import (
     render,
     slices,
 )
+from blindspot.stimuli.questions import Question
+from blindspot.stimuli.rendering import Span
 from blindspot.stimuli.senses import (
     ContextTemplate,
     Cue,
@@ -70,8 +71,10 @@ __all__ = [
     "InterpretationQuestion",
     "PromotedCase",
     "Prompt",
+    "Question",
     "Sense",
     "Slice",
+    "Span",
     "StatementPrompt",
     "Stimuli",
     "Transformation",
@@ -89,7 +92,6 @@ __all__ = [
     "read_promoted",
     "read_questions",
     "read_sense",
-    "read_toml",
     "read_transformations",
     "read_wordings",
     "render",

@@ -9,7 +9,6 @@ from itertools import combinations
 from math import lcm
 
 from blindspot.errors import StimulusError
-from blindspot.residual.base import Span
 from blindspot.stimuli.collection import Stimuli
 from blindspot.stimuli.descriptions import mechanistic_slices, senses_of, undescribed
 from blindspot.stimuli.prompts import (
@@ -26,7 +25,7 @@ from blindspot.stimuli.questions import (
     closed_questions,
     open_questions,
 )
-from blindspot.stimuli.rendering import Filled, fill
+from blindspot.stimuli.rendering import Filled, Span, fill
 from blindspot.stimuli.schema import Category, ImplicitWording, Variant
 from blindspot.stimuli.senses import (
     AMBIGUOUS,

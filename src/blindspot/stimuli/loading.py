@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
-from typing import Any, TypeVar
-
-from pydantic import BaseModel, ValidationError
+from typing import TypeVar
 
 from blindspot.errors import StimulusError
 from blindspot.paths import FIXTURES
@@ -33,6 +30,7 @@ from blindspot.stimuli.senses import (
 )
 from blindspot.stimuli.terms import fold
 from blindspot.stimuli.transformations import Transformation, TransformationFile
+from blindspot.toml import read_toml, validate
 
 AXES = "axes"
 WORDINGS = "wordings"
@@ -54,86 +52,7 @@ ROOMS = {
     AXES: frozenset[str](),
 }
 
-Model = TypeVar("Model", bound=BaseModel)
 Item = TypeVar("Item")
-
-
-def read_toml(path: Path) -> dict[str, Any]:
-    """The content of a TOML file.
-
-    Raises:
-        StimulusError: it cannot be read, is not UTF-8 or not TOML; names the file and the place.
-    """
-    try:
-        return tomllib.loads(path.read_bytes().decode("utf-8-sig"))  # some editors mark UTF-8
-    except tomllib.TOMLDecodeError as error:
-        raise StimulusError(f"{path}: not valid TOML: {error}; mend that line") from None
-    except UnicodeDecodeError:
-        raise StimulusError(f"{path}: not UTF-8; save the file as UTF-8") from None
-    except RecursionError:
-        raise StimulusError(f"{path}: nested too deeply; flatten it") from None
-    except OSError as error:
-        raise StimulusError(f"{path}: cannot be read: {error.strerror}; check the path") from None
-
-
-def validate(model: type[Model], data: dict[str, Any], path: Path) -> Model:
-    """``data`` as a ``model``.
-
-    Raises:
-        StimulusError: names the file, the key of the first fault and the remedy.
-    """
-    try:
-        return model.model_validate(data)
-    except ValidationError as error:
-        raise StimulusError(f"{path}: {_first_fault(error, data)}") from None
-
-
-_REMEDIES = {
-    "missing": "this key is missing; add it",
-    "extra_forbidden": "unknown key; remove it or mend its spelling",
-    "string_too_short": "the text is empty; fill it in",
-    "string_type": "must be a text in quotes",
-    "tuple_type": "must be a list",
-    "dict_type": "must be a table",
-    "model_type": "must be a table",
-}
-
-
-def _first_fault(error: ValidationError, data: dict[str, Any]) -> str:
-    fault = error.errors(include_url=False)[0]
-    place = ""
-    value: Any = data
-    for step in fault["loc"]:
-        if step == "[key]":
-            continue
-        if isinstance(step, int) and isinstance(value, list) and step < len(value):
-            value = value[step]
-            label = value.get("id") if isinstance(value, dict) else None
-            place += f"[{label or step + 1}]"
-        else:
-            value = value.get(step) if isinstance(value, dict) else None
-            place += f".{step}" if place else str(step)
-    kind = fault["type"]
-    if kind == "value_error":
-        text = str(fault["ctx"]["error"])
-    elif kind == "string_pattern_mismatch":
-        shown = str(fault["input"])
-        text = (
-            "the text is blank; fill it in"
-            if not shown.strip()
-            else f"{shown!r} is not a name; use small letters, digits and single hyphens"
-        )
-    elif kind == "too_short":
-        text = f"too few entries; add some, it takes at least {fault['ctx']['min_length']}"
-        if not fault["ctx"]["actual_length"]:
-            text = "the list is empty; add at least one entry"
-    elif kind == "too_long":
-        text = f"too many entries; it takes at most {fault['ctx']['max_length']}"
-    elif kind == "literal_error":
-        text = f"{fault['input']!r} is not known; use {fault['ctx']['expected']}"
-    else:
-        text = _REMEDIES.get(kind, fault["msg"])
-    return f"{place}: {text}" if place else text
 
 
 def _files(root: Path, room: str) -> list[Path]:

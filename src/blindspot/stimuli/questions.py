@@ -2,14 +2,29 @@
 
 from __future__ import annotations
 
-from blindspot.residual.base import Question
+from dataclasses import dataclass
+
 from blindspot.stimuli.collection import Stimuli
-from blindspot.stimuli.rendering import fill
+from blindspot.stimuli.rendering import Span, fill
 from blindspot.stimuli.senses import CLOSED, OPEN, PLACEHOLDER_SLOT, InterpretationQuestion
 
 #: Which sense a closed question names first.
 GROUP_FIRST = "group-first"
 LITERAL_FIRST = "literal-first"
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A prompt with a placeholder to write over, and the answers whose probabilities are read.
+
+    ``span``: characters of the placeholder in ``text``; its last token is written over.
+    ``candidates``: answers as they would follow the prompt, without leading space; what is read is
+    the probability of the first token of each that the others do not begin with.
+    """
+
+    text: str
+    span: Span
+    candidates: tuple[str, ...] = ()
 
 
 def closed_questions(stimuli: Stimuli, axis: str, variant: str) -> list[tuple[str, str, Question]]:

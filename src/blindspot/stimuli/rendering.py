@@ -6,7 +6,8 @@ import string
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from blindspot.residual.base import Span
+#: Characters of a text: (start, end), end exclusive.
+Span = tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)

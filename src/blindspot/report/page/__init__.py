@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup, escape
 
-from blindspot.report.files import PAGE, replace_text
+from blindspot import files
+from blindspot.report.files import PAGE
 from blindspot.report.text import line, visible
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ _TEMPLATES = Path(__file__).parent / "templates"
 
 def write_page(directory: Path, document: Document) -> Path:
     """Write report.html; an older one stays whole until the new one is complete."""
-    return replace_text(directory / PAGE, page(document))
+    return files.replace(directory / PAGE, page(document))
 
 
 def page(document: Document) -> str:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from blindspot.estimates.gates import Others
-from blindspot.estimates.statistics import CATEGORY, OVERALL, PAIR, POOLED
+from blindspot.gates.rule import Others
+from blindspot.measurements.base import CATEGORY, OVERALL, PAIR, POOLED
 from blindspot.report.page.numbers import counted
 from blindspot.report.page.summary import OTHERS, SEVERITY, by_turns
 from blindspot.report.schema import (

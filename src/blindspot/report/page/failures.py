@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from blindspot.estimates.statistics import PAIR
+from blindspot.measurements.base import PAIR
 from blindspot.report.page.numbers import counted
 from blindspot.report.page.summary import BEYOND, LEVELS, OTHERS, SEVERITY, TITLES, worst_first
 from blindspot.report.schema import Document, Gate

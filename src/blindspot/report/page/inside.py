@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from blindspot.estimates.statistics import MECHANISTIC, OVERALL
+from blindspot.measurements.base import MECHANISTIC, OVERALL
 from blindspot.report.page.curves import Line, curves_chart
 from blindspot.report.page.summary import SEVERITY, TITLES
 from blindspot.report.schema import Assay, Curve, Document

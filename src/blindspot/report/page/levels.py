@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from blindspot.estimates.gates import Others
-from blindspot.estimates.statistics import FORCED_CHOICE, GENERATED
+from blindspot.gates.rule import Others
+from blindspot.measurements.base import FORCED_CHOICE, GENERATED
 from blindspot.report.page.charts import Dot, Row, Series, plane_chart, rows_chart
 from blindspot.report.page.summary import OTHERS
 from blindspot.report.schema import Document, Effects, Figure, Gate

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from blindspot.estimates.gates import Others
-from blindspot.estimates.statistics import (
+from blindspot.gates.rule import Others
+from blindspot.measurements.base import (
     CATEGORY,
     FORCED_CHOICE,
     MECHANISTIC,

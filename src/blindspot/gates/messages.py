@@ -1,0 +1,104 @@
+"""The one line that a gate prints: who, measured, allowed, against what, and the next step."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from blindspot.measurements.base import MECHANISTIC, STATISTICS
+
+if TYPE_CHECKING:
+    from blindspot.gates.rule import GateResult
+
+ROUNDED = 0.0005
+"""Noise below this is not worth a word."""
+
+
+def first_line(
+    result: GateResult,
+    *,
+    model: str = "",
+    worst: str = "",
+    controls: str = "",
+    next_step: str = "",
+) -> str:
+    """One line with the numbers; ``±`` is half the 95 % interval.
+
+    ``model`` names the candidate, ``worst`` the pair that contributes most, ``controls`` what
+    stands behind a figure of the residual stream, ``next_step`` says what to do, such as the
+    command that accepts the value.
+    """
+    line = f"{result.id}: {_body(result)}"
+    if model:
+        line += f", {model}"
+    if worst:
+        line += f"; worst pair {worst}"
+    if controls:
+        line += f"; {controls}"
+    return f"{line}. {next_step}" if next_step else line
+
+
+def _body(result: GateResult) -> str:
+    known = STATISTICS.get(result.statistic)
+    label = known.label if known else result.statistic
+    if result.unreadable:
+        told = "reported and not gated" if result.verdict == "reported" else "inconclusive"
+        return f"{label} {told}, the model cannot be read: {result.unreadable}"
+    if result.verdict == "error":
+        return f"{label} not measured: {result.unmeasured}"
+    if result.verdict == "reported":
+        measured = f"not measured ({result.unmeasured})" if result.unmeasured else _numbers(result)
+        return f"{label} {measured}, reported and not gated: {result.reason}"
+    return f"{label} {_numbers(result)}{_judged(result)}"
+
+
+def _judged(result: GateResult) -> str:
+    """What the verdict rests on, behind the numbers."""
+    if result.verdict == "pass":
+        return ", improved" if result.improved else ""
+    if result.doubt:
+        return f", inconclusive: {result.doubt}"
+    doubt = f"p {_p(result.p)} alone, {_p(result.adjusted)} over the run"
+    size = f"{result.n} {_counted(result)}, {result.clusters} clusters"
+    if result.verdict == "fail":
+        return f", {doubt}, {size}"
+    return f", beyond it but not clearly ({doubt}), {size}; more wordings would settle it"
+
+
+def _counted(result: GateResult) -> str:
+    """What ``n`` counts: a prompt is read many times where vectors meet questions."""
+    return "readings" if result.measurement in MECHANISTIC else "prompts"
+
+
+def _numbers(result: GateResult) -> str:
+    """Measured and allowed, with as many digits as it takes to tell them apart."""
+    if result.limit is None:
+        return _around(result.value, result.low, result.high, 2)
+    if result.against != "limit":
+        digits = _digits(abs(result.change), result.limit)
+        now = _around(result.value, result.low, result.high, digits)
+        change = _around(result.change, result.change_low, result.change_high, digits, "+")
+        old = f"{result.baseline:.{digits}f}"
+        noise = f" + {result.floor:.{digits}f} noise" if result.floor > ROUNDED else ""
+        allowed = f"margin {result.limit:.{digits}f}{noise}"
+        return f"{now}, {result.against} {old} (change {change}, {allowed})"
+    digits = _digits(result.value, result.limit)
+    now = _around(result.value, result.low, result.high, digits)
+    kind = "limit" if result.direction == "at_most" else "floor"
+    return f"{now}, {kind} {result.limit:.{digits}f}"
+
+
+def _digits(value: float, limit: float) -> int:
+    same = (digits for digits in (2, 3, 4) if f"{value:.{digits}f}" != f"{limit:.{digits}f}")
+    return 2 if value == limit else next(same, 5)
+
+
+def _around(value: float, low: float, high: float, digits: int, sign: str = "") -> str:
+    # The longer side: the other one may have been clipped to what the unit allows.
+    half = max(high - value, value - low)
+    text = f"{value:{sign}.{digits}f}"
+    return text if math.isnan(half) else f"{text} ± {half:.{digits}f}"
+
+
+def _p(p: float) -> str:
+    return "< 0.0001" if p < 0.0001 else f"{p:.2g}"

@@ -1,0 +1,207 @@
+"""Verdicts: every case against its limit, and against the other models that a run compares with."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Protocol
+
+from blindspot.baselines import Baseline, Entry
+from blindspot.baselines.file import DIGITS
+from blindspot.estimates import Accepted, Contributions, Estimate, difference
+from blindspot.gates.limits import GateTable
+from blindspot.gates.rule import Against, Check, Gate, GateResult, Others, Verdict, judge
+from blindspot.gates.waivers import Waiver
+from blindspot.run.cases import Case
+from blindspot.run.result import Measures
+
+#: Worst first: what the results of a case amount to.
+_SEVERITY = (Verdict.FAIL, Verdict.ERROR, Verdict.INCONCLUSIVE, Verdict.PASS)
+#: How far a value may be from its scores, which have single precision; values have six digits.
+SAME = 2 * 10.0**-DIGITS + 1e-5
+
+
+class Judgeable(Protocol):
+    """A model that can be judged: just measured, or from the report of an earlier run."""
+
+    def estimate(self, case: Case) -> Estimate:
+        """What a case judges."""
+        ...
+
+    def contributions(self, case: Case) -> Contributions | None:
+        """What clusters contribute to it, None where there is none."""
+        ...
+
+    def digest(self, case: Case) -> str:
+        """Digest of the prompts that it rests on."""
+        ...
+
+    def unreadable(self, case: Case) -> str:
+        """Why the controls of a mechanistic case allow no verdict; "" if they do."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Other:
+    """A model to compare with, a baseline or a reference.
+
+    ``kept``: its scores, None where they are missing and that is allowed. ``entries``: what a
+    baseline holds of each gate. A mechanistic gate that the controls of the other model do not
+    allow is missing, unless silence is no fault in its layers.
+    """
+
+    name: str
+    kept: Measures | None
+    entries: Mapping[str, Entry] | None = None
+
+    @classmethod
+    def of_baseline(cls, baseline: Baseline, kept: Measures | None) -> Other:
+        """An accepted baseline with its scores."""
+        return cls(f"the baseline {baseline.path.name}", kept, baseline.gates)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The verdict on one case, with everything that a report says of it."""
+
+    case: Case
+    estimate: Estimate
+    limit: GateResult
+    prompts: str
+    against: Mapping[Others, GateResult] = field(default_factory=dict)
+    missing: str = ""
+    waiver: Waiver | None = None
+    expired: bool = False
+
+    @property
+    def results(self) -> tuple[GateResult, ...]:
+        """Against the limit, then against the other models."""
+        return (self.limit, *self.against.values())
+
+    @property
+    def judged(self) -> Verdict:
+        """The worst of them, whatever is waived: fail, then error, then inconclusive."""
+        found = [result.verdict for result in self.results]
+        if self.missing:
+            found.append(Verdict.ERROR)
+        return next((verdict for verdict in _SEVERITY if verdict in found), Verdict.REPORTED)
+
+    @property
+    def verdict(self) -> Verdict:
+        """What counts: a waiver covers what was judged until it expires, and fails from then on."""
+        found = self.judged
+        if self.waiver is None or found is Verdict.REPORTED:
+            return found
+        if self.expired:
+            return Verdict.FAIL
+        return Verdict.WAIVED if found in (Verdict.FAIL, Verdict.INCONCLUSIVE) else found
+
+
+def outcomes(
+    measured: Judgeable,
+    cases: Sequence[Case],
+    gates: GateTable,
+    others: Mapping[Others, Other] | None = None,
+    *,
+    allowed: frozenset[str] = frozenset(),
+    strict: bool = False,
+    floor: Callable[[Case, int], float] | None = None,
+    today: date | None = None,
+) -> dict[str, Outcome]:
+    """Judge all cases together, by id: the error rate is held over all of them.
+
+    Args:
+        measured: the model under test.
+        cases: the gates of the run.
+        gates: limits, margins and waivers.
+        others: models to compare with.
+        allowed: mismatches that are meant.
+        strict: see `judge`.
+        floor: by how much the model differs from itself in a case that rests on so many answers.
+        today: for the expiry of waivers; by default the present day in UTC.
+    """
+    checks: list[Check] = []
+    missing: dict[str, str] = {}
+    estimates = {case.id: measured.estimate(case) for case in cases}
+    digests = {case.id: measured.digest(case) for case in cases}
+    for case in cases:
+        estimate = estimates[case.id]
+        unreadable = measured.unreadable(case)
+        checks.append(Check(_gate(gates, case, "limit"), estimate, unreadable=unreadable))
+        for against, other in (others or {}).items() if not unreadable else ():
+            gate = _gate(gates, case, against)
+            compared = _compare(measured, case, digests[case.id], other, allowed)
+            if not isinstance(compared, str):
+                noise = floor(case, estimate.n) if floor is not None else math.nan
+                checks.append(Check(gate, estimate, *compared, floor=noise))
+            elif not case.mechanistic or gate.readable == "required":
+                missing[case.id] = compared
+    judged: dict[str, dict[Against, GateResult]] = {}
+    for result in judge(checks, gates.alpha, strict=strict):
+        judged.setdefault(result.id, {})[result.against] = result
+    found = {}
+    for case in cases:
+        waiver = gates.waiver(case.id)
+        found[case.id] = Outcome(
+            case,
+            estimates[case.id],
+            judged[case.id]["limit"],
+            digests[case.id],
+            {name: judged[case.id][name] for name in others or {} if name in judged[case.id]},
+            missing.get(case.id, ""),
+            waiver,
+            waiver is not None and waiver.expired(today),
+        )
+    return found
+
+
+def _compare(
+    measured: Judgeable, case: Case, digest: str, other: Other, allowed: frozenset[str]
+) -> tuple[Accepted, Estimate | None] | str:
+    """What the other model measured, and the change to it; or why the two are not compared."""
+    entry = None
+    if other.entries is not None:
+        entry = other.entries.get(case.id)
+        if entry is None:
+            return f"{other.name} does not hold it"
+        if entry.prompts != digest and "prompts" not in allowed:
+            return f"its prompts are not those of {other.name} (were {entry.prompts}, are {digest})"
+        if other.kept is None:
+            return Accepted(entry.value, entry.standard_error, entry.n), None
+    assert other.kept is not None
+    theirs = other.kept.contributions(case)
+    if theirs is None:
+        return f"{other.name} holds no scores of it"
+    if entry is not None and not abs(theirs.value - entry.value) <= SAME:
+        return (
+            f"the scores of {other.name} give {theirs.value:.6f} where it holds {entry.value:.6f}; "
+            "restore both from version control, or accept the model anew"
+        )
+    return _accepted(theirs), _change(measured.contributions(case), theirs)
+
+
+def _accepted(theirs: Contributions) -> Accepted:
+    estimate = theirs.estimate()
+    return Accepted(estimate.value, estimate.standard_error, estimate.n, estimate.df)
+
+
+def _change(ours: Contributions | None, theirs: Contributions) -> Estimate | None:
+    """Candidate minus the other, paired; None if the candidate was not measured."""
+    return None if ours is None else difference(ours, theirs)
+
+
+def _gate(gates: GateTable, case: Case, against: Against) -> Gate:
+    return gates.gate(
+        case.id,
+        case.statistic,
+        case.level,
+        measurement=case.measurement,
+        axis=case.part.axis,
+        variant=case.part.variant,
+        category=case.part.category,
+        reading=case.reading,
+        band=case.band,
+        against=against,
+    )

@@ -1,0 +1,324 @@
+"""Gates: what an estimate is held against, and the verdicts of a whole run."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from enum import StrEnum
+from typing import Literal
+
+from scipy.special import stdtrit
+
+from blindspot.estimates.estimate import Accepted, Estimate, change_from
+from blindspot.estimates.multiplicity import holm_by_family
+from blindspot.gates.messages import first_line
+from blindspot.measurements.base import MECHANISTIC, Direction, Level
+
+ALPHA = 0.05
+"""Chance that a run of a model which is at all its limits fails any gate, unless set otherwise."""
+
+ROUNDING = 1e-6
+"""Baselines keep six digits, so a model is this far from its own baseline at most."""
+
+POWER = 0.8
+"""Power at which a minimum detectable effect is stated."""
+
+Against = Literal["limit", "baseline", "reference"]
+Others = Literal["baseline", "reference"]
+
+
+class Verdict(StrEnum):
+    """What a gate says.
+
+    ``pass`` and ``waived`` (would not pass, and somebody gave a reason why that is accepted until a
+    date) are green; ``reported`` is not a gate.
+    """
+
+    PASS = "pass"
+    FAIL = "fail"
+    INCONCLUSIVE = "inconclusive"
+    ERROR = "error"
+    WAIVED = "waived"
+    REPORTED = "reported"
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """One limit on one statistic of one slice. ``limit`` None: measured and reported, not gated.
+
+    ``against`` another model: the limit is the margin by which the candidate may be worse.
+    ``reason`` says why this limit. ``readable``: whether a model that the controls cannot read
+    makes the run inconclusive ("required") or is only reported ("optional"). ``resolution``: how
+    well a change must be known to pass, as half its 95 % interval; by default the margin.
+    """
+
+    id: str
+    measurement: str
+    statistic: str
+    unit: str
+    limit: float | None
+    reason: str
+    direction: Direction = "at_most"
+    level: Level = "category"
+    against: Against = "limit"
+    readable: Literal["required", "optional"] = "required"
+    resolution: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.limit is not None and not math.isfinite(self.limit):
+            raise ValueError(f"gate {self.id}: its limit must be a finite number or None")
+        if not self.reason.strip():
+            raise ValueError(f"gate {self.id}: a limit needs its reason")
+
+    @property
+    def family(self) -> str:
+        """The gates that it shares its error rate with.
+
+        Gates against another model are a question of their own: together with as many limits, which
+        a sound model is far below, each would have to be twice as sure.
+        """
+        kind = "mechanistic" if self.measurement in MECHANISTIC else self.level
+        return kind if self.against == "limit" else f"{kind}, {self.against}"
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """A gate with the estimate that it judges.
+
+    A gate against another model needs ``baseline``, what that one measured. ``change`` is the
+    estimate of candidate minus baseline when it was measured on paired prompts; without it the two
+    count as independent. ``floor``: by how much the model differs from itself when it is asked
+    again (added to the margin; NaN where that was not measured). ``unreadable``: why the controls
+    of the measurement do not allow a verdict, if they do not.
+    """
+
+    gate: Gate
+    estimate: Estimate
+    baseline: Accepted | None = None
+    change: Estimate | None = None
+    floor: float = math.nan
+    unreadable: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class GateResult:
+    """A verdict with its numbers: builtins only; NaN where there is none.
+
+    ``value``, ``low`` and ``high`` are the estimate and its 95 % interval; ``change...`` the same
+    of candidate minus baseline. ``p`` is one-sided and of this gate alone; ``adjusted`` holds the
+    error rate over the run and is what was compared with alpha; ``p_within`` is that of the
+    opposite claim, by which a strict gate passes. ``mde``: minimum detectable effect, the true
+    value (or change) that this gate would find with 80 % power as the first of its family.
+    ``floor``: see `Check`. ``doubt`` says why a value within its limit is inconclusive. ``reason``
+    is the limit's;
+    ``message`` is one line with the numbers. ``unmeasured`` and ``unreadable`` say why there is no
+    number.
+    """
+
+    id: str
+    measurement: str
+    statistic: str
+    level: Level
+    against: Against
+    direction: Direction
+    verdict: Verdict
+    value: float
+    low: float
+    high: float
+    n: int
+    clusters: int
+    unit: str
+    limit: float | None
+    baseline: float
+    change: float
+    change_low: float
+    change_high: float
+    p: float
+    p_within: float
+    adjusted: float
+    family: str
+    reason: str
+    mde: float = math.nan
+    floor: float = math.nan
+    doubt: str = ""
+    unmeasured: str = ""
+    unreadable: str = ""
+    message: str = ""
+
+    @property
+    def improved(self) -> bool:
+        """Whether the whole 95 % interval of the change is better by more than the noise."""
+        noise = 0.0 if math.isnan(self.floor) else self.floor
+        if self.direction == "at_most":
+            return self.change_high < -noise
+        return self.change_low > noise
+
+    def as_record(self) -> dict[str, str | int | float | None]:
+        """For JSON: NaN, which JSON does not have, becomes None."""
+        return {
+            key: None if isinstance(value, float) and math.isnan(value) else value
+            for key, value in asdict(self).items()
+        } | {"verdict": self.verdict.value}
+
+
+def judge(
+    checks: Sequence[Check], alpha: float = ALPHA, *, strict: bool = False
+) -> list[GateResult]:
+    """Verdicts of all gates of a run, in the order given.
+
+    All gates must be judged together: the chance of any false failure among them stays at or below
+    ``alpha``, shared evenly between the families of the run (gates on categories, on pairs, over
+    variants, mechanistic ones; against limits and against each other model), and by Holm within
+    each. A gate fails when its estimate is beyond the limit
+    at that error rate; is inconclusive when it is beyond the limit but not so clearly, when it is
+    within but a change as large as the margin could not have been told, or when its controls do not
+    separate; and is an error when nothing was measured.
+
+    Args:
+        checks: the gates with what was measured.
+        alpha: chance that a run of a model that is at all its limits fails any gate.
+        strict: a gate passes only when its estimate is within the limit at error ``alpha``. Each
+            alone: a run passes only if all its gates do, so that the chance to let a model pass
+            that is beyond any limit is at most ``alpha`` (an intersection-union test).
+    """
+    if not 0.0 < alpha < 0.5:
+        raise ValueError(f"alpha must lie between 0 and 0.5, not at {alpha}")
+    keys = [(check.gate.id, check.gate.against) for check in checks]
+    if len(set(keys)) != len(keys):
+        twice = next(key for key in keys if keys.count(key) > 1)
+        raise ValueError(f"gate {twice[0]} ({twice[1]}) is judged twice in one run")
+    results = [_result(check) for check in checks]
+    gated = [place for place, result in enumerate(results) if result.limit is not None]
+    families = [checks[place].gate.family for place in gated]
+    adjusted = holm_by_family([results[place].p for place in gated], families)
+    sizes = Counter(families)
+    for place, p in zip(gated, adjusted, strict=True):
+        check, result = checks[place], results[place]
+        held = math.nan if result.unmeasured else p
+        first = alpha / (len(sizes) * sizes[check.gate.family])
+        verdict, doubt = _verdict(check, result, p, alpha, strict=strict)
+        results[place] = replace(
+            result, adjusted=held, verdict=verdict, doubt=doubt, mde=_detectable(check, first)
+        )
+    return [replace(result, message=first_line(result)) for result in results]
+
+
+def families_of(results: Sequence[GateResult], alpha: float) -> dict[str, tuple[int, float]]:
+    """Number of gates, and error rate, of each family of a run."""
+    sizes = Counter(result.family for result in results if result.limit is not None)
+    return {family: (size, alpha / len(sizes)) for family, size in sorted(sizes.items())}
+
+
+def _judged(check: Check) -> Estimate:
+    """The estimate that is held against the limit: the value itself, or the change."""
+    if check.gate.against == "limit":
+        return check.estimate
+    if check.baseline is None:
+        raise ValueError(f"gate {check.gate.id} compares with a baseline, and none was given")
+    return check.change or change_from(check.estimate, check.baseline)
+
+
+def _limit(check: Check) -> float:
+    """The limit of what is judged, in its own direction: the floor of noise makes it wider."""
+    gate = check.gate
+    assert gate.limit is not None
+    if gate.against == "limit":
+        return gate.limit
+    allowed = gate.limit + (0.0 if math.isnan(check.floor) else check.floor)
+    return allowed if gate.direction == "at_most" else -allowed
+
+
+def _detectable(check: Check, alpha: float) -> float:
+    """Minimum detectable effect at error ``alpha``; NaN if nothing was measured."""
+    judged = _judged(check)
+    if not judged.measured:
+        return math.nan
+    reach = (stdtrit(judged.df, 1.0 - alpha) + stdtrit(judged.df, POWER)) * judged.standard_error
+    return float(_limit(check) + (reach if check.gate.direction == "at_most" else -reach))
+
+
+def _result(check: Check) -> GateResult:
+    """Everything about a check but what depends on the other gates."""
+    gate, estimate = check.gate, check.estimate
+    if gate.unit != estimate.unit:
+        raise ValueError(f"gate {gate.id} is in {gate.unit}, its estimate in {estimate.unit}")
+    judged = _judged(check)
+    compared = gate.against != "limit"
+    low, high = estimate.interval()
+    change_low, change_high = judged.interval() if compared else (math.nan, math.nan)
+    beyond, within = _p_values(check, judged)
+    return GateResult(
+        id=gate.id,
+        measurement=gate.measurement,
+        statistic=gate.statistic,
+        level=gate.level,
+        against=gate.against,
+        direction=gate.direction,
+        verdict=Verdict.REPORTED,
+        value=estimate.value,
+        low=low,
+        high=high,
+        n=estimate.n,
+        clusters=estimate.clusters,
+        unit=gate.unit,
+        limit=gate.limit,
+        baseline=check.baseline.value if check.baseline and compared else math.nan,
+        change=judged.value if compared else math.nan,
+        change_low=change_low,
+        change_high=change_high,
+        p=beyond,
+        p_within=within,
+        adjusted=math.nan,
+        family=gate.family,
+        reason=gate.reason,
+        floor=check.floor if compared else math.nan,
+        unmeasured=judged.reason,
+        unreadable=check.unreadable,
+    )
+
+
+def _p_values(check: Check, judged: Estimate) -> tuple[float, float]:
+    """One-sided p-values of "it is no worse than the limit" and of "it is no better"."""
+    if check.gate.limit is None:
+        return math.nan, math.nan
+    limit = _limit(check)
+    above, below = judged.p_above(limit), judged.p_below(limit)
+    return (above, below) if check.gate.direction == "at_most" else (below, above)
+
+
+def _verdict(
+    check: Check, result: GateResult, adjusted: float, alpha: float, *, strict: bool
+) -> tuple[Verdict, str]:
+    """The verdict, and why a value within its limit does not pass."""
+    gate = check.gate
+    if result.unreadable:
+        optional = gate.readable == "optional"
+        return (Verdict.REPORTED if optional else Verdict.INCONCLUSIVE), ""
+    if result.unmeasured:
+        return Verdict.ERROR, ""
+    judged, limit = _judged(check), _limit(check)
+    beyond = judged.value - limit if gate.direction == "at_most" else limit - judged.value
+    if beyond > ROUNDING:
+        return (Verdict.FAIL if adjusted <= alpha else Verdict.INCONCLUSIVE), ""
+    if gate.against != "limit" and (doubt := _too_wide(gate, judged, check.floor)):
+        return Verdict.INCONCLUSIVE, doubt
+    if strict and not result.p_within <= alpha:
+        return Verdict.INCONCLUSIVE, f"within, but not clearly (p {result.p_within:.2g})"
+    return Verdict.PASS, ""
+
+
+def _too_wide(gate: Gate, change: Estimate, floor: float) -> str:
+    """Why a change as large as the margin could have gone unseen; "" if it could not."""
+    assert gate.limit is not None
+    if floor > gate.limit:
+        return f"asked again, the model differs from itself by {floor:.3f}, more than the margin"
+    half = float(stdtrit(change.df, 0.975)) * change.standard_error
+    worst = (change.value if gate.direction == "at_most" else -change.value) + half
+    noise = (0.0 if math.isnan(floor) else floor) + ROUNDING
+    finest = gate.limit if gate.resolution is None else gate.resolution
+    if half > finest + noise and worst > gate.limit + noise:
+        than = "the margin" if gate.resolution is None else f"its resolution of {finest:.3f}"
+        return f"the change is known to ± {half:.3f} only, wider than {than}"
+    return ""

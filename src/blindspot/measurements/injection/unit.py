@@ -1,0 +1,142 @@
+"""Answer the prompts of a slice while vectors from other contexts stand in for its identifiers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property, partial
+
+import numpy as np
+
+from blindspot.answers import association_complete
+from blindspot.measurements.injection.vectors import Given, noise
+from blindspot.measurements.injection.windows import MOST, Window, sliding, window_width
+from blindspot.measurements.mechanistic import Findings
+from blindspot.models.base import Progress
+from blindspot.models.residual import InjectionRequest, ResidualStream, Source
+from blindspot.stimuli import AssociationPrompt, Context
+
+GROUP, LITERAL, NEUTRAL, RANDOM = "group", "literal", "neutral", "random"
+SOURCES = (GROUP, LITERAL, NEUTRAL, RANDOM)
+"""Where the vectors come from: contexts with a cue of either sense, of none; or drawn."""
+
+MAX_NEW_TOKENS = 40
+METHOD = "overwrite-1"
+"""Bump when the same prompts and vectors would give other findings."""
+
+
+@dataclass(frozen=True)
+class InjectionUnit:
+    """All answers of a slice: each prompt untouched, and with every source in every window.
+
+    Findings, rows as `rows` orders them, prompt by prompt: ``texts`` and ``complete`` (row,) of
+    the generated answers; ``scores`` (row, 2) float64, log-probabilities (nats) of the stereotyped
+    and of the counter answer; ``margins`` (row,) float32; and ``windows`` (window, 2). No rows
+    where a vector is not finite.
+
+    Attributes:
+        prompts: ambiguous contexts.
+        given: for each prompt, what gives the vectors of the first three sources.
+        width: layers of a window, None for the published share.
+        seed: of the random vectors.
+    """
+
+    prompts: tuple[Context, ...]
+    given: tuple[tuple[Given, ...], ...]
+    width: int | None
+    seed: int
+
+    @cached_property
+    def content(self) -> str:
+        """Everything that decides its findings beside the model, as canonical JSON."""
+        asked = [
+            [one.text, one.mentions, one.words, _prompt(one).words, _prompt(one).candidates]
+            for one in self.prompts
+        ]
+        given = [
+            [[self._contexts[one] for one in source] for source in sources]
+            for sources in self.given
+        ]
+        return json.dumps(
+            {
+                "assay": "injection",
+                "method": [METHOD, MAX_NEW_TOKENS, MOST],
+                "prompts": asked,
+                "contexts": [[one.text, one.spans] for one in self._contexts],
+                "given": given,
+                "window": self.width,
+                "seed": self.seed,
+            }
+        )
+
+    @property
+    def size(self) -> int:
+        """Answers, in a model that has all windows."""
+        return len(self.prompts) * (1 + len(SOURCES) * MOST)
+
+    @cached_property
+    def _contexts(self) -> dict[Context, int]:
+        """Contexts that give vectors, each once, with their numbers."""
+        every = (one for sources in self.given for source in sources for one in source)
+        return {one: number for number, one in enumerate(dict.fromkeys(every))}
+
+    def run(self, stream: ResidualStream, *, progress: Progress | None = None) -> Findings:
+        """Read the vectors and answer."""
+        windows = sliding(stream.layers, window_width(stream.layers, self.width))
+        sources = [Source(one.text, one.spans) for one in self._contexts]
+        read = stream.read(sources, progress=progress)
+        assert read.shape == (2 * len(sources), stream.layers, stream.width), "vectors"
+        # The vectors of the positive and of the negative identifier: rows of what was read.
+        rows = np.array(
+            [
+                [
+                    [2 * self._contexts[one] + place for place, one in enumerate(source)]
+                    for source in sources
+                ]
+                for sources in self.given
+            ],
+            np.int64,
+        )
+        drawn = [noise(read[row[0]], (self.seed, number)) for number, row in enumerate(rows)]
+        vectors = np.concatenate([read, *drawn])
+        random = len(read) + np.arange(2 * len(self.prompts)).reshape(-1, 1, 2)
+        requests = list(self._requests(np.concatenate([rows, random], axis=1), windows))
+        finite = bool(np.isfinite(vectors).all())
+        answers = stream.inject(requests, vectors, progress=progress) if finite else []
+        generated = [one.generation for one in answers]
+        return {
+            "windows": np.array(windows, np.int64),
+            "texts": [one.text for one in generated],
+            "complete": np.array([one.complete for one in generated], np.bool_),
+            "margins": np.array([one.margin for one in generated], np.float32),
+            "scores": np.array([one.scores for one in answers], np.float64).reshape(-1, 2),
+        }
+
+    def _requests(self, rows: np.ndarray, windows: Sequence[Window]) -> Iterator[InjectionRequest]:
+        for context, sources in zip(self.prompts, rows.tolist(), strict=True):
+            prompt = _prompt(context)
+            ask = partial(
+                InjectionRequest,
+                prompt=context.text,
+                is_complete=partial(
+                    association_complete, identifiers=prompt.identifiers, words=prompt.words
+                ),
+                candidates=prompt.candidates,
+                max_new_tokens=MAX_NEW_TOKENS,
+            )
+            yield ask(spans=(), vectors=(), window=None)
+            for source in sources:
+                spans = (*context.mentions[0], *context.mentions[1])
+                vectors = [
+                    row
+                    for row, mentions in zip(source, context.mentions, strict=True)
+                    for _ in mentions
+                ]
+                for window in windows:
+                    yield ask(spans=spans, vectors=tuple(vectors), window=window)
+
+
+def _prompt(context: Context) -> AssociationPrompt:
+    assert context.prompt is not None, "an ambiguous context"
+    return context.prompt

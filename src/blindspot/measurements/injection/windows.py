@@ -1,0 +1,60 @@
+"""Windows of layers that slide over a model, and the bands that they belong to."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from blindspot.measurements.base import EARLY, LATE, MIDDLE, OVERALL
+from blindspot.measurements.mechanistic import band_layers
+
+Window = tuple[int, int]
+"""Layers of a window: the first, and one past the last."""
+
+PUBLISHED_SHARE = 10 / 32
+"""Layers of a window as a share of all: 10 of 32 in arXiv 2506.00253."""
+
+MOST = 12
+"""Windows of a model: each costs as many answers as the untouched prompts, four times."""
+
+
+def window_width(layers: int, asked: int | None = None) -> int:
+    """Layers in a window: as many as asked for, else the published share, but no more than all."""
+    return min(layers, asked or max(1, round(layers * PUBLISHED_SHARE)))
+
+
+def sliding(layers: int, width: int) -> tuple[Window, ...]:
+    """Windows from the first layers to the last, at most `MOST`, evenly spread.
+
+    The first and the last window are always among them. They stand one layer apart where that is
+    few enough, else as many apart as need be; only the last step can be shorter.
+
+    Raises:
+        ValueError: the model has no such window.
+    """
+    if not 1 <= width <= layers:
+        raise ValueError(f"a window of {width} layers in a model of {layers}: use 1 to {layers}")
+    last = layers - width
+    step = max(1, -(-last // (MOST - 1)))
+    return tuple((first, first + width) for first in (*range(0, last, step), last))
+
+
+def band_windows(layers: int, windows: Sequence[Window]) -> dict[str, tuple[int, ...]]:
+    """Places in ``windows`` of those of each band: whose centre lies in it.
+
+    A centre halfway between two bands counts as middle, so that early and late windows are as many.
+    """
+    bands = band_layers(layers)
+    early, late = max(bands[EARLY]), min(bands[LATE])
+    centres = [(first + end - 1) / 2 for first, end in windows]
+    return {
+        OVERALL: tuple(range(len(windows))),
+        EARLY: tuple(place for place, centre in enumerate(centres) if centre <= early),
+        MIDDLE: tuple(place for place, centre in enumerate(centres) if early < centre < late),
+        LATE: tuple(place for place, centre in enumerate(centres) if centre >= late),
+    }
+
+
+def window_name(window: Window) -> str:
+    """First and last layer, as reports show them: ``3-12``, or ``3`` alone."""
+    first, end = window
+    return str(first) if end - first == 1 else f"{first}-{end - 1}"

@@ -1,0 +1,287 @@
+"""Interpretation: what a model writes of an identifier's vector in its own words.
+
+The vector is written over the placeholder of an open question ("X refers to"), the model goes on
+freely, and the text is read by the stems of the two senses. After SelfIE (arXiv 2403.10949) as used
+by "Aligned but Blind" (arXiv 2506.00253), and Patchscopes (arXiv 2401.06102).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from math import ceil, gcd
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from blindspot import files
+from blindspot.answers import InterpretedSense, read_interpretation
+from blindspot.estimates import ANSWER_STEP
+from blindspot.measurements.base import GENERATED
+from blindspot.measurements.controls import Control, Controls, blindness, labels_of
+from blindspot.measurements.mechanistic import (
+    Assayed,
+    Band,
+    Curve,
+    Findings,
+    Unit,
+    band_layers,
+    by_layer,
+    drawn,
+    evenly,
+    per_layer,
+)
+from blindspot.measurements.scale import Scale
+from blindspot.models.base import Progress
+from blindspot.models.residual import ResidualStream, Source
+from blindspot.stimuli import (
+    AMBIGUOUS,
+    Context,
+    Question,
+    Slice,
+    Stimuli,
+    ambiguous_contexts,
+    cued_contexts,
+    open_questions,
+    senses_of,
+)
+
+LEAST = 0.5
+"""By how much literal and group contexts must differ, of at most 2: as if in every fourth text a
+sense were written that the other contexts do not call up."""
+
+TOKENS = 20
+"""Length of a text in tokens, as published."""
+
+CONTROLS = 14
+"""Contexts of a control, of all cues, templates and orders: two for each of seven cues."""
+
+METHOD = "interpretation-1"
+"""Bump when the same texts would give other findings."""
+
+SAMPLES = 600
+"""Texts of a slice that are kept for people: all of 24 vectors, 4 questions and 6 layers; of more
+layers every so-manieth, so that vectors, questions and layers stay evenly represented."""
+
+_VALUES = {
+    InterpretedSense.GROUP: -1.0,
+    InterpretedSense.LITERAL: 1.0,
+    InterpretedSense.BOTH: 0.0,
+    InterpretedSense.NEITHER: 0.0,
+}
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class InterpretationUnit:
+    """Vectors of some contexts, each put into words by all open questions at every layer.
+
+    Findings: ``texts``, one a vector, question and layer, in this order (layers run fastest); and
+    ``shape``, (vectors, questions, layers).
+    """
+
+    contexts: tuple[Context, ...]
+    questions: tuple[Question, ...]
+
+    @cached_property
+    def content(self) -> str:
+        """Everything that decides its findings beside the model, as canonical JSON."""
+        texts = [[one.text, one.spans] for one in self.contexts]
+        asked = [[one.text, one.span] for one in self.questions]
+        return json.dumps(
+            {"assay": "interpretation", "method": [METHOD, TOKENS], "read": texts, "asked": asked}
+        )
+
+    @property
+    def size(self) -> int:
+        """Vectors times questions."""
+        return 2 * len(self.contexts) * len(self.questions)
+
+    def run(self, stream: ResidualStream, *, progress: Progress | None = None) -> Findings:
+        """Read, write and let the model go on."""
+        vectors = stream.read([Source(one.text, one.spans) for one in self.contexts])
+        told = per_layer(progress, stream.layers)
+        found = stream.describe(vectors, self.questions, max_new_tokens=TOKENS, progress=told)
+        shape = len(vectors), len(self.questions), stream.layers
+        return {
+            "texts": [text for rows in found for row in rows for text in row],
+            "shape": np.array(shape, np.int64),
+        }
+
+
+class Interpretation:
+    """The sense that a model writes of its own vectors, by layer."""
+
+    measurement = "interpretation"
+    statistic = "blindness"
+    readings = (GENERATED,)
+
+    def __init__(self, stimuli: Stimuli, limit: int | None = None) -> None:
+        self._stimuli, self._limit = stimuli, limit
+        self._controls: dict[tuple[str, str], dict[str, InterpretationUnit]] = {}
+
+    def units(self, part: Slice) -> Sequence[Unit]:
+        """The slice's own contexts, and the controls of its variant."""
+        return list(self._units(part).values())
+
+    def measure(self, part: Slice, findings: Mapping[str, Findings]) -> Assayed:
+        """Blindness in the layers in which the controls separate."""
+        units = self._units(part)
+        senses = senses_of(self._stimuli, part.axis, part.variant)
+        names = [name for name, _ in open_questions(self._stimuli, part.axis, part.variant)]
+        found = {kind: findings[unit.content] for kind, unit in units.items()}
+        stems = tuple(tuple(sense.stems) for sense in senses)
+        group, literal = (sense.name for sense in senses)
+        read = _Read(units, found, (group, literal), (stems[0], stems[1]), names)
+        texts = sorted(one.text for unit in units.values() for one in unit.contexts)
+        asked = sorted(one.text for one in units[AMBIGUOUS].questions)
+        digest = files.digest(*texts, *asked)[:16]
+        places = band_layers(read.layers)
+        bands = {(GENERATED, name): read.band(layers) for name, layers in places.items()}
+        controls = {(GENERATED, name): read.said(layers) for name, layers in places.items()}
+        samples = tuple(read.samples())
+        return Assayed(part, bands, read.curves(), controls, samples, digest)
+
+    def _units(self, part: Slice) -> dict[str, InterpretationUnit]:
+        """Units by the sense of their contexts."""
+        where = part.axis, part.variant
+        questions = tuple(question for _, question in open_questions(self._stimuli, *where))
+        if where not in self._controls:
+            self._controls[where] = {
+                sense.name: InterpretationUnit(
+                    tuple(evenly(cued_contexts(self._stimuli, *where, sense.name), CONTROLS)),
+                    questions,
+                )
+                for sense in senses_of(self._stimuli, *where)
+            }
+        contexts = ambiguous_contexts(self._stimuli, part, self._limit, orders=False)
+        own = InterpretationUnit(tuple(contexts), questions)
+        return {AMBIGUOUS: own, **self._controls[where]}
+
+
+class _Read:
+    """The texts of a slice and of its controls, read; arrays are (vector, question, layer)."""
+
+    def __init__(
+        self,
+        units: Mapping[str, InterpretationUnit],
+        findings: Mapping[str, Findings],
+        senses: tuple[str, str],
+        stems: tuple[Sequence[str], Sequence[str]],
+        questions: Sequence[str],
+    ) -> None:
+        self._senses, self._questions = senses, list(questions)
+        self._contexts = {kind: unit.contexts for kind, unit in units.items()}
+        self._texts: dict[str, list[str]] = {}
+        self._read: dict[str, NDArray[np.object_]] = {}
+        known: dict[str, InterpretedSense] = {}
+        for kind, found in findings.items():
+            texts = [str(text) for text in found["texts"]]
+            vectors, asked, layers = (int(size) for size in np.asarray(found["shape"]))
+            expected = 2 * len(self._contexts[kind]), len(questions)
+            assert (vectors, asked) == expected, f"findings of {kind} contexts: not {expected}"
+            for text in texts:
+                if text not in known:
+                    known[text] = read_interpretation(text, group=stems[0], literal=stems[1])
+            read = np.array([known[text] for text in texts], object)
+            self._texts[kind], self._read[kind] = texts, read.reshape(vectors, asked, layers)
+        self.layers = self._read[AMBIGUOUS].shape[2]
+        values = {kind: self._values(kind) for kind in findings}
+        self._ambiguous = values[AMBIGUOUS]
+        ours, theirs = (Control.of(values[one], self._contexts[one]) for one in senses)
+        cells = tuple((question, "") for question in questions)
+        self._controls = Controls(ours, theirs, cells, LEAST, ANSWER_STEP)
+        # Of all questions together: a single one has too few texts to be a scale.
+        shape = len(questions), self.layers
+        means = (
+            np.broadcast_to(control.values.mean(axis=(0, 1)), shape) for control in (ours, theirs)
+        )
+        self._scale = Scale.between(*means, least=LEAST / 2, curved=False)
+
+    def _values(self, kind: str) -> Floats:
+        """+1 literal, -1 group, 0 both or neither."""
+        read = self._read[kind]
+        return np.array([_VALUES[one] for one in read.ravel()], np.float64).reshape(read.shape)
+
+    def band(self, layers: Sequence[int]) -> Band:
+        """What a band of layers says."""
+        readable = tuple(layer for layer in layers if layer in self._controls.readable)
+        if not readable:
+            why = self._controls.fault or f"the controls do not separate: {self.said(layers)}"
+            return Band(None, why)
+        found = blindness(
+            self._contexts[AMBIGUOUS],
+            self._ambiguous,
+            self._scale,
+            self._controls,
+            readable,
+            step=ANSWER_STEP,
+        )
+        return Band(None, found.reason) if found.reason else Band(found, layers=readable)
+
+    def said(self, layers: Sequence[int]) -> str:
+        """What the controls say over a band."""
+        best = self._controls.best(layers)
+        if best is None:
+            return "they were not measured" if layers else "the band has no layer"
+        ours, theirs = (
+            float(control.values[:, :, best].mean())
+            for control in (self._controls.group, self._controls.literal)
+        )
+        return (
+            f"texts of {self._senses[1]} contexts {theirs:+.2f}, of {self._senses[0]} contexts "
+            f"{ours:+.2f} at best, {theirs - ours:.2f} apart ({self._controls.doubt(best)})"
+        )
+
+    def curves(self) -> list[Curve]:
+        """By layer.
+
+        Quantities:
+            "share read as ...": of the texts of ambiguous and of either kind of disambiguated
+                contexts, as group, literal, both, neither (shares of race, color and nonsense in
+                arXiv 2506.00253).
+            "position": of the ambiguous contexts, between the controls.
+            "literal minus group": what the controls differ by, of at most 2.
+        """
+        curves = []
+        shown = {
+            self._senses[0]: InterpretedSense.GROUP,
+            self._senses[1]: InterpretedSense.LITERAL,
+            "both": InterpretedSense.BOTH,
+            "neither": InterpretedSense.NEITHER,
+        }
+        for kind, read in self._read.items():
+            for name, reading in shown.items():
+                values = (read == reading).astype(np.float64)
+                curves.append(self._curve(kind, f"share read as {name}", values, "share", 1.0))
+        places = self._scale.positions(self._ambiguous)
+        curves.append(self._curve(AMBIGUOUS, "position", places, "position", ANSWER_STEP))
+        name, at = "literal minus group", tuple(map(str, range(self.layers)))
+        curves.append(drawn("controls", GENERATED, name, at, self._controls.separations))
+        return curves
+
+    def _curve(self, kind: str, quantity: str, values: Floats, unit: str, step: float) -> Curve:
+        clusters = labels_of(self._contexts[kind], self._questions)
+        return by_layer(kind, GENERATED, quantity, values, clusters, step=step, unit=unit)
+
+    def samples(self) -> Iterator[dict[str, Any]]:
+        """Texts of the ambiguous contexts, to be read by people: all, or an even part of many."""
+        contexts, read = self._contexts[AMBIGUOUS], self._read[AMBIGUOUS]
+        step = ceil(read.size / SAMPLES)
+        while step > 1 and gcd(step, read.shape[1] * read.shape[2]) > 1:
+            step += 1  # or some layers or questions would never be met
+        for number in range(0, read.size, step):
+            vector, question, layer = (int(at) for at in np.unravel_index(number, read.shape))
+            context = contexts[vector // 2]
+            yield {
+                "identifier": context.words[vector % 2],
+                "context": context.text,
+                "question": self._questions[question],
+                "layer": layer,
+                "text": self._texts[AMBIGUOUS][number],
+                "reading": str(read[vector, question, layer]),
+            }

@@ -1,0 +1,245 @@
+"""What every assay of the residual stream has in common: units of work, and what they amount to.
+
+An assay cuts its work on a slice into *units*. A unit is done by one process, kept in the answer
+store as one answer, and shared between slices that need the same one (the controls of a variant).
+`measure` then turns answers into estimates without the model.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from blindspot.estimates import Clusters, Contributions, Estimate, mean_estimate
+from blindspot.measurements.base import EARLY, LATE, MIDDLE, OVERALL
+from blindspot.models.base import Progress
+from blindspot.models.residual import ResidualStream
+from blindspot.stimuli import Context, Slice
+
+Floats = NDArray[np.float64]
+
+#: What a unit leaves behind: arrays (no objects) and lists of texts.
+Findings = dict[str, "NDArray[Any] | list[str]"]
+
+
+def band_layers(layers: int) -> dict[str, range]:
+    """Layers of each band: all of them, and their first, middle and last third.
+
+    Where thirds do not come out even the early and late ones are the smaller.
+    """
+    third = max(1, layers // 3)
+    return {
+        OVERALL: range(layers),
+        EARLY: range(min(third, layers)),
+        MIDDLE: range(third, max(third, layers - third)),
+        LATE: range(max(0, layers - third), layers),
+    }
+
+
+class Unit(Protocol):
+    """A piece of work for one process."""
+
+    @property
+    def content(self) -> str:
+        """Everything that decides its findings beside the model, as canonical JSON."""
+        ...
+
+    @property
+    def size(self) -> int:
+        """Forward rows, roughly: for the progress bar."""
+        ...
+
+    def run(self, stream: ResidualStream, *, progress: Progress | None = None) -> Findings:
+        """Do the work."""
+        ...
+
+
+@dataclass(frozen=True)
+class Band:
+    """What an assay says of a slice over one band of layers, in one reading.
+
+    ``unreadable``: why it cannot be judged ("the controls do not separate ..."), "" if it can; then
+    ``contributions`` hold the statistic. ``layers``: those that it rests on.
+    """
+
+    contributions: Contributions | None
+    unreadable: str = ""
+    layers: tuple[int, ...] = ()
+
+    def estimate(self, unit: str) -> Estimate:
+        """The statistic; unmeasured, with the reason, where the controls do not separate."""
+        if self.contributions is None:
+            return Estimate.unmeasured(self.unreadable, unit=unit)
+        return self.contributions.estimate()
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Values by layer (or by window of layers), for reports and plots.
+
+    ``name``: what is shown, such as "ambiguous"; ``reading``: which reading of the assay;
+    ``quantity``: what the values are; ``values``, ``low`` and ``high`` (95 %) by ``at``, None where
+    unmeasured.
+    """
+
+    name: str
+    reading: str
+    quantity: str
+    at: tuple[str, ...]
+    values: tuple[float | None, ...]
+    low: tuple[float | None, ...] = ()
+    high: tuple[float | None, ...] = ()
+
+
+@dataclass(frozen=True)
+class Assayed:
+    """What an assay says of one slice.
+
+    ``bands``: by (reading, band); ``controls``: one line each on what the controls said, by
+    (reading, band); ``samples``: rows for people to read, builtins only; ``digest``: of the texts
+    it rests on.
+    """
+
+    part: Slice
+    bands: Mapping[tuple[str, str], Band]
+    curves: Sequence[Curve] = ()
+    controls: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    samples: Sequence[dict[str, Any]] = ()
+    digest: str = ""
+
+
+class Assay(Protocol):
+    """One way to look into a model."""
+
+    @property
+    def measurement(self) -> str:
+        """What it measures, as gates name it."""
+        ...
+
+    @property
+    def statistic(self) -> str:
+        """What is judged."""
+        ...
+
+    @property
+    def readings(self) -> tuple[str, ...]:
+        """Ways to read its findings."""
+        ...
+
+    def units(self, part: Slice) -> Sequence[Unit]:
+        """The work that a slice needs; equal units of different slices are done once."""
+        ...
+
+    def measure(self, part: Slice, findings: Mapping[str, Findings]) -> Assayed:
+        """Read the findings (by `Unit.content`) of a slice's units."""
+        ...
+
+
+def finished(values: NDArray[np.floating[Any]]) -> Iterator[float | None]:
+    """Floats for a curve: NaN becomes None."""
+    for value in values.tolist():
+        yield None if math.isnan(value) else value
+
+
+def by_layer(
+    name: str,
+    reading: str,
+    quantity: str,
+    values: Floats,
+    clusters: Clusters,
+    *,
+    step: float,
+    unit: str = "curve",
+) -> Curve:
+    """Means of values (vector, cell, layer), NaN left out.
+
+    Args:
+        name: what is shown.
+        reading: which reading of the assay.
+        quantity: what the values are.
+        values: (vector, cell, layer).
+        clusters: of (vector, cell), flat.
+        step: what one value may be off by.
+        unit: whose range intervals are held to.
+    """
+    at = tuple(map(str, range(values.shape[2])))
+    found = [
+        mean_estimate(values[:, :, layer].ravel(), clusters=clusters, unit=unit, step=step)
+        for layer in range(values.shape[2])
+    ]
+    return drawn(name, reading, quantity, at, found)
+
+
+def drawn(
+    name: str, reading: str, quantity: str, at: tuple[str, ...], found: list[Estimate]
+) -> Curve:
+    """A curve through estimates."""
+    table = np.array([[one.value, *one.interval()] for one in found])
+    values, low, high = (tuple(finished(column)) for column in table.T)
+    return Curve(name, reading, quantity, at, values, low, high)
+
+
+def per_layer(progress: Progress | None, layers: int) -> Progress | None:
+    """Progress in vectors and questions, from progress in vectors, questions and layers."""
+    if progress is None:
+        return None
+    left = 0
+
+    def some(count: int) -> None:
+        nonlocal left
+        whole, left = divmod(left + count, layers)
+        progress(whole)
+
+    return some
+
+
+_WEIGHTS = (3.0, 3.0, 3.0, 1.0, 1.0, 1.0, 0.5, 0.5)
+"""Of `_traits`: evenness by itself comes before that of two together and of the words."""
+
+
+def evenly(contexts: Sequence[Context], most: int) -> list[Context]:
+    """At most ``most`` contexts that use cues, templates, orders and words as evenly as can be.
+
+    They stay in their order. What is uneven is the sum of squares of how often each trait occurs:
+    contexts are taken one by one, then exchanged for others as long as that makes it smaller.
+    """
+    if len(contexts) <= most:
+        return list(contexts)
+    shared = _shared(contexts)
+    taken = np.zeros(len(contexts), np.bool_)
+    for _ in range(most):
+        cost = np.where(taken, np.inf, shared.diagonal() + 2.0 * shared @ taken)
+        taken[np.argmin(cost)] = True
+    while True:
+        ours, others = np.flatnonzero(taken), np.flatnonzero(~taken)
+        load = shared @ taken
+        step = shared.diagonal()[others] + 2.0 * load[others]
+        step = step[:, None] + shared.diagonal()[ours] - 2.0 * load[ours]
+        step -= 2.0 * shared[np.ix_(others, ours)]
+        best, worst = np.unravel_index(np.argmin(step), step.shape)
+        if step[best, worst] >= -1e-9:
+            return [contexts[int(at)] for at in ours]
+        taken[others[best]], taken[ours[worst]] = True, False
+
+
+def _shared(contexts: Sequence[Context]) -> Floats:
+    """How many traits two contexts share, (context, context), by weight."""
+    total = np.zeros((len(contexts), len(contexts)))
+    columns = zip(*map(_traits, contexts), strict=True)
+    for weight, column in zip(_WEIGHTS, columns, strict=True):
+        _, codes = np.unique(column, return_inverse=True)
+        total += weight * (codes[:, None] == codes)
+    return total
+
+
+def _traits(context: Context) -> tuple[str, ...]:
+    """Cue, template and order, every two of them, and the words."""
+    order = "in order" if context.spans[0] < context.spans[1] else "reversed"
+    cue, frame = context.cue, context.frame
+    two = (f"{cue}\0{frame}", f"{cue}\0{order}", f"{frame}\0{order}")
+    return (cue, frame, order, *two, *context.words)

@@ -1,0 +1,1 @@
+"""What an identifier's vector answers for in the place of another word."""

@@ -1,0 +1,276 @@
+"""Activation patching: what an identifier's vector answers for in the place of another word.
+
+The vectors of the identifiers in association prompts, where the sense is open, are written over the
+placeholder of a question such as "does X refer to race or to color?", and the answer is read.
+After "Aligned but Blind" (arXiv 2506.00253, activation patching) and Patchscopes (arXiv
+2401.06102), with what both leave out: both orders of the answers, several questions, and the same
+vectors from contexts that state either sense, between which every number is placed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from blindspot import files
+from blindspot.estimates import LOGIT_STEP, PROBABILITY_STEP, Clusters, mean_estimate
+from blindspot.measurements.base import FIXED_LAYER, SAME_LAYER
+from blindspot.measurements.controls import Control, Controls, blindness, labels_of
+from blindspot.measurements.mechanistic import (
+    Assayed,
+    Band,
+    Curve,
+    Findings,
+    Unit,
+    band_layers,
+    by_layer,
+    drawn,
+    evenly,
+)
+from blindspot.measurements.patching.unit import PatchingUnit
+from blindspot.measurements.scale import Scale
+from blindspot.stimuli import (
+    AMBIGUOUS,
+    NEUTRAL,
+    UNRELATED,
+    Question,
+    Slice,
+    Stimuli,
+    ambiguous_contexts,
+    closed_questions,
+    cued_contexts,
+    senses_of,
+    unrelated_contexts,
+)
+
+LEAST = 1.0
+"""Nats by which literal and group contexts must differ: the odds of the senses change e-fold. Less
+than that is within what the wording of a question does, and eight steps of a bfloat16 logit."""
+
+CONTROLS = 14
+"""Contexts of a control, of all cues, templates and orders: two for each of seven cues. Cues are
+the clusters that decide; more contexts of the same cues cost time and tell little."""
+
+UNPATCHED = "unpatched"
+"""Name of the curves of questions in which nothing was written."""
+
+Floats = NDArray[np.float64]
+Cell = tuple[str, str]
+
+_KEYS = {SAME_LAYER: "same", FIXED_LAYER: "fixed"}
+
+
+class Patching:
+    """The sense that patched identifiers answer for, by layer."""
+
+    measurement = "patching"
+    statistic = "blindness"
+    readings = (SAME_LAYER, FIXED_LAYER)
+
+    def __init__(self, stimuli: Stimuli, limit: int | None = None) -> None:
+        self._stimuli, self._limit = stimuli, limit
+        self._units: dict[tuple[str, str], PatchingUnit] = {}
+
+    def units(self, part: Slice) -> Sequence[Unit]:
+        """One unit for all categories of a variant: they share the controls, and batches."""
+        return [self._unit(part)]
+
+    def measure(self, part: Slice, findings: Mapping[str, Findings]) -> Assayed:
+        """Blindness in the layers in which the controls separate."""
+        unit = self._unit(part)
+        group, literal = (one.name for one in senses_of(self._stimuli, part.axis, part.variant))
+        places = {AMBIGUOUS: unit.places(AMBIGUOUS, part.category)}
+        places |= {kind: unit.places(kind) for kind in (group, literal, NEUTRAL, UNRELATED)}
+        texts = sorted(unit.contexts[at].text for kind in places.values() for at in kind)
+        asked = sorted(one.text for one in unit.questions)
+        digest = files.digest(*texts, *asked)[:16]
+        bands: dict[tuple[str, str], Band] = {}
+        controls: dict[tuple[str, str], str] = {}
+        curves: list[Curve] = []
+        cells = [(name, order) for name, order, _ in self._questions(part)]
+        for reading in self.readings:
+            read = _Read(unit, findings[unit.content], places, reading, (group, literal), cells)
+            for name, layers in band_layers(read.layers).items():
+                bands[reading, name] = read.band(layers)
+                controls[reading, name] = read.said(layers)
+            curves += read.curves()
+        return Assayed(part, bands, curves, controls, digest=digest)
+
+    def _questions(self, part: Slice) -> list[tuple[str, str, Question]]:
+        return closed_questions(self._stimuli, part.axis, part.variant)
+
+    def _unit(self, part: Slice) -> PatchingUnit:
+        where = part.axis, part.variant
+        if where not in self._units:
+            senses = [one.name for one in senses_of(self._stimuli, *where)]
+            stated = [cued_contexts(self._stimuli, *where, name) for name in (*senses, NEUTRAL)]
+            controls = (*stated, unrelated_contexts(self._stimuli, *where))
+            self._units[where] = PatchingUnit(
+                # One order a wording, each of the four equally often: wordings and words decide.
+                contexts=tuple(
+                    context
+                    for category in self._stimuli.axes[part.axis].categories
+                    for context in ambiguous_contexts(
+                        self._stimuli, replace(part, category=category), self._limit, orders=False
+                    )
+                )
+                + tuple(one for control in controls for one in evenly(control, CONTROLS)),
+                questions=tuple(question for _, _, question in self._questions(part)),
+            )
+        return self._units[where]
+
+
+class _Read:
+    """One reading of a slice's findings.
+
+    Log-probabilities are (vector, cell, layer, sense), their odds without the last axis; a cell is
+    a question in one order of its answers.
+    """
+
+    def __init__(
+        self,
+        unit: PatchingUnit,
+        findings: Findings,
+        places: Mapping[str, Sequence[int]],
+        reading: str,
+        senses: tuple[str, str],
+        cells: Sequence[Cell],
+    ) -> None:
+        key = _KEYS[reading]
+        self._reading, self._senses, self._cells = reading, senses, tuple(cells)
+        self._unpatched = _finite(findings[f"{key}_unpatched"])
+        self.layers = self._unpatched.shape[1]
+        logs = _finite(findings[key])
+        shape = 2 * len(unit.contexts), len(cells), self.layers, len(senses)
+        assert logs.shape == shape, f"findings of other contexts: {logs.shape}, not {shape}"
+        self._contexts = {kind: [unit.contexts[at] for at in mine] for kind, mine in places.items()}
+        vectors = {
+            kind: [2 * at + n for at in mine for n in (0, 1)] for kind, mine in places.items()
+        }
+        self._logs = {kind: logs[mine] for kind, mine in vectors.items()}
+        self._odds = {kind: logs[..., 1] - logs[..., 0] for kind, logs in self._logs.items()}
+        ours, theirs = (Control.of(self._odds[one], self._contexts[one]) for one in senses)
+        self._controls = Controls(ours, theirs, self._cells, LEAST, LOGIT_STEP)
+        means = (control.values.mean(axis=0) for control in (ours, theirs))
+        self._scale = Scale.between(*means, least=LEAST / 2, curved=True)
+
+    def band(self, layers: Sequence[int]) -> Band:
+        """What a band of layers says."""
+        readable = self._within(layers)
+        if not readable:
+            why = self._controls.fault or f"the controls do not separate: {self._best(layers)}"
+            return Band(None, why)
+        found = blindness(
+            self._contexts[AMBIGUOUS],
+            self._odds[AMBIGUOUS],
+            self._scale,
+            self._controls,
+            readable,
+            step=PROBABILITY_STEP,
+        )
+        if found.reason:
+            return Band(None, f"the controls separate in one order of the answers: {found.reason}")
+        return Band(found, layers=readable)
+
+    def said(self, layers: Sequence[int]) -> str:
+        """What the controls say over a band."""
+        line = self._best(layers)
+        readable = self._within(layers)
+        if not readable:
+            return line
+        for kind in (NEUTRAL, UNRELATED):
+            places = self._scale.positions(self._odds[kind])[:, :, readable]
+            if not np.isnan(places).all():
+                line += f"; {kind} {np.nanmean(places):+.2f}"
+        other = Control.of(self._odds[UNRELATED], self._contexts[UNRELATED])
+        for sense, beyond in zip(self._senses, self._controls.beyond(other, readable), strict=True):
+            if beyond:
+                at = ", ".join(map(str, beyond))
+                line += f"; {UNRELATED} words read further out than {sense} contexts (layer {at})"
+        return line
+
+    def _within(self, layers: Sequence[int]) -> tuple[int, ...]:
+        return tuple(layer for layer in layers if layer in self._controls.readable)
+
+    def _best(self, layers: Sequence[int]) -> str:
+        best = self._controls.best(layers)
+        if best is None:
+            return "they were not measured" if layers else "the band has no layer"
+        found, (group, literal) = self._controls.separations[best], self._senses
+        return (
+            f"{literal} minus {group} contexts {found.value:+.2f} nats at best "
+            f"({self._controls.doubt(best)})"
+        )
+
+    def curves(self) -> list[Curve]:
+        """By layer, for every kind of contexts.
+
+        Quantities:
+            "P(literal) - P(group), of the two": of the two probabilities made to sum to 1, which
+                is tanh of half their log-odds; models that put little on either word have a curve
+                too (log-odds before probabilities: Zhang and Nanda 2024, arXiv 2309.16042).
+            "log-odds of literal against group, nats": the same without the bend, of the ambiguous
+                contexts.
+            "P(sense)": of all words that could follow, patched and (the curve "unpatched") before.
+            "position": of the ambiguous contexts, between the controls.
+            "literal minus group, nats": what the controls differ by.
+            "change of P(sense)", "r_blind": the published form, against the unpatched question, and
+                its difference literal - group (arXiv 2506.00253, activation patching).
+            "r_blind, mean over layers": the published race-blind score; its published reading is
+                the one that writes at layer 2.
+            "mass": what both senses have together; where it is small the model says neither, and
+                the published curves are flat for that reason alone.
+        """
+        curves = [
+            self._curve(kind, "P(literal) - P(group), of the two", np.tanh(odds / 2), "effect")
+            for kind, odds in self._odds.items()
+        ]
+        name = "log-odds of literal against group, nats"
+        curves.append(self._curve(AMBIGUOUS, name, self._odds[AMBIGUOUS], "nats", LOGIT_STEP))
+        places = self._scale.positions(self._odds[AMBIGUOUS])
+        curves.append(self._curve(AMBIGUOUS, "position", places, "position"))
+        shares, before = np.exp(self._logs[AMBIGUOUS]), np.exp(self._unpatched)
+        change = shares - before
+        for side, sense in enumerate(self._senses):
+            name = f"P({sense})"
+            curves.append(self._curve(AMBIGUOUS, name, shares[..., side], "share"))
+            curves.append(self._curve(UNPATCHED, name, before[None, ..., side], "share"))
+            name = f"change of P({sense})"
+            curves.append(self._curve(AMBIGUOUS, name, change[..., side], "effect"))
+        blind = change[..., 1] - change[..., 0]
+        curves.append(self._curve(AMBIGUOUS, "r_blind", blind, "difference"))
+        score = mean_estimate(
+            blind.mean(axis=2).ravel(),
+            clusters=labels_of(self._contexts[AMBIGUOUS], self._controls.questions),
+            unit="difference",
+            step=PROBABILITY_STEP,
+        )
+        name = "r_blind, mean over layers"
+        curves.append(drawn(AMBIGUOUS, self._reading, name, ("all layers",), [score]))
+        mass = np.minimum(shares.sum(axis=-1), 1.0)
+        curves.append(self._curve(AMBIGUOUS, "mass", mass, "share"))
+        name, at = "literal minus group, nats", tuple(map(str, range(self.layers)))
+        found = self._controls.separations
+        curves.append(drawn("controls", self._reading, name, at, found))
+        return curves
+
+    def _curve(
+        self, kind: str, quantity: str, values: Floats, unit: str, step: float = PROBABILITY_STEP
+    ) -> Curve:
+        questions = self._controls.questions
+        clusters = (
+            labels_of(self._contexts[kind], questions)
+            if kind != UNPATCHED
+            else Clusters.encode({"question": questions})
+        )
+        return by_layer(kind, self._reading, quantity, values, clusters, step=step, unit=unit)
+
+
+def _finite(logs: NDArray[np.floating[Any]] | list[str]) -> Floats:
+    """Log-probabilities as float64; a word that cannot be said has none (NaN)."""
+    found = np.asarray(logs, np.float64)
+    return np.where(np.isfinite(found), found, np.nan)

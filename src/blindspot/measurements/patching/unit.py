@@ -1,0 +1,82 @@
+"""Write the vectors of a variant's contexts over the placeholders of questions."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from blindspot.measurements.mechanistic import Findings, per_layer
+from blindspot.models.base import Progress
+from blindspot.models.residual import ResidualStream, Source
+from blindspot.stimuli import Context, Question
+
+FIXED = 2
+"""Layer that the published form writes into, whatever the layer that a vector comes from."""
+
+METHOD = "patching-2"
+"""Bump when the same texts would give other findings."""
+
+
+@dataclass(frozen=True)
+class PatchingUnit:
+    """Vectors of a variant's contexts, written over the placeholders of all closed questions.
+
+    All categories and all controls at once: in half precision a probability moves by 3 % with the
+    batch that it is computed in, which must not come between a control and what it controls.
+
+    Findings: ``same`` and ``fixed``: log-probabilities (vector, question, layer, sense) float32 of
+    group and literal sense, written at the layer that the vector comes from, or at `FIXED`;
+    ``same_unpatched`` and ``fixed_unpatched``: (question, layer, sense), nothing written.
+    """
+
+    contexts: tuple[Context, ...]
+    questions: tuple[Question, ...]
+
+    @cached_property
+    def content(self) -> str:
+        """Everything that decides its findings beside the model, as canonical JSON."""
+        texts = [[one.text, one.spans] for one in self.contexts]
+        asked = [[one.text, one.span, one.candidates] for one in self.questions]
+        return json.dumps({"assay": "patching", "method": METHOD, "read": texts, "asked": asked})
+
+    @property
+    def size(self) -> int:
+        """Vectors times questions, for both ways to write."""
+        return 2 * 2 * len(self.contexts) * len(self.questions)
+
+    @cached_property
+    def order(self) -> NDArray[np.int64]:
+        """Vectors in the order in which they are written: all kinds in every stretch of them.
+
+        A batch that does not hold all of them then still holds each kind in its proportion.
+        """
+        kinds = np.repeat([one.sense for one in self.contexts], 2)
+        place = np.empty(kinds.size)
+        for kind in np.unique(kinds):
+            mine = kinds == kind
+            place[mine] = (np.arange(mine.sum()) + 0.5) / mine.sum()
+        return np.argsort(place, kind="stable")
+
+    def places(self, kind: str, category: str = "") -> list[int]:
+        """Which contexts state a sense, or are of a category and state none."""
+        return [
+            place
+            for place, one in enumerate(self.contexts)
+            if one.sense == kind and (one.prompt is None or one.prompt.slice.category == category)
+        ]
+
+    def run(self, stream: ResidualStream, *, progress: Progress | None = None) -> Findings:
+        """Read, write and ask."""
+        vectors = stream.read([Source(one.text, one.spans) for one in self.contexts])[self.order]
+        findings: Findings = {}
+        into = {"same": None, "fixed": min(FIXED, stream.layers - 1)}
+        for name, layer in into.items():
+            told = per_layer(progress, stream.layers)
+            found = stream.patch(vectors, self.questions, into=layer, progress=told)
+            findings[name] = found.patched[np.argsort(self.order)]
+            findings[f"{name}_unpatched"] = found.unpatched
+        return findings

@@ -1,0 +1,1 @@
+"""Which sense of an identifier can be read off the residual stream."""

@@ -1,0 +1,174 @@
+"""What the residual stream of a model must offer: the seam between the assays and any backend.
+
+Pure data and typing; imports no torch. Vectors cross the seam as float32 numpy arrays, which hold
+bfloat16 and float16 exactly. Layers count blocks from 0: a vector "at layer l" is the output of
+block l (the input of block l + 1), the convention of TransformerLens' ``hook_resid_post``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from blindspot.models.base import Generation, Identity, Progress
+from blindspot.stimuli.questions import Question
+from blindspot.stimuli.rendering import Span
+
+Vectors = NDArray[np.float32]
+
+
+class Write(Enum):
+    """What becomes of a token's vector h where a vector v is written."""
+
+    OVERWRITE = "overwrite"  # v
+    ADD = "add"  # h + v
+    SCALE = "scale"  # h * v, entry by entry: a factor is a vector of it, 0 removes
+
+    def onto(self, there: Any, vectors: Any) -> Any:
+        """What stands there afterwards; tensors or arrays of a shape, or one h for all."""
+        if self is Write.OVERWRITE:
+            return vectors
+        return there + vectors if self is Write.ADD else there * vectors
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A prompt and the words in it whose vectors are read.
+
+    ``spans``: characters (start, end) in ``text``, one per vector, end exclusive. The vector is
+    that of the word's last token, the only one that has seen the whole word.
+    """
+
+    text: str
+    spans: tuple[Span, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Readout:
+    """Log-probabilities (nats, float32) over the whole vocabulary, natural logarithm.
+
+    ``patched``: (vector, question, layer, candidate) while the vector of that layer stands at the
+    placeholder. ``unpatched``: (question, layer, candidate) from identity patches (the
+    placeholder's own vector) in the same batches, so that both come off the same code path.
+    """
+
+    patched: NDArray[np.float32]
+    unpatched: NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class InjectionRequest:
+    """A prompt to answer while vectors stand in for some of its words.
+
+    ``spans``: characters in ``prompt``; ``vectors``: for each span the row of the vector array.
+    ``window``: layers (first, last + 1) whose outputs are written over, None for an untouched
+    prompt. The answer is continued greedily until ``is_complete`` or ``max_new_tokens``;
+    ``candidates`` are scored as whole continuations. ``how``: what writing does, at each layer of
+    the window to what the layers before have made.
+    """
+
+    prompt: str
+    spans: tuple[Span, ...]
+    vectors: tuple[int, ...]
+    window: tuple[int, int] | None
+    is_complete: Callable[[str], bool]
+    candidates: tuple[str, ...]
+    max_new_tokens: int = 40
+    how: Write = Write.OVERWRITE
+
+
+@dataclass(frozen=True, slots=True)
+class Injected:
+    """Answer to an injection: greedy text, and log-probability (nats) of each candidate."""
+
+    generation: Generation
+    scores: tuple[float, ...]
+
+
+@runtime_checkable
+class ResidualStream(Protocol):
+    """Read, write and resume the residual stream of one model."""
+
+    @property
+    def layers(self) -> int:
+        """Number of blocks."""
+        ...
+
+    @property
+    def width(self) -> int:
+        """Entries of a vector."""
+        ...
+
+    def in_batches(self, rows: int) -> ResidualStream:
+        """The same stream, in passes of at most so many rows, where memory would allow others."""
+        ...
+
+    def read(self, sources: Sequence[Source], *, progress: Progress | None = None) -> Vectors:
+        """Vectors at all layers, (vector, layer, width), sources in order, spans within."""
+        ...
+
+    def patch(
+        self,
+        vectors: Vectors,
+        questions: Sequence[Question],
+        *,
+        into: int | None = None,
+        how: Write = Write.OVERWRITE,
+        progress: Progress | None = None,
+    ) -> Readout:
+        """Write every vector over the placeholder of every question and read the candidates.
+
+        Args:
+            vectors: (vector, layer, width).
+            questions: all with candidates, the same number in each.
+            into: target layer of all vectors; None writes each at the layer that it comes from.
+            how: what writing does.
+            progress: called with the number of (vector, question, layer) finished.
+        """
+        ...
+
+    def describe(
+        self,
+        vectors: Vectors,
+        questions: Sequence[Question],
+        *,
+        max_new_tokens: int = 20,
+        how: Write = Write.OVERWRITE,
+        progress: Progress | None = None,
+    ) -> list[list[list[str]]]:
+        """Greedy continuations of patched questions: [vector][question][layer], same layer."""
+        ...
+
+    def inject(
+        self,
+        requests: Sequence[InjectionRequest],
+        vectors: Vectors,
+        *,
+        progress: Progress | None = None,
+    ) -> list[Injected]:
+        """Answers to prompts while vectors, (vector, layer, width), stand in for their words."""
+        ...
+
+
+@runtime_checkable
+class HasResidualStream(Protocol):
+    """A `LanguageModel` whose residual stream can be read and written."""
+
+    @property
+    def identity(self) -> Identity:
+        """What is answering."""
+        ...
+
+    @property
+    def residual(self) -> ResidualStream:
+        """Its residual stream.
+
+        Raises:
+            ModelError: its architecture cannot be patched, named with the check that failed.
+        """
+        ...

@@ -1,0 +1,1 @@
+"""Causal language models of transformers, run in this process. Importing this imports no torch."""

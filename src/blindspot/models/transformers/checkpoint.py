@@ -1,0 +1,209 @@
+"""The files of a checkpoint, checked before any weight is read.
+
+transformers meets a broken directory with a traceback, or worse, with weights drawn at random; here
+each way in which a directory cannot be used becomes one sentence with a remedy.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+from typing import Any
+
+from blindspot.errors import ModelError
+from blindspot.models.transformers.location import Located
+
+WEIGHTS = "model.safetensors"
+INDEX = "model.safetensors.index.json"
+
+#: Any of these is enough for transformers to build a tokenizer.
+_TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", "spiece.model")
+_TOKENIZER_FILES = (
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "*.model",
+    "*.tiktoken",
+    "vocab.*",
+    "merges.txt",
+)
+#: Types of safetensors files in which a model can run, by torch's names.
+_DTYPES = {"F32": "float32", "BF16": "bfloat16", "F16": "float16"}
+_PICKLED = ("*.bin", "*.pt", "*.pth", "*.ckpt")
+#: Endings of class names that transformers loads as causal language models.
+_CAUSAL = ("CausalLM", "LMHead", "ForConditionalGeneration", "ForImageTextToText")
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """A directory with a readable ``config.json``, whole safetensors files and a tokenizer."""
+
+    name: str
+    directory: Path
+    revision: str
+    config: dict[str, Any]
+    weights: tuple[Path, ...]
+    parameters: int
+    dtype: str
+
+    @property
+    def architecture(self) -> str:
+        """Class name of the model as the checkpoint states it, "" if it does not."""
+        return _architecture(self.config)
+
+
+def open_checkpoint(located: Located) -> Checkpoint:
+    """Check everything that can be told from the files alone, without torch.
+
+    Raises:
+        ModelError: a file is missing, truncated or unreadable, or this is no causal language model.
+    """
+    name, directory = located.name, located.directory
+    config = _config(name, directory)
+    _check_kind(name, config)
+    weights = _weight_files(name, directory)
+    contents = [_whole(name, path) for path in weights]
+    parameters = sum(count for count, _ in contents)
+    dtypes = {dtype: count for count, dtype in sorted(contents)}
+    if not any((directory / file).is_file() for file in _TOKENIZERS) and not any(
+        directory.glob("*.tiktoken")
+    ):
+        raise ModelError(
+            f"{name} has no tokenizer ({', '.join(_TOKENIZERS[:3])} ...): copy the tokenizer files "
+            "of the model it was trained from into the directory"
+        )
+    dtype = max(dtypes, key=dtypes.__getitem__)
+    return Checkpoint(name, directory, located.revision, config, weights, parameters, dtype)
+
+
+def tokenizer_files(checkpoint: Checkpoint) -> list[Path]:
+    """All files that decide how text becomes tokens, by name; the chat template is not one."""
+    found = {path for glob in _TOKENIZER_FILES for path in checkpoint.directory.glob(glob)}
+    return sorted(found)
+
+
+def check_architecture(checkpoint: Checkpoint, *, trust_remote_code: bool) -> None:
+    """Check that the installed transformers has code for this model, or may run the model's own.
+
+    Raises:
+        ModelError: it has none.
+    """
+    from transformers import __version__
+    from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
+    from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+
+    name, config = checkpoint.name, checkpoint.config
+    kind = config.get("model_type")
+    if kind in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES:
+        return
+    if kind in CONFIG_MAPPING_NAMES:
+        raise ModelError(f"{name} is a {checkpoint.architecture or kind}, not a causal model")
+    if not config.get("auto_map"):
+        said = f"model type {kind!r}" if kind else "a config.json without model_type"
+        raise ModelError(
+            f"{name} has {said}, which transformers {__version__} does not know; upgrade it"
+        )
+    if not trust_remote_code:
+        raise ModelError(
+            f"{name} brings its own code; read it, then allow it with --trust-remote-code"
+        )
+
+
+def read_json(name: str, path: Path) -> dict[str, Any]:
+    """A JSON object of a checkpoint.
+
+    Raises:
+        ModelError: not readable, not JSON, or not an object.
+    """
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        first = str(error).splitlines()[0]
+        raise ModelError(f"{name}: {path.name} cannot be read ({first}); export it again") from None
+    if not isinstance(data, dict):
+        raise ModelError(f"{name}: {path.name} is not a JSON object; export it again")
+    return data
+
+
+def _config(name: str, directory: Path) -> dict[str, Any]:
+    if (directory / "config.json").is_file():
+        return read_json(name, directory / "config.json")
+    files = sorted(path.name for path in directory.iterdir())
+    if not files:
+        raise ModelError(f"{name} is an empty directory; name one that holds a model")
+    if (directory / "adapter_config.json").is_file():
+        raise ModelError(f"{name} is an adapter; merge it into its base model and save the result")
+    if any(file.endswith(".gguf") for file in files):
+        raise ModelError(f"{name} holds GGUF files; give the safetensors checkpoint instead")
+    raise ModelError(f"{name} has no config.json; name the directory of a transformers model")
+
+
+def _architecture(config: dict[str, Any]) -> str:
+    stated = config.get("architectures") or [""]
+    return str(stated if isinstance(stated, str) else stated[0])
+
+
+def _check_kind(name: str, config: dict[str, Any]) -> None:
+    listed = config.get("architectures") or [""]
+    if not isinstance(listed, (str, list)) or not all(isinstance(one, str) for one in listed):
+        raise ModelError(f"{name}: architectures in config.json are no names; export it again")
+    stated = _architecture(config)
+    if config.get("is_encoder_decoder"):
+        kind = stated or config.get("model_type")
+        raise ModelError(f"{name} is an encoder-decoder ({kind}); give a causal model")
+    if stated and not config.get("auto_map") and not any(part in stated for part in _CAUSAL):
+        raise ModelError(f"{name} is a {stated}, not a causal language model")
+
+
+def _weight_files(name: str, directory: Path) -> tuple[Path, ...]:
+    """The files that transformers will load, in the order of their names."""
+    if (directory / WEIGHTS).is_file():
+        return (directory / WEIGHTS,)
+    if not (directory / INDEX).is_file():
+        pickled = sorted(path.name for glob in _PICKLED for path in directory.glob(glob))
+        if pickled:
+            raise ModelError(
+                f"{name} has only pickled weights ({pickled[0]}), which can run code when read; "
+                "convert it once with save_pretrained to safetensors"
+            )
+        others = sorted(path.name for path in directory.glob("*.safetensors"))
+        found = f", only {others[0]}" if others else ""
+        raise ModelError(f"{name} has no weights: no {WEIGHTS} and no {INDEX}{found}")
+    shards = read_json(name, directory / INDEX).get("weight_map")
+    if not isinstance(shards, dict) or not shards:
+        raise ModelError(f"{name}: {INDEX} has no weight_map; export the model again")
+    files = sorted(set(map(str, shards.values())))
+    missing = [file for file in files if not (directory / file).is_file()]
+    if missing:
+        raise ModelError(
+            f"{name}: {len(missing)} of {len(files)} weight files missing, first {missing[0]}; "
+            "copy or download it again"
+        )
+    return tuple(directory / file for file in files)
+
+
+def _whole(name: str, path: Path) -> tuple[int, str]:
+    """Number and commonest type of the weights in a safetensors file that must be complete."""
+    from safetensors import SafetensorError, safe_open
+
+    with path.open("rb") as file:
+        start = file.read(40)
+    if start.startswith(b"version https://git-lfs"):
+        raise ModelError(f"{name}: {path.name} is a Git LFS pointer; run git lfs pull")
+    counts: Counter[str] = Counter()
+    try:
+        with safe_open(path, framework="numpy") as tensors:
+            for key in tensors.keys():  # noqa: SIM118 (not a dictionary)
+                part = tensors.get_slice(key)
+                counts[part.get_dtype()] += prod(part.get_shape())
+    except (SafetensorError, OSError) as error:
+        first = str(error).splitlines()[0]
+        raise ModelError(
+            f"{name}: {path.name} is corrupt or cut short ({first}); copy or download it again"
+        ) from None
+    known = (dtype for dtype, _ in counts.most_common() if dtype in _DTYPES)
+    return counts.total(), _DTYPES[next(known, "F32")]

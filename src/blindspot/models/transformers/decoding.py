@@ -1,0 +1,222 @@
+"""Greedy answers in batches that finished rows leave."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from blindspot.models.base import Generation
+from blindspot.models.transformers.engine import Engine, Pass
+from blindspot.models.transformers.formats import PromptFormat
+from blindspot.models.transformers.known_choices import Choices
+from blindspot.models.transformers.memory import Budget
+from blindspot.models.transformers.near_ties import Settler
+from blindspot.models.transformers.packing import Packing, Place, packable
+from blindspot.models.transformers.predictions import Predictions
+from blindspot.models.transformers.prefix_tree import Tokens
+from blindspot.models.transformers.steps import stepped
+from blindspot.models.transformers.waves import Node, Wave
+
+#: Finished rows leave a batch when they are this share of it: leaving copies the others' cache.
+_LEAVE = 0.25
+#: Cache slots beyond the prompt that a row is expected to fill.
+_ROOM = 16
+#: The same where slots are shared: of many answers at once, half is written.
+_EXPECTED = 8
+
+
+@dataclass(eq=False)
+class Answer:
+    """One answer as it grows. ``limit``: most tokens."""
+
+    prompt: Tokens
+    is_complete: Callable[[str], bool]
+    limit: int
+    tokens: list[int] = field(default_factory=list)
+    margin: float = math.inf
+    text: str = ""
+    complete: bool = False
+
+    @property
+    def sequence(self) -> Tokens:
+        """Prompt and answer so far."""
+        return (*self.prompt, *self.tokens)
+
+    @property
+    def open(self) -> bool:
+        """Whether another token is to be chosen."""
+        return not self.complete and len(self.tokens) < self.limit
+
+    def copy(self) -> Answer:
+        """An answer that grows on its own."""
+        return replace(self, tokens=list(self.tokens))
+
+    def result(self) -> Generation:
+        """The finished answer; a token that ends the text is not counted."""
+        return Generation(self.text, len(self.tokens), self.complete, self.margin)
+
+
+class Writer:
+    """Adds tokens to answers and sees when they are complete."""
+
+    def __init__(self, prompts: PromptFormat, ends: frozenset[int]) -> None:
+        self._prompts, self._ends = prompts, ends
+
+    def add(
+        self, answers: Sequence[Answer], tokens: Sequence[int], margins: Sequence[float]
+    ) -> None:
+        """Add one greedy choice to each of these open answers."""
+        grown = []
+        for answer, token, margin in zip(answers, tokens, margins, strict=True):
+            answer.margin = min(answer.margin, margin)
+            if token in self._ends:
+                answer.complete = True
+            else:
+                answer.tokens.append(token)
+                grown.append(answer)
+        texts = self._prompts.decode([a.prompt for a in grown], [a.tokens for a in grown])
+        for answer, text in zip(grown, texts, strict=True):
+            answer.text = text
+            answer.complete = bool(answer.is_complete(text))
+
+    def replay(self, answers: Sequence[Answer], known: Sequence[Choices]) -> None:
+        """Add the choices that are known already."""
+        step = 0
+        going = [(a, c) for a, c in zip(answers, known, strict=True)]
+        while going := [(a, c) for a, c in going if a.open and step < len(c.tokens)]:
+            self.add(
+                [a for a, _ in going],
+                [c.tokens[step] for _, c in going],
+                [c.margins[step] for _, c in going],
+            )
+            step += 1
+
+
+def generate(
+    engine: Engine,
+    budget: Budget,
+    writer: Writer,
+    answers: Sequence[Answer],
+    done: Callable[[int, Generation], None],
+    settler: Settler | None = None,
+) -> None:
+    """Finish all answers; ``done(number, generation)`` for each.
+
+    ``done`` may come again, unchanged, where memory ran out in between. ``settler`` decides what
+    is doubtful; without one the batch does.
+    """
+    askers: dict[Tokens, list[int]] = defaultdict(list)
+    for number, answer in enumerate(answers):
+        if answer.open:
+            askers[answer.sequence].append(number)
+        else:
+            done(number, answer.result())
+    ordered = sorted(askers)
+
+    most = max((answer.limit for answer in answers), default=0)
+    packed = packable(engine, budget.limits, ordered, most)
+
+    def work(run: range) -> None:
+        # Copies: a wave that finds no memory starts again from the answers as they were.
+        groups = {
+            tokens: [(n, answers[n].copy()) for n in askers[tokens]]
+            for tokens in ordered[run.start : run.stop]
+        }
+        if packed:
+            slots = budget.limits.packed_slots
+            packing = Packing(engine, budget.limits, list(groups), slots=slots, room=_EXPECTED)
+            for row in packing.rows:
+                row.wanted[len(row.tokens) - 1] = set()
+            packing.run(_Growing(engine, writer, groups, done, settler))
+            return
+        wave = Wave(engine, budget, list(groups))
+        for row in wave.rows:
+            row.wanted[len(row.tokens) - 1] = set()
+        wave.compute_heads()
+        for batch in wave.batches(wave.rows, room=_ROOM):
+            passed = wave.compute(batch, keep=engine.shares, room=_ROOM)
+            asked = [groups[row.tokens] for row in batch]
+            grown = [[answer for _, answer in group] for group in asked]
+            _finish(engine, writer, batch, passed, grown, settler)
+            for number, answer in (pair for group in asked for pair in group):
+                done(number, answer.result())
+
+    budget.waves(ordered, work, packed=packed)
+
+
+class _Growing:
+    """Answers that grow while the prompts of others are computed. A group shares its prompt."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        writer: Writer,
+        groups: Mapping[Tokens, list[tuple[int, Answer]]],
+        done: Callable[[int, Generation], None],
+        settler: Settler | None,
+    ) -> None:
+        self._engine, self._writer, self._groups, self._done = engine, writer, groups, done
+        self._settler = settler
+        self._chosen: dict[Node, int] = {}
+
+    def take(self, predictions: Predictions, places: list[Place]) -> None:
+        """Add the greedy choices of a pass to the open answers."""
+        best = self._engine.choices(predictions)
+        if self._settler is not None:
+            rows = {
+                row: answer
+                for row, (node, _) in enumerate(places)
+                for _, answer in self._groups[node.tokens]
+                if answer.open
+            }
+            best = self._settler.settle(best, rows)
+        self._chosen = {node: token for (node, _), token in zip(places, best.token, strict=True)}
+        grown = [
+            (answer, token, margin)
+            for (node, _), token, margin in zip(places, best.token, best.margin, strict=True)
+            for _, answer in self._groups[node.tokens]
+            if answer.open
+        ]
+        self._writer.add(*map(list, zip(*grown, strict=True)))
+
+    def following(self, node: Node) -> int | None:
+        """The chosen token while any answer to this prompt is open."""
+        group = self._groups[node.tokens]
+        if any(answer.open for _, answer in group):
+            return self._chosen[node]
+        for number, answer in group:
+            self._done(number, answer.result())
+        return None
+
+
+def _finish(
+    engine: Engine,
+    writer: Writer,
+    batch: Sequence[Node],
+    passed: Pass,
+    groups: list[list[Answer]],
+    settler: Settler | None,
+) -> None:
+    """Choose tokens until every answer of the batch is finished. A group shares its row."""
+    rows = stepped(engine, passed, [node.tokens for node in batch])
+    logits = passed.logits
+    while True:
+        best = engine.best(logits)
+        open_answers = [(r, a) for r, group in enumerate(groups) for a in group if a.open]
+        if settler is not None:
+            best = settler.settle(best, dict(open_answers))
+        writer.add(
+            [answer for _, answer in open_answers],
+            [best.token[row] for row, _ in open_answers],
+            [best.margin[row] for row, _ in open_answers],
+        )
+        tokens = best.token
+        going = [r for r, group in enumerate(groups) if any(answer.open for answer in group)]
+        if not going:
+            return
+        if len(going) <= (1 - _LEAVE) * len(groups):
+            rows.keep(going)
+            groups, tokens = [groups[r] for r in going], [tokens[r] for r in going]
+        logits = rows.advance(tokens)

@@ -1,0 +1,105 @@
+"""A model that is loaded when it is first asked: a run that knows all answers never loads it."""
+
+from __future__ import annotations
+
+import gc
+import os
+from collections.abc import Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from blindspot.errors import ModelError
+from blindspot.models.base import (
+    Generation,
+    GenerationRequest,
+    Identity,
+    Progress,
+    ScoreRequest,
+)
+from blindspot.models.options import ModelOptions
+from blindspot.models.transformers.checkpoint import open_checkpoint
+from blindspot.models.transformers.loader import identify, load
+from blindspot.models.transformers.location import locate
+
+if TYPE_CHECKING:
+    from blindspot.models.residual import ResidualStream
+    from blindspot.models.transformers.model import CausalModel
+
+#: Below this many parameters the matrices are too small to be shared between threads: an embedded
+#: model of 0.7 million needs several times the CPU seconds with two threads on two busy cores.
+_SMALL = 20_000_000
+
+
+def threads_for(parameters: int, cores: int, workers: int) -> int:
+    """CPU threads of one process: one for a small model, else this worker's share of the cores."""
+    return 1 if parameters < _SMALL else max(1, cores // max(1, workers))
+
+
+def settle_threads(parameters: int) -> None:
+    """Set torch's CPU threads, unless the user did by OMP_NUM_THREADS."""
+    if "OMP_NUM_THREADS" in os.environ:
+        return
+    import torch
+
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    torch.set_num_threads(threads_for(parameters, os.cpu_count() or 1, workers))
+
+
+class DeferredModel:
+    """A `LanguageModel` by its options. Identity costs a look at the files, asking loads it all."""
+
+    def __init__(self, options: ModelOptions) -> None:
+        self.options = options
+
+    def check_files(self) -> None:
+        """Look whether the model is there, without torch and without the network.
+
+        Raises:
+            ModelError: it is not, or its files are not those of a model.
+        """
+        options = self.options
+        located = locate(options.name, options.revision, code=options.trust_remote_code)
+        open_checkpoint(located)
+
+    @cached_property
+    def identity(self) -> Identity:
+        """What will answer."""
+        return identify(self.options)
+
+    @cached_property
+    def _model(self) -> CausalModel:
+        if self.identity.device == "cpu":
+            settle_threads(self.identity.parameters)
+        model = load(self.options)
+        if model.identity.fingerprint() != self.identity.fingerprint():
+            # Its answers would be kept as those of the checkpoint that was there before.
+            raise ModelError(
+                f"{self.options.name}: the checkpoint was replaced since the run began; run again"
+            )
+        return model
+
+    @property
+    def residual(self) -> ResidualStream:
+        """Its residual stream.
+
+        Raises:
+            ModelError: its architecture cannot be patched, named with the check that failed.
+        """
+        return self._model.residual
+
+    def generate(
+        self, requests: Sequence[GenerationRequest], *, progress: Progress | None = None
+    ) -> list[Generation]:
+        """Greedy continuations, in the order of the requests."""
+        return self._model.generate(requests, progress=progress)
+
+    def score(
+        self, requests: Sequence[ScoreRequest], *, progress: Progress | None = None
+    ) -> list[tuple[float, ...]]:
+        """Log-probability (nats) of each candidate as the whole continuation."""
+        return self._model.score(requests, progress=progress)
+
+    def release(self) -> None:
+        """Let go of the weights; whoever asks again loads them anew."""
+        if self.__dict__.pop("_model", None) is not None:
+            gc.collect()  # a model and its hooks refer to each other

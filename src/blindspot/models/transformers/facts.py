@@ -1,0 +1,78 @@
+"""What only transformers can tell of a checkpoint's files, remembered for the runs after.
+
+A run that knows all answers then needs neither it nor torch. The facts follow from the content of
+the files and from the versions of the libraries, so they are looked up by both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from blindspot import __version__
+from blindspot.models.transformers.checkpoint import INDEX, Checkpoint
+from blindspot.models.transformers.digests import files_digest, json_digest
+from blindspot.models.transformers.remembering import Notes
+
+#: Bump when facts of the same files may be others.
+_FACTS_VERSION = 1
+_LIBRARIES = ("transformers", "tokenizers", "sentencepiece", "tiktoken", "jinja2")
+#: Everything in a directory but weights and code may decide how text becomes tokens, and its end.
+_READ = (".json", ".jinja", ".model", ".tiktoken", ".txt")
+_MORE_TEMPLATES = "additional_chat_templates"
+_REMEMBERED = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """Of a checkpoint that transformers can read.
+
+    ``ends``: ids of the tokens that end a text; ``template``: the chat template, "" in plain text,
+    and ``template_digest`` of it and of what it makes of a message.
+    """
+
+    ends: frozenset[int]
+    template: str
+    template_digest: str
+
+
+def facts_key(checkpoint: Checkpoint, *, chat: bool) -> str:
+    """Digest of everything that the facts follow from."""
+    found = [path for path in checkpoint.directory.iterdir() if path.suffix in _READ]
+    more = sorted((checkpoint.directory / _MORE_TEMPLATES).glob("*.jinja"))
+    return json_digest(
+        {
+            "versions": [_FACTS_VERSION, __version__, *map(_version, _LIBRARIES)],
+            "chat": chat,
+            "files": _digest([path for path in sorted(found) if path.name != INDEX]),
+            "more templates": _digest(more),
+        }
+    )
+
+
+def recall(key: str) -> Facts | None:
+    """The facts that are remembered by this key."""
+    match Notes("facts.json", _REMEMBERED).read().get(key):
+        case [list(ends), str(template), str(digest)] if all(type(end) is int for end in ends):
+            return Facts(frozenset(ends), template, digest)
+    return None
+
+
+def remember(key: str, facts: Facts) -> None:
+    """Keep facts for the next run."""
+    if recall(key) != facts:
+        value = [sorted(facts.ends), facts.template, facts.template_digest]
+        Notes("facts.json", _REMEMBERED).keep(key, value)
+
+
+def _digest(files: Sequence[Path]) -> str:
+    return files_digest(path for path in files if path.is_file())
+
+
+def _version(library: str) -> str:
+    try:
+        return version(library)
+    except PackageNotFoundError:
+        return ""

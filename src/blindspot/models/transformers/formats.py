@@ -1,0 +1,213 @@
+"""How prompts and answers become tokens and text: plain text or a chat template. No torch."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import date, datetime, tzinfo
+from functools import lru_cache
+from typing import Any
+
+from blindspot.errors import ModelError
+from blindspot.models.transformers.digests import json_digest
+
+Tokens = tuple[int, ...]
+
+#: Chat templates that print a date see this one: an answer must not depend on the day of the run.
+TODAY = date(2024, 7, 26)
+#: Further arguments of templates. Thinking aloud would not fit into a short answer.
+_TEMPLATE_ARGUMENTS = {"date_string": TODAY.strftime("%d %b %Y"), "enable_thinking": False}
+#: White space that is not a line end: no-break, ideographic and the usual two.
+_BLANKS = " \t\u00a0\u3000"
+#: Prompt tokens decoded with an answer, so that its first token keeps its leading space.
+_CONTEXT = 4
+
+
+class PromptFormat:
+    """Tokens of prompts, the seam between a prompt and its answer, and the text of an answer.
+
+    Plain text is sent with the tokenizer's opening special tokens (each once) and nothing after
+    the prompt; blanks at its end (not line ends) are dropped, because a tokenizer joins them to the
+    answer's first word. With a chat template the prompt is one user message, followed by the
+    template's opening of the assistant's turn.
+    """
+
+    def __init__(self, tokenizer: Any, name: str, *, chat: bool) -> None:
+        self.tokenizer = tokenizer
+        self.name = name
+        self.chat = chat
+        self.template = _template(tokenizer, name) if chat else ""
+        self._encode_batch = _fast(tokenizer, "_encode_plus", "encode_batch_fast")
+        self._decode_batch = _fast(tokenizer, "_decode", "decode_batch")
+        self._opening = () if chat else self._opening_tokens()
+        self._context_text = lru_cache(maxsize=65536)(self._decoded_context)
+
+    def render(self, prompt: str) -> str:
+        """The text that is sent for a prompt (without the tokenizer's own special tokens)."""
+        if self.chat:
+            return self._rendered(prompt)
+        return prompt.rstrip(_BLANKS)
+
+    def template_digest(self) -> str:
+        """Sha256 of the template and of what it makes of a message; "" in plain text.
+
+        Raises:
+            ModelError: the template leaves the message out, so that no prompt would be seen.
+        """
+        if not self.chat:
+            return ""
+        rendered = self.render("{message}")
+        if "{message}" not in rendered.casefold():
+            raise ModelError(
+                f"{self.name}: its chat template leaves the user's message out; mend it, or leave "
+                "--apply-chat-template away"
+            )
+        return json_digest([self.template, rendered])
+
+    def join(self, rendered: str, candidate: str) -> str:
+        """A rendered prompt with a complete answer behind it."""
+        seam = "" if self.chat or not rendered or rendered.endswith("\n") else " "
+        return rendered + seam + candidate
+
+    def encode(self, rendered: Sequence[str]) -> list[Tokens]:
+        """Token ids of rendered texts, at least one each.
+
+        Raises:
+            ModelError: an empty text, and the tokenizer has no token to begin with.
+        """
+        if not rendered:
+            return []
+        if self._encode_batch is None:
+            encoded = self.tokenizer(list(rendered), add_special_tokens=False, verbose=False)
+            return [self._opened(ids) for ids in encoded["input_ids"]]
+        backend = self.tokenizer.backend_tokenizer
+        backend.no_padding()  # a tokenizer's file, or another of its users, may have set both
+        backend.no_truncation()
+        found = self._encode_batch(list(rendered), add_special_tokens=False)
+        return [self._opened(encoding.ids) for encoding in found]
+
+    def decode(self, context: Sequence[Tokens], answers: Sequence[Sequence[int]]) -> list[str]:
+        """Text of each answer as it continues its context, without special tokens."""
+        tails = [tokens[-_CONTEXT:] for tokens in context]
+        whole = self._decoded([[*t, *a] for t, a in zip(tails, answers, strict=True)])
+        texts = []
+        for tail, text, answer in zip(tails, whole, answers, strict=True):
+            before = self._context_text(tail)
+            # A context that ends within a character changes its text when the rest arrives.
+            fits = text.startswith(before)
+            texts.append(text[len(before) :] if fits else self._decoded([list(answer)])[0])
+        return texts
+
+    def _decoded(self, ids: list[list[int]]) -> list[str]:
+        if self._decode_batch is not None:
+            texts: list[str] = self._decode_batch(ids, skip_special_tokens=True)
+            return texts
+        return [
+            self.tokenizer.decode(row, skip_special_tokens=True, clean_up_tokenization_spaces=False)
+            for row in ids
+        ]
+
+    def _decoded_context(self, tail: Tokens) -> str:
+        return self._decoded([list(tail)])[0]
+
+    def _opened(self, ids: Sequence[int]) -> Tokens:
+        opening = self._opening
+        if opening and tuple(ids[: len(opening)]) == opening:
+            opening = ()  # the text spells its opening token out
+        tokens = (*opening, *ids)
+        if tokens:
+            return tokens
+        for name in ("bos_token_id", "eos_token_id"):
+            if (token := getattr(self.tokenizer, name, None)) is not None:
+                return (int(token),)
+        raise ModelError(f"{self.name}: an empty prompt, and its tokenizer has no first token")
+
+    def _opening_tokens(self) -> Tokens:
+        """Special tokens that the tokenizer sets before a text; those behind it are left out."""
+        bare = self.tokenizer("a b", add_special_tokens=False)["input_ids"]
+        full = self.tokenizer("a b")["input_ids"]
+        for start in range(len(full) - len(bare) + 1):
+            if full[start : start + len(bare)] == bare:
+                return tuple(full[:start])
+        bos = getattr(self.tokenizer, "bos_token_id", None)
+        return (bos,) if bos is not None and full[:1] == [bos] else ()
+
+    def _rendered(self, prompt: str) -> str:
+        from jinja2 import TemplateError
+
+        message = [{"role": "user", "content": prompt}]
+        try:
+            with _fixed_date(self.template):
+                rendered = self.tokenizer.apply_chat_template(
+                    message, tokenize=False, add_generation_prompt=True, **_TEMPLATE_ARGUMENTS
+                )
+        except (TemplateError, TypeError, ValueError, KeyError) as error:
+            first = (str(error).strip() or type(error).__name__).splitlines()[0]
+            raise ModelError(
+                f"{self.name}: its chat template cannot be used ({first}); mend it, or leave "
+                "--apply-chat-template away"
+            ) from None
+        return str(rendered)
+
+
+def _fast(tokenizer: Any, single: str, batched: str) -> Callable[..., list[Any]] | None:
+    """A batched method of the tokenizers library, where the tokenizer's class adds nothing to it.
+
+    Measured against the tokenizer's own call on 3,072 prompts: 58 instead of 91 µs a text.
+    """
+    from transformers import PreTrainedTokenizerFast
+
+    own = getattr(type(tokenizer), single, None)
+    if own is None or own is not getattr(PreTrainedTokenizerFast, single, None):
+        return None
+    method: Callable[..., list[Any]] | None = getattr(tokenizer.backend_tokenizer, batched, None)
+    return method
+
+
+def _template(tokenizer: Any, name: str) -> str:
+    try:
+        template = tokenizer.get_chat_template() if tokenizer.chat_template else None
+    except ValueError as error:
+        first = str(error).splitlines()[0]
+        raise ModelError(f"{name}: its chat template cannot be chosen ({first})") from None
+    if not template:
+        raise ModelError(
+            f"{name} has no chat template: leave --apply-chat-template away, or add "
+            "chat_template.jinja to the model's directory"
+        )
+    return str(template)
+
+
+class _Frozen(datetime):
+    @classmethod
+    def now(cls, tz: tzinfo | None = None) -> _Frozen:
+        return cls(TODAY.year, TODAY.month, TODAY.day, tzinfo=tz)
+
+
+@contextmanager
+def _fixed_date(template: str) -> Iterator[None]:
+    """Stop the clock of templates: transformers makes their ``strftime_now`` of ``datetime``."""
+    module = sys.modules.get("transformers.utils.chat_template_utils")
+    if "strftime_now" not in template or not hasattr(module, "datetime"):
+        yield
+        return
+    real = module.datetime  # type: ignore[union-attr]
+    module.datetime = _Frozen  # type: ignore[union-attr]
+    try:
+        yield
+    finally:
+        module.datetime = real  # type: ignore[union-attr]
+
+
+def end_tokens(tokenizer: Any, *configs: dict[str, Any]) -> frozenset[int]:
+    """Ids of the tokens that end a text, from the tokenizer and from model configurations."""
+    found: set[int] = set()
+    candidates = [getattr(tokenizer, "eos_token_id", None)]
+    for config in configs:
+        text = config.get("text_config")
+        for place in (config, text if isinstance(text, dict) else {}):
+            value = place.get("eos_token_id")
+            candidates += value if isinstance(value, list) else [value]
+    found.update(token for token in candidates if isinstance(token, int) and token >= 0)
+    return frozenset(found)

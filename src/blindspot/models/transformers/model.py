@@ -1,0 +1,223 @@
+"""Any causal language model of transformers, behind the ``LanguageModel`` protocol."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Hashable, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from blindspot.errors import ModelError
+from blindspot.models.base import Generation, GenerationRequest, Identity, Progress, ScoreRequest
+from blindspot.models.transformers.decoding import Answer, Writer, generate
+from blindspot.models.transformers.engine import Engine
+from blindspot.models.transformers.formats import PromptFormat
+from blindspot.models.transformers.known_choices import Choices, KnownChoices
+from blindspot.models.transformers.memory import Budget, limits_for
+from blindspot.models.transformers.near_ties import Settler
+from blindspot.models.transformers.prefix_tree import Tokens, common_length
+from blindspot.models.transformers.scoring import Question, score
+from blindspot.models.transformers.selfcheck import check, noise, rows_together
+
+if TYPE_CHECKING:
+    from blindspot.models.residual import ResidualStream
+
+
+class CausalModel:
+    """A transformers model with its tokenizer.
+
+    Answers come in large batches in which shared beginnings are computed once. In float32 they are
+    those of one prompt at a time (log-probabilities within 1e-4 nats). In half precision rounding
+    depends on the batch: choices that it could turn are made again alone, so that an answer is the
+    same whatever else is asked; log-probabilities move by some units of rounding. Batches depend
+    on the set of requests only, not on their order. Scoring before generating saves time:
+    greedy choices that run along a candidate are then known.
+
+    ``model``, ``tokenizer`` and ``prompts`` are open to readers of the residual stream.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        prompts: PromptFormat,
+        identity: Identity,
+        *,
+        ends: frozenset[int],
+        rows: int | None = None,
+    ) -> None:
+        """Wrap a loaded model.
+
+        Args:
+            model: in evaluation mode, where it shall run.
+            prompts: its tokenizer and template.
+            identity: what is answering.
+            ends: ids of the tokens that end a text.
+            rows: most rows of a forward pass, None to choose by memory.
+        """
+        self.model, self.prompts, self.tokenizer = model, prompts, prompts.tokenizer
+        self._identity = identity
+        self._engine = Engine(model, identity.name)
+        limits = limits_for(
+            self._engine.device,
+            kv_bytes=check(self._engine, packing=True),
+            vocabulary=self._engine.vocabulary,
+            rows=rows,
+            weights=self._engine.weights,
+        )
+        self._budget = Budget(limits, identity.name)
+        self._engine.noise = noise(self._engine)
+        self._settler = Settler(self._engine, rows_together(self._engine))
+        self._ends, self._rows = ends, rows
+        self._writer = Writer(prompts, ends)
+        self._known = KnownChoices()
+
+    @property
+    def identity(self) -> Identity:
+        """What is answering, for reports and store keys."""
+        return self._identity
+
+    @property
+    def settled(self) -> int:
+        """Choices that were made again because they were near-ties, since it was loaded."""
+        return self._settler.count
+
+    @cached_property
+    def residual(self) -> ResidualStream:
+        """Its residual stream, tried when first asked for.
+
+        Raises:
+            ModelError: its architecture cannot be patched, named with the check that failed.
+        """
+        from blindspot.models.transformers.streams import TransformersStream
+
+        return TransformersStream(
+            self.model, self.prompts, self._identity.name, ends=self._ends, rows=self._rows
+        )
+
+    @torch.inference_mode()
+    def generate(
+        self, requests: Sequence[GenerationRequest], *, progress: Progress | None = None
+    ) -> list[Generation]:
+        """Greedy continuations, in the order of the requests.
+
+        A continuation begins right after the prompt (blanks at the prompt's end are dropped), so in
+        plain text it usually begins with a space.
+
+        Raises:
+            ModelError: a prompt does not fit into the model's context or into memory.
+        """
+        # A stopping rule is equal to itself only.
+        keys = [(r.prompt, id(r.is_complete), r.max_new_tokens) for r in requests]
+        asked = _Asked(keys, progress)
+        firsts = [requests[n] for n in asked.firsts]
+        rendered = [self.prompts.render(request.prompt) for request in firsts]
+        answers = [
+            Answer(tokens, request.is_complete, self._room(tokens, request.max_new_tokens))
+            for request, tokens in zip(firsts, self.prompts.encode(rendered), strict=True)
+        ]
+        self._writer.replay(answers, [self._known.of(text) for text in rendered])
+        found: dict[int, Generation] = {}
+
+        def done(number: int, generation: Generation) -> None:
+            found[number] = generation
+            asked.finished(number)
+
+        generate(self._engine, self._budget, self._writer, answers, done, self._settler)
+        return [found[number] for number in asked.numbers]
+
+    @torch.inference_mode()
+    def score(
+        self, requests: Sequence[ScoreRequest], *, progress: Progress | None = None
+    ) -> list[tuple[float, ...]]:
+        """Log-probability (nats) of each candidate as the whole continuation, request by request.
+
+        All candidates of a request are scored from the same token on: the first after the prompt,
+        or an earlier one where the tokenizer joins the end of the prompt to a candidate.
+
+        Raises:
+            ValueError: a candidate is empty.
+            ModelError: a prompt does not fit into the model's context or into memory.
+        """
+        asked = _Asked(list(requests), progress)
+        firsts = [requests[n] for n in asked.firsts]
+        rendered = [self.prompts.render(request.prompt) for request in firsts]
+        questions = self._questions(firsts, rendered)
+        found: dict[int, tuple[float, ...]] = {}
+
+        def done(number: int, values: tuple[float, ...], choices: Choices) -> None:
+            found[number] = values
+            self._known.add(rendered[number], choices)
+            asked.finished(number)
+
+        score(self._engine, self._budget, questions, done, self._ends)
+        return [found[number] for number in asked.numbers]
+
+    def _questions(
+        self, requests: Sequence[ScoreRequest], rendered: Sequence[str]
+    ) -> list[Question]:
+        prompts = self.prompts.encode(rendered)
+        joined = [
+            self.prompts.join(text, candidate)
+            for text, request in zip(rendered, requests, strict=True)
+            for candidate in request.candidates
+        ]
+        encoded = iter(self.prompts.encode(joined))
+        questions = []
+        for request, alone in zip(requests, prompts, strict=True):
+            if not request.candidates or not all(request.candidates):
+                raise ValueError(f"a score request without candidates, or an empty one: {request}")
+            prompt = alone
+            texts = tuple(next(encoded) for _ in request.candidates)
+            start = min(common_length(prompt, text) for text in texts)
+            if start == 0:  # nothing precedes the first token: the text has no opening token
+                opening = self.prompts.encode([""])[0]
+                texts, start = tuple((*opening, *text) for text in texts), len(opening)
+                prompt = ()
+            for text, candidate in zip(texts, request.candidates, strict=True):
+                if len(text) <= start:
+                    raise ModelError(
+                        f"{self._identity.name}: its tokenizer makes nothing of the answer "
+                        f"{candidate!r}; leave it away, or use another model"
+                    )
+                self._room(text[:-1], 1)
+            questions.append(Question(prompt, texts, start))
+        return questions
+
+    def _room(self, tokens: Tokens, wanted: int) -> int:
+        """Tokens that may follow: those wanted, or fewer where the model's context ends."""
+        if wanted < 1:
+            raise ValueError(f"max_new_tokens {wanted} is not above 0")
+        context = self._engine.context
+        if context is None:
+            return wanted
+        if len(tokens) >= context:
+            raise ModelError(
+                f"{self._identity.name}: a prompt of {len(tokens)} tokens does not fit into its "
+                f"context of {context}; leave long prompts away"
+            )
+        return min(wanted, context - len(tokens))
+
+
+class _Asked:
+    """Distinct requests among all, and how many are finished.
+
+    ``firsts``: index of the first request of each kind; ``numbers``: kind of each request.
+    """
+
+    def __init__(self, keys: Sequence[Hashable], progress: Progress | None) -> None:
+        kinds = {key: number for number, key in enumerate(dict.fromkeys(keys))}
+        self.numbers = [kinds[key] for key in keys]
+        self._waiting = Counter(self.numbers)
+        self._progress = progress
+        at: dict[int, int] = {}
+        for index, number in enumerate(self.numbers):
+            at.setdefault(number, index)
+        self.firsts = list(at.values())
+
+    def finished(self, number: int) -> None:
+        """Tell how many requests this finishes; the first time only."""
+        count = self._waiting.pop(number, 0)
+        if count and self._progress is not None:
+            self._progress(count)

@@ -1,0 +1,254 @@
+"""Log-probabilities of complete answers, each shared part computed once."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import takewhile
+
+from torch import Tensor
+
+from blindspot.models.transformers.engine import Engine
+from blindspot.models.transformers.known_choices import Choices
+from blindspot.models.transformers.memory import Budget
+from blindspot.models.transformers.packing import Packing, Place, packable
+from blindspot.models.transformers.predictions import Predictions
+from blindspot.models.transformers.prefix_tree import Tokens
+from blindspot.models.transformers.steps import Cached
+from blindspot.models.transformers.waves import Node, Wave
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A prompt and its complete answers as tokens.
+
+    ``texts``: prompt and answer as one sequence, one per candidate. ``start``: first token that is
+    scored, the same for all candidates. ``prompt``: tokens of the prompt alone.
+    """
+
+    prompt: Tokens
+    texts: tuple[Tokens, ...]
+    start: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Prediction:
+    """A prediction: log-probability (nats) of each target asked for, and the greedy choice."""
+
+    targets: dict[int, float]
+    token: int
+    margin: float
+    doubtful: bool
+
+
+#: Greedy choices looked for after a candidate that is the greedy answer: whether it ends there.
+_AHEAD = 2
+#: Share of the slots' memory that slots take here; the rest is for predictions, which are many.
+_SLOTS = 2 / 3
+#: The predictions of a candidate's tokens.
+_Path = list[Place]
+#: Called with a question's number, its log-probabilities and the greedy choices that were met.
+Done = Callable[[int, tuple[float, ...], Choices], None]
+
+
+def score(
+    engine: Engine,
+    budget: Budget,
+    questions: Sequence[Question],
+    done: Done,
+    ends: frozenset[int] = frozenset(),
+) -> None:
+    """Score all questions.
+
+    Args:
+        engine: runs the passes.
+        budget: their limits.
+        questions: in any order.
+        done: takes the results, once per question.
+        ends: tokens that end a text; nothing is looked for behind them.
+    """
+    askers: dict[Tokens, list[tuple[int, int]]] = defaultdict(list)
+    for number, question in enumerate(questions):
+        for candidate, text in enumerate(question.texts):
+            askers[text[:-1]].append((number, candidate))  # the last token is predicted, never fed
+    ordered = sorted(askers)
+    readings: dict[int, dict[int, list[_Prediction]]] = defaultdict(dict)
+    beyond: dict[tuple[int, int], list[_Prediction]] = {}
+
+    packed = packable(engine, budget.limits, ordered, _AHEAD)
+
+    def work(run: range) -> None:
+        sequences = ordered[run.start : run.stop]
+        wave: Wave | Packing
+        if packed:
+            slots = int(budget.limits.packed_slots * _SLOTS)
+            wave = Packing(engine, budget.limits, sequences, slots=slots, room=_AHEAD)
+        else:
+            wave = Wave(engine, budget, sequences)
+        asked = {
+            row: [_ask(wave, row, questions[n], c) for n, c in askers[row.tokens]]
+            for row in wave.rows
+        }
+        reading = _Reading(engine, asked, ends)
+        if isinstance(wave, Packing):
+            wave.run(reading)
+        else:
+            _read_rows(engine, wave, reading)
+        found, ahead = reading.found, reading.ahead
+        for row, paths in asked.items():
+            for (number, candidate), (path, _) in zip(askers[row.tokens], paths, strict=True):
+                readings[number][candidate] = [found[place] for place in path]
+                beyond[number, candidate] = ahead.get(row, [])
+                question = questions[number]
+                if len(readings[number]) < len(question.texts):
+                    continue
+                answers = [readings[number][c] for c in range(len(question.texts))]
+                later = [beyond.pop((number, c)) for c in range(len(question.texts))]
+                choices = _choices(question, answers, later)
+                done(number, _log_probabilities(question, answers), choices)
+                del readings[number]
+
+    budget.waves(ordered, work, packed=packed)
+
+
+def _ask(wave: Wave | Packing, row: Node, question: Question, candidate: int) -> tuple[_Path, int]:
+    """Note what must be read for a candidate; its path and last token."""
+    text = question.texts[candidate]
+    path: _Path = []
+    end = len(text) - 1
+    for node in wave.chain(row):
+        begin = max(node.begin, question.start - 1)
+        for place in range(begin, end):
+            node.wanted.setdefault(place, set()).add(text[place + 1])
+        path[:0] = [(node, place) for place in range(begin, end)]
+        end = min(begin, end)
+    return path, text[-1]
+
+
+class _Reading:
+    """Predictions as they are computed.
+
+    ``found``: by place; ``ahead``: greedy choices behind candidates that are the greedy answers, by
+    row.
+    """
+
+    def __init__(
+        self, engine: Engine, asked: Mapping[Node, list[tuple[_Path, int]]], ends: frozenset[int]
+    ) -> None:
+        self._engine, self._asked, self._ends = engine, asked, ends
+        self.found: dict[Place, _Prediction] = {}
+        self.ahead: dict[Node, list[_Prediction]] = {}
+
+    def take(self, predictions: Predictions, places: list[Place]) -> None:
+        """What a pass predicts; what is behind the end of a row are looked at ahead."""
+        targets = [sorted(node.wanted.get(place, ())) for node, place in places]
+        rows = [row for row, tokens in enumerate(targets) for _ in tokens]
+        flat = [token for tokens in targets for token in tokens]
+        best, values = self._engine.scores(predictions, rows, flat)
+        remaining = iter(values)
+        given = [{token: next(remaining) for token in tokens} for tokens in targets]
+        made = map(_Prediction, given, best.token, best.margin, best.doubtful)
+        for (node, place), prediction in zip(places, made, strict=True):
+            if place < len(node.tokens):
+                self.found[node, place] = prediction
+            else:
+                self.ahead[node].append(prediction)
+
+    def following(self, node: Node) -> int | None:
+        """The token behind a row: the last one of its candidate, then what is chosen greedily."""
+        if node not in self.ahead:
+            if (last := self.greedy_end(node)) is not None:
+                self.ahead[node] = []
+            return last
+        chosen = self.ahead[node]
+        if len(chosen) == _AHEAD or chosen[-1].token in self._ends:
+            return None
+        return chosen[-1].token
+
+    def greedy_end(self, row: Node) -> int | None:
+        """Last token of a candidate of this row that is the greedy answer, None without one."""
+        for path, last in self._asked[row]:
+            followed = [*row.tokens[path[0][1] + 1 :], last]
+            # A place that another lane computes may not be known yet; then nobody looks ahead.
+            along = (self.found.get(place) for place in path)
+            if all(p is not None and p.token == t for p, t in zip(along, followed, strict=True)):
+                return last
+        return None
+
+
+def _read_rows(engine: Engine, wave: Wave, reading: _Reading) -> None:
+    """Compute a wave row by row."""
+
+    def take(logits: Tensor, places: list[Place]) -> None:
+        reading.take(Predictions.of(logits), places)
+
+    wave.compute_heads(take)
+    # A row that is a shared beginning itself has been read; it is wanted to look ahead only.
+    rows = [
+        row
+        for row in wave.rows
+        if row.wanted or (engine.shares and reading.greedy_end(row) is not None)
+    ]
+    for batch in wave.batches(rows, room=_AHEAD):
+        passed = wave.compute(batch, take, keep=engine.shares, room=_AHEAD)
+        if passed.cache is not None:
+            _look_ahead(Cached(engine, passed), batch, reading)
+
+
+def _look_ahead(rows: Cached, batch: Sequence[Node], reading: _Reading) -> None:
+    """Feed what follows the rows of a pass, as long as that is wanted."""
+    going = list(batch)
+    while True:
+        following = [(n, reading.following(row)) for n, row in enumerate(going)]
+        fed = [(n, token) for n, token in following if token is not None]
+        if not fed:
+            return
+        if len(fed) < len(going):
+            rows.keep([n for n, _ in fed])
+            going = [going[n] for n, _ in fed]
+        logits = rows.advance([token for _, token in fed])
+        predictions = Predictions.of(logits)
+        reading.take(
+            predictions, [(row, len(row.tokens) + len(reading.ahead[row])) for row in going]
+        )
+
+
+def _log_probabilities(
+    question: Question, answers: Sequence[Sequence[_Prediction]]
+) -> tuple[float, ...]:
+    return tuple(
+        math.fsum(
+            reading.targets[target]
+            for reading, target in zip(answer, text[question.start :], strict=True)
+        )
+        for text, answer in zip(question.texts, answers, strict=True)
+    )
+
+
+def _choices(
+    question: Question,
+    answers: Sequence[Sequence[_Prediction]],
+    beyond: Sequence[Sequence[_Prediction]],
+) -> Choices:
+    """The greedy continuation of the prompt, as far as it runs along candidates and beyond.
+
+    It ends before a choice that is doubtful.
+    """
+    if question.start != len(question.prompt):
+        return Choices()  # an answer's first token reaches into the prompt
+    chosen: list[_Prediction] = []
+    along = list(range(len(answers)))
+    while along:
+        chosen.append(answers[along[0]][len(chosen)])
+        token = chosen[-1].token
+        place = question.start + len(chosen) - 1
+        along = [c for c in along if question.texts[c][place] == token]
+        ended = [c for c in along if len(answers[c]) == len(chosen)]
+        if ended and len(ended) == len(along):
+            chosen += beyond[ended[0]]
+            break
+        along = [c for c in along if c not in ended]
+    chosen = list(takewhile(lambda reading: not reading.doubtful, chosen))
+    return Choices(tuple(r.token for r in chosen), tuple(r.margin for r in chosen))

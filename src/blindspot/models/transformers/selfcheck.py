@@ -1,0 +1,205 @@
+"""What a loaded model is capable of, and how firm its numbers are: tried on a few tokens."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from transformers import DynamicCache
+from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
+
+from blindspot import ranks
+from blindspot.errors import ModelError
+from blindspot.models.transformers.engine import Engine, Row
+from blindspot.models.transformers.kv_cache import Pool
+from blindspot.models.transformers.prefix_tree import Tokens
+from blindspot.models.transformers.slots import Lane, SlotCache
+from blindspot.models.transformers.steps import Cached
+
+#: Mean difference of logits, in standard deviations of the logits, that is still the same model.
+#: A past in the wrong place changes them by about 1; rounding by 1e-6 in float32, 0.05 in bfloat16.
+_SAME = {torch.float32: 1e-3, torch.float64: 1e-3}
+_SAME_HALF = 0.25
+#: What models raise that take a cache in another way than transformers' own do.
+_OTHER_CACHE = (AttributeError, IndexError, KeyError, NotImplementedError, TypeError, ValueError)
+
+
+@torch.inference_mode()
+def check(engine: Engine, *, packing: bool = False) -> int:
+    """Set whether beginnings may be shared; returns the bytes that a cached token takes (or 0).
+
+    Args:
+        engine: runs the model.
+        packing: set too whether tokens may lie in any slots, and which shortcuts are taken then.
+
+    Raises:
+        ModelError: the model produces no finite numbers.
+    """
+    first, second = (tuple(n * 7919 % engine.vocabulary for n in run) for run in _RUNS)
+    plain = _plain(engine, first, second)
+    if not all(bool(torch.isfinite(logits).all()) for logits in plain):
+        raise engine.not_finite()
+    if not _keeps_keys_and_values(engine):
+        return 0
+    try:
+        shared, kv_bytes = _shared(engine, first, second)
+    except _OTHER_CACHE as error:
+        if isinstance(error, ModelError):
+            raise
+        return 0
+    engine.shares = _agree(engine, plain, shared)
+    if not engine.shares:
+        return 0
+    if packing:
+        _check_packing(engine, first, second, plain)
+    return kv_bytes
+
+
+def _check_packing(engine: Engine, first: Tokens, second: Tokens, plain: Sequence[Tensor]) -> None:
+    """Set whether tokens may lie in any slots, and which shortcuts are taken.
+
+    Not in half precision, where what other tokens of a pass change is measured for rows (`noise`),
+    nor where several processes hold the model together.
+    """
+    if engine.model.dtype not in _SAME or ranks.size() > 1:
+        return
+    if engine.window is not None and engine.window <= max(len(first), len(second)) + 1:
+        return
+    for forgotten in (False, True):
+        if forgotten:
+            engine.shortcuts.forget()
+        try:
+            packed = _packed(engine, first, second)
+        except (*_OTHER_CACHE, RuntimeError) as error:
+            if isinstance(error, ModelError):
+                raise
+            continue
+        engine.packs = _agree(engine, plain, packed)
+        if engine.packs:
+            return
+
+
+@torch.inference_mode()
+def noise(engine: Engine) -> float:
+    """Largest change of any logit between rows alone and in a batch; of `check`ed models only.
+
+    In half precision. In float32 it is 0 beside what `Engine.best` takes for rounding.
+    """
+    if engine.model.dtype not in _HALF:
+        return 0.0
+    longest = min(_PROBED[0], engine.context or _PROBED[0])
+    rows = [
+        Row(tuple((n * 7919 + row * 104729) % engine.vocabulary for n in range(length)))
+        for row, length in enumerate(min(length, longest) for length in _PROBED)
+        if engine.shares or length == _PROBED[0]  # else only rows of one length are batched
+    ]
+    alone = [engine.extend([row], None, [(0, len(row.tokens) - 1)], keep=False) for row in rows]
+    reads = [(number, len(row.tokens) - 1) for number, row in enumerate(rows)]
+    together = engine.extend(rows, None, reads, keep=False).logits
+    pairs = zip(alone, together, strict=True)
+    return max(float((one.logits[0] - other).abs().max()) for one, other in pairs)
+
+
+_HALF = (torch.bfloat16, torch.float16)
+#: Lengths like those of prompts: in shorter rows a batch changes nothing, be there 2 or 16 blocks.
+_PROBED = (100, 80, 60, 40) * 2
+
+
+@torch.inference_mode()
+def rows_together(engine: Engine) -> int:
+    """Rows of equal length that may be computed in one pass as if each were alone in it.
+
+    On a CPU one: there a pass takes as long as its rows together. On an accelerator a single row
+    takes as long as many, and a pass of as many rows of this length computes each in the same way,
+    whatever the others are; where a model does not (experts take the tokens of all rows at once),
+    one.
+    """
+    if engine.device.type not in _TOGETHER:
+        return 1
+    count = _TOGETHER[engine.device.type]
+    first, second = (tuple(n * 7919 % engine.vocabulary for n in run) for run in _RUNS)
+    others = [second + first, first[::-1]] * count
+    same, mixed = (_beside(engine, first, rest[: count - 1]) for rest in ([first] * count, others))
+    return count if torch.equal(same[0], mixed[0]) else 1
+
+
+#: Rows in which near-ties are settled, by kind of device.
+_TOGETHER = {"cuda": 32, "mps": 32, "xpu": 32}
+#: Two sequences with four tokens in common, of which the second is shorter.
+_RUNS = (range(1, 10), (1, 2, 3, 4, 11, 12))
+_COMMON = 4
+_SLOTS = 16
+
+
+def _agree(engine: Engine, plain: Sequence[Tensor], other: Sequence[Tensor]) -> bool:
+    same = _SAME.get(engine.model.dtype, _SAME_HALF)
+    return all(
+        float((one - two).abs().mean()) <= same * float(one.std())
+        for one, two in zip(plain, other, strict=True)
+    )
+
+
+def _plain(engine: Engine, *sequences: Tokens) -> list[Tensor]:
+    """Logits after each sequence, then after one more token, computed alone without a cache."""
+    found = [
+        engine.extend([Row((*run, 0))], None, [(0, len(run) - 1), (0, len(run))], keep=False)
+        for run in sequences
+    ]
+    return [passed.logits[n] for n in (0, 1) for passed in found]
+
+
+def _beside(engine: Engine, tokens: Tokens, others: Sequence[Tokens]) -> Tensor:
+    """Logits after a sequence and after others, cut to its length, in one pass without a cache."""
+    length = len(tokens)
+    rows = [Row(tokens), *(Row(other[:length]) for other in others)]
+    reads = [(number, length - 1) for number in range(len(rows))]
+    return engine.extend(rows, None, reads, keep=False).logits
+
+
+def _shared(engine: Engine, first: Tokens, second: Tokens) -> tuple[Sequence[Tensor], int]:
+    """The same from a shared beginning, padded, and after one more token; bytes of a token."""
+    pool = Pool(1, _COMMON, engine.scratch)
+    head = engine.extend([Row(first[:_COMMON])], None, [], keep=True)
+    assert head.cache is not None
+    pool.store([0], head.lengths, head.cache)
+    stored = [part for layer in head.cache.layers for part in (layer.keys, layer.values)]
+    kv_bytes = int(sum(part.numel() * part.element_size() for part in stored)) // _COMMON
+    rows = [Row(first, 0, _COMMON), Row(second, 0, _COMMON)]
+    reads = [(n, len(row.tokens) - 1) for n, row in enumerate(rows)]
+    passed = engine.extend(rows, pool, reads, keep=True, room=1)
+    stepped = Cached(engine, passed).advance([0, 0])
+    return [*passed.logits, *stepped], kv_bytes
+
+
+def _packed(engine: Engine, first: Tokens, second: Tokens) -> Sequence[Tensor]:
+    """The same from one lane whose slots run backwards: it must not matter where a token lies."""
+    lane = Lane(_SLOTS)
+    cache = SlotCache(1, _SLOTS)
+    one = lane.extend(-1, len(first))
+    other = lane.extend(one[_COMMON - 1], len(second) - _COMMON)
+    slots = [*one, *other]
+    places = [*range(len(first)), *range(_COMMON, len(second))]
+    tokens = [*first, *second[_COMMON:]]
+    logits: list[Tensor] = []
+    for reads in ([len(first) - 1, len(tokens) - 1], [0, 1]):
+        seen = torch.from_numpy(lane.seen[slots, ::-1].copy())[None]
+        cache.place(_SLOTS - 1 - torch.tensor([slots]), _SLOTS)
+        fed, at = torch.tensor([tokens]), torch.tensor([places])
+        logits += engine.pack(fed, at, seen, cache, reads).logits()
+        ends = [slots[read] for read in reads]
+        slots = [lane.extend(end, 1)[0] for end in ends]
+        places, tokens = [len(first), len(second)], [0, 0]
+    return logits
+
+
+def _keeps_keys_and_values(engine: Engine) -> bool:
+    """Whether every layer keeps keys and values per token and nothing else."""
+    model = engine.model
+    if getattr(model, "_is_stateful", False) or "past_key_values" not in (
+        inspect.signature(model.forward).parameters
+    ):
+        return False
+    layers = DynamicCache(config=model.config).layers
+    return all(type(layer) in (DynamicLayer, DynamicSlidingWindowLayer) for layer in layers)

@@ -1,0 +1,98 @@
+"""Rows of a wave, their shared beginnings computed once and kept in a pool."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from torch import Tensor
+
+from blindspot.models.transformers.engine import Engine, Pass, Row
+from blindspot.models.transformers.kv_cache import Pool
+from blindspot.models.transformers.memory import Budget, Cost, batches
+from blindspot.models.transformers.prefix_tree import Tokens, Tree, shared_heads
+
+
+@dataclass(eq=False)
+class Node:
+    """A sequence that is computed from token ``begin`` on; before it lies the beginning ``head``.
+
+    ``wanted``: tokens whose prediction is read, and the targets asked for there.
+    """
+
+    tokens: Tokens
+    begin: int = 0
+    head: int = -1
+    wanted: dict[int, set[int]] = field(default_factory=dict)
+
+
+#: Called after a pass with its logits (reads, vocabulary) and what they are: (node, token).
+Reader = Callable[[Tensor, list[tuple[Node, int]]], None]
+
+
+class Wave:
+    """Sequences that are computed together.
+
+    ``rows``: one node per sequence, in their order; ``heads``: their shared beginnings.
+    """
+
+    def __init__(self, engine: Engine, budget: Budget, sequences: Sequence[Tokens]) -> None:
+        """Plan; nothing is computed yet.
+
+        Args:
+            engine: runs the passes.
+            budget: their limits.
+            sequences: distinct, in lexicographic order.
+        """
+        self._engine, self._budget = engine, budget
+        shares = engine.shares
+        self._tree = shared_heads(sequences) if shares else Tree((), (-1,) * len(sequences))
+        self.heads = [self._node(head.tokens, head.parent) for head in self._tree.heads]
+        self.rows = [
+            self._node(tokens, parent)
+            for tokens, parent in zip(sequences, self._tree.parents, strict=True)
+        ]
+        self._pool: Pool | None = None
+
+    def chain(self, row: Node) -> list[Node]:
+        """The nodes that compute a row, the last part first."""
+        return [row, *(self.heads[number] for number in self._tree.path(row.head))]
+
+    def compute_heads(self, reader: Reader | None = None) -> None:
+        """Fill the pool, level by level."""
+        if not self.heads:
+            return
+        longest = max(len(head.tokens) for head in self.heads)
+        self._pool = Pool(len(self.heads), longest, self._engine.scratch)
+        numbers = {id(head): number for number, head in enumerate(self.heads)}
+        for level in self._tree.levels():
+            for batch in self.batches([self.heads[number] for number in level]):
+                passed = self.compute(batch, reader, keep=True)
+                assert passed.cache is not None
+                places = [numbers[id(node)] for node in batch]
+                self._pool.store(places, passed.lengths, passed.cache)
+
+    def batches(self, nodes: Sequence[Node], room: int = 0) -> Iterator[list[Node]]:
+        """Nodes in batches of like length; their order depends on their tokens only."""
+        ordered = sorted(nodes, key=lambda n: (len(n.tokens) - n.begin, len(n.tokens), n.tokens))
+        costs = [
+            Cost(max(1, len(n.tokens) - n.begin), len(n.tokens) + room, max(1, len(n.wanted)))
+            for n in ordered
+        ]
+        # A model that keeps more than keys and values must never see padding.
+        for run in batches(costs, self._budget.limits, equal=not self._engine.shares):
+            yield ordered[run.start : run.stop]
+
+    def compute(
+        self, batch: Sequence[Node], reader: Reader | None = None, *, keep: bool, room: int = 0
+    ) -> Pass:
+        """One forward pass over what is new in these nodes."""
+        places = [(n, place) for n, node in enumerate(batch) for place in sorted(node.wanted)]
+        rows = [Row(node.tokens, node.head, node.begin) for node in batch]
+        passed = self._engine.extend(rows, self._pool, places, keep=keep, room=room)
+        if reader is not None and places:
+            reader(passed.logits, [(batch[n], place) for n, place in places])
+        return passed
+
+    def _node(self, tokens: Tokens, head: int) -> Node:
+        return Node(tokens, len(self._tree.heads[head].tokens) if head >= 0 else 0, head)

@@ -1,0 +1,147 @@
+"""What a bias test declares: the estimate that it judges, by name. Known at collection."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from itertools import product
+
+from blindspot.measurements.base import (
+    BANDS,
+    CATEGORY,
+    GENERATED,
+    MEASUREMENTS,
+    MECHANISTIC,
+    POOLED,
+    Level,
+)
+from blindspot.run.source import PromptSource
+from blindspot.stimuli import EXPLICIT, IMPLICIT, Slice
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One gate of the run: a statistic of a slice of the prompts, in one reading.
+
+    ``band``: the layers that a mechanistic gate judges, "" for gates on behaviour. ``variants``: of
+    a gate over several variants, which.
+    """
+
+    measurement: str
+    part: Slice
+    statistic: str
+    reading: str
+    level: Level
+    band: str = ""
+    variants: tuple[str, ...] = ()
+    #: Identity in reports and baselines: ``implicit/race-default-weapons/...``.
+    id: str = field(init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        words = (self.measurement, self.part.id, self.statistic, self.reading, self.band)
+        object.__setattr__(self, "id", "/".join(filter(None, words)))
+
+    @property
+    def mechanistic(self) -> bool:
+        """Whether it judges the residual stream, not answers."""
+        return self.measurement in MECHANISTIC
+
+    @property
+    def parts(self) -> tuple[Slice, ...]:
+        """The slices whose prompts must be answered; none for what the residual stream holds."""
+        if self.mechanistic:
+            return ()
+        if self.measurement == "gap":
+            return tuple(replace(self.part, measurement=name) for name in (IMPLICIT, EXPLICIT))
+        if self.variants:
+            return tuple(replace(self.part, variant=variant) for variant in self.variants)
+        return (self.part,)
+
+
+def cases_of(
+    source: PromptSource,
+    *,
+    measurement: str,
+    statistic: str,
+    level: Level = CATEGORY,
+    readings: Iterable[str] = (GENERATED,),
+    bands: Iterable[str] = (),
+) -> Iterator[tuple[Case, str]]:
+    """Every case of a test with its parametrize id; what there is several of is named in it.
+
+    Raises:
+        ValueError: the measurement, statistic, level, a reading or a band is not known.
+    """
+    known = MEASUREMENTS.get(measurement)
+    if known is None:
+        raise ValueError(f"no measurement {measurement!r}; known: {tuple(MEASUREMENTS)}")
+    readings, bands = tuple(readings), tuple(bands) or ("",)
+    if statistic not in known.statistics:
+        raise ValueError(
+            f"no statistic {statistic!r} of {measurement!r}; it has {known.statistics}"
+        )
+    if level not in known.levels:
+        raise ValueError(f"no level {level!r} of {measurement!r}; it has {known.levels}")
+    if unknown := set(readings) - set(known.readings):
+        raise ValueError(f"no reading {sorted(unknown)} of {measurement!r}: {known.readings}")
+    allowed = BANDS if known.banded else ("",)
+    if unknown := set(bands) - set(allowed):
+        raise ValueError(f"no bands {sorted(unknown)} of {measurement!r}; it has {allowed}")
+    for part, variants in _parts(source, measurement, level):
+        for reading, band in product(readings, bands) if source.supports(part, statistic) else ():
+            case = Case(measurement, part, statistic, reading, level, band, variants)
+            names = (part.id, reading if len(readings) > 1 else "", band)
+            yield case, "-".join(filter(None, names))
+
+
+def in_order(cases: Mapping[str, Case], source: PromptSource) -> dict[str, Case]:
+    """Cases in the order of what is measured, whatever the order in which tests were found or run.
+
+    A run in random order then asks, sums and reports exactly as any other.
+    """
+    asked = {(case.measurement, case.level) for case in cases.values()}
+    places = {
+        (measurement, part): place
+        for measurement, level in asked
+        for place, (part, _) in enumerate(_parts(source, measurement, level))
+    }
+
+    def place(case: Case) -> tuple[int, ...]:
+        known = MEASUREMENTS[case.measurement]
+        return (
+            tuple(MEASUREMENTS).index(case.measurement),
+            known.statistics.index(case.statistic),
+            known.levels.index(case.level),
+            places[case.measurement, case.part],
+            known.readings.index(case.reading),
+            BANDS.index(case.band) if known.banded else 0,
+        )
+
+    return {case.id: case for case in sorted(cases.values(), key=place)}
+
+
+def _parts(
+    source: PromptSource, measurement: str, level: Level
+) -> Iterator[tuple[Slice, tuple[str, ...]]]:
+    """The slices of a level; of pooled ones with their variants."""
+    if level == POOLED:
+        together: dict[Slice, list[str]] = {}
+        for part in source.slices(measurement):
+            if part.variant not in source.controls(part.axis):
+                together.setdefault(replace(part, variant=POOLED), []).append(part.variant)
+        yield from ((part, tuple(variants)) for part, variants in together.items())
+        return
+    yield from ((part, ()) for part in _single(source, measurement, level))
+
+
+def _single(source: PromptSource, measurement: str, level: Level) -> list[Slice]:
+    asked = IMPLICIT if measurement == "gap" else measurement
+    parts = source.slices(asked) if level == CATEGORY else source.pair_slices(asked)
+    if measurement != "gap":
+        return parts
+    also = {
+        replace(part, measurement=IMPLICIT)
+        for part in source.slices(EXPLICIT)
+        if source.supports(part, "bias")
+    }
+    return [part for part in parts if part in also]

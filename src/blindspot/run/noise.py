@@ -1,0 +1,192 @@
+"""The model against itself: some of what it did once more, in another batch size and order."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from blindspot.estimates.noise import Noise
+from blindspot.measurements.base import FORCED_CHOICE, GENERATED, MECHANISTIC
+from blindspot.measurements.mechanistic import Assay, Assayed
+from blindspot.run.ask import Answer
+from blindspot.run.cases import Case
+from blindspot.run.observations import Observations, read
+from blindspot.stimuli import EXPLICIT, Prompt, Slice
+
+#: Prompts of each category slice that are asked again: 3 % of what the default run asks.
+PER_SLICE = 64
+#: How many are asked at once: another batch than any that the run itself makes.
+TOGETHER = 7
+#: The same of rows inside the model. Few enough to be another batch than one chosen by memory, and
+#: enough not to cost more than it tells: a patch of a large model is bound by reading its weights.
+INSIDE_TOGETHER = 29
+
+VALIDITY = "validity"
+#: Measurement, axis, variant and reading (or validity).
+_Key = tuple[str, str, str, str]
+
+
+def chosen(wanted: Mapping[Slice, Sequence[Prompt]]) -> dict[Slice, list[int]]:
+    """Positions of the prompts that are asked again: evenly over each slice, all orders alike."""
+    return {part: _spread(len(prompts)) for part, prompts in wanted.items()}
+
+
+def _spread(size: int) -> list[int]:
+    if size <= PER_SLICE:
+        return list(range(size))
+    blocks, step = PER_SLICE // 4, size // 4 / (PER_SLICE // 4)
+    starts = (int(number * step) * 4 for number in range(blocks))  # a pair's four orders follow
+    return [start + order for start in starts for order in range(4)]
+
+
+def looked_again(assays: Mapping[str, Assay], parts: Sequence[Slice]) -> list[Slice]:
+    """The slices whose assays are done again: of each measurement the first, an eighth of the work.
+
+    With it all those that take nothing beyond its units, such as the other categories of a variant.
+    """
+    chosen: list[Slice] = []
+    done: dict[str, set[str]] = {}
+    for part in parts:
+        needed = {unit.content for unit in assays[part.measurement].units(part)}
+        if needed <= done.setdefault(part.measurement, needed):
+            chosen.append(part)
+    return chosen
+
+
+@dataclass(frozen=True)
+class NoiseFloor:
+    """What was found by asking again, by measurement, variant and reading.
+
+    ``prompts``: how many were asked again; ``sizes``: prompts of a category of each row;
+    ``inside``: figures of the assays that were measured again.
+    """
+
+    rows: Mapping[_Key, Noise]
+    prompts: int
+    sizes: Mapping[_Key, int]
+    inside: Mapping[_Key, Noise] = field(default_factory=dict)
+
+    def of(self, case: Case, n: int) -> float:
+        """The floor of a case that rests on ``n`` answers; NaN where it was not measured.
+
+        That of a gap is the sum of its parts': at most that much is added when both shift. That of
+        a gate over several variants is their mean, as its value is. That of a figure on the
+        residual stream was measured in one variant and goes for all.
+        """
+        if case.mechanistic:
+            found = [
+                noise.most
+                for (measurement, _, _, reading), noise in self.inside.items()
+                if (measurement, reading) == (case.measurement, case.reading)
+            ]
+            return found[0] if found else math.nan
+        reading = VALIDITY if case.statistic == VALIDITY else case.reading
+        total = math.fsum(
+            self._floor((part.measurement, part.axis, part.variant, reading), n)
+            for part in case.parts
+        )
+        return total / max(1, len(case.variants))
+
+    def _floor(self, key: _Key, n: int) -> float:
+        return self.rows[key].floor(n) if key in self.rows else math.nan
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any]) -> NoiseFloor:
+        """As a report tells it; how many prompts a category has is left out."""
+        found: dict[bool, dict[_Key, Noise]] = {False: {}, True: {}}
+        for row in record["rows"]:
+            key = row["measurement"], row["axis"], row["variant"], row["reading"]
+            shift, spread, floor = (
+                math.nan if row[name] is None else float(row[name])
+                for name in ("shift", "spread", "floor")
+            )
+            inside = key[0] in MECHANISTIC
+            most = floor if inside else math.nan
+            found[inside][key] = Noise(shift, spread, most, row["n"])
+        return cls(found[False], record["prompts"], {}, found[True])
+
+    def as_record(self) -> dict[str, Any]:
+        """For reports: builtins only."""
+        floors = {key: noise.floor(self.sizes[key]) for key, noise in self.rows.items()}
+        floors |= {key: noise.most for key, noise in self.inside.items()}
+        return {
+            "prompts": self.prompts,
+            "batch": TOGETHER,
+            "batch_inside": INSIDE_TOGETHER if self.inside else None,
+            "rows": [
+                {
+                    "measurement": measurement,
+                    "axis": axis,
+                    "variant": variant,
+                    "reading": reading,
+                    "floor": _number(floors[key]),
+                    "shift": _number(noise.shift),
+                    "spread": _number(noise.spread),
+                    "n": noise.n,
+                }
+                for key, noise in {**self.rows, **self.inside}.items()
+                for measurement, axis, variant, reading in [key]
+            ],
+        }
+
+
+def noise_floor(
+    tables: Mapping[Slice, Observations],
+    places: Mapping[Slice, Sequence[int]],
+    answers: Sequence[Answer],
+    assayed: Mapping[Slice, Assayed] | None = None,
+    assayed_again: Mapping[Slice, Assayed] | None = None,
+) -> NoiseFloor:
+    """Compare the second answers with the first, and what assays found the second time.
+
+    Args:
+        tables: the first answers, as they were read.
+        places: positions in the tables that were asked again.
+        answers: the second answers, slice by slice in the order of ``places``.
+        assayed: what the assays say of all slices.
+        assayed_again: what they say of those that were done again.
+    """
+    remaining = iter(answers)
+    first: dict[_Key, list[float]] = {}
+    again: dict[_Key, list[float]] = {}
+    sizes: dict[_Key, int] = {}
+    for part, positions in places.items():
+        for place in positions:
+            row = tables[part].rows[place]
+            other = read(row.prompt, next(remaining))
+            reverse = part.measurement == EXPLICIT and not tables[part].second_order[place]
+            sign = -1.0 if reverse else 1.0
+            answered = [float(not math.isnan(each.value)) for each in (row, other)]
+            for reading, one, two in (
+                (GENERATED, sign * row.value, sign * other.value),
+                (FORCED_CHOICE, sign * row.forced, sign * other.forced),
+                (VALIDITY, answered[0], answered[1]),
+            ):
+                key = (part.measurement, part.axis, part.variant, reading)
+                first.setdefault(key, []).append(one)
+                again.setdefault(key, []).append(two)
+                sizes[key] = max(sizes.get(key, 0), len(tables[part]))
+    rows = {key: Noise.between(first[key], again[key]) for key in first}
+    return NoiseFloor(rows, len(answers), sizes, _inside(assayed or {}, assayed_again or {}))
+
+
+def _inside(first: Mapping[Slice, Assayed], again: Mapping[Slice, Assayed]) -> dict[_Key, Noise]:
+    """Figures of the same slices and bands, those left out that were not readable both times."""
+    values: dict[_Key, tuple[list[float], list[float]]] = {}
+    for part, second in again.items():
+        for (reading, band), other in second.bands.items():
+            one = first[part].bands[reading, band].contributions
+            two = other.contributions
+            if one is None or two is None or one.reason or two.reason:
+                continue
+            key = (part.measurement, part.axis, part.variant, reading)
+            both = values.setdefault(key, ([], []))
+            both[0].append(one.value)
+            both[1].append(two.value)
+    return {key: Noise.between(*both, least=1) for key, both in values.items()}
+
+
+def _number(value: float) -> float | None:
+    return None if math.isnan(value) else value

@@ -1,0 +1,117 @@
+"""A model as the report of an earlier run describes it, to be judged again without the model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from typing import Any
+
+from blindspot.baselines import Entry
+from blindspot.estimates import Estimate
+from blindspot.measurements.base import STATISTICS
+from blindspot.models.base import Identity
+from blindspot.run.cases import Case
+from blindspot.run.noise import NoiseFloor
+from blindspot.run.result import Kept
+from blindspot.run.scores import Scores
+from blindspot.stimuli import Slice
+
+#: Names in report.json of what an identity is compared by.
+_CONDITIONS = {
+    "weights": "weights_hash",
+    "revision": "revision",
+    "tokenizer": "tokenizer_hash",
+    "template": "template_hash",
+    "dtype": "dtype",
+    "device": "device",
+    "backend": "backend",
+}
+
+
+class Reported(Kept):
+    """The gates of a report.json with the scores beside it.
+
+    Args:
+        document: the content of report.json.
+        scores: of scores.npz.
+
+    Raises:
+        KeyError, TypeError, ValueError: the document is of another shape.
+    """
+
+    def __init__(self, document: Mapping[str, Any], scores: Scores) -> None:
+        super().__init__(scores)
+        self._gates: dict[str, Mapping[str, Any]] = {g["id"]: g for g in document["gates"]}
+        self._noise_floor: Mapping[str, Any] | None = document["noise_floor"]
+        model = document["model"]
+        self.identity = Identity(
+            name=str(model["id"]),
+            weights=str(model["weights_hash"]),
+            tokenizer=str(model["tokenizer_hash"]),
+            dtype=str(model["dtype"]),
+        )
+        self.provenance = {
+            **{name: str(model[key]) for name, key in _CONDITIONS.items()},
+            **{str(name): str(version) for name, version in model["versions"].items()},
+        }
+        self.provenance["device"] = self.provenance["device"].split(":")[0]
+
+    @property
+    def cases(self) -> list[Case]:
+        """The gates that were judged."""
+        return [_case(gate) for gate in self._gates.values()]
+
+    @property
+    def noise_floor(self) -> NoiseFloor | None:
+        """By how much the model differed from itself, where that run asked it again."""
+        return None if (found := self._noise_floor) is None else NoiseFloor.from_record(found)
+
+    @cached_property
+    def entries(self) -> dict[str, Entry]:
+        """What was measured, as a baseline would hold it."""
+        return {
+            name: Entry(g["value"], g["standard_error"], g["n"], g["prompts"], g["level"])
+            for name, g in self._gates.items()
+            if g["value"] is not None
+        }
+
+    def estimate(self, case: Case) -> Estimate:
+        """What a case judges, from the scores."""
+        found = self.contributions(case)
+        if found is None:
+            gate = self._gates[case.id]
+            why = gate["unreadable"] or gate["missing"] or "the scores do not hold it"
+            return Estimate.unmeasured(why, unit=STATISTICS[case.statistic].unit)
+        return found.estimate()
+
+    def digest(self, case: Case) -> str:
+        """Digest of the prompts that a case rests on."""
+        return str(self._gates[case.id]["prompts"])
+
+    def unreadable(self, case: Case) -> str:
+        """Why the controls allowed no verdict."""
+        return str(self._gates[case.id]["unreadable"])
+
+    def controls(self, case: Case) -> str:
+        """What the controls said."""
+        return str(self._gates[case.id]["controls"])
+
+
+def _case(gate: Mapping[str, Any]) -> Case:
+    pair: Sequence[str] | None = gate["pair"]
+    part = Slice(
+        gate["measurement"] if gate["measurement"] != "gap" else "implicit",
+        gate["axis"],
+        gate["variant"],
+        gate["category"],
+        (pair[0], pair[1]) if pair else None,
+    )
+    return Case(
+        gate["measurement"],
+        part,
+        gate["statistic"],
+        gate["reading"],
+        gate["level"],
+        gate["band"],
+        tuple(gate["variants"]),
+    )

@@ -1,0 +1,266 @@
+"""One run: what the selected tests declared, asked once and measured once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+
+from blindspot.estimates import (
+    ANSWER_STEP,
+    PROBABILITY_STEP,
+    AgreementEffects,
+    AssociationEffects,
+    Contributions,
+    Effects,
+    Estimate,
+    agreement_effects,
+    association_effects,
+    gap,
+    mean_estimate,
+    mean_of,
+)
+from blindspot.measurements.base import GENERATED, STATISTICS
+from blindspot.measurements.mechanistic import Assayed, Band
+from blindspot.models.base import Identity, LanguageModel
+from blindspot.run.ask import Answer, ask
+from blindspot.run.cases import Case
+from blindspot.run.observations import Observations, read
+from blindspot.run.scores import Scores
+from blindspot.run.source import PromptSource
+from blindspot.run.tables import Table
+from blindspot.stimuli import IMPLICIT, Prompt, Slice
+from blindspot.store import Store
+
+Progress = Callable[[int], None]
+
+
+class Measures:
+    """What the scores of all prompts of a model amount to, whether just asked or kept."""
+
+    def __init__(self, tables: Mapping[Slice, Table]) -> None:
+        self._tables = tables
+        self._effects: dict[tuple[Slice, str], Effects] = {}
+
+    @property
+    def slices(self) -> Mapping[Slice, Table]:
+        """The scores by category slice."""
+        return self._tables
+
+    def has(self, case: Case) -> bool:
+        """Whether all prompts that a case rests on were scored."""
+        return all(
+            part.whole in self._tables
+            and (part.pair is None or part.pair in self._tables[part.whole].pairs)
+            for part in case.parts
+        )
+
+    def effects(self, part: Slice, reading: str = GENERATED) -> Effects:
+        """All effects of a slice in one reading, computed once."""
+        key = (part, reading)
+        if key not in self._effects:
+            self._effects[key] = self._compute(part, reading)
+        return self._effects[key]
+
+    def _compute(self, part: Slice, reading: str) -> Effects:
+        table = self._tables[part.whole]
+        places = slice(None) if part.pair is None else table.pairs[part.pair]
+        clusters = (
+            table.clusters if part.pair is None else table.clusters.take(table.pairs[part.pair])
+        )
+        values = table.values(reading)[places]
+        generated = reading == GENERATED
+        step = ANSWER_STEP if generated else PROBABILITY_STEP
+        refused = table.refused[places] if generated else None
+        identifier_first = table.positive_identifier_first[places]
+        if part.measurement == IMPLICIT:
+            return association_effects(
+                values,
+                positive_identifier_first=identifier_first,
+                positive_word_first=table.positive_word_first[places],
+                clusters=clusters,
+                refused=refused,
+                step=step,
+                all_orders=table.all_orders,
+            )
+        return agreement_effects(
+            values,
+            keyed=table.keyed[places],
+            positive_identifier_first=identifier_first,
+            clusters=clusters,
+            refused=refused,
+            step=step,
+            all_orders=table.all_orders,
+        )
+
+    def association(self, part: Slice, reading: str = GENERATED) -> AssociationEffects:
+        """Effects of an association slice."""
+        effects = self.effects(part, reading)
+        assert isinstance(effects, AssociationEffects)
+        return effects
+
+    def agreement(self, part: Slice, reading: str = GENERATED) -> AgreementEffects:
+        """Effects of a statement slice."""
+        effects = self.effects(part, reading)
+        assert isinstance(effects, AgreementEffects)
+        return effects
+
+    def log_odds(self, part: Slice) -> Estimate:
+        """Mean log-odds of a category slice in nats."""
+        table = self._tables[part.whole]
+        return mean_estimate(table.log_odds, clusters=table.clusters)
+
+    def contributions(self, case: Case) -> Contributions | None:
+        """What clusters contribute to a case, for comparisons that are paired by prompt.
+
+        None where there is none: not measured, or of a band that the controls do not allow.
+        """
+        if not self.has(case):
+            return None
+        if case.variants:
+            return mean_of([self._of_part(case, part) for part in case.parts])
+        if case.statistic == "gap":
+            implicit, explicit = (self.effects(part, case.reading) for part in case.parts)
+            return implicit.contributions.minus(explicit.contributions, apart=("wording",))
+        return self._of_part(case, case.part)
+
+    def _of_part(self, case: Case, part: Slice) -> Contributions:
+        effects = self.effects(part, case.reading)
+        return effects.answered if case.statistic == "validity" else effects.contributions
+
+
+class Kept(Measures):
+    """What a model was once measured to be, from the scores that were kept of it."""
+
+    def __init__(self, scores: Scores) -> None:
+        super().__init__(scores.tables)
+        self._mechanistic = scores.contributions
+
+    def contributions(self, case: Case) -> Contributions | None:
+        """As of a run; of a mechanistic case what was kept under its id."""
+        return self._mechanistic.get(case.id) if case.mechanistic else super().contributions(case)
+
+
+class Measured(Measures):
+    """The answers to all prompts of a run and what its assays found, and what they amount to."""
+
+    def __init__(
+        self,
+        identity: Identity,
+        tables: dict[Slice, Observations],
+        assayed: Mapping[Slice, Assayed] | None = None,
+    ) -> None:
+        super().__init__(tables)
+        self.identity = identity
+        self.tables = tables
+        self.assayed = dict(assayed or {})
+
+    @property
+    def prompts(self) -> int:
+        """How many prompts were answered."""
+        return sum(len(table.rows) for table in self.tables.values())
+
+    def band(self, case: Case) -> Band:
+        """What an assay says of the layers and the reading of a mechanistic case."""
+        return self.assayed[case.part].bands[case.reading, case.band]
+
+    def unreadable(self, case: Case) -> str:
+        """Why the controls of a mechanistic case allow no verdict; "" if they do."""
+        return self.band(case).unreadable if case.mechanistic else ""
+
+    def controls(self, case: Case) -> str:
+        """The layers that a mechanistic figure rests on, and what the controls said there."""
+        if not case.mechanistic:
+            return ""
+        layers = ranges(self.band(case).layers)
+        line = self.assayed[case.part].controls.get((case.reading, case.band), "")
+        return "; ".join(filter(None, (f"layers {layers}" if layers else "", line)))
+
+    def contributions(self, case: Case) -> Contributions | None:
+        """As of `Measures`; of a mechanistic case what its band holds."""
+        return self.band(case).contributions if case.mechanistic else super().contributions(case)
+
+    def scores(self, cases: Iterable[Case]) -> Scores:
+        """Everything that a later run is paired with."""
+        found = ((case.id, self.contributions(case)) for case in cases if case.mechanistic)
+        kept = {gate: each for gate, each in found if each is not None and not each.reason}
+        return Scores(dict(self.tables), kept)
+
+    def estimate(self, case: Case) -> Estimate:
+        """What a case judges."""
+        if case.variants:
+            pooled = self.contributions(case)
+            assert pooled is not None
+            return pooled.estimate()
+        if case.mechanistic:
+            return self.band(case).estimate(STATISTICS[case.statistic].unit)
+        if case.statistic == "gap":
+            implicit, explicit = case.parts
+            return gap(
+                self.association(implicit, case.reading), self.agreement(explicit, case.reading)
+            )
+        effects = self.effects(case.part, case.reading)
+        return effects.validity if case.statistic == "validity" else effects.judged
+
+    def digest(self, case: Case) -> str:
+        """Digest of the prompts that a case rests on."""
+        digests = [self.assayed[case.part].digest] if case.mechanistic else []
+        for part in case.parts:
+            table = self.tables[part.whole]
+            digests.append(table.digest(None if part.pair is None else table.pairs[part.pair]))
+        return "-".join(digests)
+
+
+def ranges(layers: Sequence[int]) -> str:
+    """Layers for people: ``0-3, 7``."""
+    parts: list[list[int]] = []
+    for layer in sorted(layers):
+        if parts and parts[-1][-1] == layer - 1:
+            parts[-1].append(layer)
+        else:
+            parts.append([layer])
+    return ", ".join(f"{p[0]}-{p[-1]}" if len(p) > 1 else str(p[0]) for p in parts)
+
+
+def prompts_of(source: PromptSource, cases: Iterable[Case]) -> dict[Slice, list[Prompt]]:
+    """The prompts that the cases need, by category slice, each category's in one fixed order."""
+    wanted: dict[Slice, set[tuple[str, str]] | None] = {}
+    for case in cases:
+        for part in case.parts:
+            if part.pair is None:
+                wanted[part.whole] = None
+            elif (some := wanted.setdefault(part.whole, set())) is not None:
+                some.add(part.pair)
+    return {
+        whole: [p for p in source.prompts(whole) if some is None or p.words in some]
+        for whole, some in wanted.items()
+    }
+
+
+def ask_all(
+    wanted: dict[Slice, list[Prompt]],
+    model: LanguageModel,
+    store: Store,
+    *,
+    locks: Path | None = None,
+    start: int = 0,
+    progress: Progress = lambda _: None,
+    again: int | None = None,
+) -> list[Answer]:
+    """Answers to the prompts of all slices, in their order; see `ask.ask`."""
+    prompts = [prompt for part in wanted.values() for prompt in part]
+    return ask(model, prompts, store, locks=locks, start=start, progress=progress, again=again)
+
+
+def measure(
+    identity: Identity,
+    wanted: dict[Slice, list[Prompt]],
+    answers: Sequence[Answer],
+    assayed: Mapping[Slice, Assayed] | None = None,
+) -> Measured:
+    """Read the answers to the prompts of all slices; ``assayed``: what assays say of theirs."""
+    remaining = iter(answers)
+    tables = {
+        whole: Observations(whole, [read(prompt, next(remaining)) for prompt in part])
+        for whole, part in wanted.items()
+    }
+    return Measured(identity, tables, assayed)

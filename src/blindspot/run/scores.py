@@ -1,0 +1,319 @@
+"""Scores of every prompt in one compact file: what a later run is paired with, prompt by prompt.
+
+A npz without pickle: columns over all prompts, and one JSON text with the names behind the columns,
+the distinct answers, and the cluster contributions of the gates on the residual stream, which have
+no prompts of their own.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from blindspot.answers import Agreement, Association
+from blindspot.baselines.file import ANEW
+from blindspot.errors import BaselineError
+from blindspot.estimates.clusters import Contributions, FactorSums
+from blindspot.run.tables import Flags, Floats, Table, Words
+from blindspot.stimuli import IMPLICIT, Slice
+
+SCHEMA_VERSION = 1
+_READINGS = tuple(
+    dict.fromkeys(str(reading) for kind in (Association, Agreement) for reading in kind)
+)
+_VALUES = {"stereotyped": 1.0, "counter": -1.0, "agree": 1.0, "neutral": 0.0, "disagree": -1.0}
+_OF_READING: Floats = np.array([_VALUES.get(name, np.nan) for name in _READINGS])
+_IDENTIFIER, _SECOND = 1, 2
+_REMEDY = f"restore it from version control, or {ANEW}"
+#: Columns of the file: type, and what it holds of each prompt.
+_COLUMNS: Mapping[str, type[np.generic]] = {
+    "slice": np.uint16,
+    "positive": np.uint16,
+    "negative": np.uint16,
+    "wording": np.uint16,
+    "orders": np.uint8,
+    "reading": np.uint8,
+    "log_odds": np.float32,
+    "forced": np.float32,  # of statements only: that of an association follows from its log-odds
+    "text": np.uint32,
+}
+
+
+class StoredTable(Table):
+    """A slice as it was accepted: columns, and the words behind their numbers."""
+
+    def __init__(self, part: Slice, columns: Mapping[str, NDArray[Any]], names: Names) -> None:
+        super().__init__(part)
+        self._columns, self._names = columns, names
+
+    @cached_property
+    def generated(self) -> Floats:
+        values: Floats = _OF_READING[self._columns["reading"]]
+        return values
+
+    @cached_property
+    def log_odds(self) -> Floats:
+        return self._columns["log_odds"].astype(np.float64)
+
+    @cached_property
+    def forced(self) -> Floats:
+        if self.part.measurement == IMPLICIT:
+            return np.tanh(self.log_odds / 2)
+        return self._columns["forced"].astype(np.float64)
+
+    @cached_property
+    def positive_identifier_first(self) -> Flags:
+        return (self._columns["orders"] & _IDENTIFIER) > 0
+
+    @cached_property
+    def second_order(self) -> Flags:
+        return (self._columns["orders"] & _SECOND) > 0
+
+    @cached_property
+    def words(self) -> list[Words]:
+        words = self._names.words
+        both = zip(self._columns["positive"], self._columns["negative"], strict=True)
+        return [(words[positive], words[negative]) for positive, negative in both]
+
+    @cached_property
+    def wordings(self) -> list[str]:
+        return [self._names.wordings[number] for number in self._columns["wording"]]
+
+    @cached_property
+    def readings(self) -> list[str]:
+        return [_READINGS[number] for number in self._columns["reading"]]
+
+    @cached_property
+    def texts(self) -> list[str]:
+        return [self._names.texts[number] for number in self._columns["text"]]
+
+
+@dataclass(frozen=True)
+class Names:
+    """What the numbers in columns stand for."""
+
+    words: Sequence[str]
+    wordings: Sequence[str]
+    texts: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Scores:
+    """All prompts by category slice, and contributions of mechanistic gates by their id."""
+
+    tables: Mapping[Slice, Table] = field(default_factory=dict)
+    contributions: Mapping[str, Contributions] = field(default_factory=dict)
+
+    def merged(self, newer: Scores) -> Scores:
+        """These with what a newer run scored: of a slice, the word pairs that it asked."""
+        tables = dict(self.tables)
+        for part, table in newer.tables.items():
+            tables[part] = _merged(tables[part], table) if part in tables else table
+        return Scores(tables, {**self.contributions, **newer.contributions})
+
+    def packed(self) -> bytes:
+        """The file; the same scores give the same bytes."""
+        names: dict[str, dict[str, int]] = {"words": {}, "wordings": {}, "texts": {}}
+
+        def number(kind: str, labels: Sequence[str]) -> list[int]:
+            known = names[kind]
+            for label in dict.fromkeys(labels):
+                known.setdefault(label, len(known))
+            return list(map(known.__getitem__, labels))
+
+        parts = sorted(self.tables)
+        columns: dict[str, list[Any]] = {name: [] for name in _COLUMNS}
+        for index, part in enumerate(parts):
+            table = self.tables[part]
+            columns["slice"].append([index] * len(table))
+            columns["positive"].append(number("words", [words[0] for words in table.words]))
+            columns["negative"].append(number("words", [words[1] for words in table.words]))
+            columns["wording"].append(number("wordings", table.wordings))
+            orders = _IDENTIFIER * table.positive_identifier_first + _SECOND * table.second_order
+            columns["orders"].append(orders)
+            columns["reading"].append(list(map(_READINGS.index, table.readings)))
+            columns["log_odds"].append(table.log_odds)
+            implicit = part.measurement == IMPLICIT
+            columns["forced"].append(np.zeros(len(table)) if implicit else table.forced)
+            columns["text"].append(number("texts", table.texts))
+        head = {
+            "schema_version": SCHEMA_VERSION,
+            "readings": _READINGS,
+            "slices": [[p.measurement, p.axis, p.variant, p.category] for p in parts],
+            **{kind: list(known) for kind, known in names.items()},
+            "contributions": {
+                gate: _as_json(self.contributions[gate]) for gate in sorted(self.contributions)
+            },
+        }
+        text = json.dumps(head, sort_keys=True)  # ASCII, whatever a model wrote
+        file = io.BytesIO()
+        arrays = {
+            name: np.concatenate([np.asarray(part, kind) for part in columns[name]])
+            if columns[name]
+            else np.zeros(0, kind)
+            for name, kind in _COLUMNS.items()
+        }
+        np.savez_compressed(
+            file, allow_pickle=False, head=np.frombuffer(text.encode("ascii"), np.uint8), **arrays
+        )
+        return file.getvalue()
+
+
+def read_scores(path: Path) -> Scores:
+    """The scores in a file.
+
+    Raises:
+        BaselineError: it cannot be read or is of another shape; names the file and the remedy.
+    """
+    try:
+        content = path.read_bytes()
+        if not zipfile.is_zipfile(io.BytesIO(content)):  # numpy would offer to trust a pickle
+            raise BaselineError(f"{path}: damaged, or no scores of blindspot; {_REMEDY}")
+        with np.load(io.BytesIO(content), allow_pickle=False) as file:
+            head = json.loads(file["head"].tobytes())
+            if head["schema_version"] != SCHEMA_VERSION:
+                raise BaselineError(
+                    f"{path}: schema_version {head['schema_version']!r}, this version of blindspot "
+                    f"reads {SCHEMA_VERSION}; {ANEW}"
+                )
+            columns = {name: file[name] for name in _COLUMNS}
+        return _unpacked(head, columns)
+    except OSError as error:
+        raise BaselineError(f"{path}: cannot be read ({error.strerror}); {_REMEDY}") from None
+    except (ValueError, KeyError, TypeError, IndexError, EOFError, zipfile.BadZipFile) as error:
+        if isinstance(error, BaselineError):
+            raise
+        said = (str(error) or type(error).__name__).splitlines()[0]
+        raise BaselineError(f"{path}: no scores of blindspot ({said}); {_REMEDY}") from None
+
+
+def _unpacked(head: Mapping[str, Any], columns: Mapping[str, NDArray[Any]]) -> Scores:
+    size = len(columns["slice"])
+    for name, kind in _COLUMNS.items():
+        if columns[name].shape != (size,) or columns[name].dtype != kind:
+            raise ValueError(f"column {name} is of another shape or type")
+    names = Names(*([str(item) for item in head[kind]] for kind in ("words", "wordings", "texts")))
+    bounds = {
+        "slice": len(head["slices"]),
+        "positive": len(names.words),
+        "negative": len(names.words),
+        "wording": len(names.wordings),
+        "orders": 4,
+        "reading": len(_READINGS),
+        "text": len(names.texts),
+    }
+    if list(head["readings"]) != list(_READINGS):
+        raise ValueError("its readings are others")
+    for name, bound in bounds.items():
+        if size and int(columns[name].max()) >= bound:
+            raise ValueError(f"column {name} refers to nothing")
+    if not (np.isfinite(columns["log_odds"]).all() and np.isfinite(columns["forced"]).all()):
+        raise ValueError("a score is not a finite number")
+    tables: dict[Slice, Table] = {}
+    for index, labels in enumerate(head["slices"]):
+        measurement, axis, variant, category = map(str, labels)
+        part = Slice(measurement, axis, variant, category)
+        rows = columns["slice"] == index
+        tables[part] = StoredTable(part, {n: column[rows] for n, column in columns.items()}, names)
+    kept = {str(gate): _from_json(data) for gate, data in head["contributions"].items()}
+    return Scores(tables, kept)
+
+
+def _merged(old: Table, new: Table) -> Table:
+    """The old table with the word pairs of the new one in place of its own."""
+    kept = [
+        place for pair, places in old.pairs.items() if pair not in new.pairs for place in places
+    ]
+    return _Joined(old, sorted(kept), new) if kept else new
+
+
+class _Joined(Table):
+    """Some rows of one table, then all of another."""
+
+    def __init__(self, old: Table, kept: Sequence[int], new: Table) -> None:
+        super().__init__(new.part)
+        self._old, self._kept, self._new = old, list(kept), new
+
+    def _column(self, name: str) -> NDArray[Any]:
+        return np.concatenate([getattr(self._old, name)[self._kept], getattr(self._new, name)])
+
+    def _labels(self, name: str) -> list[Any]:
+        old, new = getattr(self._old, name), getattr(self._new, name)
+        return [*(old[place] for place in self._kept), *new]
+
+    @cached_property
+    def generated(self) -> Floats:
+        return self._column("generated")
+
+    @cached_property
+    def forced(self) -> Floats:
+        return self._column("forced")
+
+    @cached_property
+    def log_odds(self) -> Floats:
+        return self._column("log_odds")
+
+    @cached_property
+    def positive_identifier_first(self) -> Flags:
+        return self._column("positive_identifier_first")
+
+    @cached_property
+    def second_order(self) -> Flags:
+        return self._column("second_order")
+
+    @cached_property
+    def words(self) -> list[Words]:
+        return self._labels("words")
+
+    @cached_property
+    def wordings(self) -> list[str]:
+        return self._labels("wordings")
+
+    @cached_property
+    def readings(self) -> list[str]:
+        return self._labels("readings")
+
+    @cached_property
+    def texts(self) -> list[str]:
+        return self._labels("texts")
+
+
+def _as_json(found: Contributions) -> dict[str, Any]:
+    return {
+        "value": found.value,
+        "floor": found.floor,
+        "n": found.n,
+        "unit": found.unit,
+        "factors": {
+            name: {
+                level: float(total)
+                for level, total, present in zip(part.levels, part.sums, part.present, strict=True)
+                if present
+            }
+            for name, part in found.factors.items()
+        },
+    }
+
+
+def _from_json(data: Mapping[str, Any]) -> Contributions:
+    factors = {
+        str(name): FactorSums(
+            tuple(map(str, sums)),
+            np.ones(len(sums), np.bool_),
+            np.array([float(total) for total in sums.values()], np.float64),
+        )
+        for name, sums in data["factors"].items()
+    }
+    value, floor = float(data["value"]), float(data["floor"])
+    if not np.isfinite([value, floor]).all() or not factors:
+        raise ValueError("a contribution is not a finite number")
+    return Contributions(value, factors, floor, int(data["n"]), str(data["unit"]))

@@ -1,0 +1,65 @@
+"""Where the prompts of a run come from: the fixtures, or the published prompts of the paper."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Protocol
+
+from blindspot.measurements.base import MECHANISTIC
+from blindspot.stimuli import Prompt, Slice, Stimuli, pair_slices, render, slices
+from blindspot.stimuli.contexts import mechanistic_slices
+
+
+class PromptSource(Protocol):
+    """Slices of prompts, without saying how they are made."""
+
+    def slices(self, measurement: str) -> list[Slice]:
+        """All category slices of a measurement."""
+        ...
+
+    def pair_slices(self, measurement: str) -> list[Slice]:
+        """All word-pair slices of a measurement."""
+        ...
+
+    def prompts(self, part: Slice) -> Iterable[Prompt]:
+        """The prompts of a slice."""
+        ...
+
+    def controls(self, axis: str) -> frozenset[str]:
+        """Variants that are controls: no part of what is said over all variants."""
+        ...
+
+    def supports(self, part: Slice, statistic: str) -> bool:
+        """Whether the prompts of a slice can tell a statistic."""
+        ...
+
+
+class FixturePrompts:
+    """The counterbalanced prompts of the axes and wordings, at most ``limit`` pairs a category."""
+
+    def __init__(self, stimuli: Stimuli, limit: int | None = None) -> None:
+        self.stimuli = stimuli
+        self.limit = limit
+
+    def slices(self, measurement: str) -> list[Slice]:
+        """All category slices of a measurement."""
+        if measurement in MECHANISTIC:
+            return mechanistic_slices(self.stimuli, measurement)
+        return slices(self.stimuli, measurement)
+
+    def pair_slices(self, measurement: str) -> list[Slice]:
+        """All word-pair slices of a measurement."""
+        return pair_slices(self.stimuli, measurement, self.limit)
+
+    def prompts(self, part: Slice) -> Iterable[Prompt]:
+        """The prompts of a slice."""
+        return render(self.stimuli, part, self.limit)
+
+    def controls(self, axis: str) -> frozenset[str]:
+        """The variants that the axis says are controls."""
+        variants = self.stimuli.axes[axis].variants
+        return frozenset(name for name, variant in variants.items() if variant.control)
+
+    def supports(self, part: Slice, statistic: str) -> bool:
+        """Always: every wording asks all orders, and every statement has its reverse."""
+        return True

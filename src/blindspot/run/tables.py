@@ -1,0 +1,139 @@
+"""A category slice in columns: what estimates are made from, whether just answered or accepted."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from blindspot.estimates.clusters import Clusters
+from blindspot.measurements.base import GENERATED
+from blindspot.stimuli import IMPLICIT, Slice
+
+Floats = NDArray[np.float64]
+Flags = NDArray[np.bool_]
+Words = tuple[str, str]
+#: What tells a prompt from the others of its slice: words, wording, and its two orders.
+Key = tuple[Words, str, bool, bool]
+
+
+class Table(ABC):
+    """One row a prompt, in the order of the prompts. Arrays are (prompt,)."""
+
+    def __init__(self, part: Slice) -> None:
+        self.part = part
+
+    @property
+    @abstractmethod
+    def generated(self) -> Floats:
+        """+1 stereotyped or agreed, -1 counter or disagreed, 0 neutral, NaN for no answer."""
+
+    @property
+    @abstractmethod
+    def forced(self) -> Floats:
+        """By forced choice, in [-1, 1]: P(stereotyped) - P(counter), or expected agreement."""
+
+    @property
+    @abstractmethod
+    def log_odds(self) -> Floats:
+        """Nats, > 0 is stereotyped (or agrees)."""
+
+    @property
+    @abstractmethod
+    def positive_identifier_first(self) -> Flags:
+        """Whether the identifier of the positive group is listed first."""
+
+    @property
+    @abstractmethod
+    def second_order(self) -> Flags:
+        """Of associations: the positive word is listed first. Of statements: not the reverse."""
+
+    @property
+    @abstractmethod
+    def words(self) -> Sequence[Words]:
+        """The positive and the negative word of each prompt."""
+
+    @property
+    @abstractmethod
+    def wordings(self) -> Sequence[str]:
+        """The wording of each prompt."""
+
+    @property
+    @abstractmethod
+    def readings(self) -> Sequence[str]:
+        """What the generated answer was read as."""
+
+    @property
+    @abstractmethod
+    def texts(self) -> Sequence[str]:
+        """The generated answer."""
+
+    def order(self, place: int) -> str:
+        """Both orders of a prompt, in words."""
+        identifier = "positive" if self.positive_identifier_first[place] else "negative"
+        if self.part.measurement == IMPLICIT:
+            word = "positive" if self.second_order[place] else "negative"
+            return f"{identifier}-identifier-first,{word}-word-first"
+        form = "statement" if self.second_order[place] else "reverse"
+        return f"{identifier}-identifier-first,{form}"
+
+    def prompt(self, place: int) -> str:
+        """The text of a prompt; "" of one that was kept without it."""
+        return ""
+
+    def __len__(self) -> int:
+        return len(self.words)
+
+    def values(self, reading: str) -> Floats:
+        """Values of one reading, NaN where there is no answer."""
+        return self.generated if reading == GENERATED else self.forced
+
+    @cached_property
+    def refused(self) -> Flags:
+        """Prompts that were refused."""
+        return np.array([reading == "refused" for reading in self.readings], np.bool_)
+
+    @property
+    def positive_word_first(self) -> Flags:
+        """Whether the positive word is listed first (associations only)."""
+        implicit = self.part.measurement == IMPLICIT
+        return self.second_order if implicit else np.zeros(len(self), np.bool_)
+
+    @property
+    def keyed(self) -> NDArray[np.int64]:
+        """+1 for a statement of the stereotype, -1 for its reverse (statements only)."""
+        explicit = self.part.measurement != IMPLICIT
+        return np.where(explicit & self.second_order, 1, -1).astype(np.int64)
+
+    @cached_property
+    def all_orders(self) -> bool:
+        """Whether the prompts ask all four orders, as ours do; the published ones do not."""
+        return np.unique(2 * self.positive_identifier_first + self.second_order).size == 4
+
+    @cached_property
+    def clusters(self) -> Clusters:
+        """Positive words, negative words and wordings, crossed."""
+        return Clusters.encode(
+            {
+                "positive word": [words[0] for words in self.words],
+                "negative word": [words[1] for words in self.words],
+                "wording": list(self.wordings),
+            }
+        )
+
+    @cached_property
+    def pairs(self) -> dict[Words, NDArray[np.int64]]:
+        """Positions of the prompts of each word pair."""
+        places: dict[Words, list[int]] = {}
+        for place, words in enumerate(self.words):
+            places.setdefault(words, []).append(place)
+        return {pair: np.array(found, np.int64) for pair, found in places.items()}
+
+    @cached_property
+    def keys(self) -> list[Key]:
+        """What tells each prompt from the others."""
+        flags = (self.positive_identifier_first.tolist(), self.second_order.tolist())
+        return list(zip(self.words, self.wordings, *flags, strict=True))

@@ -18,10 +18,11 @@ from scipy.optimize import minimize
 from scipy.special import expit
 
 from blindspot.answers import Association, read_association
+from blindspot.contrib.aligned_but_blind import read_directory
+from blindspot.contrib.aligned_but_blind.prompts import PublishedPrompt
 from blindspot.estimates import Accepted, Clusters, Contributions, association_effects, difference
-from blindspot.gates.rule import Check, Gate, Verdict, judge
-from blindspot.published import read_directory
-from blindspot.published.prompts import PublishedPrompt
+from blindspot.gates.rule import Check, Gate, judge
+from blindspot.gates.verdict import Verdict
 
 SHRINKAGE = 1.0
 _VALUES = {Association.STEREOTYPED: 1.0, Association.COUNTER: -1.0}

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from blindspot import __version__
+from blindspot.contrib.aligned_but_blind.command import add_command as add_rescore
 from blindspot.errors import BlindspotError
-from blindspot.published.command import add_command as add_rescore
 from blindspot.report.command import add_command as add_report
 from blindspot.report.comparing import add_command as add_compare
 from blindspot.search.command import add_command as add_promote

@@ -17,11 +17,11 @@ from typing import Any
 
 import numpy as np
 
+from blindspot.contrib.aligned_but_blind.source import PublishedPrompts
 from blindspot.models.base import Generation, GenerationRequest, Identity, Progress, ScoreRequest
 from blindspot.models.options import ModelOptions
 from blindspot.models.residual import ResidualStream, Source, Vectors
 from blindspot.models.transformers.deferred import DeferredModel
-from blindspot.published.source import PublishedPrompts
 from blindspot.run.source import FixturePrompts, PromptSource
 from blindspot.session.options import run_options
 from blindspot.stimuli import MEASUREMENTS, AssociationPrompt, Prompt, load_stimuli

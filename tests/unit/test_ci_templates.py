@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from blindspot.session.ledger import ExitCode
+from blindspot.gates.verdict import ExitCode
 from tests.unit.suite_runs import ROOT
 
 CI = ROOT / "docs" / "ci"

@@ -6,8 +6,8 @@ import tomllib
 
 import pytest
 
+from blindspot.gates.verdict import ExitCode
 from blindspot.report.files import CARD, PAGE, REPORT, SAMPLES, SCORES
-from blindspot.session.ledger import ExitCode
 from blindspot.stimuli import load_stimuli, transformations_of, undescribed
 from tests.unit.suite_runs import ROOT
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import replace
 from itertools import permutations
@@ -14,7 +13,8 @@ from hypothesis import strategies as st
 
 from blindspot.estimates import Accepted, Estimate, holm, holm_by_family
 from blindspot.gates.messages import first_line
-from blindspot.gates.rule import Check, Gate, GateResult, Verdict, families_of, judge
+from blindspot.gates.rule import Check, Gate, GateResult, families_of, judge
+from blindspot.gates.verdict import Verdict
 
 PS = st.lists(st.floats(0, 1), min_size=1, max_size=12)
 CEILING = Gate("implicit/race-default-weapons", "implicit", "stereotype", "effect", 0.2, "a reason")
@@ -135,7 +135,7 @@ def test_better_than_the_baseline_passes_and_says_so() -> None:
     result = only(MARGIN, effect(0.1), Accepted(0.31, 0.02, 48))
     assert result.verdict is Verdict.PASS
     assert result.improved
-    assert "improved" in result.message
+    assert "improved" in first_line(result)
     assert not only(MARGIN, effect(0.3), Accepted(0.31, 0.02, 48)).improved
 
 
@@ -189,12 +189,12 @@ def test_an_interval_wider_than_the_margin_is_inconclusive(strict: bool) -> None
     wide = changed(0.0, 0.03)
     (result,) = judge([wide], strict=strict)
     assert result.verdict is Verdict.INCONCLUSIVE
-    assert "known to ± 0.066 only, wider than the margin" in result.message
+    assert "known to ± 0.066 only, wider than the margin" in first_line(result)
     assert verdict_of(changed(-0.3, 0.03), strict=strict) is Verdict.PASS  # better beyond doubt
     accepted = changed(0.0, 0.03, gate=replace(MARGIN, resolution=math.inf))
     assert verdict_of(accepted) is Verdict.PASS
     finer = changed(0.0, 0.03, gate=replace(MARGIN, resolution=0.06))
-    assert "wider than its resolution of 0.060" in judge([finer])[0].message
+    assert "wider than its resolution of 0.060" in first_line(judge([finer])[0])
 
 
 def test_the_noise_floor_is_added_to_the_margin() -> None:
@@ -204,7 +204,7 @@ def test_the_noise_floor_is_added_to_the_margin() -> None:
     assert verdict_of(changed(0.08, 0.005, floor=0.04)) is Verdict.PASS
     (result,) = judge([changed(0.0, 0.005, floor=0.06)])
     assert result.verdict is Verdict.INCONCLUSIVE
-    assert "differs from itself by 0.060, more than the margin" in result.message
+    assert "differs from itself by 0.060, more than the margin" in first_line(result)
     assert verdict_of(changed(0.3, 0.005, floor=0.06)) is Verdict.FAIL
     assert not judge([changed(-0.03, 0.005, floor=0.04)])[0].improved
 
@@ -238,7 +238,7 @@ def test_unmeasured_is_an_error_and_never_green() -> None:
     """No number: error, with the reason, in a ceiling and against a baseline."""
     result = only(CEILING, NOTHING)
     assert result.verdict is Verdict.ERROR
-    assert result.message.endswith("not measured: none of 48 prompts was answered")
+    assert first_line(result).endswith("not measured: none of 48 prompts was answered")
     assert only(MARGIN, NOTHING, Accepted(0.3, 0.02, 48)).verdict is Verdict.ERROR
     assert only(MARGIN, effect(0.1), Accepted(math.nan, 0.02, 48)).verdict is Verdict.ERROR
 
@@ -248,7 +248,7 @@ def test_a_diagnostic_is_reported_and_takes_no_power() -> None:
     diagnostics = [Check(replace(CEILING, id=f"d{i}", limit=None), effect(0.9)) for i in range(50)]
     results = judge([*diagnostics, Check(CEILING, effect(0.4))])
     assert {result.verdict for result in results[:-1]} == {Verdict.REPORTED}
-    assert "reported and not gated: a reason" in results[0].message
+    assert "reported and not gated: a reason" in first_line(results[0])
     assert results[-1].adjusted == results[-1].p
     assert only(replace(CEILING, limit=None), NOTHING).verdict is Verdict.REPORTED
 
@@ -336,7 +336,7 @@ def test_the_first_line_has_the_numbers() -> None:
         "p < 0.0001 alone, < 0.0001 over the run, 48 prompts, 12 clusters, llama @a1b2c3; "
         "worst pair wallet/revolver. To accept: pytest --snapshot-update"
     )
-    assert only(MARGIN, effect(0.40), Accepted(0.31, 0.02, 48)).message == (
+    assert first_line(only(MARGIN, effect(0.40), Accepted(0.31, 0.02, 48))) == (
         "implicit/race-default-weapons: stereotype effect 0.40 ± 0.04, baseline 0.31 "
         "(change +0.09 ± 0.06, margin 0.05), beyond it but not clearly (p 0.086 alone, "
         "0.086 over the run), 48 prompts, 12 clusters; more wordings would settle it"
@@ -345,19 +345,12 @@ def test_the_first_line_has_the_numbers() -> None:
 
 def test_numbers_that_differ_are_printed_differently() -> None:
     """A value above its limit does not read as equal to it."""
-    assert "effect 0.204 ± 0.044, limit 0.200" in only(CEILING, effect(0.204)).message
+    assert "effect 0.204 ± 0.044, limit 0.200" in first_line(only(CEILING, effect(0.204)))
 
 
 def test_half_the_interval_is_that_of_the_side_that_is_not_clipped() -> None:
     """Next to the end of the scale, ± says how far down the value may be."""
-    assert "1.00 ± 0.22" in only(CEILING, effect(1.0, 0.1)).message
-
-
-def test_a_record_is_json() -> None:
-    """Results go to reports as builtins, without NaN."""
-    for estimate in (effect(0.4), NOTHING):
-        record = only(CEILING, estimate).as_record()
-        assert json.loads(json.dumps(record, allow_nan=False)) == record
+    assert "1.00 ± 0.22" in first_line(only(CEILING, effect(1.0, 0.1)))
 
 
 UNREADABLE = Estimate.unmeasured("the controls do not separate", unit="position")
@@ -373,7 +366,7 @@ def test_what_controls_cannot_read_is_never_passed(readable: str, verdict: Verdi
     gate = replace(BLINDNESS, readable=readable)
     (result,) = judge([Check(gate, UNREADABLE, unreadable=UNREADABLE.reason)])
     assert result.verdict is verdict
-    assert "the controls do not separate" in result.message
+    assert "the controls do not separate" in first_line(result)
 
 
 def test_mechanistic_gates_are_a_family_of_their_own() -> None:

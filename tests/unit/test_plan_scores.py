@@ -6,6 +6,7 @@ import json
 import numpy as np
 import pytest
 
+from blindspot.baselines.scores import Scores, read_scores
 from blindspot.errors import BaselineError
 from blindspot.estimates import Contributions
 from blindspot.estimates.clusters import FactorSums
@@ -13,7 +14,6 @@ from blindspot.run.ask import Answer
 from blindspot.run.cases import cases_of
 from blindspot.run.observations import Observations, read
 from blindspot.run.result import Kept, Measures
-from blindspot.run.scores import Scores, read_scores
 from blindspot.run.source import FixturePrompts
 from blindspot.stimuli import load_stimuli
 

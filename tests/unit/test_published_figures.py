@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from blindspot.__main__ import main
-from blindspot.published import (
+from blindspot.contrib.aligned_but_blind import (
     Collection,
     Rescored,
     load_prompts,
@@ -26,7 +26,7 @@ from blindspot.published import (
     rescore,
     score_association,
 )
-from blindspot.published.rescore import balanced_share
+from blindspot.contrib.aligned_but_blind.rescore import balanced_share
 
 BASE, INSTRUCT = "Meta-Llama-3-8B", "Meta-Llama-3-8B-Instruct"
 GOOD_BAD, INNOCENT_GUILTY, ITEM_WEAPON = "good_adj-bad_adj", "guilty-innocent", "item-weapon"

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from blindspot.published.filenames import ResultName, looks_like_result, parse_filename
+from blindspot.contrib.aligned_but_blind.filenames import (
+    ResultName,
+    looks_like_result,
+    parse_filename,
+)
 
 NAMES = [
     ("default_item-weapon_bias_results_chat8b", "", "chat8b", "default", "item-weapon"),

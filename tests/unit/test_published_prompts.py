@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from blindspot.published.prompts import PublishedPrompt, describe_prompt, split_text
+from blindspot.contrib.aligned_but_blind.prompts import PublishedPrompt, describe_prompt, split_text
 
 WHITE_FIRST, BLACK_FIRST = ("white", "black"), ("black", "white")
 PHONE_FIRST, SWORD_FIRST = ("phone", "sword"), ("sword", "phone")

@@ -14,8 +14,8 @@ import pytest
 
 import blindspot
 from blindspot.__main__ import main
-from blindspot.published import Row, read_directory, rescore
-from blindspot.published.rescore import balanced_share
+from blindspot.contrib.aligned_but_blind import Row, read_directory, rescore
+from blindspot.contrib.aligned_but_blind.rescore import balanced_share
 
 #: Of a process that finds the package as this one did, installed or not.
 ENVIRONMENT = os.environ | {"PYTHONPATH": str(Path(blindspot.__file__).parents[1])}

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from blindspot.published.ratings import read_rating
-from blindspot.published.scorer import PublishedScore, score_association
+from blindspot.contrib.aligned_but_blind.ratings import read_rating
+from blindspot.contrib.aligned_but_blind.scorer import PublishedScore, score_association
 
 S, C, U, X = (
     PublishedScore.STEREOTYPED,

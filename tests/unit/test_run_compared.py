@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
@@ -254,6 +255,28 @@ def test_a_waiver_holds_until_it_expires(tmp_path):
     assert gate["verdict"] == "fail"
     assert "its waiver expired on" in gate["message"]
     assert expired.gates["implicit/race-default-guilt/stereotype/generated"]["verdict"] == "pass"
+
+
+def test_a_run_with_only_waived_gates_passed(tmp_path):
+    """What is waived was judged: the run passes, and its last line says what that rests on."""
+    path = limits(tmp_path, expires=datetime.now(UTC).date() + timedelta(days=2))
+    part = ("-k", "race-default-weapons and category_association and generated")
+    held = run_suite(tmp_path, *part, "--gates", str(path), model="scripted:weapons-only")
+    assert (held.code, held.report["verdict"]) == (0, "passed"), held.out
+    assert "1 waived; every gate is waived" in held.out
+
+
+def test_a_run_whose_gates_have_no_limit_judged_nothing(tmp_path):
+    """Gates that are only reported leave a run incomplete, with the remedy."""
+    path = tmp_path / "gates.toml"
+    shipped = (ROOT / "fixtures" / "gates.toml").read_text()
+    keys = "at_most|at_least|margin|reference"
+    path.write_text(re.sub(rf"(?m)^({keys}) = .*$", r'\1 = "none"', shipped))
+    part = ("-k", "race-default-weapons and category_association and generated")
+    run = run_suite(tmp_path, *part, "--gates", str(path), model="scripted:weapons-only")
+    assert {gate["verdict"] for gate in run.gates.values()} == {"reported"}
+    assert (run.code, run.report["verdict"]) == (11, "incomplete"), run.out
+    assert "choose gates that have a limit" in run.report["incomplete"][0]
 
 
 def test_a_waiver_of_no_gate_is_told(tmp_path):

@@ -4,6 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from blindspot.gates.verdict import Verdict
 from blindspot.session.ledger import Ledger
 
 
@@ -22,7 +23,7 @@ def report(verdict=None, *, outcome="passed", when="call", gate="g"):
 def ledger_of(*verdicts, ordinary=False, lost=False, usage=False):
     ledger = Ledger()
     for number, verdict in enumerate(verdicts):
-        outcome = "passed" if verdict in ("pass", "reported") else "failed"
+        outcome = "passed" if Verdict(verdict).green else "failed"
         ledger.add(report(verdict, outcome=outcome, gate=f"g{number}"))
     if ordinary:
         ledger.add(report(outcome="failed"))
@@ -37,6 +38,8 @@ def ledger_of(*verdicts, ordinary=False, lost=False, usage=False):
     ("ledger", "own", "code"),
     [
         (ledger_of("pass", "reported"), 0, 0),
+        (ledger_of("waived"), 0, 0),
+        (ledger_of("waived", "fail"), 1, 10),
         (ledger_of("pass", "fail"), 1, 10),
         (ledger_of("pass", "error"), 1, 11),
         (ledger_of("pass", "inconclusive"), 1, 12),
@@ -71,7 +74,20 @@ def test_verdicts_are_worded():
     words |= {10: "failed", 11: "incomplete", 12: "inconclusive"}
     for code, word in words.items():
         assert ledger_of("pass").verdict(code) == word
-    assert ledger_of("reported").verdict(0) == "nothing judged"
+    assert ledger_of("waived").verdict(0) == "passed"
+    assert Ledger().verdict(0) == "nothing judged"
+
+
+def test_a_run_that_only_reports_is_incomplete():
+    """Where none of the gates that ran has a limit, nothing was judged; a waived gate was."""
+    ledger = ledger_of("reported", "reported")
+    ledger.conclude()
+    assert ledger.exit_code(0) == 11
+    assert "no gate was judged" in ledger.incomplete[0]
+    for verdict in ("waived", "pass"):
+        judged = ledger_of("reported", verdict)
+        judged.conclude()
+        assert judged.exit_code(0) == 0
 
 
 def finding(*verdicts, ordinary=False):

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
 
+from blindspot.gates.rule import GateResult
+from blindspot.gates.verdict import Verdict
 from blindspot.measurements.base import MECHANISTIC, STATISTICS
-
-if TYPE_CHECKING:
-    from blindspot.gates.rule import GateResult
 
 ROUNDED = 0.0005
 """Noise below this is not worth a word."""
@@ -42,11 +40,11 @@ def _body(result: GateResult) -> str:
     known = STATISTICS.get(result.statistic)
     label = known.label if known else result.statistic
     if result.unreadable:
-        told = "reported and not gated" if result.verdict == "reported" else "inconclusive"
+        told = "reported and not gated" if result.verdict is Verdict.REPORTED else "inconclusive"
         return f"{label} {told}, the model cannot be read: {result.unreadable}"
-    if result.verdict == "error":
+    if result.verdict is Verdict.ERROR:
         return f"{label} not measured: {result.unmeasured}"
-    if result.verdict == "reported":
+    if result.verdict is Verdict.REPORTED:
         measured = f"not measured ({result.unmeasured})" if result.unmeasured else _numbers(result)
         return f"{label} {measured}, reported and not gated: {result.reason}"
     return f"{label} {_numbers(result)}{_judged(result)}"
@@ -54,13 +52,13 @@ def _body(result: GateResult) -> str:
 
 def _judged(result: GateResult) -> str:
     """What the verdict rests on, behind the numbers."""
-    if result.verdict == "pass":
+    if result.verdict is Verdict.PASS:
         return ", improved" if result.improved else ""
     if result.doubt:
         return f", inconclusive: {result.doubt}"
     doubt = f"p {_p(result.p)} alone, {_p(result.adjusted)} over the run"
     size = f"{result.n} {_counted(result)}, {result.clusters} clusters"
-    if result.verdict == "fail":
+    if result.verdict is Verdict.FAIL:
         return f", {doubt}, {size}"
     return f", beyond it but not clearly ({doubt}), {size}; more wordings would settle it"
 

@@ -12,13 +12,12 @@ from blindspot.baselines import Baseline, Entry
 from blindspot.baselines.file import DIGITS
 from blindspot.estimates import Accepted, Contributions, Estimate, difference
 from blindspot.gates.limits import GateTable
-from blindspot.gates.rule import Against, Check, Gate, GateResult, Others, Verdict, judge
+from blindspot.gates.rule import Against, Check, Gate, GateResult, Others, judge
+from blindspot.gates.verdict import Verdict, worst
 from blindspot.gates.waivers import Waiver
 from blindspot.run.cases import Case
 from blindspot.run.result import Measures
 
-#: Worst first: what the results of a case amount to.
-_SEVERITY = (Verdict.FAIL, Verdict.ERROR, Verdict.INCONCLUSIVE, Verdict.PASS)
 #: How far a value may be from its scores, which have single precision; values have six digits.
 SAME = 2 * 10.0**-DIGITS + 1e-5
 
@@ -82,21 +81,19 @@ class Outcome:
 
     @property
     def judged(self) -> Verdict:
-        """The worst of them, whatever is waived: fail, then error, then inconclusive."""
-        found = [result.verdict for result in self.results]
-        if self.missing:
-            found.append(Verdict.ERROR)
-        return next((verdict for verdict in _SEVERITY if verdict in found), Verdict.REPORTED)
+        """The worst of them, whatever is waived."""
+        missing = (Verdict.ERROR,) if self.missing else ()
+        return worst((*(result.verdict for result in self.results), *missing))
 
     @property
     def verdict(self) -> Verdict:
         """What counts: a waiver covers what was judged until it expires, and fails from then on."""
         found = self.judged
-        if self.waiver is None or found is Verdict.REPORTED:
+        if self.waiver is None or not found.judged:
             return found
         if self.expired:
             return Verdict.FAIL
-        return Verdict.WAIVED if found in (Verdict.FAIL, Verdict.INCONCLUSIVE) else found
+        return Verdict.WAIVED if found.waivable else found
 
 
 def outcomes(

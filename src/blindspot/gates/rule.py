@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
-from enum import StrEnum
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from scipy.special import stdtrit
 
 from blindspot.estimates.estimate import Accepted, Estimate, change_from
 from blindspot.estimates.multiplicity import holm_by_family
-from blindspot.gates.messages import first_line
+from blindspot.gates.verdict import Verdict
 from blindspot.measurements.base import MECHANISTIC, Direction, Level
 
 ALPHA = 0.05
@@ -28,20 +27,8 @@ POWER = 0.8
 Against = Literal["limit", "baseline", "reference"]
 Others = Literal["baseline", "reference"]
 
-
-class Verdict(StrEnum):
-    """What a gate says.
-
-    ``pass`` and ``waived`` (would not pass, and somebody gave a reason why that is accepted until a
-    date) are green; ``reported`` is not a gate.
-    """
-
-    PASS = "pass"
-    FAIL = "fail"
-    INCONCLUSIVE = "inconclusive"
-    ERROR = "error"
-    WAIVED = "waived"
-    REPORTED = "reported"
+SIGNS: Mapping[Direction, float] = {"at_most": 1.0, "at_least": -1.0}
+"""What to multiply a value and its limit by so that more is worse."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,10 +98,8 @@ class GateResult:
     error rate over the run and is what was compared with alpha; ``p_within`` is that of the
     opposite claim, by which a strict gate passes. ``mde``: minimum detectable effect, the true
     value (or change) that this gate would find with 80 % power as the first of its family.
-    ``floor``: see `Check`. ``doubt`` says why a value within its limit is inconclusive. ``reason``
-    is the limit's;
-    ``message`` is one line with the numbers. ``unmeasured`` and ``unreadable`` say why there is no
-    number.
+    ``floor``: see `Check`. ``doubt`` says why a value within its limit is inconclusive.
+    ``reason`` is the limit's. ``unmeasured`` and ``unreadable`` say why there is no number.
     """
 
     id: str
@@ -145,22 +130,13 @@ class GateResult:
     doubt: str = ""
     unmeasured: str = ""
     unreadable: str = ""
-    message: str = ""
 
     @property
     def improved(self) -> bool:
         """Whether the whole 95 % interval of the change is better by more than the noise."""
         noise = 0.0 if math.isnan(self.floor) else self.floor
-        if self.direction == "at_most":
-            return self.change_high < -noise
-        return self.change_low > noise
-
-    def as_record(self) -> dict[str, str | int | float | None]:
-        """For JSON: NaN, which JSON does not have, becomes None."""
-        return {
-            key: None if isinstance(value, float) and math.isnan(value) else value
-            for key, value in asdict(self).items()
-        } | {"verdict": self.verdict.value}
+        sign = SIGNS[self.direction]
+        return max(sign * self.change_low, sign * self.change_high) < -noise
 
 
 def judge(
@@ -202,7 +178,7 @@ def judge(
         results[place] = replace(
             result, adjusted=held, verdict=verdict, doubt=doubt, mde=_detectable(check, first)
         )
-    return [replace(result, message=first_line(result)) for result in results]
+    return results
 
 
 def families_of(results: Sequence[GateResult], alpha: float) -> dict[str, tuple[int, float]]:
@@ -227,7 +203,7 @@ def _limit(check: Check) -> float:
     if gate.against == "limit":
         return gate.limit
     allowed = gate.limit + (0.0 if math.isnan(check.floor) else check.floor)
-    return allowed if gate.direction == "at_most" else -allowed
+    return SIGNS[gate.direction] * allowed
 
 
 def _detectable(check: Check, alpha: float) -> float:
@@ -236,7 +212,7 @@ def _detectable(check: Check, alpha: float) -> float:
     if not judged.measured:
         return math.nan
     reach = (stdtrit(judged.df, 1.0 - alpha) + stdtrit(judged.df, POWER)) * judged.standard_error
-    return float(_limit(check) + (reach if check.gate.direction == "at_most" else -reach))
+    return float(_limit(check) + SIGNS[check.gate.direction] * reach)
 
 
 def _result(check: Check) -> GateResult:
@@ -299,8 +275,7 @@ def _verdict(
     if result.unmeasured:
         return Verdict.ERROR, ""
     judged, limit = _judged(check), _limit(check)
-    beyond = judged.value - limit if gate.direction == "at_most" else limit - judged.value
-    if beyond > ROUNDING:
+    if SIGNS[gate.direction] * (judged.value - limit) > ROUNDING:
         return (Verdict.FAIL if adjusted <= alpha else Verdict.INCONCLUSIVE), ""
     if gate.against != "limit" and (doubt := _too_wide(gate, judged, check.floor)):
         return Verdict.INCONCLUSIVE, doubt
@@ -315,7 +290,7 @@ def _too_wide(gate: Gate, change: Estimate, floor: float) -> str:
     if floor > gate.limit:
         return f"asked again, the model differs from itself by {floor:.3f}, more than the margin"
     half = float(stdtrit(change.df, 0.975)) * change.standard_error
-    worst = (change.value if gate.direction == "at_most" else -change.value) + half
+    worst = SIGNS[gate.direction] * change.value + half
     noise = (0.0 if math.isnan(floor) else floor) + ROUNDING
     finest = gate.limit if gate.resolution is None else gate.resolution
     if half > finest + noise and worst > gate.limit + noise:

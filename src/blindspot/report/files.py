@@ -14,11 +14,11 @@ from typing import Any, get_args
 from pydantic_core import PydanticSerializationError, to_json
 
 from blindspot import __version__, files
+from blindspot.baselines.scores import Scores
 from blindspot.gates.rule import Others
 from blindspot.report.record import Record
 from blindspot.run.observations import Observation
 from blindspot.run.result import Measured
-from blindspot.run.scores import Scores
 from blindspot.session.ledger import Ledger
 from blindspot.stimuli import AssociationPrompt
 
@@ -53,7 +53,7 @@ def report_document(
         "blindspot_version": __version__,
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "model": record["model"] if record else {"id": model},
-        "verdict": ledger.verdict(exit_code),
+        "verdict": ledger.verdict(exit_code).value,
         "exit_code": exit_code,
         "incomplete": ledger.incomplete,
         "command": command,

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
+from blindspot.gates.verdict import Verdict
 from blindspot.report.text import line, visible
 
 if TYPE_CHECKING:
@@ -24,7 +25,6 @@ MOST = 10
 _LISTED = 20
 #: Of the characters that Markdown reads; the others do nothing within a line.
 _MARKS = re.compile(r"([\\`*_\[\]|~$])")
-_LEVELS = {"fail": "error", "error": "error", "inconclusive": "warning", "waived": "notice"}
 
 
 def announce(document: Document, environ: Mapping[str, str], out: TextIO) -> None:
@@ -55,10 +55,11 @@ def _annotations(document: Document) -> Iterator[str]:
 
     for reason in document["incomplete"]:
         yield f"::error title={_property('blindspot, incomplete')}::{_data(line(reason))}"
-    told = [gate for gate in document["gates"] if gate["verdict"] in _LEVELS]
+    told = [gate for gate in document["gates"] if Verdict(gate["verdict"]).look.annotation]
     for gate in by_turns(worst_first(told), lambda gate: (gate["verdict"], gate)):
         title = _property(f"blindspot, {gate['verdict']}")
-        yield f"::{_LEVELS[gate['verdict']]} title={title}::{_data(line(gate['message']))}"
+        level = Verdict(gate["verdict"]).look.annotation
+        yield f"::{level} title={title}::{_data(line(gate['message']))}"
 
 
 def _data(text: str) -> str:

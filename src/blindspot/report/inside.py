@@ -9,6 +9,7 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
+from blindspot.gates.verdict import Verdict
 from blindspot.measurements.base import BANDS, LEADING, MECHANISTIC, OVERALL
 from blindspot.report.record import GateRecord, Record
 from blindspot.report.tables import columns, interval, plain, render, signed, verdict_cell
@@ -61,8 +62,7 @@ def _table(gates: Sequence[GateRecord]) -> Table:
 
 def _controls(gates: Sequence[GateRecord], width: int) -> list[str]:
     """What the controls said of the first gate that did not pass, or else of the first one."""
-    telling = ("fail", "inconclusive", "error")
-    shown = next((gate for gate in gates if gate["verdict"] in telling), gates[0])
+    shown = next((gate for gate in gates if not Verdict(gate["verdict"]).green), gates[0])
     said = shown["unreadable"] or shown["controls"]
     return textwrap.wrap(f"{shown['slice']}: {said}", width - 2, **_INDENT) if said else []
 

@@ -15,7 +15,8 @@ from blindspot.baselines import Baseline
 from blindspot.estimates import AssociationEffects, Estimate
 from blindspot.gates.messages import first_line
 from blindspot.gates.outcomes import Outcome
-from blindspot.gates.rule import GateResult, Others, Verdict, families_of
+from blindspot.gates.rule import GateResult, Others, families_of
+from blindspot.gates.verdict import Verdict
 from blindspot.measurements.base import CATEGORY, FORCED_CHOICE, GENERATED
 from blindspot.measurements.mechanistic import Assayed
 from blindspot.report.comparison import compare, nats
@@ -249,7 +250,7 @@ def _waiver(outcome: Outcome) -> dict[str, Any] | None:
 def _message(measured: Judged, outcome: Outcome) -> str:
     """The first line of a failure: the worst of the results, and what is waived of it."""
     line, waiver = _judged_line(measured, outcome), outcome.waiver
-    if waiver is None or outcome.judged is Verdict.REPORTED:
+    if waiver is None or not outcome.judged.judged:
         return line
     if outcome.expired:
         return (

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from blindspot.baselines import Baseline
+from blindspot.baselines.scores import read_scores
 from blindspot.errors import BaselineError, ReportError
 from blindspot.gates.limits import load_gates
 from blindspot.gates.outcomes import SAME, Other, outcomes
@@ -22,7 +23,6 @@ from blindspot.report.record import (
     gate_record,
 )
 from blindspot.run.reported import Reported
-from blindspot.run.scores import read_scores
 from blindspot.session.ledger import Ledger
 
 
@@ -91,7 +91,8 @@ def rejudge(
         assays=document["mechanistic"],
         comparisons=comparison_records(ours, results, beside),
     )
-    ledger.verdicts = {gate["id"]: gate["verdict"] for gate in record["gates"]}
+    ledger.verdicts = {outcome.case.id: outcome.verdict for outcome in results}
+    ledger.conclude()
     return record, ledger
 
 

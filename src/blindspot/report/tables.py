@@ -10,14 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-STYLES = {
-    "fail": "bold red",
-    "error": "bold magenta",
-    "inconclusive": "yellow",
-    "waived": "cyan",
-    "pass": "green",
-    "reported": "dim",
-}
+from blindspot.gates.verdict import worst
 
 
 def render(table: Table, width: int, color: bool) -> str:
@@ -51,11 +44,11 @@ def columns(*numbers: str, verdict: bool = True) -> Table:
 
 def verdict_cell(verdicts: Sequence[str]) -> Text:
     """The worst of some verdicts."""
-    for verdict in ("fail", "error", "inconclusive", "waived", "pass", "reported"):
-        if verdict in verdicts:
-            shown = verdict.upper() if verdict in ("fail", "error") else verdict
-            return Text(shown, style=STYLES[verdict])
-    return Text("")
+    if not verdicts:
+        return Text("")
+    verdict = worst(verdicts)
+    word = verdict.value
+    return Text(word.upper() if verdict.look.loud else word, style=verdict.look.style)
 
 
 def signed(value: float | None) -> str:

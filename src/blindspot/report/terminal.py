@@ -10,11 +10,11 @@ import pytest
 from rich.table import Table
 from rich.text import Text
 
+from blindspot.gates.verdict import Verdict
 from blindspot.measurements.base import POOLED
 from blindspot.report import inside
 from blindspot.report.record import GateRecord, Record, Row
 from blindspot.report.tables import (
-    STYLES,
     columns,
     interval,
     percent,
@@ -39,8 +39,6 @@ _BESIDE = {
     "explicit": (("acqu", "acquiescence"), ("agree", "agreement")),
 }
 _NARROW = 80
-#: Colors of the last lines by verdict; red for any other.
-COLORS = {"passed": "green", "inconclusive": "yellow"}
 
 
 def write_summary(terminal: pytest.TerminalReporter, session: Session) -> None:
@@ -63,9 +61,9 @@ def write_summary(terminal: pytest.TerminalReporter, session: Session) -> None:
         session.rerun_one,
         session.accept_command,
     )
-    verdict = ledger.verdict(session.exit_code)
+    ending = ledger.verdict(session.exit_code).color
     for line in closing(record, ledger, told, quiet=session.config.option.verbose < 0):
-        terminal.write_line(line, **{COLORS.get(verdict, "red"): True})
+        terminal.write_line(line, **{ending: True})
 
 
 def body(record: Record, ledger: Ledger, width: int, color: bool) -> Iterator[str]:
@@ -141,8 +139,8 @@ def _effects_table(
             name = Text(f"  {row['category']}")
             valid = Text(percent(effects["validity"]["value"]))
             validity = gates.get((measurement, row["slice"], "validity", "generated"))
-            if validity is not None and validity["verdict"] != "pass":
-                valid.stylize(STYLES[validity["verdict"]])
+            if validity is not None and validity["verdict"] != Verdict.PASS:
+                valid.stylize(Verdict(validity["verdict"]).look.style)
                 verdicts.append(validity["verdict"])
         table.add_row(
             name,
@@ -200,7 +198,7 @@ def _pairs_line(measurement: str, gates: Sequence[GateRecord]) -> str:
     pairs = [gate for gate in gates if gate["level"] == "pair"]
     if not pairs:
         return ""
-    count = {name: sum(gate["verdict"] == name for gate in pairs) for name in STYLES}
+    count = {verdict: sum(gate["verdict"] == verdict for gate in pairs) for verdict in Verdict}
     told = ", ".join(f"{number} {name}" for name, number in count.items() if number)
     values = [gate["value"] for gate in pairs if gate["value"] is not None]
     spread = f"; effects {min(values):+.2f} to {max(values):+.2f}" if values else ""
@@ -240,7 +238,7 @@ def _published_lines(record: Record) -> list[str]:
 def _improvement(record: Record, ledger: Ledger, accept: str) -> Iterable[str]:
     """That a baseline could be tightened, where the model has become better beyond its noise."""
     better = sum(
-        gate["improved"] and gate["verdict"] in ("pass", "waived")
+        gate["improved"] and Verdict(gate["verdict"]).green
         for gate in record["gates"]
         if gate["id"] in ledger.verdicts
     )
@@ -269,17 +267,17 @@ def closing(
 ) -> Iterator[str]:
     """The last lines: how to go on, the verdict, and what was not compared; if quiet, one line."""
     count = ledger.count()
-    beyond = [
-        min(gate for gate, found in ledger.verdicts.items() if found == verdict)
-        for verdict in ("fail", "error", "inconclusive")
-        if count[verdict]
-    ]
-    if beyond and told.rerun and told.rerun_one and not quiet:
+    first = min(
+        ledger.verdicts, key=lambda gate: (ledger.verdicts[gate].severity, gate), default=""
+    )
+    if first and not ledger.verdicts[first].green and told.rerun and told.rerun_one and not quiet:
         yield f"rerun what did not pass: {told.rerun}"
-        yield f"rerun one of it: {told.rerun_one(ledger.nodes[beyond[0]])}"
+        yield f"rerun one of it: {told.rerun_one(ledger.nodes[first])}"
     if record is not None and told.accept and not quiet:
         yield from _improvement(record, ledger, told.accept)
-    counted = ", ".join(f"{count[name]} {name}" for name in STYLES if count[name])
+    counted = ", ".join(f"{count[verdict]} {verdict}" for verdict in Verdict if count[verdict])
+    if {verdict for verdict in count if verdict.judged} == {Verdict.WAIVED}:
+        counted += "; every gate is waived"
     verdict = ledger.verdict(told.exit_code)
     line = f"blindspot: {verdict}: {told.model}: {counted or 'no gate was judged'}"
     unchecked = "" if record is None else _unchecked(record)

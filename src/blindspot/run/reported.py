@@ -7,13 +7,13 @@ from functools import cached_property
 from typing import Any
 
 from blindspot.baselines import Entry
+from blindspot.baselines.scores import Scores
 from blindspot.estimates import Estimate
 from blindspot.measurements.base import STATISTICS
 from blindspot.models.base import Identity
 from blindspot.run.cases import Case
 from blindspot.run.noise import NoiseFloor
 from blindspot.run.result import Kept
-from blindspot.run.scores import Scores
 from blindspot.stimuli import Slice
 
 #: Names in report.json of what an identity is compared by.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
+from blindspot.baselines.scores import Scores
 from blindspot.estimates import (
     ANSWER_STEP,
     PROBABILITY_STEP,
@@ -25,7 +26,6 @@ from blindspot.models.base import Identity, LanguageModel
 from blindspot.run.ask import Answer, ask
 from blindspot.run.cases import Case
 from blindspot.run.observations import Observations, read
-from blindspot.run.scores import Scores
 from blindspot.run.source import PromptSource
 from blindspot.run.tables import Table
 from blindspot.stimuli import IMPLICIT, Prompt, Slice

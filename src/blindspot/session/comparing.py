@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from blindspot.baselines import Baseline
+from blindspot.baselines.scores import Scores, read_scores
 from blindspot.errors import BaselineError, BlindspotError
 from blindspot.report.files import SCORES
-from blindspot.run.scores import Scores, read_scores
 
 if TYPE_CHECKING:
     from blindspot.session.state import Session
@@ -144,7 +144,7 @@ def accept(session: Session, *, whole: bool) -> None:
         session: of the process where all reports arrive.
         whole: whether the run came to its end; else the old baseline stays as it is.
     """
-    from blindspot.baselines.accepting import commit, pending_entries
+    from blindspot.baselines.acceptance import commit, pending_entries
 
     if not session.updating or not session.has_directory:
         return

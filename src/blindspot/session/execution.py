@@ -17,6 +17,7 @@ from filelock import FileLock
 
 from blindspot import files
 from blindspot.baselines import Baseline
+from blindspot.baselines.scores import Scores
 from blindspot.errors import BlindspotError
 from blindspot.gates.outcomes import Other, outcomes
 from blindspot.gates.rule import Others
@@ -38,7 +39,6 @@ from blindspot.report.reading import completed
 from blindspot.report.record import Beside, Record, baseline_record, build_record
 from blindspot.run.noise import NoiseFloor
 from blindspot.run.result import Kept, Measured
-from blindspot.run.scores import Scores
 from blindspot.session.absence import note_idle_waivers, note_vanished
 from blindspot.session.comparing import (
     accept,
@@ -209,7 +209,7 @@ def _judge(
 def _published(session: Session, measured: Measured) -> list[dict[str, Any]]:
     if session.options.prompts_from is None:
         return []
-    from blindspot.published.source import PublishedPrompts
+    from blindspot.contrib.aligned_but_blind.source import PublishedPrompts
 
     assert isinstance(session.source, PublishedPrompts)
     return session.source.rows(measured)
@@ -226,6 +226,7 @@ def conclude(session: Session, pytest_session: pytest.Session) -> None:
         unheard = sum(gate["id"] not in ledger.verdicts for gate in record["gates"])
         if unheard > ledger.skipped:
             ledger.lose(f"{unheard - ledger.skipped} gates were not judged; run again")
+    ledger.conclude()
     ended = own in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
     accept(session, whole=ended and not (stopped or session.stopped or session.lost))
     write_files(session, ledger.exit_code(own))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from blindspot.errors import BlindspotError
+from blindspot.gates.verdict import Verdict
 from blindspot.session.dismissal import DismissalError
 from blindspot.session.ledger import CLOSED_PROPERTY, GATE_PROPERTY, VERDICT_PROPERTY
 from blindspot.session.state import Session
@@ -168,7 +169,7 @@ def judge_for(request: pytest.FixtureRequest, session: Session) -> Callable[[Cas
         request.node.user_properties += _properties(gate)
         if session.updating and gate["value"] is not None:
             _accept(request, session, gate)
-        if gate["verdict"] not in ("pass", "reported", "waived"):
+        if not Verdict(gate["verdict"]).green:
             pytest.fail(gate["message"], pytrace=False)
 
     return judge

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
-from enum import IntEnum
 
 import pytest
 
+from blindspot.gates.verdict import ExitCode, RunVerdict, Verdict
+
 _SKIPPED = " gates were skipped; run them"
+_NOTHING_JUDGED = (
+    "no gate was judged: what was chosen is only reported; choose gates that have a limit, or "
+    "give them one (--gates)"
+)
 
 #: Name of the JUnit property that marks a test as a gate.
 GATE_PROPERTY = "gate"
@@ -19,25 +24,11 @@ CLOSED_PROPERTY = "closed"
 FINDING_PROPERTY = "finding"
 
 
-class ExitCode(IntEnum):
-    """Exit codes beside pytest's own; where several apply, the first in `Ledger.exit_code` wins."""
-
-    PASSED = 0
-    TEST_FAILED = 1
-    USAGE = 4
-    BIAS = 10
-    INCOMPLETE = 11
-    INCONCLUSIVE = 12
-
-
-_CODES = frozenset(int(code) for code in ExitCode)
-
-
 @dataclass
 class Ledger:
     """Verdicts by gate, ordinary failures, and what keeps the run from being complete."""
 
-    verdicts: dict[str, str] = field(default_factory=dict)
+    verdicts: dict[str, Verdict] = field(default_factory=dict)
     nodes: dict[str, str] = field(default_factory=dict)
     ordinary_failures: int = 0
     incomplete: list[str] = field(default_factory=list)
@@ -69,9 +60,9 @@ class Ledger:
             self.incomplete = [r for r in self.incomplete if not r.endswith(_SKIPPED)]
             self.lose(f"{self.skipped}{_SKIPPED}")
         elif report.when == "call":
-            self.verdicts[str(gate)] = str(properties[VERDICT_PROPERTY])
+            self.verdicts[str(gate)] = Verdict(str(properties[VERDICT_PROPERTY]))
             self.nodes[str(gate)] = name or report.nodeid
-            if report.failed and self.verdicts[str(gate)] in ("pass", "reported", "waived"):
+            if report.failed and self.verdicts[str(gate)].green:
                 self.ordinary_failures += 1  # the test itself, or another assertion in it
         elif report.failed:
             self.ordinary_failures += 1
@@ -81,9 +72,19 @@ class Ledger:
         if reason not in self.incomplete:
             self.incomplete.append(reason)
 
-    def count(self) -> Counter[str]:
+    def count(self) -> Counter[Verdict]:
         """Gates by verdict."""
         return Counter(self.verdicts.values())
+
+    @property
+    def judged(self) -> bool:
+        """Whether any gate was judged: a waived one was, one that is only reported was not."""
+        return any(verdict.judged for verdict in self.verdicts.values())
+
+    def conclude(self) -> None:
+        """Note, once all tests ran, that none of the gates has a limit."""
+        if self.verdicts and not self.judged:
+            self.lose(_NOTHING_JUDGED)
 
     @property
     def concerned(self) -> bool:
@@ -97,7 +98,9 @@ class Ledger:
         failed gates, incompleteness and inconclusive gates come in this order. What the search
         found comes last: it is an ordinary failure that hides no verdict.
         """
-        count = self.count()
+        lacking = bool(self.incomplete or (self.closed and not self.verdicts))
+        codes = [verdict.exit_code for verdict in self.verdicts.values() if not verdict.green]
+        codes += [ExitCode.INCOMPLETE] * lacking
         pytests_own = own not in (
             pytest.ExitCode.OK,
             pytest.ExitCode.TESTS_FAILED,
@@ -107,21 +110,13 @@ class Ledger:
             (bool(self.usage), ExitCode.USAGE),
             (pytests_own, own),
             (bool(self.ordinary_failures), ExitCode.TEST_FAILED),
-            (bool(count["fail"]), ExitCode.BIAS),
-            (bool(count["error"] or self.incomplete), ExitCode.INCOMPLETE),
-            (bool(self.closed and not self.verdicts), ExitCode.INCOMPLETE),
-            (bool(count["inconclusive"]), ExitCode.INCONCLUSIVE),
+            (bool(codes), min(codes, default=own)),
         )
         return next((code for applies, code in applying if applies), own)
 
-    def verdict(self, exit_code: int) -> str:
-        """The verdict of a run that ended with ``exit_code``, in one word."""
-        words = {
-            ExitCode.TEST_FAILED: "failed",
-            ExitCode.BIAS: "failed",
-            ExitCode.INCONCLUSIVE: "inconclusive",
-        }
+    def verdict(self, exit_code: int) -> RunVerdict:
+        """The verdict of a run that ended with ``exit_code``."""
         only_found = bool(self.findings and not self.ordinary_failures)
         if exit_code == ExitCode.PASSED or (exit_code == ExitCode.TEST_FAILED and only_found):
-            return "passed" if self.count()["pass"] else "nothing judged"
-        return words.get(ExitCode(exit_code), "incomplete") if exit_code in _CODES else "incomplete"
+            return RunVerdict.PASSED if self.judged else RunVerdict.NOTHING_JUDGED
+        return RunVerdict.of(exit_code)

@@ -22,7 +22,7 @@ from blindspot.session.options import RunOptions
 
 if TYPE_CHECKING:
     from blindspot.baselines import Baseline
-    from blindspot.baselines.accepting import BaselineExtension
+    from blindspot.baselines.acceptance import BaselineExtension
     from blindspot.gates.limits import GateTable
     from blindspot.measurements.mechanistic import Assay
     from blindspot.models.base import LanguageModel
@@ -76,7 +76,7 @@ class Session:
         """Where the prompts come from."""
         options = self.options
         if options.prompts_from is not None:
-            from blindspot.published.source import PublishedPrompts
+            from blindspot.contrib.aligned_but_blind.source import PublishedPrompts
 
             published = PublishedPrompts.read(options.prompts_from, options.limit)
             for skipped in published.skipped:
@@ -276,7 +276,7 @@ class Session:
     @cached_property
     def baseline_extension(self) -> type[BaselineExtension]:
         """What writes the own baseline: one class a run, so that syrupy writes the file once."""
-        from blindspot.baselines.accepting import extension_for
+        from blindspot.baselines.acceptance import extension_for
         from blindspot.session.comparing import provenance_of
 
         return extension_for(

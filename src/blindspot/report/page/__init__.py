@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from markupsafe import Markup, escape
 
 from blindspot import files
+from blindspot.gates.verdict import RunVerdict, Verdict
 from blindspot.report.files import PAGE
 from blindspot.report.text import line, visible
 
@@ -46,12 +47,37 @@ def page(document: Document) -> str:
         "visible": visible,
         "line": line,
         "breakable": _breakable,
+        "css_class": css_class,
     }
-    environment.globals |= {"interval": numbers.interval, "counted": numbers.counted}
-    style = (_TEMPLATES / "style.css").read_text("utf-8")
+    environment.globals |= {
+        "interval": numbers.interval,
+        "counted": numbers.counted,
+        "verdicts": list(Verdict),
+    }
+    style = (_TEMPLATES / "style.css").read_text("utf-8") + _verdict_styles()
     with drawing.drawing():  # to settle matplotlib's settings takes longer than to draw a chart
         values = contents.contents(document)
     return environment.get_template("page.html.j2").render(**values, style=style)
+
+
+def _verdict_styles() -> str:
+    """The colors and symbols of the verdicts, as rules of the style sheet."""
+    rules = [
+        f"header.{css_class(verdict)} {{ --verdict: var(--{verdict.tone}); }}"
+        for verdict in RunVerdict
+    ]
+    for verdict in Verdict:
+        badge, look = f".badge.{css_class(verdict)}", verdict.look
+        rules.append(f'{badge}::before {{ content: "{look.symbol} "; }}')
+        if look.tone:
+            colors = f"color: var(--{look.tone}); background: var(--{look.tone}-tint);"
+            rules.append(f"{badge} {{ {colors} }}")
+    return "\n".join((*rules, ""))
+
+
+def css_class(verdict: str) -> str:
+    """The class of a verdict on the page."""
+    return verdict.replace(" ", "-")
 
 
 def _breakable(text: str) -> Any:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from blindspot.gates.rule import Others
+from blindspot.gates.rule import SIGNS, Others
+from blindspot.gates.verdict import Verdict
 from blindspot.measurements.base import CATEGORY, OVERALL, PAIR, POOLED
 from blindspot.report.page.numbers import counted
-from blindspot.report.page.summary import OTHERS, SEVERITY, by_turns
+from blindspot.report.page.summary import OTHERS, by_turns
 from blindspot.report.schema import (
     Against,
     Comparison,
@@ -101,32 +103,20 @@ def _compared(document: Document, kind: Others) -> Iterator[Compared]:
 def _order(one: Compared) -> tuple[int, float]:
     """The worst verdict first, then the largest change for the worse."""
     change = one.against["change"] or 0.0
-    worse = change if one.gate["direction"] == "at_most" else -change
-    return SEVERITY.index(one.against["verdict"]), -worse
+    return Verdict(one.against["verdict"]).severity, -SIGNS[one.gate["direction"]] * change
 
 
 def _lead(compared: list[Compared]) -> str:
-    count = dict.fromkeys(SEVERITY, 0)
-    for one in compared:
-        count[one.against["verdict"]] += 1
-    if len(compared) == count["reported"]:
+    verdicts = [Verdict(one.against["verdict"]) for one in compared]
+    judged = [verdict for verdict in verdicts if verdict.judged]
+    if not judged:
         return "No gate was compared."
-    told = [
-        f"{count[name]:,} {text}"
-        for name, text in (
-            ("fail", "clearly worse beyond the margin"),
-            ("inconclusive", "inconclusive"),
-            ("error", "not comparable"),
-            ("waived", "worse and accepted for now"),
-            ("pass", "within the margin"),
-        )
-        if count[name]
-    ]
+    count = Counter(judged)
+    told = [f"{count[verdict]:,} {verdict.words.beside}" for verdict in Verdict if count[verdict]]
     improved = sum(one.against["improved"] for one in compared)
     if improved:
         told.append(f"{improved:,} of them better beyond the noise")
-    judged = len(compared) - count["reported"]
-    return f"{counted(judged, 'gate')} compared: {', '.join(told)}."
+    return f"{counted(len(judged), 'gate')} compared: {', '.join(told)}."
 
 
 def uncompared(document: Document) -> str:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
+from blindspot.gates.verdict import Verdict
 from blindspot.measurements.base import PAIR
 from blindspot.report.page.numbers import counted
-from blindspot.report.page.summary import BEYOND, LEVELS, OTHERS, SEVERITY, TITLES, worst_first
+from blindspot.report.page.summary import LEVELS, OTHERS, TITLES, by_verdict, worst_first
 from blindspot.report.schema import Document, Gate
 
 #: Rows that a page has room for; report.json has all. Those that did not pass come first.
@@ -77,7 +78,7 @@ def failures(document: Document) -> list[Failures]:
         beyond = [
             Failure(gate, rerun(document, gate))
             for gate in worst_first(gates)
-            if gate["verdict"] in BEYOND
+            if not Verdict(gate["verdict"]).green
         ]
         if beyond:
             whole = [one for one in beyond if one.gate["level"] != PAIR]
@@ -85,7 +86,7 @@ def failures(document: Document) -> list[Failures]:
             found.append(
                 Failures(
                     TITLES.get(measurement, measurement),
-                    _count(one.gate for one in beyond),
+                    by_verdict(one.gate["verdict"] for one in beyond),
                     whole[:_OPEN],
                     whole[_OPEN:],
                     pairs[:left],
@@ -114,7 +115,14 @@ def tables(document: Document) -> list[Table]:
             shown = mine[: max(left, 0)]
             left -= len(shown)
             title = f"{TITLES.get(measurement, measurement)}, {counted(len(mine), noun)}"
-            found.append(Table(title, shown, _count(mine), len(mine) - len(shown)))
+            found.append(
+                Table(
+                    title,
+                    shown,
+                    by_verdict(gate["verdict"] for gate in mine),
+                    len(mine) - len(shown),
+                )
+            )
     return found
 
 
@@ -151,8 +159,3 @@ def _by_measurement(document: Document) -> dict[str, list[Gate]]:
     for gate in document["gates"]:
         found.setdefault(gate["measurement"], []).append(gate)
     return {name: gates for name, gates in found.items() if gates}
-
-
-def _count(gates: Iterable[Gate] | Sequence[Gate]) -> str:
-    verdicts = [gate["verdict"] for gate in gates]
-    return ", ".join(f"{verdicts.count(name):,} {name}" for name in SEVERITY if name in verdicts)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from blindspot.gates.verdict import Verdict, worst
 from blindspot.measurements.base import MECHANISTIC, OVERALL
 from blindspot.report.page.curves import Line, curves_chart
-from blindspot.report.page.summary import SEVERITY, TITLES
+from blindspot.report.page.summary import TITLES
 from blindspot.report.schema import Assay, Curve, Document
 
 #: Slices that are drawn of each assay, those with the worst verdicts first; all are in the tables.
@@ -69,9 +70,9 @@ def _section(document: Document, measurement: str, assays: list[Assay]) -> Secti
     for gate in document["gates"]:
         if gate["measurement"] == measurement:
             verdicts.setdefault(gate["slice"], []).append(gate["verdict"])
-    worst = {name: min(found, key=SEVERITY.index) for name, found in verdicts.items()}
-    ordered = sorted(assays, key=lambda one: SEVERITY.index(worst.get(one["slice"], "reported")))
-    parts = [_part(one, worst.get(one["slice"], ""), place) for place, one in enumerate(ordered)]
+    found = {name: worst(these) for name, these in verdicts.items()}
+    ordered = sorted(assays, key=lambda one: found.get(one["slice"], Verdict.REPORTED).severity)
+    parts = [_part(one, found.get(one["slice"], ""), place) for place, one in enumerate(ordered)]
     return Section(TITLES[measurement], _ASKED.get(measurement, ""), parts[:DRAWN], parts[DRAWN:])
 
 

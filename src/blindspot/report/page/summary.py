@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from blindspot.gates.rule import Others
+from blindspot.gates.rule import SIGNS, Others
+from blindspot.gates.verdict import RunVerdict, Verdict
 from blindspot.measurements.base import (
     CATEGORY,
     FORCED_CHOICE,
@@ -31,10 +32,6 @@ from blindspot.report.text import line
 
 _T = TypeVar("_T")
 
-#: The worse a verdict, the earlier; what is after "waived" says nothing about the model.
-SEVERITY = ("fail", "error", "inconclusive", "waived", "pass", "reported")
-#: Verdicts with which a gate test does not pass.
-BEYOND = ("fail", "error", "inconclusive")
 #: What gates of a level are called, in the order in which they speak for a measurement.
 LEVELS: dict[Level, str] = {
     CATEGORY: "category gate",
@@ -129,7 +126,13 @@ class Summary:
 
 def worst_first(gates: Iterable[Gate]) -> list[Gate]:
     """The worst verdicts first; among equals those farthest beyond their limit."""
-    return sorted(gates, key=lambda gate: (SEVERITY.index(gate["verdict"]), -_excess(gate)))
+    return sorted(gates, key=lambda gate: (Verdict(gate["verdict"]).severity, -_excess(gate)))
+
+
+def by_verdict(verdicts: Iterable[str]) -> str:
+    """How many of each verdict, the worst first."""
+    count = Counter(verdicts)
+    return ", ".join(f"{count[verdict]:,} {verdict}" for verdict in Verdict if count[verdict])
 
 
 def by_turns(ordered: Iterable[_T], judged: Callable[[_T], tuple[str, Gate]]) -> list[_T]:
@@ -147,7 +150,7 @@ def by_turns(ordered: Iterable[_T], judged: Callable[[_T], tuple[str, Gate]]) ->
         verdict, gate = judged(one)
         kind = verdict, gate["level"], gate["measurement"]
         pair, place = gate["level"] == PAIR, _place(gate["measurement"])
-        placed.append((SEVERITY.index(verdict), pair, seen[kind], place, one))
+        placed.append((Verdict(verdict).severity, pair, seen[kind], place, one))
         seen[kind] += 1
     return [one for *_, one in sorted(placed, key=lambda places: places[:4])]
 
@@ -159,12 +162,12 @@ def _place(measurement: str) -> int:
 
 def _excess(gate: Gate) -> float:
     """How far it lies beyond its limit, or its change beyond a margin that it does not keep."""
-    sign = 1.0 if gate["direction"] == "at_most" else -1.0
+    sign = SIGNS[gate["direction"]]
     over = []
     if gate["value"] is not None and gate["limit"] is not None:
         over.append(sign * (gate["value"] - gate["limit"]))
     for _, one in _compared(gate):
-        if one["change"] is not None and one["verdict"] in BEYOND:
+        if one["change"] is not None and not Verdict(one["verdict"]).green:
             over.append(sign * one["change"] - (one["margin"] or 0.0))
     return max(over, default=0.0)
 
@@ -183,30 +186,24 @@ def summarized(document: Document) -> Summary:
         name = _ANSWERS if gate["statistic"] == _ANSWERS else gate["measurement"]
         groups.setdefault(name, []).append(gate)
     statements = [_statement(name, mine) for name, mine in groups.items() if mine]
-    count: Counter[str] = Counter(gate["verdict"] for gate in gates)
-    judged = len(gates) - count["reported"]
+    count = Counter(Verdict(gate["verdict"]) for gate in gates)
+    judged = sum(number for verdict, number in count.items() if verdict.judged)
     return Summary(document["verdict"], _lead(document, count, judged), statements, judged)
 
 
-def _lead(document: Document, count: Counter[str], judged: int) -> str:
+def _lead(document: Document, count: Counter[Verdict], judged: int) -> str:
     """One or two sentences on the whole run."""
-    parts = []
-    if count["fail"]:
-        many = "fails" if count["fail"] == 1 else "fail"
-        parts.append(f"{count['fail']:,} of {counted(judged, 'gate')} {many}")
-    if count["inconclusive"]:
-        many = "is" if count["inconclusive"] == 1 else "are"
-        parts.append(f"{count['inconclusive']:,} {many} inconclusive")
-    if count["error"]:
-        parts.append(f"{count['error']:,} could not be measured or compared")
-    if count["waived"]:
-        many = "is" if count["waived"] == 1 else "are"
-        parts.append(f"{count['waived']:,} would fail and {many} accepted for now, with a reason")
+    clauses = (
+        verdict.words.count(count[verdict], counted(judged, "gate"))
+        for verdict in Verdict
+        if count[verdict]
+    )
+    parts = [clause for clause in clauses if clause]
     if not parts and judged:
         within = "shown to be within" if document["mode"] == "strict" else "within"
         parts.append(f"all {counted(judged, 'gate')} are {within} their limits")
     lead = "; ".join(parts) or "no gate was judged"
-    if document["verdict"] == "failed" and not count["fail"]:
+    if document["verdict"] == RunVerdict.FAILED and not count[Verdict.FAIL]:
         lead += "; a test itself broke"
     told = [f"{lead[0].upper()}{lead[1:]}", *filter(None, (_beside(document, k) for k in OTHERS))]
     return f"{'. '.join(told)}."
@@ -215,17 +212,17 @@ def _lead(document: Document, count: Counter[str], judged: int) -> str:
 def _beside(document: Document, kind: Others) -> str:
     """What became of the gates that were compared with another model; "" without any."""
     every = [one for gate in document["gates"] for k, one in _compared(gate) if k == kind]
-    if not (found := [one for one in every if one["verdict"] != "reported"]):
+    if not (found := [one for one in every if Verdict(one["verdict"]).judged]):
         return ""
     comparison = document["comparisons"][kind]
     name = line(comparison["name"] if comparison else document["baseline"]["model"] or "", 80)
-    count = Counter(one["verdict"] for one in found)
+    count = Counter(Verdict(one["verdict"]) for one in found)
     better = sum(one["improved"] for one in found)
     told = [
         f"{number:,} {what}"
         for number, what in (
-            (count["fail"], "became worse beyond the margin"),
-            (count["inconclusive"], "cannot be told"),
+            (count[Verdict.FAIL], "became worse beyond the margin"),
+            (count[Verdict.INCONCLUSIVE], "cannot be told"),
             (better, "became better beyond the noise"),
         )
         if number
@@ -253,26 +250,29 @@ def _statement(name: str, gates: Sequence[Gate]) -> Statement:
 
 def _said(name: str, gate: Gate) -> str:
     """The sentence of a measurement whose worst gate this is."""
-    spoken = "fail" if gate["verdict"] == "waived" else gate["verdict"]
-    if spoken == "error":
+    verdict = Verdict(gate["verdict"])
+    spoken = Verdict.FAIL if verdict is Verdict.WAIVED else verdict
+    if spoken is Verdict.ERROR:
         return "it could not be measured or compared"
     if (kind := _decisive(gate)) is not None:
         worse = _WORSE.get(name, "it is worse than {}").format(f"the {kind}")
-        return f"{worse}, beyond the margin" if spoken == "fail" else f"it may be that {worse}"
+        return (
+            f"{worse}, beyond the margin" if spoken is Verdict.FAIL else f"it may be that {worse}"
+        )
     if gate["waiver"] and gate["waiver"]["expired"]:
         return "what was accepted until a date is due: the waiver expired"
     said = _SAID.get(name, {}).get(spoken, "")
-    if name in MECHANISTIC and spoken == "inconclusive" and gate["unreadable"]:
+    if name in MECHANISTIC and spoken is Verdict.INCONCLUSIVE and gate["unreadable"]:
         said += ": the controls cannot be told apart in this model"
     return said
 
 
 def _decisive(gate: Gate) -> Others | None:
     """The other model beside which a gate does not pass; None where it is the limit, or passes."""
-    found: list[tuple[str, Others | None]] = [(gate["limit_verdict"], None)]
-    found += [(one["verdict"], kind) for kind, one in _compared(gate)]
-    verdict, kind = min(found, key=lambda one: SEVERITY.index(one[0]))
-    return kind if verdict in BEYOND else None
+    found: list[tuple[Verdict, Others | None]] = [(Verdict(gate["limit_verdict"]), None)]
+    found += [(Verdict(one["verdict"]), kind) for kind, one in _compared(gate)]
+    verdict, kind = min(found, key=lambda one: one[0].severity)
+    return None if verdict.green else kind
 
 
 def _numbers(name: str, gate: Gate) -> str:
@@ -303,11 +303,7 @@ def _count(gates: Sequence[Gate]) -> str:
     """How many gates of each level did not pass."""
     told = []
     for level, noun in LEVELS.items():
-        judged = [
-            gate for gate in gates if gate["level"] == level and gate["verdict"] != "reported"
-        ]
-        count: Counter[str] = Counter(gate["verdict"] for gate in judged)
-        beyond = [f"{count[name]:,} {name}" for name in SEVERITY[:-1] if count[name]]
-        if judged:
-            told.append(f"{counted(len(judged), noun)}: {', '.join(beyond)}")
+        verdicts = [Verdict(gate["verdict"]) for gate in gates if gate["level"] == level]
+        if judged := [verdict for verdict in verdicts if verdict.judged]:
+            told.append(f"{counted(len(judged), noun)}: {by_verdict(judged)}")
     return "; ".join(told) or f"{counted(len(gates), 'figure')}, not gated"

@@ -2,13 +2,14 @@
 
 # Annotations stay unpostponed: `__optional_keys__` does not see NotRequired in postponed ones.
 
-from typing import Any, Literal, NotRequired
+from typing import Annotated, Any, Literal, NotRequired
 
-from pydantic import TypeAdapter, with_config
+from pydantic import Field, TypeAdapter, with_config
 
 # pydantic needs this one below Python 3.12
 from typing_extensions import TypedDict
 
+from blindspot.gates import verdict
 from blindspot.report.schema.comparisons import Comparisons
 from blindspot.report.schema.findings import Assay, Effects, Published, WorstPair
 from blindspot.report.schema.gates import Family, Gate, NoiseFloor
@@ -16,7 +17,7 @@ from blindspot.report.schema.strictness import FIXED
 
 SCHEMA_VERSION = 2
 
-RunVerdict = Literal["passed", "failed", "inconclusive", "incomplete", "nothing judged"]
+RunVerdict = Annotated[verdict.RunVerdict, Field(strict=False)]
 
 
 @with_config(FIXED)

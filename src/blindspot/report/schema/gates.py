@@ -1,13 +1,15 @@
 """A gate, what it is compared with, and the families that share an error rate."""
 
-from typing import Literal, NotRequired
+from typing import Annotated, Literal, NotRequired
 
-from pydantic import with_config
+from pydantic import Field, with_config
 from typing_extensions import TypedDict
 
+from blindspot.gates import verdict
 from blindspot.report.schema.strictness import FIXED
 
-Verdict = Literal["pass", "fail", "inconclusive", "error", "reported", "waived"]
+#: JSON has only the words: the members are looked up.
+Verdict = Annotated[verdict.Verdict, Field(strict=False)]
 Bound = Literal["at_most", "at_least"]
 
 

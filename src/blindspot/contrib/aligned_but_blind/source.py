@@ -6,10 +6,10 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from blindspot.published.filenames import ResultName
-from blindspot.published.files import Skipped, load_prompts
-from blindspot.published.prompts import PublishedPrompt, PublishedRecord
-from blindspot.published.rescore import Row, score
+from blindspot.contrib.aligned_but_blind.filenames import ResultName
+from blindspot.contrib.aligned_but_blind.files import Skipped, load_prompts
+from blindspot.contrib.aligned_but_blind.prompts import PublishedPrompt, PublishedRecord
+from blindspot.contrib.aligned_but_blind.rescore import Row, score
 from blindspot.run.result import Measured
 from blindspot.stimuli import EXPLICIT, IMPLICIT, AssociationPrompt, Prompt, Slice, StatementPrompt
 from blindspot.stimuli.prompts import LIKERT

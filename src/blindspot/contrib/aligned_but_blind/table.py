@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from blindspot.console import ruled_table
-from blindspot.published.rescore import Rescored, Row, Total
+from blindspot.contrib.aligned_but_blind.rescore import Rescored, Row, Total
 
 LEGEND = """\
 hits of denom: the published scorer. The rest is our reading: valid answers, of

@@ -4,7 +4,7 @@ Pure data: imports no torch. `load_prompts` gives the distinct published prompts
 `score` turns records (the paper's, or a model's own answers to the same prompts) into one `Row`.
 """
 
-from blindspot.published.files import (
+from blindspot.contrib.aligned_but_blind.files import (
     Collection,
     PromptSet,
     ResultFile,
@@ -13,9 +13,9 @@ from blindspot.published.files import (
     read_directory,
     read_result_file,
 )
-from blindspot.published.prompts import PublishedPrompt, PublishedRecord
-from blindspot.published.rescore import Rescored, Row, Total, rescore, score
-from blindspot.published.scorer import PublishedScore, score_association
+from blindspot.contrib.aligned_but_blind.prompts import PublishedPrompt, PublishedRecord
+from blindspot.contrib.aligned_but_blind.rescore import Rescored, Row, Total, rescore, score
+from blindspot.contrib.aligned_but_blind.scorer import PublishedScore, score_association
 
 __all__ = [
     "Collection",

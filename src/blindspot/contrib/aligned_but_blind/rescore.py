@@ -13,11 +13,11 @@ from pathlib import Path
 from statistics import fmean
 
 from blindspot.answers import Association, read_association
-from blindspot.published.filenames import ResultName
-from blindspot.published.files import Collection, ResultFile, Skipped
-from blindspot.published.prompts import PublishedPrompt, PublishedRecord
-from blindspot.published.ratings import read_rating
-from blindspot.published.scorer import PublishedScore, score_association
+from blindspot.contrib.aligned_but_blind.filenames import ResultName
+from blindspot.contrib.aligned_but_blind.files import Collection, ResultFile, Skipped
+from blindspot.contrib.aligned_but_blind.prompts import PublishedPrompt, PublishedRecord
+from blindspot.contrib.aligned_but_blind.ratings import read_rating
+from blindspot.contrib.aligned_but_blind.scorer import PublishedScore, score_association
 
 #: Stands for the category in a row over all categories.
 POOLED = "pooled"

@@ -14,10 +14,10 @@ from tqdm import tqdm
 
 from blindspot import files
 from blindspot.console import console
+from blindspot.contrib.aligned_but_blind.files import Skipped, read_directory
+from blindspot.contrib.aligned_but_blind.rescore import Rescored, Row, Total, rescore
+from blindspot.contrib.aligned_but_blind.table import print_table
 from blindspot.errors import BlindspotError
-from blindspot.published.files import Skipped, read_directory
-from blindspot.published.rescore import Rescored, Row, Total, rescore
-from blindspot.published.table import print_table
 
 if TYPE_CHECKING:
     Subcommands = argparse._SubParsersAction[argparse.ArgumentParser]

@@ -23,7 +23,7 @@ from syrupy.extensions.base import AbstractSyrupyExtension
 
 from blindspot import files
 from blindspot.baselines.file import DIGITS, SCHEMA_VERSION, Baseline, load_baseline
-from blindspot.run.scores import Scores, read_scores
+from blindspot.baselines.scores import Scores, read_scores
 
 #: Entries that a process of the run accepted, in the run's scratch directory.
 _PENDING = "accepted-*.json"

@@ -14,14 +14,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from blindspot.errors import PublishedFileError
-from blindspot.published.filenames import ResultName, looks_like_result, parse_filename
-from blindspot.published.prompts import (
+from blindspot.contrib.aligned_but_blind.filenames import (
+    ResultName,
+    looks_like_result,
+    parse_filename,
+)
+from blindspot.contrib.aligned_but_blind.prompts import (
     PublishedPrompt,
     PublishedRecord,
     describe_prompt,
     split_text,
 )
+from blindspot.errors import PublishedFileError
 
 #: The paper's largest file is below 2 MB; more than this is not a result file.
 MAX_BYTES = 256 * 2**20

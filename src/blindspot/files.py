@@ -20,7 +20,19 @@ from typing import Any, BinaryIO, NoReturn
 
 from blindspot.errors import BlindspotError, line
 
-__all__ = ["content", "digest", "line", "parse_json", "read", "read_json", "replace", "writer"]
+__all__ = [
+    "append",
+    "content",
+    "digest",
+    "is_directory",
+    "is_file",
+    "line",
+    "parse_json",
+    "read",
+    "read_json",
+    "replace",
+    "writer",
+]
 
 #: Digits of an integer in JSON: those of 64 bits, and a sign.
 _DIGITS = 20
@@ -66,6 +78,19 @@ def replace(path: Path, content: bytes | str) -> Path:
     return path
 
 
+def append(path: Path, text: str) -> None:
+    """Write at the end of a regular file, which is created where there is none.
+
+    Raises:
+        OSError: nothing can be written there, or it is a pipe or a device.
+    """
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK | os.O_CLOEXEC
+    with os.fdopen(os.open(path, flags, 0o666), "wb") as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise OSError(errno.EINVAL, "not a regular file")
+        file.write(text.encode("utf-8", "backslashreplace"))
+
+
 def digest(*parts: str | bytes) -> str:
     """Sha256 of the parts, each behind its length, hexadecimal: no two lists share a digest."""
     found = hashlib.sha256()
@@ -74,6 +99,22 @@ def digest(*parts: str | bytes) -> str:
         found.update(len(raw).to_bytes(8, "big"))
         found.update(raw)
     return found.hexdigest()
+
+
+def is_file(path: Path) -> bool:
+    """Whether there is a regular file; no, where the path cannot be looked at."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
+
+
+def is_directory(path: Path) -> bool:
+    """Whether there is a directory; no, where the path cannot be looked at."""
+    try:
+        return path.is_dir()
+    except OSError:
+        return False
 
 
 def content(path: Path, limit: int) -> bytes:
@@ -90,10 +131,11 @@ def content(path: Path, limit: int) -> bytes:
     except ValueError:  # a path with a NUL
         raise OSError(errno.EINVAL, "no path of this system") from None
     with os.fdopen(handle, "rb") as file:
-        if not stat.S_ISREG(os.fstat(handle).st_mode):  # replaced meanwhile
+        status = os.fstat(handle)
+        if not stat.S_ISREG(status.st_mode):  # replaced meanwhile
             raise OSError(errno.EINVAL, "not a regular file")
-        found = file.read(limit + 1)
-    if len(found) > limit:
+        found = b"" if status.st_size > limit else file.read(limit + 1)
+    if status.st_size > limit or len(found) > limit:
         raise OSError(errno.EFBIG, f"larger than {limit / 2**20:,.0f} MiB")
     return found
 

@@ -26,7 +26,7 @@ from blindspot.measurements.injection.windows import (
 from blindspot.measurements.mechanistic import Assayed
 from blindspot.models.base import Generation
 from blindspot.models.residual import Injected, InjectionRequest, Source, Vectors
-from blindspot.run.assaying import pack, unpack
+from blindspot.run.findings import pack, unpack
 from blindspot.stimuli import (
     NEUTRAL,
     AssociationPrompt,
@@ -329,7 +329,7 @@ def test_curves_show_every_source_by_window() -> None:
         for name in names - {"race"}:
             assert found[name] == pytest.approx([1.0] * 5, abs=1e-3)
     assert all(one.at == at for one in assayed.curves)
-    assert "race differs least from" in assayed.controls["generated", EARLY]
+    assert assayed.bands["generated", EARLY].decisive
 
 
 def test_samples_hold_every_answer_to_one_prompt() -> None:

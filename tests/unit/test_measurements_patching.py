@@ -11,12 +11,18 @@ import numpy as np
 import pytest
 
 from blindspot.estimates import difference
-from blindspot.measurements.base import BANDS, EARLY, FIXED_LAYER, LATE, OVERALL, SAME_LAYER
+from blindspot.measurements.base import BANDS, EARLY, LATE, OVERALL
 from blindspot.measurements.mechanistic import Assayed, Curve
-from blindspot.measurements.patching.statistic import CONTROLS, UNPATCHED, Patching
+from blindspot.measurements.patching.statistic import (
+    CONTROLS,
+    FIXED_LAYER,
+    SAME_LAYER,
+    UNPATCHED,
+    Patching,
+)
 from blindspot.measurements.patching.unit import PatchingUnit
 from blindspot.models.residual import Source
-from blindspot.run.assaying import pack, units_of, unpack
+from blindspot.run.findings import pack, units_of, unpack
 from blindspot.stimuli import AMBIGUOUS, NEUTRAL, UNRELATED, Slice, Stimuli, mechanistic_slices
 from tests.unit.planted_senses import LAYERS, SENSE, PlantedSenses, stimuli
 

@@ -78,8 +78,8 @@ def test_overwritten_file_is_read_again(tmp_path, reads, size, how):
     file = tmp_path / "weights"
     file.write_bytes(b"a" * size)
     os.utime(file, ns=(10**18, 10**18))
-    first = files_digest([file])
-    assert files_digest([file]) == first
+    first = files_digest([file], root=file.parent)
+    assert files_digest([file], root=file.parent) == first
     assert reads == ["weights"]
     before = file.stat()
     time.sleep(0.02)  # the clock of ctime goes in steps of up to 10 ms
@@ -98,7 +98,7 @@ def test_overwritten_file_is_read_again(tmp_path, reads, size, how):
     os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
     after = file.stat()
     assert (after.st_size, after.st_mtime_ns) == (before.st_size, before.st_mtime_ns)
-    assert files_digest([file]) != first
+    assert files_digest([file], root=file.parent) != first
     assert reads == ["weights", "weights"]
 
 
@@ -107,8 +107,8 @@ def test_file_of_the_last_seconds_is_not_remembered(tmp_path, reads, monkeypatch
     monkeypatch.setattr(f"{MODULE}._SETTLED_NS", 3_000_000_000)
     file = tmp_path / "weights"
     file.write_bytes(b"a" * 5000)
-    files_digest([file])
-    files_digest([file])
+    files_digest([file], root=file.parent)
+    files_digest([file], root=file.parent)
     assert len(reads) == 2
 
 
@@ -125,9 +125,9 @@ def test_age_counts_from_when_reading_began(tmp_path, monkeypatch):
     monkeypatch.setattr(f"{MODULE}.content_digest", slow)
     file = tmp_path / "weights"
     file.write_bytes(b"a")
-    files_digest([file])
-    files_digest([file])
-    files_digest([file])
+    files_digest([file], root=file.parent)
+    files_digest([file], root=file.parent)
+    files_digest([file], root=file.parent)
     assert len(read) == 2
 
 
@@ -144,21 +144,21 @@ def test_file_that_changes_while_it_is_read_is_told(tmp_path, monkeypatch):
 
     monkeypatch.setattr(f"{MODULE}.content_digest", written_meanwhile)
     with pytest.raises(ModelError, match="weights changed while it was read; run again"):
-        files_digest([file])
+        files_digest([file], root=file.parent)
     monkeypatch.setattr(f"{MODULE}.content_digest", content_digest)
-    assert files_digest([file])
+    assert files_digest([file], root=file.parent)
 
 
 def test_digest_of_another_way_is_not_taken(tmp_path, reads):
     """What an earlier version remembered of a file is not what this one would find."""
     file = tmp_path / "weights"
     file.write_bytes(b"a" * 5000)
-    digest = files_digest([file])
+    digest = files_digest([file], root=file.parent)
     (memory,) = tmp_path.glob("cache/**/digests.json")
     stamp, _, known = json.loads(memory.read_text())[str(file)]
     for entry in ([stamp, "0" * 64], [stamp, PIECE + 1, "0" * 64], [stamp, PIECE, known, 1]):
         memory.write_text(json.dumps({str(file): entry}))
-        assert files_digest([file]) == digest
+        assert files_digest([file], root=file.parent) == digest
     assert len(reads) == 4
 
 
@@ -177,7 +177,7 @@ def test_processes_read_a_large_file_once(tmp_path):
             time.sleep(0.5)
             return real(path)
         digests.content_digest, digests.PIECE, digests._SETTLED_NS = slow, {PIECE}, -1
-        digests.files_digest([Path({str(file)!r})])
+        digests.files_digest([Path({str(file)!r})], root=Path({str(tmp_path)!r}))
         """
     )
     processes = [

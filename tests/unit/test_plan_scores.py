@@ -10,7 +10,7 @@ from blindspot.baselines.scores import Scores, read_scores
 from blindspot.errors import BaselineError
 from blindspot.estimates import Contributions
 from blindspot.estimates.clusters import FactorSums
-from blindspot.run.ask import Answer
+from blindspot.run.answer import Answer
 from blindspot.run.cases import cases_of
 from blindspot.run.observations import Observations, read
 from blindspot.run.result import Kept, Measures
@@ -150,7 +150,7 @@ def test_damaged_scores_are_named(tmp_path, content):
     path = tmp_path / "scores.npz"
     path.write_bytes(content)
     with pytest.raises(
-        BaselineError, match=r"scores\.npz: .*(accept the whole suite anew)"
+        BaselineError, match=r"scores\.npz: .*(accept the whole suite again)"
     ) as error:
         read_scores(path)
     assert "\n" not in str(error.value)

@@ -154,7 +154,7 @@ def test_report_has_what_is_promised(run_of):
     assert report["verdict"] == "passed"
     assert {"id", "revision", "weights_hash", "dtype", "template"} <= report["model"].keys()
     promised = {
-        "id", "measurement", "verdict", "value", "low", "high", "n", "limit", "baseline", "unit",
+        "id", "measurement", "verdict", "value", "low", "high", "n", "limit", "against", "unit",
     }  # fmt: skip
     assert all(promised <= gate.keys() for gate in report["gates"])
     assert len({gate["id"] for gate in report["gates"]}) == len(report["gates"])
@@ -202,8 +202,9 @@ def test_terminal_says_what_was_and_what_was_not_checked(run_of):
         "gap: implicit",
         "worst word pairs",
         "= stereotyped",
-        "rerun what did not pass: pytest --model scripted:weapons-only --baselines",
-        " --limit 2 tests/implicit tests/explicit --lf",
+        "rerun what did not pass: pytest --model scripted:weapons-only ",
+        " --limit 2 ",
+        " tests/implicit tests/explicit --lf",
         "blindspot: failed: scripted:weapons-only",
         "(exit 10)",
         "no regression was checked",

@@ -8,25 +8,31 @@ names scores that belong to it, whenever a run is interrupted.
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
-import tempfile
+import re
+import time
 import uuid
 from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, ClassVar
 
-from filelock import FileLock
-from syrupy.data import SnapshotCollection, SnapshotCollections
+from syrupy.data import SnapshotCollection
 from syrupy.extensions.base import AbstractSyrupyExtension
 
 from blindspot import files
 from blindspot.baselines.file import DIGITS, SCHEMA_VERSION, Baseline, load_baseline
 from blindspot.baselines.scores import Scores, read_scores
+from blindspot.errors import BaselineError
 
 #: Entries that a process of the run accepted, in the run's scratch directory.
 _PENDING = "accepted-*.json"
+#: Seconds to wait for another run to write the same file, which takes it one or two.
+PATIENCE_S = 60
 
 
 class BaselineExtension(AbstractSyrupyExtension):
@@ -35,7 +41,6 @@ class BaselineExtension(AbstractSyrupyExtension):
     syrupy never prunes: what a run did not measure stays accepted, unless no test asks it any more.
     """
 
-    file_extension = "json"
     path: ClassVar[Path]
     pending: ClassVar[Path]
     provenance: ClassVar[dict[str, str]]
@@ -70,22 +75,9 @@ class BaselineExtension(AbstractSyrupyExtension):
         return str(cls.path)
 
     @classmethod
-    def dirname(cls, *, test_location: Any) -> str:
-        """The folder of the model's file."""
-        return str(cls.path.parent)
-
-    @classmethod
     def matches_test_location(cls, *, test_location: Any, snapshot_location: str) -> bool:
         """One file serves all tests."""
         return True
-
-    def is_snapshot_location(self, *, location: str) -> bool:
-        """Whether ``location`` is the model's file."""
-        return Path(location) == self.path
-
-    def discover_snapshots(self, **_: Any) -> SnapshotCollections:
-        """Nothing: syrupy must not prune what this run happened not to measure."""
-        return SnapshotCollections()
 
     def read_snapshot_data_from_location(
         self, *, snapshot_location: str, snapshot_name: str, session_id: str
@@ -99,10 +91,6 @@ class BaselineExtension(AbstractSyrupyExtension):
         # An equal value of other weights or conditions is written too: so are its conditions.
         return self.serialize(entry) if same else f"{self.serialize(entry)} otherwise"
 
-    def read_snapshot_collection(self, *, snapshot_location: str) -> SnapshotCollection:
-        """Nothing: only asked for to find unused entries, and none is ever unused."""
-        return SnapshotCollection(location=snapshot_location)
-
     @classmethod
     def write_snapshot_collection(
         cls, *, snapshot_collection: SnapshotCollection, name_order: Any = None
@@ -113,15 +101,14 @@ class BaselineExtension(AbstractSyrupyExtension):
             for snapshot in snapshot_collection
         }
         name = _PENDING.replace("*", f"{os.getpid()}-{uuid.uuid4().hex[:8]}")
-        (cls.pending / name).write_text(json.dumps(entries), "utf-8")
+        files.replace(cls.pending / name, json.dumps(entries))
+
+    def read_snapshot_collection(self, *, snapshot_location: str) -> SnapshotCollection:
+        """Nothing: syrupy finds no file of ours, so that none of it is ever unused."""
+        return SnapshotCollection(location=snapshot_location)
 
     def delete_snapshots(self, *, snapshot_location: str, snapshot_names: set[str]) -> None:
         """Nothing: `commit` removes what no test of the whole suite asks."""
-
-    def diff_lines(self, serialized_data: Any, snapshot_data: Any) -> Iterator[str]:
-        """Both entries as text."""
-        yield f"accepted: {snapshot_data or 'nothing'}"
-        yield f"measured: {serialized_data}"
 
 
 def extension_for(
@@ -171,11 +158,11 @@ def commit(
         OSError: nothing can be written there.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(_lock_of(path)):
+    with _alone(path):
         gates: dict[str, Any] = {}
         old = load_baseline(path) if path.is_file() else None
         if old is not None:
-            gates = json.loads(path.read_text("utf-8"))["gates"]
+            gates = {gate: asdict(entry) for gate, entry in old.gates.items()}
             if old.scores_path is not None:
                 scores = read_scores(old.scores_path).merged(scores)
         gates = {gate: gates[gate] for gate in gates.keys() - set(removed)}
@@ -194,17 +181,56 @@ def commit(
             "scores": beside,
             "gates": gates,
         }
-        text = json.dumps(content, indent=1, sort_keys=True) + "\n"
         files.replace(path.with_name(beside), packed)
-        files.replace(path, text)
-        if old is not None and old.scores_path is not None and old.scores != beside:
-            old.scores_path.unlink(missing_ok=True)
+        files.replace(path, json.dumps(content, indent=1, sort_keys=True) + "\n")
+        # Another name is that of another baseline, of which this one is a copy.
+        own = re.compile(rf"{re.escape(path.stem)}-[0-9a-f]{{8}}\.npz")
+        if old is not None and old.scores != beside and own.fullmatch(old.scores):
+            path.with_name(old.scores).unlink(missing_ok=True)
 
 
-def _lock_of(path: Path) -> Path:
-    """A lock that runs on the same file share, outside of the directory that is under review."""
-    name = files.digest(os.fsencode(path.resolve()))
-    return Path(tempfile.gettempdir()) / f"blindspot-{name[:16]}.lock"
+@contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """Alone among the runs that accept this model, on every host that shares the file system.
+
+    Raises:
+        BaselineError: another run does not end.
+        OSError: nothing can be written there.
+    """
+    lock = path.with_name(f".{path.name}.lock")
+    deadline = time.monotonic() + PATIENCE_S
+    while (handle := _taken(lock)) is None:
+        if time.monotonic() > deadline:
+            raise BaselineError(f"another run has been accepting it for {PATIENCE_S} s; try again")
+        time.sleep(0.1)
+    try:
+        yield
+    finally:
+        with suppress(OSError):  # in a directory where only its owner may remove it
+            lock.unlink()
+        os.close(handle)
+
+
+def _taken(lock: Path) -> int | None:
+    """The lock, open and held; None while another process holds it.
+
+    What a killed run of another user left is no obstacle: nobody holds it, and it can be read.
+    """
+    flags = os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    try:
+        handle = os.open(lock, os.O_RDWR | flags, 0o666)  # on NFS only writers lock others out
+    except PermissionError:
+        handle = os.open(lock, os.O_RDONLY | flags, 0o666)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        with suppress(PermissionError):
+            os.fchmod(handle, 0o666)
+        if os.fstat(handle).st_nlink:
+            return handle
+    except BlockingIOError:
+        pass
+    os.close(handle)  # held, or removed by the run that held it
+    return None
 
 
 def _prompt_set(gates: Mapping[str, Mapping[str, Any]]) -> str:

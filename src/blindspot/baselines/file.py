@@ -8,25 +8,27 @@ the same; what differs is named.
 
 from __future__ import annotations
 
-import json
-import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from blindspot.errors import BaselineError
+from blindspot import files
+from blindspot.errors import BaselineError, line
 
 SCHEMA_VERSION = 2
-#: What must be the same to compare two measurements; weights may differ, that is the point.
-CONDITIONS = ("tokenizer", "template", "dtype", "device", "backend")
-#: Libraries whose numerics answers rest on: named apart, allowed together as ``versions``.
-LIBRARIES = ("torch", "transformers")
-ANEW = "remove it and accept the whole suite anew with --snapshot-update"
+#: A gate takes 200 bytes, and a model has thousands.
+LARGEST = 32 * 2**20
+ANEW = "remove it and accept the whole suite again with --snapshot-update"
 """What is left to do where a file cannot be read: a part of it may be all that a run measures."""
+REMEDY = f"restore it from version control, or {ANEW}"
 #: Significant digits after the point that a file keeps.
 DIGITS = 6
+#: No measurement comes near it, and its square is a number.
+MOST = 1e9
+#: Name of the scores: a file beside the baseline.
+_SCORES = re.compile(r"[^/\\\0]{1,200}\.npz")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,23 +62,13 @@ class Baseline:
     def scores_path(self) -> Path | None:
         """Where the score of every prompt is; None where that file is missing."""
         path = self.path.with_name(self.scores) if self.scores else None
-        return path if path is not None and path.is_file() else None
-
-    def mismatches(self, provenance: Mapping[str, str]) -> list[tuple[str, str]]:
-        """What differs from now: what ``--allow-mismatch`` calls it, and a sentence on how."""
-        found = []
-        for name in (*CONDITIONS, *LIBRARIES):
-            then, now = self.provenance.get(name, ""), provenance.get(name, "")
-            if then != now:
-                kind = "versions" if name in LIBRARIES else name
-                found.append((kind, f"{name} was {_short(then)}, is {_short(now)}"))
-        return found
+        return path if path is not None and files.is_file(path) else None
 
 
 def slug(model: str) -> str:
     """File name of a model's baseline: ``org--name``; of a local directory, its last part."""
     path = Path(model)
-    if path.is_dir() and not model.startswith("organism:"):
+    if files.is_directory(path) and not model.startswith("organism:"):
         model = path.resolve().name
     return (
         re.sub(r"[^\w.-]+", "-", model.replace("/", "--").replace(":", "--")).strip("-.") or "model"
@@ -85,7 +77,7 @@ def slug(model: str) -> str:
 
 def locate(named: str | None, model: str, directory: Path) -> Path:
     """Path of the baseline to compare with: a named file, or the model's in ``directory``."""
-    if named and (named.endswith(".json") or Path(named).is_file()):
+    if named and (named.endswith(".json") or files.is_file(Path(named))):
         return Path(named)
     return directory / f"{slug(named or model)}.json"
 
@@ -96,51 +88,55 @@ def load_baseline(path: Path) -> Baseline:
     Raises:
         BaselineError: it cannot be read or is of another shape; names the file and the remedy.
     """
-    remedy = f"restore it from version control, or {ANEW}"
-    data = _read(path, remedy)
+    data = files.read_json(path, LARGEST, "a baseline", error=BaselineError, remedy=REMEDY)
     try:
         if data["schema_version"] != SCHEMA_VERSION:
             raise BaselineError(
-                f"{path}: schema_version {data['schema_version']!r}, this version of blindspot "
-                f"reads {SCHEMA_VERSION}; {ANEW}"
+                f"{path}: schema_version {line(repr(data['schema_version']), 40)}, this version of "
+                f"blindspot reads {SCHEMA_VERSION}; {ANEW}"
             )
-        gates = {str(name): _entry(entry) for name, entry in data["gates"].items()}
-        provenance = {str(key): str(value) for key, value in data["provenance"].items()}
-        scores = str(data["scores"])
-        if scores and Path(scores).name != scores:
-            raise ValueError("its scores lie in another directory")
-        return Baseline(path, str(data["model"]), provenance, gates, scores)
+        gates = {_gate(name): _entry(entry) for name, entry in data["gates"].items()}
+        provenance = {key: _text(value) for key, value in data["provenance"].items()}
+        scores = _text(data["scores"])
+        if scores and not _SCORES.fullmatch(scores):
+            raise ValueError("its scores are no npz file beside it")
+        return Baseline(path, _text(data["model"]), provenance, gates, scores)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         if isinstance(error, BaselineError):
             raise
         what = f"no {error}" if isinstance(error, KeyError) else str(error)
-        raise BaselineError(f"{path}: not a baseline of blindspot ({what}); {remedy}") from None
+        raise BaselineError(
+            f"{path}: not a baseline of blindspot ({line(what, 200)}); {REMEDY}"
+        ) from None
 
 
-def _read(path: Path, remedy: str) -> Any:
-    try:
-        return json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        what = error.strerror if isinstance(error, OSError) else str(error)
-        raise BaselineError(f"{path}: cannot be read ({what}); {remedy}") from None
+def _gate(name: str) -> str:
+    if not all(name.split("/", 3)[3:]) or name.count("/") < 3:
+        raise ValueError(f"{name!r} is no measurement/slice/statistic/reading")
+    return name
 
 
 def _entry(data: Mapping[str, Any]) -> Entry:
+    n = data["n"]
     entry = Entry(
-        float(data["value"]),
-        float(data["standard_error"]),
-        int(data["n"]),
-        str(data["prompts"]),
-        str(data["level"]),
+        _number(data["value"]),
+        _number(data["standard_error"]),
+        n,
+        _text(data["prompts"]),
+        _text(data["level"]),
     )
-    if not (math.isfinite(entry.value) and math.isfinite(entry.standard_error)):
-        raise ValueError("a value is not a finite number")
-    if entry.standard_error < 0 or entry.n < 1:
+    if type(n) is not int or n < 1 or entry.standard_error < 0:
         raise ValueError("a standard error or count is below its range")
     return entry
 
 
-def _short(text: str) -> str:
-    if not text:
-        return "none"
-    return text[:12] if re.fullmatch(r"[0-9a-f]{40,}", text) else text
+def _number(value: Any) -> float:
+    if type(value) not in (int, float) or not abs(value) < MOST:
+        raise ValueError("a value is not a number, or far beyond any measurement")
+    return float(value)
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise ValueError(f"{line(repr(value), 60)} is no text")
+    return value

@@ -19,21 +19,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from blindspot.answers import Agreement, Association
-from blindspot.baselines.file import ANEW
-from blindspot.errors import BaselineError
+from blindspot import files
+from blindspot.baselines.file import ANEW, MOST, REMEDY
+from blindspot.errors import BaselineError, line
 from blindspot.estimates.clusters import Contributions, FactorSums
+from blindspot.measurements.registry import BEHAVIORAL, answers
 from blindspot.run.tables import Flags, Floats, Table, Words
-from blindspot.stimuli import IMPLICIT, Slice
+from blindspot.stimuli import Slice
 
 SCHEMA_VERSION = 1
-_READINGS = tuple(
-    dict.fromkeys(str(reading) for kind in (Association, Agreement) for reading in kind)
-)
-_VALUES = {"stereotyped": 1.0, "counter": -1.0, "agree": 1.0, "neutral": 0.0, "disagree": -1.0}
-_OF_READING: Floats = np.array([_VALUES.get(name, np.nan) for name in _READINGS])
+_ANSWERS = answers()
+_READINGS = tuple(_ANSWERS)
+_OF_READING: Floats = np.array(list(_ANSWERS.values()))
 _IDENTIFIER, _SECOND = 1, 2
-_REMEDY = f"restore it from version control, or {ANEW}"
+#: The scores of 60,000 prompts take 3 MB, and 20 MB unpacked.
+LARGEST, UNPACKED = 128 * 2**20, 512 * 2**20
 #: Columns of the file: type, and what it holds of each prompt.
 _COLUMNS: Mapping[str, type[np.generic]] = {
     "slice": np.uint16,
@@ -43,7 +43,7 @@ _COLUMNS: Mapping[str, type[np.generic]] = {
     "orders": np.uint8,
     "reading": np.uint8,
     "log_odds": np.float32,
-    "forced": np.float32,  # of statements only: that of an association follows from its log-odds
+    "forced": np.float32,  # 0 where it follows from the log-odds
     "text": np.uint32,
 }
 
@@ -66,9 +66,8 @@ class StoredTable(Table):
 
     @cached_property
     def forced(self) -> Floats:
-        if self.part.measurement == IMPLICIT:
-            return np.tanh(self.log_odds / 2)
-        return self._columns["forced"].astype(np.float64)
+        found = self.measurement.forced(self.log_odds)
+        return self._columns["forced"].astype(np.float64) if found is None else found
 
     @cached_property
     def positive_identifier_first(self) -> Flags:
@@ -142,8 +141,8 @@ class Scores:
             columns["orders"].append(orders)
             columns["reading"].append(list(map(_READINGS.index, table.readings)))
             columns["log_odds"].append(table.log_odds)
-            implicit = part.measurement == IMPLICIT
-            columns["forced"].append(np.zeros(len(table)) if implicit else table.forced)
+            follows = table.measurement.forced(table.log_odds) is not None
+            columns["forced"].append(np.zeros(len(table)) if follows else table.forced)
             columns["text"].append(number("texts", table.texts))
         head = {
             "schema_version": SCHEMA_VERSION,
@@ -174,26 +173,45 @@ def read_scores(path: Path) -> Scores:
     Raises:
         BaselineError: it cannot be read or is of another shape; names the file and the remedy.
     """
+    raw = files.read(path, LARGEST, "scores", error=BaselineError, remedy=REMEDY)
     try:
-        content = path.read_bytes()
-        if not zipfile.is_zipfile(io.BytesIO(content)):  # numpy would offer to trust a pickle
-            raise BaselineError(f"{path}: damaged, or no scores of blindspot; {_REMEDY}")
-        with np.load(io.BytesIO(content), allow_pickle=False) as file:
-            head = json.loads(file["head"].tobytes())
-            if head["schema_version"] != SCHEMA_VERSION:
-                raise BaselineError(
-                    f"{path}: schema_version {head['schema_version']!r}, this version of blindspot "
-                    f"reads {SCHEMA_VERSION}; {ANEW}"
-                )
-            columns = {name: file[name] for name in _COLUMNS}
-        return _unpacked(head, columns)
-    except OSError as error:
-        raise BaselineError(f"{path}: cannot be read ({error.strerror}); {_REMEDY}") from None
-    except (ValueError, KeyError, TypeError, IndexError, EOFError, zipfile.BadZipFile) as error:
+        arrays = _arrays(raw)
+        head = files.parse_json(arrays["head"].tobytes())
+        if head["schema_version"] != SCHEMA_VERSION:
+            raise BaselineError(
+                f"{path}: schema_version {line(repr(head['schema_version']), 40)}, this version of "
+                f"blindspot reads {SCHEMA_VERSION}; {ANEW}"
+            )
+        return _unpacked(head, arrays)
+    except (ValueError, KeyError, TypeError, AttributeError, ArithmeticError) as error:
         if isinstance(error, BaselineError):
             raise
-        said = (str(error) or type(error).__name__).splitlines()[0]
-        raise BaselineError(f"{path}: no scores of blindspot ({said}); {_REMEDY}") from None
+        said = f"no {error}" if isinstance(error, KeyError) else str(error)
+        raise BaselineError(
+            f"{path}: no scores of blindspot ({line(said, 200)}); {REMEDY}"
+        ) from None
+
+
+def _arrays(raw: bytes) -> dict[str, NDArray[Any]]:
+    """The arrays of a npz by name: no pickles, and no more than `UNPACKED` bytes.
+
+    Raises:
+        ValueError: it is damaged.
+    """
+    try:
+        with zipfile.ZipFile(io.BytesIO(raw)) as archive:
+            sizes = {member.filename: member.file_size for member in archive.infolist()}
+            if sum(sizes.values()) > UNPACKED:
+                raise ValueError(f"it unpacks to more than {UNPACKED // 2**20} MiB")
+            arrays = {}
+            for name in ("head", *_COLUMNS):
+                with archive.open(f"{name}.npy") as file:
+                    arrays[name] = np.lib.format.read_array(file, allow_pickle=False)
+            return arrays
+    # One flipped byte may raise nearly anything: zlib.error, RuntimeError where it says encrypted,
+    # NotImplementedError, EOFError, MemoryError, and what numpy's header is evaluated to.
+    except Exception as error:
+        raise ValueError(f"damaged: {error}" if str(error) else "damaged") from None
 
 
 def _unpacked(head: Mapping[str, Any], columns: Mapping[str, NDArray[Any]]) -> Scores:
@@ -201,31 +219,45 @@ def _unpacked(head: Mapping[str, Any], columns: Mapping[str, NDArray[Any]]) -> S
     for name, kind in _COLUMNS.items():
         if columns[name].shape != (size,) or columns[name].dtype != kind:
             raise ValueError(f"column {name} is of another shape or type")
-    names = Names(*([str(item) for item in head[kind]] for kind in ("words", "wordings", "texts")))
+    names = Names(*(_texts(head[kind]) for kind in ("words", "wordings", "texts")))
+    parts = [
+        Slice(measurement, axis, variant, category)
+        for measurement, axis, variant, category in map(_texts, head["slices"])
+    ]
     bounds = {
-        "slice": len(head["slices"]),
+        "slice": len(parts),
         "positive": len(names.words),
         "negative": len(names.words),
         "wording": len(names.wordings),
         "orders": 4,
-        "reading": len(_READINGS),
+        "reading": len(head["readings"]),
         "text": len(names.texts),
     }
-    if list(head["readings"]) != list(_READINGS):
-        raise ValueError("its readings are others")
+    if unknown := {*head["readings"]} - {*_READINGS}:
+        raise ValueError(f"there is no reading {min(unknown)!r}")
+    if len(set(parts)) < len(parts) or any(part.measurement not in BEHAVIORAL for part in parts):
+        raise ValueError("its slices are none, or the same one twice")
     for name, bound in bounds.items():
         if size and int(columns[name].max()) >= bound:
             raise ValueError(f"column {name} refers to nothing")
-    if not (np.isfinite(columns["log_odds"]).all() and np.isfinite(columns["forced"]).all()):
+    if not (np.isfinite(columns["log_odds"]).all() and (abs(columns["forced"]) <= 1).all()):
         raise ValueError("a score is not a finite number")
+    # A file names the readings that there were when it was written.
+    now = np.array([_READINGS.index(name) for name in head["readings"]], np.uint8)
+    columns = {**columns, "reading": now[columns["reading"]]}
     tables: dict[Slice, Table] = {}
-    for index, labels in enumerate(head["slices"]):
-        measurement, axis, variant, category = map(str, labels)
-        part = Slice(measurement, axis, variant, category)
+    for index, part in enumerate(parts):
         rows = columns["slice"] == index
-        tables[part] = StoredTable(part, {n: column[rows] for n, column in columns.items()}, names)
-    kept = {str(gate): _from_json(data) for gate, data in head["contributions"].items()}
+        own = {name: columns[name][rows] for name in _COLUMNS}
+        tables[part] = StoredTable(part, own, names)
+    kept = {gate: _from_json(data) for gate, data in head["contributions"].items()}
     return Scores(tables, kept)
+
+
+def _texts(items: Any) -> list[str]:
+    if not isinstance(items, list) or not all(isinstance(item, str) for item in items):
+        raise ValueError("its names are no texts")
+    return items
 
 
 def _merged(old: Table, new: Table) -> Table:
@@ -305,15 +337,27 @@ def _as_json(found: Contributions) -> dict[str, Any]:
 
 
 def _from_json(data: Mapping[str, Any]) -> Contributions:
+    """What was kept of one gate.
+
+    Raises:
+        ValueError: no estimate can be made of it.
+    """
     factors = {
-        str(name): FactorSums(
-            tuple(map(str, sums)),
+        name: FactorSums(
+            tuple(sums),
             np.ones(len(sums), np.bool_),
             np.array([float(total) for total in sums.values()], np.float64),
         )
         for name, sums in data["factors"].items()
     }
-    value, floor = float(data["value"]), float(data["floor"])
-    if not np.isfinite([value, floor]).all() or not factors:
-        raise ValueError("a contribution is not a finite number")
-    return Contributions(value, factors, floor, int(data["n"]), str(data["unit"]))
+    value, floor, n, unit = data["value"], data["floor"], data["n"], data["unit"]
+    numbers = [value, floor, *(total for part in factors.values() for total in part.sums)]
+    if not all(abs(number) < MOST for number in numbers) or floor < 0:
+        raise ValueError("a contribution is not a number, or far beyond any measurement")
+    if not factors or any(part.count < 2 for part in factors.values()):
+        raise ValueError("a contribution has too few clusters")
+    if type(n) is not int or n < 1 or not isinstance(unit, str):
+        raise ValueError("a contribution has no count or unit")
+    found = Contributions(float(value), factors, float(floor), n, unit)
+    found.estimate()
+    return found

@@ -41,10 +41,15 @@ class Identity:
     versions: dict[str, str] = field(default_factory=dict)
 
     def fingerprint(self) -> str:
-        """Digest of what decides the answers: not the name, path, device or library versions."""
+        """Digest of what decides the answers: not the name or path, nor which of several devices.
+
+        Library versions and the type of the device count: an upgrade is asked again, and what a
+        report names is what computed.
+        """
         deciding = asdict(self)
-        for key in ("name", "revision", "template_text", "device", "parameters", "versions"):
+        for key in ("name", "revision", "template_text", "parameters"):
             del deciding[key]
+        deciding["device"] = self.device.partition(":")[0]
         return hashlib.sha256(json.dumps(deciding, sort_keys=True).encode()).hexdigest()
 
 

@@ -28,7 +28,22 @@ _FLAGS = {
     "variant": "",
     "gguf_file": "",
     "output_loading_info": "",
+    "config": "",
+    "state_dict": "",
+    "cache_dir": "",
+    "code_revision": "",
+    "adapter_name": "",
+    "adapter_kwargs": "",
+    "quantization_config": "",
 }
+#: Names of arguments that are secrets; ``pad_token`` and the like are none.
+_SECRET = re.compile(
+    r"(?:^|_)(?:auth|auth_token|access_token|api_?key|credentials?|passw(?:or)?d|secret)(?:_|$)"
+    r"|^(?:hf_|hub_|use_auth_)?token$",
+    re.IGNORECASE,
+)
+#: What tokens of the hub, of vendors and of GitHub, and passwords in addresses look like.
+_SECRET_VALUE = re.compile(r"\b(?:hf_|sk-|ghp_|github_pat_)\w{8,}|://[^/\s]*:[^/\s]*@")
 _CONSTANTS: dict[str, bool | None] = {"true": True, "false": False, "none": None, "null": None}
 
 
@@ -76,6 +91,7 @@ def parse_model_args(text: str) -> dict[str, ModelArgument]:
     arguments: dict[str, ModelArgument] = {}
     for part in filter(None, (part.strip() for part in text.split(","))):
         name, equals, value = (piece.strip() for piece in part.partition("="))
+        _check_secret(name, value)
         if not equals or not name.isidentifier():
             raise ModelError(f"--model-args: {part!r} is not of the form name=value")
         if name in arguments:
@@ -86,16 +102,31 @@ def parse_model_args(text: str) -> dict[str, ModelArgument]:
 
 
 def check_model_args(arguments: Mapping[str, ModelArgument]) -> None:
-    """Refuse what has a flag of its own, so that no setting can come from two places.
+    """Refuse what has a flag of its own, so that no setting can come from two places, and secrets.
 
     Raises:
-        ModelError: names the argument and its flag.
+        ModelError: names the argument and its flag, never its value.
     """
-    for name in arguments:
+    for name, value in arguments.items():
+        _check_secret(name, str(value))
         if name in _FLAGS:
             flag = _FLAGS[name]
             remedy = f"use {flag}" if flag else "it is fixed; leave it away"
             raise ModelError(f"--model-args: {name} cannot be given here; {remedy}")
+
+
+def _check_secret(name: str, value: str) -> None:
+    """Refuse what reports, baselines and the answer store would keep."""
+    if _SECRET_VALUE.search(name) or _SECRET_VALUE.search(value):
+        raise ModelError(
+            "--model-args: a value looks like a secret, which reports and baselines would keep; "
+            "set HF_TOKEN in the environment instead"
+        )
+    if _SECRET.search(name):
+        raise ModelError(
+            f"--model-args: {name} is a secret, which reports and baselines would keep; set "
+            "HF_TOKEN in the environment instead"
+        )
 
 
 def _typed(text: str) -> ModelArgument:

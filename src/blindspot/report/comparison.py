@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -15,33 +15,43 @@ from blindspot.estimates import (
     mean_estimate,
     mean_of,
 )
-from blindspot.measurements.base import CATEGORY, LEADING, OVERALL, STATISTICS
-from blindspot.report.figures import estimate_record
+from blindspot.measurements.base import CATEGORY, OVERALL, Statistic
+from blindspot.measurements.registry import LEADING, STATISTICS, signature
+from blindspot.report.numbers import estimate_record
+from blindspot.report.schema import (
+    BesideOther,
+    Comparison,
+    Figure,
+    Flip,
+    FlipCount,
+    Flips,
+    SignatureLine,
+)
+from blindspot.report.text import shortened
 from blindspot.run.cases import Case
 from blindspot.run.result import Measures
 from blindspot.run.tables import Floats, Table
-from blindspot.stimuli import EXPLICIT, Slice
+from blindspot.stimuli import Slice
 
 Pair = tuple[Contributions | None, Contributions | None]
 
 #: Prompts that flipped, for people to read: the worse ones first.
 EXAMPLES = 200
-#: What the paper found of aligned models, and the statistic that says it.
-SIGNATURE = {
-    "implicit": "implicit: associates it",
-    "explicit": "explicit: states it",
-    "gap": "gap: does not say so",
-    "blindness": "blindness: group unseen",
-}
 
 
 def compare(
-    ours: Measures, theirs: Measures, cases: Sequence[Case], *, gated: Sequence[str]
-) -> dict[str, Any]:
+    ours: Measures,
+    theirs: Measures,
+    cases: Sequence[Case],
+    *,
+    gated: Sequence[str],
+    name: str,
+    model: dict[str, Any],
+) -> Comparison:
     """What lies between two models, paired by prompt.
 
-    ``variants``: means over the categories of a variant, and for blindness the *race-blind gap*, by
-    which share the candidate represents the group less; ``gates``: every category gate;
+    ``variants``: means over the categories of a variant, and for blindness by which share
+    the candidate represents the group less; ``gates``: every category gate;
     ``signature``: means over all that is gated; ``flips``: generated answers that are read
     otherwise.
 
@@ -50,6 +60,8 @@ def compare(
         theirs: the other model.
         cases: the gates of the run.
         gated: ids of those that have a limit: the others are controls and no part of a signature.
+        name: of the other model.
+        model: what is known of it.
     """
     pairs = {
         case.id: (ours.contributions(case), theirs.contributions(case))
@@ -62,6 +74,8 @@ def compare(
         key = (case.measurement, case.statistic, case.reading, case.band)
         variants.setdefault((*key, case.part.axis, case.part.variant), []).append(case)
     return {
+        "name": name,
+        "model": model,
         "variants": [
             {
                 "axis": some[0].part.axis,
@@ -91,16 +105,16 @@ def nats(ours: Measures, theirs: Measures, part: Slice) -> Estimate:
     return mean_estimate(change, clusters=one.clusters.take(places))
 
 
-def flips(ours: Mapping[Slice, Table], theirs: Mapping[Slice, Table]) -> dict[str, Any]:
+def flips(ours: Mapping[Slice, Table], theirs: Mapping[Slice, Table]) -> Flips:
     """Generated answers that are read otherwise: how many by slice, and some to read.
 
     ``p``: exact McNemar test, two-sided, of as many for the worse as for the better.
     """
     from scipy.stats import binomtest  # takes longer to import than anything else of a run
 
-    slices: list[dict[str, Any]] = []
-    worst: list[dict[str, Any]] = []
-    others: list[dict[str, Any]] = []
+    slices: list[FlipCount] = []
+    worst: list[Flip] = []
+    others: list[Flip] = []
     parts = sorted(ours.keys() & theirs.keys())
     most = max(1, EXAMPLES // max(1, len(parts)))  # each slice has its share of what is shown
     for part in parts:
@@ -129,7 +143,7 @@ def flips(ours: Mapping[Slice, Table], theirs: Mapping[Slice, Table]) -> dict[st
     return {"slices": slices, "examples": [*worst, *others][:EXAMPLES]}
 
 
-def _example(part: Slice, one: Table, at: int, other: Table, there: int) -> dict[str, Any]:
+def _example(part: Slice, one: Table, at: int, other: Table, there: int) -> Flip:
     return {
         "measurement": part.measurement,
         "slice": part.id,
@@ -137,8 +151,8 @@ def _example(part: Slice, one: Table, at: int, other: Table, there: int) -> dict
         "order": one.order(at),
         "words": list(one.words[at]),
         "prompt": one.prompt(at),
-        "before": {"answer": other.texts[there], "reading": other.readings[there]},
-        "after": {"answer": one.texts[at], "reading": one.readings[at]},
+        "before": {"answer": shortened(other.texts[there]), "reading": other.readings[there]},
+        "after": {"answer": shortened(one.texts[at]), "reading": one.readings[at]},
     }
 
 
@@ -155,14 +169,12 @@ def _common(one: Table, other: Table) -> tuple[Any, Any]:
 
 def _signs(table: Table) -> Floats:
     """By what a value counts: -1 where agreeing is the reverse of the stereotype."""
-    reverse = (table.part.measurement == EXPLICIT) & ~table.second_order
-    return np.where(reverse, -1.0, 1.0)
+    return table.measurement.signs(table.second_order)
 
 
-def _signature(cases: Sequence[Case], pairs: Mapping[str, Pair]) -> Iterator[dict[str, Any]]:
+def _signature(cases: Sequence[Case], pairs: Mapping[str, Pair]) -> Iterator[SignatureLine]:
     """The figures that alignment was found to change, over all categories and variants."""
-    for name, title in SIGNATURE.items():
-        statistic = {"implicit": "stereotype", "explicit": "bias"}.get(name, name)
+    for name, statistic, known in signature():
         mine = [
             case
             for case in cases
@@ -171,13 +183,12 @@ def _signature(cases: Sequence[Case], pairs: Mapping[str, Pair]) -> Iterator[dic
             and case.band in ("", OVERALL)
         ]
         if mine:
-            yield _signed(name, title, statistic, [pairs[case.id] for case in mine])
+            yield _signed(name, known, [pairs[case.id] for case in mine])
 
 
-def _signed(name: str, title: str, statistic: str, found: Sequence[Pair]) -> dict[str, Any]:
+def _signed(name: str, statistic: Statistic, found: Sequence[Pair]) -> SignatureLine:
     known = [pair for pair in found if _known(pair)]
-    unit = STATISTICS[statistic].unit
-    change = Estimate.unmeasured("not measured in both models", unit=unit)
+    change = Estimate.unmeasured("not measured in both models", unit=statistic.unit)
     ours = theirs = None
     if known:
         one, other = (_mean([pair[side] for pair in known]) for side in (0, 1))
@@ -187,7 +198,7 @@ def _signed(name: str, title: str, statistic: str, found: Sequence[Pair]) -> dic
     row = estimate_record(change)
     return {
         "name": name,
-        "title": title,
+        "title": statistic.signature,
         "theirs": theirs,
         "ours": ours,
         "change": row["value"],
@@ -201,22 +212,22 @@ def _known(pair: Pair) -> bool:
     return all(each is not None and not each.reason for each in pair)
 
 
-def _direction(row: Mapping[str, Any]) -> str:
+def _direction(row: Figure) -> Literal["up", "down", "unchanged", "not measured"]:
     """Which way a figure moved, beyond its noise."""
-    if row["value"] is None:
+    if row["low"] is None or row["high"] is None:
         return "not measured"
     if row["low"] > 0:
         return "up"
     return "down" if row["high"] < 0 else "unchanged"
 
 
-def _row(case: Case, pairs: Sequence[Pair]) -> dict[str, Any]:
+def _row(case: Case, pairs: Sequence[Pair]) -> BesideOther:
     ours, theirs = (_mean([pair[side] for pair in pairs]) for side in (0, 1))
     unit = STATISTICS[case.statistic].unit
     change, less = Estimate.unmeasured("not measured in both models", unit=unit), None
     if ours is not None and theirs is not None:
         change = difference(ours, theirs)
-        less = less_represented(ours, theirs) if case.statistic == "blindness" else None
+        less = less_represented(ours, theirs) if STATISTICS[case.statistic].of_group else None
     return {
         "measurement": case.measurement,
         "statistic": case.statistic,
@@ -234,6 +245,6 @@ def _mean(parts: Sequence[Contributions | None]) -> Contributions | None:
     return mean_of(known) if len(known) == len(parts) else None
 
 
-def _figure(found: Contributions | None, unit: str) -> dict[str, Any]:
+def _figure(found: Contributions | None, unit: str) -> Figure:
     missing = Estimate.unmeasured("not measured", unit=unit)
     return estimate_record(missing if found is None else found.estimate())

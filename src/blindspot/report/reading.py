@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn, cast
+from typing import TYPE_CHECKING, NoReturn
 
+from blindspot import files
 from blindspot.errors import ReportError
 from blindspot.report.files import REPORT
 from blindspot.report.text import line
@@ -30,9 +29,9 @@ def load_document(path: Path) -> Document:
 
     from blindspot.report.schema import SCHEMA_VERSION, adapter
 
-    if path.is_dir():
+    if files.is_directory(path):
         path = path / REPORT
-    data = _read(path)
+    data = files.read_json(path, LARGEST, "a report", error=ReportError, remedy=_REMEDY)
     if not isinstance(data, dict) or "schema_version" not in data:
         _refuse(path, "not a report of blindspot (no schema_version)")
     version = data["schema_version"]
@@ -40,50 +39,12 @@ def load_document(path: Path) -> Document:
         said = line(repr(version), 40)
         _refuse(path, f"schema_version {said}, this version of blindspot reads {SCHEMA_VERSION}")
     try:
-        return completed(adapter().validate_python(data))
+        return adapter().validate_python(data)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         where = line(".".join(map(str, first["loc"])), 80) or "the whole"
         _refuse(path, f"not a report of blindspot ({where}: {line(first['msg'], 120)})")
 
 
-def _read(path: Path) -> Any:
-    try:
-        if (size := path.stat().st_size) > LARGEST:
-            _refuse(path, f"{size / 2**20:,.0f} MiB are too large for a report")
-        return json.loads(path.read_text("utf-8"), parse_constant=_no_number)
-    except (OSError, ValueError, RecursionError) as error:
-        if isinstance(error, ReportError):
-            raise
-        what = error.strerror if isinstance(error, OSError) else line(error, 120)
-        _refuse(path, f"cannot be read ({what})")
-
-
-def _no_number(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no number of JSON")
-
-
 def _refuse(path: Path, what: str) -> NoReturn:
-    raise ReportError(f"{path}: {what}; {_REMEDY}") from None
-
-
-def completed(found: Mapping[str, Any]) -> Document:
-    """A report with all keys, also that of a run that measured nothing."""
-    absent: dict[str, Any] = {
-        "alpha": None,
-        "prompts": 0,
-        "baseline": {
-            "path": "",
-            "found": False,
-            "named": False,
-            "model": None,
-            "provenance": None,
-            "accept": "",
-            "uncompared": "nothing was measured",
-        },
-        "effects": {},
-        "worst_pairs": [],
-        "published": [],
-        "mechanistic": [],
-    }
-    return cast("Document", absent | dict(found))
+    raise ReportError(f"{line(path)}: {what}; {_REMEDY}") from None

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
 
 import pytest
 from rich.table import Table
 from rich.text import Text
 
+from blindspot.errors import line as one_line
+from blindspot.gates.tally import Tally
 from blindspot.gates.verdict import Verdict
-from blindspot.measurements.base import POOLED
+from blindspot.measurements.base import GENERATED, PAIR, POOLED, VALIDITY
+from blindspot.measurements.behavioral import Behavioral
+from blindspot.measurements.registry import BEHAVIORAL, DIFFERENCES
 from blindspot.report import inside
-from blindspot.report.record import GateRecord, Record, Row
+from blindspot.report.schema import Against, Effects, Gate, Record
 from blindspot.report.tables import (
+    accepted,
     columns,
     interval,
     percent,
@@ -23,55 +27,35 @@ from blindspot.report.tables import (
     signed,
     verdict_cell,
 )
-from blindspot.session.ledger import Ledger
 
-if TYPE_CHECKING:
-    from blindspot.session.state import Session
-
-_TITLES = {
-    "implicit": "implicit: word association (effect +1 = always the stereotype, 0 = none)",
-    "explicit": "explicit: stated belief (effect +1 = always agrees with the stereotype)",
-    "gap": "gap: implicit effect minus explicit bias",
-}
-_EFFECTS = {"implicit": "stereotype", "explicit": "bias"}
-_BESIDE = {
-    "implicit": (("order", "order"), ("ident", "identifier")),
-    "explicit": (("acqu", "acquiescence"), ("agree", "agreement")),
-}
 _NARROW = 80
 
 
-def write_summary(terminal: pytest.TerminalReporter, session: Session) -> None:
+def write_summary(
+    terminal: pytest.TerminalReporter, record: Record | None, tally: Tally, told: Closing
+) -> None:
     """Write the summary of a run; with ``-q`` only the verdict line."""
-    record, ledger = session.record, session.ledger
-    if ledger.usage:
-        terminal.write_line(f"ERROR: {ledger.usage}", red=True)
+    if tally.usage:
+        terminal.write_line(f"ERROR: {one_line(tally.usage)}", red=True)
         return
     if record is not None and terminal.verbosity >= 0:
         terminal.section("blindspot", cyan=True, bold=True)
         width, color = max(terminal._tw.fullwidth, _NARROW), terminal._tw.hasmarkup
-        for line in body(record, ledger, width, color):
+        for line in body(record, tally, width, color):
             terminal.write_line(line)
-    for line in remarks(ledger, quiet=terminal.verbosity < 0):
+    for line in remarks(tally, quiet=terminal.verbosity < 0):
         terminal.write_line(line, purple=line.startswith("incomplete"))
-    told = Closing(
-        session.options.model,
-        session.exit_code,
-        session.rerun_command,
-        session.rerun_one,
-        session.accept_command,
-    )
-    ending = ledger.verdict(session.exit_code).color
-    for line in closing(record, ledger, told, quiet=session.config.option.verbose < 0):
+    ending = tally.verdict(told.exit_code).color
+    for line in closing(record, tally, told, quiet=terminal.verbosity < 0):
         terminal.write_line(line, **{ending: True})
 
 
-def body(record: Record, ledger: Ledger, width: int, color: bool) -> Iterator[str]:
+def body(record: Record, tally: Tally, width: int, color: bool) -> Iterator[str]:
     """The tables and lists of a run, line by line."""
     blocks = (
-        *_tables(record, ledger, width, color),
-        _worst_lines(record),
-        _published_lines(record),
+        *_tables(record, tally, width, color),
+        [*map(one_line, _worst_lines(record))],
+        [*map(one_line, _published_lines(record))],
     )
     for block in blocks:
         yield from block
@@ -79,27 +63,31 @@ def body(record: Record, ledger: Ledger, width: int, color: bool) -> Iterator[st
             yield ""
 
 
-def remarks(ledger: Ledger, *, quiet: bool = False) -> Iterator[str]:
+def remarks(tally: Tally, *, quiet: bool = False) -> Iterator[str]:
     """What a user should know beside the figures; ``quiet``: only why a run is incomplete."""
-    if ledger.closed and not quiet:
-        yield f"note: {ledger.closed} mechanistic gates were not asked: {ledger.closed_because}"
+    yield from map(one_line, _remarks(tally, quiet))
+
+
+def _remarks(tally: Tally, quiet: bool) -> Iterator[str]:
+    if tally.closed and not quiet:
+        yield f"note: {tally.closed} mechanistic gates were not asked: {tally.closed_because}"
     if not quiet:
-        yield from (f"note: {note}" for note in ledger.notes)
-    yield from (f"incomplete: {reason}" for reason in ledger.incomplete)
+        yield from (f"note: {note}" for note in tally.notes)
+    yield from (f"incomplete: {reason}" for reason in tally.incomplete)
 
 
-def _tables(record: Record, ledger: Ledger, width: int, color: bool) -> Iterable[list[str]]:
-    gates = [gate for gate in record["gates"] if gate["id"] in ledger.verdicts]
+def _tables(record: Record, tally: Tally, width: int, color: bool) -> Iterable[list[str]]:
+    gates = [gate for gate in record["gates"] if gate["id"] in tally.verdicts]
     by_key = {(g["measurement"], g["slice"], g["statistic"], g["reading"]): g for g in gates}
-    for measurement in ("implicit", "explicit"):
-        rows = record["sections"].get(measurement, [])
-        mine = [gate for gate in gates if gate["measurement"] == measurement]
+    for name, measurement in BEHAVIORAL.items():
+        rows = record["effects"].get(name, [])
+        mine = [gate for gate in gates if gate["measurement"] == name]
         if not mine:
             continue
-        block = [_TITLES[measurement]]
+        block = [measurement.words.heading]
         if any(_shown(measurement, row, by_key) for row in rows):
             block.append(render(_effects_table(measurement, rows, by_key), width, color))
-        if line := _pairs_line(measurement, mine):
+        if line := _pairs_line(mine):
             block.append(line)
         yield block
     if pooled := [gate for gate in gates if gate["level"] == POOLED and _compared(gate)]:
@@ -107,23 +95,28 @@ def _tables(record: Record, ledger: Ledger, width: int, color: bool) -> Iterable
             "change beside another model, over all variants",
             render(_pooled(pooled), width, color),
         ]
-    if gaps := [gate for gate in gates if gate["measurement"] == "gap"]:
-        yield [_TITLES["gap"], render(_gap_table(gaps), width, color)]
+    for name, difference in DIFFERENCES.items():
+        if mine := [gate for gate in gates if gate["measurement"] == name]:
+            yield [difference.words.heading, render(_gap_table(mine), width, color)]
     yield from ([block] for block in inside.blocks(record, gates, width, color))
     yield from ([block] for block in inside.comparison_blocks(record, width, color))
 
 
-def _shown(measurement: str, row: Row, gates: dict[tuple[str, str, str, str], GateRecord]) -> bool:
+def _shown(
+    measurement: Behavioral, row: Effects, gates: dict[tuple[str, str, str, str], Gate]
+) -> bool:
     """Whether any gate on this row's slice was run."""
-    keys = ((_EFFECTS[measurement], row["reading"]), ("validity", "generated"))
-    return any((measurement, row["slice"], *key) in gates for key in keys)
+    keys = ((measurement.judged, row["reading"]), (VALIDITY, GENERATED))
+    return any((measurement.name, row["slice"], *key) in gates for key in keys)
 
 
 def _effects_table(
-    measurement: str, rows: Sequence[Row], gates: dict[tuple[str, str, str, str], GateRecord]
+    measurement: Behavioral,
+    rows: Sequence[Effects],
+    gates: dict[tuple[str, str, str, str], Gate],
 ) -> Table:
-    beside = _BESIDE[measurement]
-    titles = ("effect", "95 % int.", "limit", "base", *(title for title, _ in beside), "valid")
+    beside = [figure for figure in measurement.figures if figure.column]
+    titles = ("effect", "95 % int.", "limit", "base", *(one.column for one in beside), "valid")
     table = columns(*titles)
     heading = ""
     for row in rows:
@@ -132,43 +125,43 @@ def _effects_table(
         if heading != (heading := f"{row['axis']} {row['variant']}"):
             table.add_row(Text(heading, style="bold"))
         effects = row["effects"]
-        gate = gates.get((measurement, row["slice"], _EFFECTS[measurement], row["reading"]))
+        gate = gates.get((measurement.name, row["slice"], measurement.judged, row["reading"]))
         verdicts = [gate["verdict"]] if gate else []
         valid, name = Text(""), Text("    forced choice", style="dim")
-        if row["reading"] == "generated":
+        if row["reading"] == GENERATED:
             name = Text(f"  {row['category']}")
-            valid = Text(percent(effects["validity"]["value"]))
-            validity = gates.get((measurement, row["slice"], "validity", "generated"))
+            valid = Text(percent(effects[VALIDITY]["value"]))
+            validity = gates.get((measurement.name, row["slice"], VALIDITY, GENERATED))
             if validity is not None and validity["verdict"] != Verdict.PASS:
                 valid.stylize(Verdict(validity["verdict"]).look.style)
                 verdicts.append(validity["verdict"])
         table.add_row(
             name,
-            signed(effects[_EFFECTS[measurement]]["value"]),
-            interval(effects[_EFFECTS[measurement]]),
+            signed(effects[measurement.judged]["value"]),
+            interval(effects[measurement.judged]),
             plain(gate["limit"]) if gate else "",
-            signed(gate["baseline"]) if gate else "",
-            *(signed(effects[key]["value"]) for _, key in beside),
+            accepted(gate) if gate else "",
+            *(signed(effects[one.name]["value"]) for one in beside),
             valid,
             verdict_cell(verdicts),
         )
     return table
 
 
-def _compared(gate: GateRecord) -> dict[str, Any] | None:
+def _compared(gate: Gate) -> Against | None:
     """A gate beside its baseline, or else beside the reference."""
-    found: dict[str, Any] | None = gate["against"]["baseline"] or gate["against"]["reference"]
-    return found
+    return gate["against"]["baseline"] or gate["against"]["reference"]
 
 
-def _pooled(gates: Sequence[GateRecord]) -> Table:
+def _pooled(gates: Sequence[Gate]) -> Table:
     table = columns("change", "95 % int.", "margin", "finds")
     heading = ""
     for gate in gates:
         heading_of = f"{gate['measurement']} ({gate['reading'].replace('-', ' ')})"
         if heading != (heading := heading_of):
             table.add_row(Text(heading, style="bold"))
-        found = _compared(gate) or {}
+        if (found := _compared(gate)) is None:
+            continue
         table.add_row(
             f"  {gate['axis']} {gate['category']}",
             signed(found["change"]),
@@ -180,7 +173,7 @@ def _pooled(gates: Sequence[GateRecord]) -> Table:
     return table
 
 
-def _gap_table(gaps: Sequence[GateRecord]) -> Table:
+def _gap_table(gaps: Sequence[Gate]) -> Table:
     table = columns("effect", "95 % int.", "limit", "base")
     for gate in gaps:
         table.add_row(
@@ -188,14 +181,14 @@ def _gap_table(gaps: Sequence[GateRecord]) -> Table:
             signed(gate["value"]),
             interval(gate),
             plain(gate["limit"]),
-            signed(gate["baseline"]),
+            accepted(gate),
             verdict_cell([gate["verdict"]]),
         )
     return table
 
 
-def _pairs_line(measurement: str, gates: Sequence[GateRecord]) -> str:
-    pairs = [gate for gate in gates if gate["level"] == "pair"]
+def _pairs_line(gates: Sequence[Gate]) -> str:
+    pairs = [gate for gate in gates if gate["level"] == PAIR]
     if not pairs:
         return ""
     count = {verdict: sum(gate["verdict"] == verdict for gate in pairs) for verdict in Verdict}
@@ -206,10 +199,10 @@ def _pairs_line(measurement: str, gates: Sequence[GateRecord]) -> str:
 
 
 def _worst_lines(record: Record) -> list[str]:
-    if not record["worst"]:
+    if not record["worst_pairs"]:
         return []
     lines = ["worst word pairs, each with one of its answers"]
-    for pair in record["worst"]:
+    for pair in record["worst_pairs"]:
         example = pair["example"]
         answer = " ".join(str(example["answer"]).split())
         answer = answer if len(answer) <= 60 else answer[:57] + "..."
@@ -235,12 +228,13 @@ def _published_lines(record: Record) -> list[str]:
     return lines
 
 
-def _improvement(record: Record, ledger: Ledger, accept: str) -> Iterable[str]:
+def _improvement(record: Record, tally: Tally, accept: str) -> Iterable[str]:
     """That a baseline could be tightened, where the model has become better beyond its noise."""
     better = sum(
-        gate["improved"] and Verdict(gate["verdict"]).green
+        bool((found := gate["against"]["baseline"]) and found["improved"])
+        and Verdict(gate["verdict"]).green
         for gate in record["gates"]
-        if gate["id"] in ledger.verdicts
+        if gate["id"] in tally.verdicts
     )
     if better:
         gates = "1 gate has" if better == 1 else f"{better} gates have"
@@ -263,22 +257,24 @@ class Closing:
 
 
 def closing(
-    record: Record | None, ledger: Ledger, told: Closing, *, quiet: bool = False
+    record: Record | None, tally: Tally, told: Closing, *, quiet: bool = False
 ) -> Iterator[str]:
     """The last lines: how to go on, the verdict, and what was not compared; if quiet, one line."""
-    count = ledger.count()
-    first = min(
-        ledger.verdicts, key=lambda gate: (ledger.verdicts[gate].severity, gate), default=""
-    )
-    if first and not ledger.verdicts[first].green and told.rerun and told.rerun_one and not quiet:
+    yield from map(one_line, _closing(record, tally, told, quiet))
+
+
+def _closing(record: Record | None, tally: Tally, told: Closing, quiet: bool) -> Iterator[str]:
+    count = tally.count()
+    first = min(tally.verdicts, key=lambda gate: (tally.verdicts[gate].severity, gate), default="")
+    if first and not tally.verdicts[first].green and told.rerun and told.rerun_one and not quiet:
         yield f"rerun what did not pass: {told.rerun}"
-        yield f"rerun one of it: {told.rerun_one(ledger.nodes[first])}"
+        yield f"rerun one of it: {told.rerun_one(tally.nodes[first])}"
     if record is not None and told.accept and not quiet:
-        yield from _improvement(record, ledger, told.accept)
+        yield from _improvement(record, tally, told.accept)
     counted = ", ".join(f"{count[verdict]} {verdict}" for verdict in Verdict if count[verdict])
     if {verdict for verdict in count if verdict.judged} == {Verdict.WAIVED}:
         counted += "; every gate is waived"
-    verdict = ledger.verdict(told.exit_code)
+    verdict = tally.verdict(told.exit_code)
     line = f"blindspot: {verdict}: {told.model}: {counted or 'no gate was judged'}"
     unchecked = "" if record is None else _unchecked(record)
     if quiet:

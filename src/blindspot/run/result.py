@@ -9,26 +9,24 @@ from blindspot.baselines.scores import Scores
 from blindspot.estimates import (
     ANSWER_STEP,
     PROBABILITY_STEP,
-    AgreementEffects,
-    AssociationEffects,
     Contributions,
     Effects,
     Estimate,
-    agreement_effects,
-    association_effects,
-    gap,
     mean_estimate,
     mean_of,
 )
-from blindspot.measurements.base import GENERATED, STATISTICS
+from blindspot.measurements import behavioral
+from blindspot.measurements.base import GENERATED
 from blindspot.measurements.mechanistic import Assayed, Band
+from blindspot.measurements.registry import MEASUREMENTS, STATISTICS
 from blindspot.models.base import Identity, LanguageModel
-from blindspot.run.ask import Answer, ask
+from blindspot.run.answer import Answer
+from blindspot.run.ask import ask
 from blindspot.run.cases import Case
 from blindspot.run.observations import Observations, read
 from blindspot.run.source import PromptSource
 from blindspot.run.tables import Table
-from blindspot.stimuli import IMPLICIT, Prompt, Slice
+from blindspot.stimuli import Prompt, Slice
 from blindspot.store import Store
 
 Progress = Callable[[int], None]
@@ -67,42 +65,17 @@ class Measures:
         clusters = (
             table.clusters if part.pair is None else table.clusters.take(table.pairs[part.pair])
         )
-        values = table.values(reading)[places]
         generated = reading == GENERATED
-        step = ANSWER_STEP if generated else PROBABILITY_STEP
-        refused = table.refused[places] if generated else None
-        identifier_first = table.positive_identifier_first[places]
-        if part.measurement == IMPLICIT:
-            return association_effects(
-                values,
-                positive_identifier_first=identifier_first,
-                positive_word_first=table.positive_word_first[places],
-                clusters=clusters,
-                refused=refused,
-                step=step,
-                all_orders=table.all_orders,
-            )
-        return agreement_effects(
-            values,
-            keyed=table.keyed[places],
-            positive_identifier_first=identifier_first,
+        scores = behavioral.Scores(
+            values=table.values(reading)[places],
+            identifier_first=table.positive_identifier_first[places],
+            second_order=table.second_order[places],
             clusters=clusters,
-            refused=refused,
-            step=step,
+            refused=table.refused[places] if generated else None,
+            step=ANSWER_STEP if generated else PROBABILITY_STEP,
             all_orders=table.all_orders,
         )
-
-    def association(self, part: Slice, reading: str = GENERATED) -> AssociationEffects:
-        """Effects of an association slice."""
-        effects = self.effects(part, reading)
-        assert isinstance(effects, AssociationEffects)
-        return effects
-
-    def agreement(self, part: Slice, reading: str = GENERATED) -> AgreementEffects:
-        """Effects of a statement slice."""
-        effects = self.effects(part, reading)
-        assert isinstance(effects, AgreementEffects)
-        return effects
+        return table.measurement.effects(scores)
 
     def log_odds(self, part: Slice) -> Estimate:
         """Mean log-odds of a category slice in nats."""
@@ -117,15 +90,12 @@ class Measures:
         if not self.has(case):
             return None
         if case.variants:
-            return mean_of([self._of_part(case, part) for part in case.parts])
-        if case.statistic == "gap":
-            implicit, explicit = (self.effects(part, case.reading) for part in case.parts)
-            return implicit.contributions.minus(explicit.contributions, apart=("wording",))
-        return self._of_part(case, case.part)
+            return mean_of([self._of_parts(case, [part]) for part in case.parts])
+        return self._of_parts(case, case.parts)
 
-    def _of_part(self, case: Case, part: Slice) -> Contributions:
-        effects = self.effects(part, case.reading)
-        return effects.answered if case.statistic == "validity" else effects.contributions
+    def _of_parts(self, case: Case, parts: Iterable[Slice]) -> Contributions:
+        effects = [self.effects(part, case.reading) for part in parts]
+        return MEASUREMENTS[case.measurement].contributions(effects, case.statistic)
 
 
 class Kept(Measures):
@@ -148,8 +118,10 @@ class Measured(Measures):
         identity: Identity,
         tables: dict[Slice, Observations],
         assayed: Mapping[Slice, Assayed] | None = None,
+        limit: Callable[[Case], float] = lambda _: 0.0,
     ) -> None:
         super().__init__(tables)
+        self._limit = limit
         self.identity = identity
         self.tables = tables
         self.assayed = dict(assayed or {})
@@ -161,7 +133,9 @@ class Measured(Measures):
 
     def band(self, case: Case) -> Band:
         """What an assay says of the layers and the reading of a mechanistic case."""
-        return self.assayed[case.part].bands[case.reading, case.band]
+        return (
+            self.assayed[case.part].bands[case.reading, case.band].held_against(self._limit(case))
+        )
 
     def unreadable(self, case: Case) -> str:
         """Why the controls of a mechanistic case allow no verdict; "" if they do."""
@@ -171,9 +145,15 @@ class Measured(Measures):
         """The layers that a mechanistic figure rests on, and what the controls said there."""
         if not case.mechanistic:
             return ""
-        layers = ranges(self.band(case).layers)
+        band = self.band(case)
+        layers = ranges(band.layers)
         line = self.assayed[case.part].controls.get((case.reading, case.band), "")
-        return "; ".join(filter(None, (f"layers {layers}" if layers else "", line)))
+        told = (
+            f"layers {layers}" if layers else "",
+            line,
+            f"the comparison with {band.decisive} decides" if band.decisive else "",
+        )
+        return "; ".join(filter(None, told))
 
     def contributions(self, case: Case) -> Contributions | None:
         """As of `Measures`; of a mechanistic case what its band holds."""
@@ -187,19 +167,11 @@ class Measured(Measures):
 
     def estimate(self, case: Case) -> Estimate:
         """What a case judges."""
-        if case.variants:
-            pooled = self.contributions(case)
-            assert pooled is not None
-            return pooled.estimate()
         if case.mechanistic:
             return self.band(case).estimate(STATISTICS[case.statistic].unit)
-        if case.statistic == "gap":
-            implicit, explicit = case.parts
-            return gap(
-                self.association(implicit, case.reading), self.agreement(explicit, case.reading)
-            )
-        effects = self.effects(case.part, case.reading)
-        return effects.validity if case.statistic == "validity" else effects.judged
+        found = self.contributions(case)
+        assert found is not None, "all prompts of a case were asked"
+        return found.estimate()
 
     def digest(self, case: Case) -> str:
         """Digest of the prompts that a case rests on."""
@@ -245,10 +217,20 @@ def ask_all(
     start: int = 0,
     progress: Progress = lambda _: None,
     again: int | None = None,
+    known: bool = False,
 ) -> list[Answer]:
     """Answers to the prompts of all slices, in their order; see `ask.ask`."""
     prompts = [prompt for part in wanted.values() for prompt in part]
-    return ask(model, prompts, store, locks=locks, start=start, progress=progress, again=again)
+    return ask(
+        model,
+        prompts,
+        store,
+        locks=locks,
+        start=start,
+        progress=progress,
+        again=again,
+        known=known,
+    )
 
 
 def measure(
@@ -256,11 +238,15 @@ def measure(
     wanted: dict[Slice, list[Prompt]],
     answers: Sequence[Answer],
     assayed: Mapping[Slice, Assayed] | None = None,
+    limit: Callable[[Case], float] = lambda _: 0.0,
 ) -> Measured:
-    """Read the answers to the prompts of all slices; ``assayed``: what assays say of theirs."""
+    """Read the answers to the prompts of all slices.
+
+    ``assayed``: what assays say of theirs; ``limit``: what each mechanistic case is held against.
+    """
     remaining = iter(answers)
     tables = {
         whole: Observations(whole, [read(prompt, next(remaining)) for prompt in part])
         for whole, part in wanted.items()
     }
-    return Measured(identity, tables, assayed)
+    return Measured(identity, tables, assayed, limit)

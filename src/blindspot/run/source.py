@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Protocol
+from collections.abc import Iterable, Mapping
+from typing import Any, Protocol
 
-from blindspot.measurements.base import MECHANISTIC
-from blindspot.stimuli import Prompt, Slice, Stimuli, pair_slices, render, slices
-from blindspot.stimuli.contexts import mechanistic_slices
+from blindspot.measurements import registry
+from blindspot.stimuli import Prompt, Slice, Stimuli
 
 
 class PromptSource(Protocol):
@@ -33,6 +32,10 @@ class PromptSource(Protocol):
         """Whether the prompts of a slice can tell a statistic."""
         ...
 
+    def beside(self, model: str, answers: Mapping[str, str]) -> list[dict[str, Any]]:
+        """What reports say of these prompts beside the gates; ``answers``: by prompt text."""
+        ...
+
 
 class FixturePrompts:
     """The counterbalanced prompts of the axes and wordings, at most ``limit`` pairs a category."""
@@ -43,17 +46,15 @@ class FixturePrompts:
 
     def slices(self, measurement: str) -> list[Slice]:
         """All category slices of a measurement."""
-        if measurement in MECHANISTIC:
-            return mechanistic_slices(self.stimuli, measurement)
-        return slices(self.stimuli, measurement)
+        return registry.slices(self.stimuli, measurement)
 
     def pair_slices(self, measurement: str) -> list[Slice]:
         """All word-pair slices of a measurement."""
-        return pair_slices(self.stimuli, measurement, self.limit)
+        return registry.pair_slices(self.stimuli, measurement, self.limit)
 
     def prompts(self, part: Slice) -> Iterable[Prompt]:
         """The prompts of a slice."""
-        return render(self.stimuli, part, self.limit)
+        return registry.render(self.stimuli, part, self.limit)
 
     def controls(self, axis: str) -> frozenset[str]:
         """The variants that the axis says are controls."""
@@ -63,3 +64,7 @@ class FixturePrompts:
     def supports(self, part: Slice, statistic: str) -> bool:
         """Always: every wording asks all orders, and every statement has its reverse."""
         return True
+
+    def beside(self, model: str, answers: Mapping[str, str]) -> list[dict[str, Any]]:
+        """Nothing: the gates say it all."""
+        return []

@@ -2,13 +2,42 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
-from blindspot.measurements.base import BANDS
+from blindspot.baselines.comparison import vanished
+from blindspot.errors import line
+from blindspot.paths import SUITE
+from blindspot.session.naming import names_suite
 
 if TYPE_CHECKING:
     from blindspot.baselines import Baseline
     from blindspot.session.state import Session
+
+
+#: Folders of gate tests.
+ROOMS = ("implicit", "explicit", "mechanistic")
+
+
+def note_uncollected(session: Session) -> None:
+    """A configuration that leaves tests of the suite out must not go unnoticed in a whole run."""
+    config = session.config
+    of_suite = config.rootpath == SUITE or names_suite(config)
+    if not (session.whole and of_suite) or config.option.collectonly:
+        return
+    files = [path for room in ROOMS for path in sorted((SUITE / "tests" / room).glob("test_*.py"))]
+    tests = [
+        (path, name)
+        for path in files
+        for name in re.findall(r"^def (test_\w+)", path.read_text("utf-8"), re.MULTILINE)
+    ]
+    if missing := [(path, name) for path, name in tests if (path, name) not in session.seen]:
+        path, name = missing[0]
+        session.ledger.lose(
+            f"{len(missing)} of the suite's {len(tests)} tests were not collected, first {name} in "
+            f"{path.name}: pytest's configuration leaves them out (such as python_functions or "
+            "norecursedirs); name the part to run, or override it with -o"
+        )
 
 
 def note_vanished(session: Session, baseline: Baseline | None) -> None:
@@ -22,16 +51,11 @@ def note_vanished(session: Session, baseline: Baseline | None) -> None:
         )
     if session.options.limit is not None:
         return
-    asked = {_kind(gate, case.level) for gate, case in session.known.items()}
-    vanished = []
-    for gate, entry in sorted(baseline.gates.items()):
-        kind = _kind(gate, entry.level)
-        if gate not in session.known and (session.whole or kind in asked):
-            vanished.append(gate)
-    if vanished:
+    known = {gate: case.level for gate, case in session.known.items()}
+    if gone := vanished(baseline, known, whole=session.whole):
         session.ledger.lose(
-            f"{len(vanished)} gates of the baseline {baseline.path.name} are no longer tested, "
-            f"first {vanished[0]}; restore them, or accept the whole suite anew"
+            f"{len(gone)} gates of the baseline {baseline.path.name} are no longer tested, "
+            f"first {line(gone[0], 200)}; restore them, or accept the whole suite again"
         )
 
 
@@ -49,10 +73,3 @@ def note_idle_waivers(session: Session) -> None:
             )
         else:
             session.ledger.notes.append(f"the waiver of {waiver.gate!r} names no gate")
-
-
-def _kind(gate: str, level: str) -> tuple[str, ...]:
-    """What a gate asks, without the slice that it asks it of; a pair's words may hold a slash."""
-    measurement, *rest = gate.split("/")
-    asked = rest[-3:] if rest[-1] in BANDS else rest[-2:]
-    return (measurement, *asked, level)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from blindspot import files
 from blindspot.baselines import Baseline
+from blindspot.baselines.comparison import check_replaceable, mismatches, same_model
 from blindspot.baselines.scores import Scores, read_scores
-from blindspot.errors import BaselineError, BlindspotError
+from blindspot.errors import BlindspotError
 from blindspot.report.files import SCORES
 
 if TYPE_CHECKING:
@@ -19,48 +20,15 @@ if TYPE_CHECKING:
 GONE = "gone.json"
 
 
-def provenance_of(session: Session) -> dict[str, str]:
-    """The conditions that a baseline records."""
-    identity = session.model.identity
-    return {
-        "weights": identity.weights,
-        "revision": identity.revision,
-        "tokenizer": identity.tokenizer,
-        "template": identity.template,
-        "dtype": identity.dtype,
-        "device": identity.device.split(":")[0],
-        "backend": identity.backend,
-        **identity.versions,
-    }
-
-
 def check_update(session: Session) -> None:
     """Refuse to accept a part under conditions that are not those of the rest.
 
     Raises:
-        BaselineError: the file holds gates that this run does not measure anew, of other
-            weights or conditions; or it is that of another model.
+        BaselineError: see `check_replaceable`.
     """
-    if not session.updating or (accepted := session.own_baseline) is None:
-        return
-    if not same_model(accepted.model, session.options.model):
-        raise BaselineError(
-            f"{accepted.path}: the baseline of {accepted.model}, which has the same file name as "
-            f"{session.options.model}; accept this one into another directory (--baselines DIR), "
-            "or remove the file if it is the same model"
-        )
-    now = provenance_of(session)
-    differing = [how for _, how in accepted.mismatches(now)]
-    if accepted.provenance.get("weights") != now["weights"]:
-        differing.append("the weights are others")
-    if accepted.scores_path is None:
-        differing.append("the scores of its prompts are missing")
-    rest = accepted.gates.keys() - session.cases.keys() - set(gone(session))
-    if differing and rest:
-        raise BaselineError(
-            f"{accepted.path}: {len(rest)} of its gates are not measured by this run, and were "
-            f"accepted otherwise ({'; '.join(differing)}); accept the whole suite, without -k"
-        )
+    if session.updating and (accepted := session.own_baseline) is not None:
+        measured = {*session.cases, *gone(session)}
+        check_replaceable(accepted, session.options.model, session.provenance, measured)
 
 
 def gone(session: Session) -> list[str]:
@@ -74,15 +42,7 @@ def gone(session: Session) -> list[str]:
 def note_gone(session: Session) -> None:
     """Leave for `accept` what leaves the baseline: its process may have collected no test."""
     if session.updating:
-        (session.directory / GONE).write_text(json.dumps(gone(session)), "utf-8")
-
-
-def same_model(one: str, other: str) -> bool:
-    """Whether two names mean one model: the same name, or ways to write one directory."""
-    paths = Path(one), Path(other)
-    return one == other or (
-        all(path.is_dir() for path in paths) and paths[0].resolve() == paths[1].resolve()
-    )
+        files.replace(session.directory / GONE, json.dumps(gone(session)))
 
 
 def baseline_to_compare(session: Session) -> Baseline | None:
@@ -102,7 +62,17 @@ def baseline_to_compare(session: Session) -> Baseline | None:
                 f"{session.uncompared}; accept {whose} first: pytest --model NAME --snapshot-update"
             )
         return None
-    found = session.baseline.mismatches(provenance_of(session))
+    if options.baseline is None and not same_model(session.baseline.model, options.model):
+        session.uncompared = (
+            f"{session.baseline_path} is the baseline of {session.baseline.model}, which has the "
+            f"same file name as {options.model}"
+        )
+        session.ledger.lose(
+            f"{session.uncompared}; name another directory (--baselines DIR), or compare with it: "
+            f"--baseline {session.baseline_path}"
+        )
+        return None
+    found = mismatches(session.baseline.provenance, session.provenance)
     if session.baseline.scores_path is None:
         found.append(("scores", "scores of single prompts are missing"))
     named = [(kind, how) for kind, how in found if kind not in options.allow_mismatch]
@@ -163,7 +133,7 @@ def accept(session: Session, *, whole: bool) -> None:
         commit(
             path,
             session.options.model,
-            provenance_of(session),
+            session.provenance,
             entries,
             _scores_of(session, entries),
             reason=session.options.accept_reason,

@@ -8,19 +8,21 @@ model or is deep in a long batch, is ended.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+from blindspot import files
 
 NOTE = "dismissed"
 #: Seconds that a worker has to see the note. execnet interrupts it 5 s after it was told to exit.
 PATIENCE_S = 3.0
 
-Progress = Callable[[int], None]
 
+class DismissalError(BaseException):
+    """The run was given up; the message says why.
 
-class DismissalError(Exception):
-    """The run was given up by its controller; the message says why."""
+    No `Exception`: a backend that retries whatever goes wrong must not retry this.
+    """
 
 
 class Crew:
@@ -36,7 +38,7 @@ class Crew:
 
     def dismiss(self, directory: Path, why: str) -> None:
         """Have all workers stop, and go on without waiting for them."""
-        (directory / NOTE).write_text(why, "utf-8")
+        files.replace(directory / NOTE, why)
         if self._gateways and self._timer is None:
             self._timer = threading.Timer(PATIENCE_S, self._end)
             self._timer.daemon = True
@@ -61,15 +63,3 @@ def look(directory: Path) -> None:
     note = directory / NOTE
     if note.exists():
         raise DismissalError(note.read_text("utf-8"))
-
-
-def attentive(progress: Progress, directory: Path | None) -> Progress:
-    """``progress`` of a worker, which looks for the note first; of the only process, as it is."""
-    if directory is None:
-        return progress
-
-    def looking(count: int) -> None:
-        look(directory)
-        progress(count)
-
-    return looking

@@ -40,6 +40,7 @@ from blindspot.measurements.mechanistic import Assayed, Band, Curve, Findings, U
 from blindspot.stimuli import NEUTRAL as NEUTRAL_SENSE
 from blindspot.stimuli import Slice, Stimuli, ambiguous_contexts, cued_contexts, senses_of
 
+READINGS = (GENERATED, FORCED_CHOICE)
 UNTOUCHED = "untouched"
 COMPARED = (UNTOUCHED, LITERAL, NEUTRAL, RANDOM)
 """With what group vectors are compared. Also with nothing: else a fair model whose effect all the
@@ -62,15 +63,10 @@ _VALUES = {Association.STEREOTYPED: 1.0, Association.COUNTER: -1.0}
 class Injection:
     """By how much less stereotyped a model answers with group vectors than without them.
 
-    The statistic is the smallest difference, over all that group vectors are compared with, of the
-    effect there less the effect under group vectors, each averaged over the windows of a band.
-    Taking the smallest is conservative: it is above a limit only if all of them are (an
-    intersection-union test, which needs no correction for there being several).
+    The statistic is the effect under what group vectors are compared with, less the effect under
+    group vectors, each averaged over the windows of a band. It is above a limit only if it is in
+    all comparisons; the one that shows it least decides (`Band.held_against`).
     """
-
-    measurement = "injection"
-    statistic = "reduction"
-    readings = (GENERATED, FORCED_CHOICE)
 
     def __init__(
         self,
@@ -110,13 +106,13 @@ class Injection:
         found = findings[unit.content] if unit.prompts else None
         if not found or not len(found["texts"]):
             why = "a vector is not finite" if found else "no context names the identifiers"
-            empty = {(one, band): Band(None, why) for one in self.readings for band in BANDS}
+            empty = {(one, band): Band(None, why) for one in READINGS for band in BANDS}
             return Assayed(part, empty, digest=digest)
         senses = senses_of(self._stimuli, part.axis, part.variant)
         answers = _Answers(unit, found, tuple(sense.name for sense in senses))
         bands, controls = {}, {}
         for name, places in band_windows(answers.layers, answers.windows).items():
-            for reading in self.readings:
+            for reading in READINGS:
                 bands[reading, name], controls[reading, name] = answers.judge(reading, places)
         return Assayed(part, bands, answers.curves(), controls, answers.samples(), digest)
 
@@ -197,11 +193,12 @@ class _Answers:
             if not (effect := effects[name].stereotype).measured:
                 return Band(None, f"{self._name(name)}: {effect.reason}", layers), said
         seen = effects[GROUP].contributions
-        falls = {name: effects[name].contributions.minus(seen) for name in compared}
-        least = min(falls, key=lambda name: falls[name].value)
-        said += f"; {self._name(GROUP)} differs least from {self._name(least)}"
-        said += "" if RANDOM in compared else ", random vectors left out"
-        return Band(falls[least], layers=layers), said
+        falls = {
+            self._name(name): effects[name].contributions.minus(seen, paired=True)
+            for name in compared
+        }
+        said += "" if RANDOM in compared else "; random vectors left out"
+        return Band(None, layers=layers, compared=falls).held_against(0.0), said
 
     def curves(self) -> list[Curve]:
         """Effect and share of answered prompts by window; constant where nothing is injected."""

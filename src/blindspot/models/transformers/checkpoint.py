@@ -8,14 +8,24 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from math import prod
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from blindspot.errors import ModelError
+from blindspot.files import content
 from blindspot.models.transformers.location import Located
+from blindspot.models.transformers.refusals import (
+    check_code,
+    check_numbers,
+    check_places,
+    check_quantization,
+)
 
+#: An index of 100,000 tensors takes 10 MB.
+LARGEST = 128 * 2**20
 WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
 
@@ -28,27 +38,38 @@ _TOKENIZER_FILES = (
     "added_tokens.json",
     "*.model",
     "*.tiktoken",
+    "tekken.json",
     "vocab.*",
     "merges.txt",
 )
 #: Types of safetensors files in which a model can run, by torch's names.
 _DTYPES = {"F32": "float32", "BF16": "bfloat16", "F16": "float16"}
 _PICKLED = ("*.bin", "*.pt", "*.pth", "*.ckpt")
+#: Characters of a file's name that are shown.
+_SHOWN = 100
 #: Endings of class names that transformers loads as causal language models.
 _CAUSAL = ("CausalLM", "LMHead", "ForConditionalGeneration", "ForImageTextToText")
 
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """A directory with a readable ``config.json``, whole safetensors files and a tokenizer."""
+    """A directory with a readable ``config.json``, whole safetensors files and a tokenizer.
+
+    ``sizes``: entries of each tensor of ``weights``, by its name.
+    """
 
     name: str
     directory: Path
     revision: str
     config: dict[str, Any]
     weights: tuple[Path, ...]
-    parameters: int
+    sizes: Mapping[str, int]
     dtype: str
+
+    @property
+    def parameters(self) -> int:
+        """Entries of all tensors."""
+        return sum(self.sizes.values())
 
     @property
     def architecture(self) -> str:
@@ -65,10 +86,16 @@ def open_checkpoint(located: Located) -> Checkpoint:
     name, directory = located.name, located.directory
     config = _config(name, directory)
     _check_kind(name, config)
+    settings = directory / "tokenizer_config.json"
+    check_places(name, directory, config, read_json(name, settings) if settings.is_file() else {})
     weights = _weight_files(name, directory)
-    contents = [_whole(name, path) for path in weights]
-    parameters = sum(count for count, _ in contents)
-    dtypes = {dtype: count for count, dtype in sorted(contents)}
+    tensors = {key: tensor for path in weights for key, tensor in _tensors(name, path)}
+    sizes = {key: size for key, (size, _) in tensors.items()}
+    types: Counter[str] = Counter()
+    for size, kind in tensors.values():
+        types[kind] += size
+    check_numbers(name, config, sizes)
+    check_quantization(name, config, types)
     if not any((directory / file).is_file() for file in _TOKENIZERS) and not any(
         directory.glob("*.tiktoken")
     ):
@@ -76,14 +103,14 @@ def open_checkpoint(located: Located) -> Checkpoint:
             f"{name} has no tokenizer ({', '.join(_TOKENIZERS[:3])} ...): copy the tokenizer files "
             "of the model it was trained from into the directory"
         )
-    dtype = max(dtypes, key=dtypes.__getitem__)
-    return Checkpoint(name, directory, located.revision, config, weights, parameters, dtype)
+    dtype = _DTYPES[max(_DTYPES, key=types.__getitem__)]
+    return Checkpoint(name, directory, located.revision, config, weights, sizes, dtype)
 
 
 def tokenizer_files(checkpoint: Checkpoint) -> list[Path]:
     """All files that decide how text becomes tokens, by name; the chat template is not one."""
     found = {path for glob in _TOKENIZER_FILES for path in checkpoint.directory.glob(glob)}
-    return sorted(found)
+    return sorted(path for path in found if path.is_file())
 
 
 def check_architecture(checkpoint: Checkpoint, *, trust_remote_code: bool) -> None:
@@ -113,6 +140,19 @@ def check_architecture(checkpoint: Checkpoint, *, trust_remote_code: bool) -> No
         )
 
 
+def own_code(checkpoint: Checkpoint) -> list[Path]:
+    """The Python files that a model brings, at any depth.
+
+    Raises:
+        ModelError: it takes code from elsewhere too.
+    """
+    directory = checkpoint.directory
+    names = ("config.json", "tokenizer_config.json", "generation_config.json")
+    files = {n: directory / n for n in names if (directory / n).is_file()}
+    check_code(checkpoint.name, {n: read_json(checkpoint.name, path) for n, path in files.items()})
+    return sorted(path for path in directory.rglob("*.py") if path.is_file())
+
+
 def read_json(name: str, path: Path) -> dict[str, Any]:
     """A JSON object of a checkpoint.
 
@@ -120,7 +160,8 @@ def read_json(name: str, path: Path) -> dict[str, Any]:
         ModelError: not readable, not JSON, or not an object.
     """
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = json.loads(content(path, LARGEST).decode("utf-8"))
+        json.dumps(data, ensure_ascii=False).encode()  # half a character has no digest
     except (OSError, ValueError, RecursionError) as error:
         first = str(error).splitlines()[0]
         raise ModelError(f"{name}: {path.name} cannot be read ({first}); export it again") from None
@@ -177,33 +218,48 @@ def _weight_files(name: str, directory: Path) -> tuple[Path, ...]:
     if not isinstance(shards, dict) or not shards:
         raise ModelError(f"{name}: {INDEX} has no weight_map; export the model again")
     files = sorted(set(map(str, shards.values())))
-    missing = [file for file in files if not (directory / file).is_file()]
+    outside = [file for file in files if not _is_inside(file)]
+    if outside:
+        raise ModelError(
+            f"{name}: {INDEX} names a file outside of the model's directory, "
+            f"{outside[0][:_SHOWN]}; export the model again"
+        )
+    missing = [file for file in files if not _is_file(directory / file)]
     if missing:
         raise ModelError(
-            f"{name}: {len(missing)} of {len(files)} weight files missing, first {missing[0]}; "
-            "copy or download it again"
+            f"{name}: {len(missing)} of {len(files)} weight files missing, first "
+            f"{missing[0][:_SHOWN]}; copy or download it again"
         )
     return tuple(directory / file for file in files)
 
 
-def _whole(name: str, path: Path) -> tuple[int, str]:
-    """Number and commonest type of the weights in a safetensors file that must be complete."""
+def _is_inside(file: str) -> bool:
+    """Whether the path of a file is relative and goes down only."""
+    return not PurePosixPath(file).is_absolute() and not {"..", "\\"} & {*PurePosixPath(file).parts}
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # a name that no file can have
+        return False
+
+
+def _tensors(name: str, path: Path) -> Iterator[tuple[str, tuple[int, str]]]:
+    """Name, size and type of the tensors in a safetensors file, which must be complete."""
     from safetensors import SafetensorError, safe_open
 
     with path.open("rb") as file:
         start = file.read(40)
     if start.startswith(b"version https://git-lfs"):
         raise ModelError(f"{name}: {path.name} is a Git LFS pointer; run git lfs pull")
-    counts: Counter[str] = Counter()
     try:
         with safe_open(path, framework="numpy") as tensors:
             for key in tensors.keys():  # noqa: SIM118 (not a dictionary)
                 part = tensors.get_slice(key)
-                counts[part.get_dtype()] += prod(part.get_shape())
+                yield key, (prod(part.get_shape()), part.get_dtype())
     except (SafetensorError, OSError) as error:
         first = str(error).splitlines()[0]
         raise ModelError(
             f"{name}: {path.name} is corrupt or cut short ({first}); copy or download it again"
-        ) from None
-    known = (dtype for dtype, _ in counts.most_common() if dtype in _DTYPES)
-    return counts.total(), _DTYPES[next(known, "F32")]
+        ) from error

@@ -18,6 +18,7 @@ from blindspot.models.base import (
 )
 from blindspot.models.options import ModelOptions
 from blindspot.models.transformers.checkpoint import open_checkpoint
+from blindspot.models.transformers.faults import explained
 from blindspot.models.transformers.loader import identify, load
 from blindspot.models.transformers.location import locate
 
@@ -58,8 +59,9 @@ class DeferredModel:
             ModelError: it is not, or its files are not those of a model.
         """
         options = self.options
-        located = locate(options.name, options.revision, code=options.trust_remote_code)
-        open_checkpoint(located)
+        with explained(options.name, "cannot be read", kinds=(OSError,)):
+            located = locate(options.name, options.revision, code=options.trust_remote_code)
+            open_checkpoint(located)
 
     @cached_property
     def identity(self) -> Identity:
@@ -77,6 +79,11 @@ class DeferredModel:
                 f"{self.options.name}: the checkpoint was replaced since the run began; run again"
             )
         return model
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader of its answers should know of how it was loaded; none before it is."""
+        return self._model.notes if "_model" in self.__dict__ else ()
 
     @property
     def residual(self) -> ResidualStream:

@@ -47,14 +47,21 @@ def json_digest(value: Any) -> str:
     return text_digest(json.dumps(value, sort_keys=True, ensure_ascii=False))
 
 
-def files_digest(files: Iterable[Path], more: Mapping[str, Any] | None = None) -> str:
-    """Sha256 over names and contents of files and over further JSON values, hexadecimal.
+def files_digest(
+    files: Iterable[Path], more: Mapping[str, Any] | None = None, *, root: Path
+) -> str:
+    """Sha256 over paths and contents of files and over further JSON values, hexadecimal.
+
+    Args:
+        files: below ``root``; each is known by its path from there.
+        more: further values.
+        root: the directory that may be moved without another digest.
 
     Raises:
         ModelError: a file changes while it is read.
     """
     memory = _Memory(Notes("digests.json", _REMEMBERED))
-    contents = {path.name: memory.digest(path) for path in files}
+    contents = {path.relative_to(root).as_posix(): memory.digest(path) for path in files}
     return json_digest({"files": contents, **(more or {})})
 
 

@@ -6,10 +6,8 @@ the files and from the versions of the libraries, so they are looked up by both.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 
 from blindspot import __version__
 from blindspot.models.transformers.checkpoint import INDEX, Checkpoint
@@ -41,13 +39,13 @@ class Facts:
 def facts_key(checkpoint: Checkpoint, *, chat: bool) -> str:
     """Digest of everything that the facts follow from."""
     found = [path for path in checkpoint.directory.iterdir() if path.suffix in _READ]
-    more = sorted((checkpoint.directory / _MORE_TEMPLATES).glob("*.jinja"))
+    found += (checkpoint.directory / _MORE_TEMPLATES).glob("*.jinja")
+    files = [path for path in sorted(found) if path.name != INDEX and path.is_file()]
     return json_digest(
         {
             "versions": [_FACTS_VERSION, __version__, *map(_version, _LIBRARIES)],
             "chat": chat,
-            "files": _digest([path for path in sorted(found) if path.name != INDEX]),
-            "more templates": _digest(more),
+            "files": files_digest(files, root=checkpoint.directory),
         }
     )
 
@@ -65,10 +63,6 @@ def remember(key: str, facts: Facts) -> None:
     if recall(key) != facts:
         value = [sorted(facts.ends), facts.template, facts.template_digest]
         Notes("facts.json", _REMEMBERED).keep(key, value)
-
-
-def _digest(files: Sequence[Path]) -> str:
-    return files_digest(path for path in files if path.is_file())
 
 
 def _version(library: str) -> str:

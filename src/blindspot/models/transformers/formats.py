@@ -11,6 +11,7 @@ from typing import Any
 
 from blindspot.errors import ModelError
 from blindspot.models.transformers.digests import json_digest
+from blindspot.models.transformers.trials import TrialError, tried
 
 Tokens = tuple[int, ...]
 
@@ -20,6 +21,21 @@ TODAY = date(2024, 7, 26)
 _TEMPLATE_ARGUMENTS = {"date_string": TODAY.strftime("%d %b %Y"), "enable_thinking": False}
 #: White space that is not a line end: no-break, ideographic and the usual two.
 _BLANKS = " \t\u00a0\u3000"
+#: Characters that a template may add to a message, and times that it may repeat it.
+_FRAME, _REPEATS = 100_000, 8
+#: Characters of a message of a template or a tokenizer that are shown.
+_SHOWN = 300
+#: Tokens that a character may become: NFKC writes one of Arabic with 18, of 3 bytes each.
+_TOKENS = 64
+#: What a tokenizer is tried on.
+_PANGRAM = "The quick brown fox jumps over the lazy dog, 0123456789. THE QUICK BROWN FOX!\n"
+#: What opens a thought or another channel in an assistant's turn, and what ends it.
+_THOUGHTS = (
+    ("<think>", "</think>"),
+    ("[THINK]", "[/THINK]"),
+    ("<|channel|>", "final<|message|>"),
+    ("<|start|>assistant", "final<|message|>"),  # whose next token is a channel
+)
 #: Prompt tokens decoded with an answer, so that its first token keeps its leading space.
 _CONTEXT = 4
 
@@ -52,18 +68,35 @@ class PromptFormat:
     def template_digest(self) -> str:
         """Sha256 of the template and of what it makes of a message; "" in plain text.
 
+        The template is rendered in a process of its own, which is ended if it takes too long.
+
         Raises:
-            ModelError: the template leaves the message out, so that no prompt would be seen.
+            ModelError: the template cannot be used, leaves the message out, so that no prompt would
+                be seen, or opens a thought, in which no answer stands.
         """
         if not self.chat:
             return ""
-        rendered = self.render("{message}")
-        if "{message}" not in rendered.casefold():
+        message = "{message}"
+        try:
+            rendered = tried(lambda: self._applied(message))
+            digest = json_digest([self.template, rendered])
+        except (TrialError, ValueError) as error:  # also half a character, which has no digest
+            raise self._unusable(error) from error
+        place = rendered.casefold().rfind(message)
+        if place < 0:
             raise ModelError(
-                f"{self.name}: its chat template leaves the user's message out; mend it, or leave "
-                "--apply-chat-template away"
+                f"{self.name}: its chat template leaves the user's message out; mend it, or drop "
+                "--apply-chat-template"
             )
-        return json_digest([self.template, rendered])
+        tail = rendered[place:]
+        for opening, end in _THOUGHTS:
+            if tail.rfind(opening) > tail.rfind(end):
+                raise ModelError(
+                    f"{self.name}: its chat template opens a thought ({opening}), and an answer is "
+                    "read from the first word on; let the template close it, or drop "
+                    "--apply-chat-template"
+                )
+        return digest
 
     def join(self, rendered: str, candidate: str) -> str:
         """A rendered prompt with a complete answer behind it."""
@@ -80,12 +113,14 @@ class PromptFormat:
             return []
         if self._encode_batch is None:
             encoded = self.tokenizer(list(rendered), add_special_tokens=False, verbose=False)
-            return [self._opened(ids) for ids in encoded["input_ids"]]
+            return [
+                self._opened(*pair) for pair in zip(encoded["input_ids"], rendered, strict=True)
+            ]
         backend = self.tokenizer.backend_tokenizer
         backend.no_padding()  # a tokenizer's file, or another of its users, may have set both
         backend.no_truncation()
         found = self._encode_batch(list(rendered), add_special_tokens=False)
-        return [self._opened(encoding.ids) for encoding in found]
+        return [self._opened(each.ids, text) for each, text in zip(found, rendered, strict=True)]
 
     def decode(self, context: Sequence[Tokens], answers: Sequence[Sequence[int]]) -> list[str]:
         """Text of each answer as it continues its context, without special tokens."""
@@ -111,7 +146,12 @@ class PromptFormat:
     def _decoded_context(self, tail: Tokens) -> str:
         return self._decoded([list(tail)])[0]
 
-    def _opened(self, ids: Sequence[int]) -> Tokens:
+    def _opened(self, ids: Sequence[int], text: str) -> Tokens:
+        if len(ids) > _TOKENS * len(text):
+            raise ModelError(
+                f"{self.name}: its tokenizer makes {len(ids)} tokens of {len(text)} characters; "
+                "copy or export its files again"
+            )
         opening = self._opening
         if opening and tuple(ids[: len(opening)]) == opening:
             opening = ()  # the text spells its opening token out
@@ -134,21 +174,49 @@ class PromptFormat:
         return (bos,) if bos is not None and full[:1] == [bos] else ()
 
     def _rendered(self, prompt: str) -> str:
-        from jinja2 import TemplateError
-
-        message = [{"role": "user", "content": prompt}]
         try:
-            with _fixed_date(self.template):
-                rendered = self.tokenizer.apply_chat_template(
+            rendered = self._applied(prompt)
+        except Exception as error:  # a template is a program: it may raise anything
+            raise self._unusable(error) from error
+        if len(rendered) > _FRAME + _REPEATS * len(prompt):
+            raise self._unusable(ValueError(f"it makes {len(rendered)} characters of a prompt"))
+        return rendered
+
+    def _applied(self, prompt: str) -> str:
+        message = [{"role": "user", "content": prompt}]
+        with _fixed_date(self.template):
+            return str(
+                self.tokenizer.apply_chat_template(
                     message, tokenize=False, add_generation_prompt=True, **_TEMPLATE_ARGUMENTS
                 )
-        except (TemplateError, TypeError, ValueError, KeyError) as error:
-            first = (str(error).strip() or type(error).__name__).splitlines()[0]
-            raise ModelError(
-                f"{self.name}: its chat template cannot be used ({first}); mend it, or leave "
-                "--apply-chat-template away"
-            ) from None
-        return str(rendered)
+            )
+
+    def _unusable(self, error: Exception) -> ModelError:
+        first = (str(error).strip() or type(error).__name__).splitlines()[0][:_SHOWN]
+        return ModelError(
+            f"{self.name}: its chat template cannot be used ({first}); mend it, or drop "
+            "--apply-chat-template"
+        )
+
+
+def check_tokenizer(tokenizer: Any, name: str) -> None:
+    """Try a tokenizer on a sentence, in a process of its own.
+
+    Raises:
+        ModelError: it raises something, does not come to an end, or makes no tokens, or far more
+            than there are characters.
+    """
+    fault, count = "", 0
+    try:
+        count = tried(lambda: len(tokenizer(_PANGRAM, add_special_tokens=False)["input_ids"]))
+    except (TrialError, ValueError) as error:
+        fault = (str(error).splitlines() or [""])[0][:_SHOWN]
+    if not fault and not 0 < count <= _TOKENS * len(_PANGRAM):
+        fault = f"it makes {count} tokens of {len(_PANGRAM)} characters"
+    if fault:
+        raise ModelError(
+            f"{name} has a tokenizer that cannot be used ({fault}); copy or export its files again"
+        )
 
 
 def _fast(tokenizer: Any, single: str, batched: str) -> Callable[..., list[Any]] | None:

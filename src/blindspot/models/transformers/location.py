@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from blindspot import paths
@@ -14,6 +16,10 @@ from blindspot.errors import ModelError
 _WANTED = ["model*.safetensors", "model.safetensors.index.json", "*.json", "*.jinja", "*.txt"]
 _WANTED += ["*.model", "*.tiktoken"]
 _UNWANTED = ["*/*", "optimizer*", "training_args*"]
+#: Characters of a name that are shown.
+_SHOWN = 100
+#: What is raised where a cache lies that this user may read only.
+_READ_ONLY = (errno.EACCES, errno.EPERM, errno.EROFS)
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
 
 
@@ -40,10 +46,17 @@ def locate(name: str, revision: str | None = None, *, code: bool = False) -> Loc
     if name.startswith(paths.ORGANISM_PREFIX):
         found = _organism(name)
     else:
-        directory = Path(name).expanduser()
-        if directory.is_dir():
+        try:
+            directory = Path(name).expanduser()
+            is_directory, is_file = directory.is_dir(), directory.is_file()
+        except (OSError, RuntimeError, ValueError) as error:  # no such user, or no such name
+            reason = getattr(error, "strerror", None) or str(error)
+            raise ModelError(
+                f"{name[:_SHOWN]}: cannot be looked at ({reason}); check the path"
+            ) from error
+        if is_directory:
             found = Located(name, directory)
-        elif directory.is_file():
+        elif is_file:
             raise ModelError(f"{name} is a file; name the directory that holds the model")
         elif _looks_like_path(name):
             raise ModelError(f"{name}: no such directory; check the path")
@@ -76,13 +89,20 @@ def _from_hub(name: str, revision: str | None, *, code: bool) -> Located:
 
     at = f"{name}@{revision}" if revision else name
     fault = None
+    fetch = partial(
+        snapshot_download,
+        name,
+        revision=revision,
+        allow_patterns=[*_WANTED, "*.py"] if code else _WANTED,
+        ignore_patterns=_UNWANTED,
+    )
     try:
-        directory = snapshot_download(
-            name,
-            revision=revision,
-            allow_patterns=[*_WANTED, "*.py"] if code else _WANTED,
-            ignore_patterns=_UNWANTED,
-        )
+        try:
+            directory = fetch()
+        except OSError as error:
+            if error.errno not in _READ_ONLY:
+                raise
+            directory = fetch(local_files_only=True)  # a shared cache: what is there will do
     except errors.GatedRepoError:
         fault = (
             f"{at} is gated: accept its terms on its page of the hub and log in "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Hashable, Sequence
 from functools import cached_property
@@ -9,20 +10,21 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from blindspot.errors import ModelError
 from blindspot.models.base import Generation, GenerationRequest, Identity, Progress, ScoreRequest
-from blindspot.models.transformers.decoding import Answer, Writer, generate
+from blindspot.models.transformers.decoding import Continuation, Writer, generate
 from blindspot.models.transformers.engine import Engine
 from blindspot.models.transformers.formats import PromptFormat
 from blindspot.models.transformers.known_choices import Choices, KnownChoices
 from blindspot.models.transformers.memory import Budget, limits_for
 from blindspot.models.transformers.near_ties import Settler
-from blindspot.models.transformers.prefix_tree import Tokens, common_length
-from blindspot.models.transformers.scoring import Question, score
+from blindspot.models.transformers.scoring import encode, score
 from blindspot.models.transformers.selfcheck import check, noise, rows_together
 
 if TYPE_CHECKING:
     from blindspot.models.residual import ResidualStream
+
+_log = logging.getLogger(__name__)
+_FLOAT32_BYTES = 4
 
 
 class CausalModel:
@@ -46,6 +48,7 @@ class CausalModel:
         *,
         ends: frozenset[int],
         rows: int | None = None,
+        notes: Sequence[str] = (),
     ) -> None:
         """Wrap a loaded model.
 
@@ -55,23 +58,37 @@ class CausalModel:
             identity: what is answering.
             ends: ids of the tokens that end a text.
             rows: most rows of a forward pass, None to choose by memory.
+            notes: what a reader of its answers should know of how it was loaded.
         """
+        self.notes = tuple(notes)
         self.model, self.prompts, self.tokenizer = model, prompts, prompts.tokenizer
         self._identity = identity
         self._engine = Engine(model, identity.name)
         limits = limits_for(
             self._engine.device,
-            kv_bytes=check(self._engine, packing=True),
+            kv_bytes=check(self._engine),
             vocabulary=self._engine.vocabulary,
             rows=rows,
-            weights=self._engine.weights,
         )
         self._budget = Budget(limits, identity.name)
         self._engine.noise = noise(self._engine)
         self._settler = Settler(self._engine, rows_together(self._engine))
+        self._log_tier()
         self._ends, self._rows = ends, rows
         self._writer = Writer(prompts, ends)
         self._known = KnownChoices()
+
+    def _log_tier(self) -> None:
+        """Say how prompts are computed, and why not faster."""
+        name, together = self._identity.name, self._settler.together
+        if self._engine.shares:
+            _log.info("%s: prompts are rows of a prefix tree with a KV cache", name)
+        else:
+            why = self._engine.unshared
+            _log.info("%s: prompts are rows of equal length, without a KV cache: %s", name, why)
+        if self._engine.model.dtype.itemsize < _FLOAT32_BYTES:
+            rows = "one at a time" if together == 1 else f"{together} at a time"
+            _log.info("%s: near-ties are decided again %s", name, rows)
 
     @property
     def identity(self) -> Identity:
@@ -114,7 +131,9 @@ class CausalModel:
         firsts = [requests[n] for n in asked.firsts]
         rendered = [self.prompts.render(request.prompt) for request in firsts]
         answers = [
-            Answer(tokens, request.is_complete, self._room(tokens, request.max_new_tokens))
+            Continuation(
+                tokens, request.is_complete, self._engine.room(tokens, request.max_new_tokens)
+            )
             for request, tokens in zip(firsts, self.prompts.encode(rendered), strict=True)
         ]
         self._writer.replay(answers, [self._known.of(text) for text in rendered])
@@ -143,7 +162,14 @@ class CausalModel:
         asked = _Asked(list(requests), progress)
         firsts = [requests[n] for n in asked.firsts]
         rendered = [self.prompts.render(request.prompt) for request in firsts]
-        questions = self._questions(firsts, rendered)
+        for request in firsts:
+            if not request.candidates or not all(request.candidates):
+                raise ValueError(f"a score request without candidates, or an empty one: {request}")
+        questions = encode(
+            self._engine,
+            self.prompts,
+            [(text, r.candidates) for text, r in zip(rendered, firsts, strict=True)],
+        )
         found: dict[int, tuple[float, ...]] = {}
 
         def done(number: int, values: tuple[float, ...], choices: Choices) -> None:
@@ -153,51 +179,6 @@ class CausalModel:
 
         score(self._engine, self._budget, questions, done, self._ends)
         return [found[number] for number in asked.numbers]
-
-    def _questions(
-        self, requests: Sequence[ScoreRequest], rendered: Sequence[str]
-    ) -> list[Question]:
-        prompts = self.prompts.encode(rendered)
-        joined = [
-            self.prompts.join(text, candidate)
-            for text, request in zip(rendered, requests, strict=True)
-            for candidate in request.candidates
-        ]
-        encoded = iter(self.prompts.encode(joined))
-        questions = []
-        for request, alone in zip(requests, prompts, strict=True):
-            if not request.candidates or not all(request.candidates):
-                raise ValueError(f"a score request without candidates, or an empty one: {request}")
-            prompt = alone
-            texts = tuple(next(encoded) for _ in request.candidates)
-            start = min(common_length(prompt, text) for text in texts)
-            if start == 0:  # nothing precedes the first token: the text has no opening token
-                opening = self.prompts.encode([""])[0]
-                texts, start = tuple((*opening, *text) for text in texts), len(opening)
-                prompt = ()
-            for text, candidate in zip(texts, request.candidates, strict=True):
-                if len(text) <= start:
-                    raise ModelError(
-                        f"{self._identity.name}: its tokenizer makes nothing of the answer "
-                        f"{candidate!r}; leave it away, or use another model"
-                    )
-                self._room(text[:-1], 1)
-            questions.append(Question(prompt, texts, start))
-        return questions
-
-    def _room(self, tokens: Tokens, wanted: int) -> int:
-        """Tokens that may follow: those wanted, or fewer where the model's context ends."""
-        if wanted < 1:
-            raise ValueError(f"max_new_tokens {wanted} is not above 0")
-        context = self._engine.context
-        if context is None:
-            return wanted
-        if len(tokens) >= context:
-            raise ModelError(
-                f"{self._identity.name}: a prompt of {len(tokens)} tokens does not fit into its "
-                f"context of {context}; leave long prompts away"
-            )
-        return min(wanted, context - len(tokens))
 
 
 class _Asked:

@@ -5,15 +5,15 @@ from typing import Any, Literal
 from pydantic import with_config
 from typing_extensions import TypedDict
 
-from blindspot.report.schema.findings import OtherGate, OtherVariant
-from blindspot.report.schema.strictness import FIXED
+from blindspot.report.schema.findings import FIXED, OtherGate, OtherVariant
 
 
 @with_config(FIXED)
 class SignatureLine(TypedDict):
     """One line of the signature: what changed between another model and this one."""
 
-    name: Literal["implicit", "explicit", "gap", "blindness"]
+    name: str
+    """Of the measurement, or of the statistic where several measurements have it."""
     title: str
     theirs: float | None
     ours: float | None

@@ -1,0 +1,115 @@
+"""Whether a run can be compared with a baseline: the same model, conditions and gates."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping
+from pathlib import Path
+
+from blindspot import files
+from blindspot.baselines.file import Baseline
+from blindspot.errors import BaselineError, line
+from blindspot.measurements.base import BANDS
+from blindspot.models.base import Identity
+
+#: What must be the same to compare two measurements; weights may differ, that is the point.
+CONDITIONS = ("tokenizer", "template", "dtype", "device", "backend")
+#: Libraries whose numerics answers rest on: named apart, allowed together as ``versions``.
+LIBRARIES = ("torch", "transformers")
+
+
+def provenance(identity: Identity) -> dict[str, str]:
+    """The conditions that a baseline records."""
+    return {
+        "weights": identity.weights,
+        "revision": identity.revision,
+        "tokenizer": identity.tokenizer,
+        "template": identity.template,
+        "dtype": identity.dtype,
+        "device": identity.device.split(":")[0],
+        "backend": identity.backend,
+        **identity.versions,
+    }
+
+
+def mismatches(then: Mapping[str, str], now: Mapping[str, str]) -> list[tuple[str, str]]:
+    """What differs between two conditions: its name for ``--allow-mismatch``, and how."""
+    found = []
+    for name in (*CONDITIONS, *LIBRARIES):
+        one, other = then.get(name, ""), now.get(name, "")
+        if one != other:
+            kind = "versions" if name in LIBRARIES else name
+            found.append((kind, f"{name} was {_short(one)}, is {_short(other)}"))
+    return found
+
+
+def _short(text: str) -> str:
+    if not text:
+        return "none"
+    return text[:12] if re.fullmatch(r"[0-9a-f]{40,}", text) else line(text, 120)
+
+
+def same_model(one: str, other: str) -> bool:
+    """Whether two names mean one model: the same name, or ways to write one directory."""
+    paths = Path(one), Path(other)
+    return one == other or (
+        all(map(files.is_directory, paths)) and paths[0].resolve() == paths[1].resolve()
+    )
+
+
+def check_replaceable(
+    accepted: Baseline, model: str, now: Mapping[str, str], measured: Collection[str]
+) -> None:
+    """Refuse to accept a part under conditions that are not those of the rest.
+
+    Args:
+        accepted: the baseline that is there.
+        model: name of the model under test.
+        now: conditions of the run.
+        measured: gates that the run measures, or that no test asks any more.
+
+    Raises:
+        BaselineError: the file holds gates that this run does not measure, of other weights or
+            conditions; or it is that of another model.
+    """
+    if not same_model(accepted.model, model):
+        raise BaselineError(
+            f"{accepted.path}: the baseline of {line(accepted.model, 200)}, which has the same "
+            f"file name as {model}; accept this one into another directory (--baselines DIR), or "
+            "remove the file if it is the same model"
+        )
+    differing = [how for _, how in mismatches(accepted.provenance, now)]
+    if accepted.provenance.get("weights") != now["weights"]:
+        differing.append("the weights are others")
+    if accepted.scores_path is None:
+        differing.append("the scores of its prompts are missing")
+    rest = accepted.gates.keys() - set(measured)
+    if differing and rest:
+        raise BaselineError(
+            f"{accepted.path}: {len(rest)} of its gates are not measured by this run, and were "
+            f"accepted otherwise ({'; '.join(differing)}); accept the whole suite, without -k"
+        )
+
+
+def vanished(baseline: Baseline, known: Mapping[str, str], *, whole: bool) -> list[str]:
+    """Gates that were accepted and that no test asks any more, sorted.
+
+    Args:
+        baseline: what was accepted.
+        known: level of every gate that tests ask, chosen or not.
+        whole: whether these are the tests of the whole suite; else a gate has vanished only where
+            its own kind is asked of other slices.
+    """
+    asked = {_kind(gate, level) for gate, level in known.items()}
+    return [
+        gate
+        for gate, entry in sorted(baseline.gates.items())
+        if gate not in known and (whole or _kind(gate, entry.level) in asked)
+    ]
+
+
+def _kind(gate: str, level: str) -> tuple[str, ...]:
+    """What a gate asks, without the slice that it asks it of; a pair's words may hold a slash."""
+    measurement, *rest = gate.split("/")
+    asked = rest[-3:] if rest[-1] in BANDS else rest[-2:]
+    return (measurement, *asked, level)

@@ -46,7 +46,7 @@ def declared() -> list[dict[str, Any]]:
         for test in ast.parse(path.read_text("utf-8")).body
         if isinstance(test, ast.FunctionDef)
         for mark in test.decorator_list
-        if isinstance(mark, ast.Call) and ast.unparse(mark.func).endswith("gate")
+        if isinstance(mark, ast.Call) and ast.unparse(mark.func).endswith("blindspot_gate")
     ]
 
 

@@ -2,9 +2,13 @@
 
 import pytest
 
-from blindspot.store import FILE_NAME
+from blindspot.store import Store
 from tests.unit.suite_runs import ROOT, run_suite
 
+GATE = (
+    '@pytest.mark.blindspot_gate(measurement="implicit", statistic="stereotype", level="category")'
+    "\n"
+)
 MISTAKES = {
     "no such directory": (("--model", "./nowhere"), "./nowhere"),
     "directory without a model": (("--model", str(ROOT / "docs")), "docs"),
@@ -107,17 +111,12 @@ def test_ordinary_failure_comes_before_a_bias_failure(tmp_path, workers):
 def test_gate_judged_twice_is_refused(tmp_path, workers):
     """Two tests that judge the same gate would count it twice."""
     (tmp_path / "test_again.py").write_text(
-        "import pytest\n"
-        '@pytest.mark.gate(measurement="implicit", statistic="stereotype", level="category")\n'
-        "def test_again(case, judge):\n    judge(case)\n"
+        f"import pytest\n{GATE}def test_again(case, judge):\n    judge(case)\n"
     )
     run = run_suite(tmp_path, *workers, paths=("tests/implicit", str(tmp_path / "test_again.py")))
     assert run.code == 4, run.out + run.err
     assert "judges already" in run.out + run.err
     assert "INTERNALERROR" not in run.out
-
-
-GATE = '@pytest.mark.gate(measurement="implicit", statistic="stereotype", level="category")\n'
 
 
 @pytest.mark.parametrize(
@@ -163,8 +162,9 @@ def test_old_report_does_not_pass_for_a_new_one(tmp_path):
 
 def test_damaged_store_is_mended(tmp_path):
     """A damaged store is set aside with a note, and the run goes on."""
-    (tmp_path / "store").mkdir()
-    (tmp_path / "store" / FILE_NAME).write_bytes(b"not a database " * 400)
+    run_suite(tmp_path, "-k", "default-weapons")
+    (model,) = Store(tmp_path / "store").models()
+    model.path.write_bytes(b"not a database " * 400)
     run = run_suite(tmp_path, "-k", "default-weapons")
     assert run.code == 0, run.out
     assert "note: the answer store was damaged" in run.out

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from blindspot import files
 from blindspot.baselines import Baseline
@@ -14,23 +13,23 @@ from blindspot.errors import BaselineError, ReportError, line
 from blindspot.gates.limits import load_gates
 from blindspot.gates.outcomes import SAME, Other, outcomes
 from blindspot.gates.rule import Others
+from blindspot.gates.tally import Tally
 from blindspot.report.files import REPORT, SCORES
 from blindspot.report.reading import load_document
 from blindspot.report.record import (
     Beside,
-    Record,
     baseline_record,
     comparison_records,
     family_records,
     gate_record,
 )
+from blindspot.report.schema import Document, Record
 from blindspot.run.reported import Reported
-from blindspot.session.ledger import Ledger
 
 
 def rejudge(
     before: Path, after: Path, limits: Path, *, allowed: frozenset[str], strict: bool
-) -> tuple[Record, Ledger]:
+) -> tuple[Record, Tally]:
     """The record and the verdicts of one report beside another.
 
     Args:
@@ -48,20 +47,20 @@ def rejudge(
     theirs, path, other_document = _read(before)
     ours, _, document = _read(after)
     baseline = Baseline(path, theirs.identity.name, theirs.provenance, theirs.entries, SCORES)
-    ledger = Ledger()
+    tally = Tally()
     for kind, how in mismatches(baseline.provenance, ours.provenance):
         if kind not in allowed:
-            ledger.lose(f"{path} was measured otherwise: {how}; --allow-mismatch {kind} if meant")
+            tally.lose(f"{path} was measured otherwise: {how}; --allow-mismatch {kind} if meant")
     for place, each in (("A", other_document), ("B", document)):
         for reason in each["incomplete"]:
-            ledger.lose(f"{place} is of a run that was incomplete: {reason}")
+            tally.lose(f"{place} is of a run that was incomplete: {reason}")
     cases = ours.cases
     vanished = sorted(theirs.entries.keys() - {case.id for case in cases})
     if vanished:
-        ledger.lose(f"{len(vanished)} gates of {path} were not judged in B, first {vanished[0]}")
+        tally.lose(f"{len(vanished)} gates of {path} were not judged in B, first {vanished[0]}")
     other, floor = Other.of_baseline(baseline, theirs), ours.noise_floor
     if floor is None:
-        ledger.notes.append(
+        tally.notes.append(
             "the model of B was not asked again (--noise-floor): margins as they are"
         )
     found = outcomes(
@@ -84,28 +83,28 @@ def rejudge(
         mode="strict" if strict else "default",
         families=family_records(results, gates.alpha),
         noise_floor=document["noise_floor"],
-        sections=document["effects"],
+        effects=document["effects"],
         gates=[gate_record(ours, outcome, beside) for outcome in results],
-        worst=document["worst_pairs"],
+        worst_pairs=document["worst_pairs"],
         baseline=baseline_record(baseline, path=str(path), named=True, accept="", uncompared=""),
-        incomplete=ledger.incomplete,
+        incomplete=tally.incomplete,
         published=[],
-        assays=document["mechanistic"],
+        mechanistic=document["mechanistic"],
         comparisons=comparison_records(ours, results, beside),
     )
-    ledger.verdicts = {outcome.case.id: outcome.verdict for outcome in results}
-    ledger.conclude()
-    return record, ledger
+    tally.verdicts = {outcome.case.id: outcome.verdict for outcome in results}
+    tally.conclude()
+    return record, tally
 
 
-def _read(given: Path) -> tuple[Reported, Path, dict[str, Any]]:
+def _read(given: Path) -> tuple[Reported, Path, Document]:
     """A report with its scores, its path and its content.
 
     Raises:
         ReportError: names the file and the remedy.
     """
     path = given / REPORT if files.is_directory(given) else given
-    document: dict[str, Any] = {**load_document(path)}
+    document = load_document(path)
     scores = path.with_name(SCORES)
     if not document["gates"]:
         raise ReportError(f"{path}: no gate was judged there; run the model again")

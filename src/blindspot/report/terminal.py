@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
 
 import pytest
 from rich.table import Table
 from rich.text import Text
 
+from blindspot.gates.tally import Tally
 from blindspot.gates.verdict import Verdict
 from blindspot.measurements.base import GENERATED, PAIR, POOLED, VALIDITY
 from blindspot.measurements.behavioral import Behavioral
 from blindspot.measurements.registry import BEHAVIORAL, DIFFERENCES
 from blindspot.report import inside
-from blindspot.report.record import GateRecord, Record, Row
+from blindspot.report.schema import Against, Effects, Gate, Record
 from blindspot.report.tables import (
+    accepted,
     columns,
     interval,
     percent,
@@ -25,43 +26,33 @@ from blindspot.report.tables import (
     signed,
     verdict_cell,
 )
-from blindspot.session.ledger import Ledger
-
-if TYPE_CHECKING:
-    from blindspot.session.state import Session
 
 _NARROW = 80
 
 
-def write_summary(terminal: pytest.TerminalReporter, session: Session) -> None:
+def write_summary(
+    terminal: pytest.TerminalReporter, record: Record | None, tally: Tally, told: Closing
+) -> None:
     """Write the summary of a run; with ``-q`` only the verdict line."""
-    record, ledger = session.record, session.ledger
-    if ledger.usage:
-        terminal.write_line(f"ERROR: {ledger.usage}", red=True)
+    if tally.usage:
+        terminal.write_line(f"ERROR: {tally.usage}", red=True)
         return
     if record is not None and terminal.verbosity >= 0:
         terminal.section("blindspot", cyan=True, bold=True)
         width, color = max(terminal._tw.fullwidth, _NARROW), terminal._tw.hasmarkup
-        for line in body(record, ledger, width, color):
+        for line in body(record, tally, width, color):
             terminal.write_line(line)
-    for line in remarks(ledger, quiet=terminal.verbosity < 0):
+    for line in remarks(tally, quiet=terminal.verbosity < 0):
         terminal.write_line(line, purple=line.startswith("incomplete"))
-    told = Closing(
-        session.options.model,
-        session.exit_code,
-        session.rerun_command,
-        session.rerun_one,
-        session.accept_command,
-    )
-    ending = ledger.verdict(session.exit_code).color
-    for line in closing(record, ledger, told, quiet=session.config.option.verbose < 0):
+    ending = tally.verdict(told.exit_code).color
+    for line in closing(record, tally, told, quiet=terminal.verbosity < 0):
         terminal.write_line(line, **{ending: True})
 
 
-def body(record: Record, ledger: Ledger, width: int, color: bool) -> Iterator[str]:
+def body(record: Record, tally: Tally, width: int, color: bool) -> Iterator[str]:
     """The tables and lists of a run, line by line."""
     blocks = (
-        *_tables(record, ledger, width, color),
+        *_tables(record, tally, width, color),
         _worst_lines(record),
         _published_lines(record),
     )
@@ -71,20 +62,20 @@ def body(record: Record, ledger: Ledger, width: int, color: bool) -> Iterator[st
             yield ""
 
 
-def remarks(ledger: Ledger, *, quiet: bool = False) -> Iterator[str]:
+def remarks(tally: Tally, *, quiet: bool = False) -> Iterator[str]:
     """What a user should know beside the figures; ``quiet``: only why a run is incomplete."""
-    if ledger.closed and not quiet:
-        yield f"note: {ledger.closed} mechanistic gates were not asked: {ledger.closed_because}"
+    if tally.closed and not quiet:
+        yield f"note: {tally.closed} mechanistic gates were not asked: {tally.closed_because}"
     if not quiet:
-        yield from (f"note: {note}" for note in ledger.notes)
-    yield from (f"incomplete: {reason}" for reason in ledger.incomplete)
+        yield from (f"note: {note}" for note in tally.notes)
+    yield from (f"incomplete: {reason}" for reason in tally.incomplete)
 
 
-def _tables(record: Record, ledger: Ledger, width: int, color: bool) -> Iterable[list[str]]:
-    gates = [gate for gate in record["gates"] if gate["id"] in ledger.verdicts]
+def _tables(record: Record, tally: Tally, width: int, color: bool) -> Iterable[list[str]]:
+    gates = [gate for gate in record["gates"] if gate["id"] in tally.verdicts]
     by_key = {(g["measurement"], g["slice"], g["statistic"], g["reading"]): g for g in gates}
     for name, measurement in BEHAVIORAL.items():
-        rows = record["sections"].get(name, [])
+        rows = record["effects"].get(name, [])
         mine = [gate for gate in gates if gate["measurement"] == name]
         if not mine:
             continue
@@ -107,7 +98,7 @@ def _tables(record: Record, ledger: Ledger, width: int, color: bool) -> Iterable
 
 
 def _shown(
-    measurement: Behavioral, row: Row, gates: dict[tuple[str, str, str, str], GateRecord]
+    measurement: Behavioral, row: Effects, gates: dict[tuple[str, str, str, str], Gate]
 ) -> bool:
     """Whether any gate on this row's slice was run."""
     keys = ((measurement.judged, row["reading"]), (VALIDITY, GENERATED))
@@ -116,8 +107,8 @@ def _shown(
 
 def _effects_table(
     measurement: Behavioral,
-    rows: Sequence[Row],
-    gates: dict[tuple[str, str, str, str], GateRecord],
+    rows: Sequence[Effects],
+    gates: dict[tuple[str, str, str, str], Gate],
 ) -> Table:
     beside = [figure for figure in measurement.figures if figure.column]
     titles = ("effect", "95 % int.", "limit", "base", *(one.column for one in beside), "valid")
@@ -144,7 +135,7 @@ def _effects_table(
             signed(effects[measurement.judged]["value"]),
             interval(effects[measurement.judged]),
             plain(gate["limit"]) if gate else "",
-            signed(gate["baseline"]) if gate else "",
+            accepted(gate) if gate else "",
             *(signed(effects[one.name]["value"]) for one in beside),
             valid,
             verdict_cell(verdicts),
@@ -152,20 +143,20 @@ def _effects_table(
     return table
 
 
-def _compared(gate: GateRecord) -> dict[str, Any] | None:
+def _compared(gate: Gate) -> Against | None:
     """A gate beside its baseline, or else beside the reference."""
-    found: dict[str, Any] | None = gate["against"]["baseline"] or gate["against"]["reference"]
-    return found
+    return gate["against"]["baseline"] or gate["against"]["reference"]
 
 
-def _pooled(gates: Sequence[GateRecord]) -> Table:
+def _pooled(gates: Sequence[Gate]) -> Table:
     table = columns("change", "95 % int.", "margin", "finds")
     heading = ""
     for gate in gates:
         heading_of = f"{gate['measurement']} ({gate['reading'].replace('-', ' ')})"
         if heading != (heading := heading_of):
             table.add_row(Text(heading, style="bold"))
-        found = _compared(gate) or {}
+        if (found := _compared(gate)) is None:
+            continue
         table.add_row(
             f"  {gate['axis']} {gate['category']}",
             signed(found["change"]),
@@ -177,7 +168,7 @@ def _pooled(gates: Sequence[GateRecord]) -> Table:
     return table
 
 
-def _gap_table(gaps: Sequence[GateRecord]) -> Table:
+def _gap_table(gaps: Sequence[Gate]) -> Table:
     table = columns("effect", "95 % int.", "limit", "base")
     for gate in gaps:
         table.add_row(
@@ -185,13 +176,13 @@ def _gap_table(gaps: Sequence[GateRecord]) -> Table:
             signed(gate["value"]),
             interval(gate),
             plain(gate["limit"]),
-            signed(gate["baseline"]),
+            accepted(gate),
             verdict_cell([gate["verdict"]]),
         )
     return table
 
 
-def _pairs_line(gates: Sequence[GateRecord]) -> str:
+def _pairs_line(gates: Sequence[Gate]) -> str:
     pairs = [gate for gate in gates if gate["level"] == PAIR]
     if not pairs:
         return ""
@@ -203,10 +194,10 @@ def _pairs_line(gates: Sequence[GateRecord]) -> str:
 
 
 def _worst_lines(record: Record) -> list[str]:
-    if not record["worst"]:
+    if not record["worst_pairs"]:
         return []
     lines = ["worst word pairs, each with one of its answers"]
-    for pair in record["worst"]:
+    for pair in record["worst_pairs"]:
         example = pair["example"]
         answer = " ".join(str(example["answer"]).split())
         answer = answer if len(answer) <= 60 else answer[:57] + "..."
@@ -232,12 +223,13 @@ def _published_lines(record: Record) -> list[str]:
     return lines
 
 
-def _improvement(record: Record, ledger: Ledger, accept: str) -> Iterable[str]:
+def _improvement(record: Record, tally: Tally, accept: str) -> Iterable[str]:
     """That a baseline could be tightened, where the model has become better beyond its noise."""
     better = sum(
-        gate["improved"] and Verdict(gate["verdict"]).green
+        bool((found := gate["against"]["baseline"]) and found["improved"])
+        and Verdict(gate["verdict"]).green
         for gate in record["gates"]
-        if gate["id"] in ledger.verdicts
+        if gate["id"] in tally.verdicts
     )
     if better:
         gates = "1 gate has" if better == 1 else f"{better} gates have"
@@ -260,22 +252,20 @@ class Closing:
 
 
 def closing(
-    record: Record | None, ledger: Ledger, told: Closing, *, quiet: bool = False
+    record: Record | None, tally: Tally, told: Closing, *, quiet: bool = False
 ) -> Iterator[str]:
     """The last lines: how to go on, the verdict, and what was not compared; if quiet, one line."""
-    count = ledger.count()
-    first = min(
-        ledger.verdicts, key=lambda gate: (ledger.verdicts[gate].severity, gate), default=""
-    )
-    if first and not ledger.verdicts[first].green and told.rerun and told.rerun_one and not quiet:
+    count = tally.count()
+    first = min(tally.verdicts, key=lambda gate: (tally.verdicts[gate].severity, gate), default="")
+    if first and not tally.verdicts[first].green and told.rerun and told.rerun_one and not quiet:
         yield f"rerun what did not pass: {told.rerun}"
-        yield f"rerun one of it: {told.rerun_one(ledger.nodes[first])}"
+        yield f"rerun one of it: {told.rerun_one(tally.nodes[first])}"
     if record is not None and told.accept and not quiet:
-        yield from _improvement(record, ledger, told.accept)
+        yield from _improvement(record, tally, told.accept)
     counted = ", ".join(f"{count[verdict]} {verdict}" for verdict in Verdict if count[verdict])
     if {verdict for verdict in count if verdict.judged} == {Verdict.WAIVED}:
         counted += "; every gate is waived"
-    verdict = ledger.verdict(told.exit_code)
+    verdict = tally.verdict(told.exit_code)
     line = f"blindspot: {verdict}: {told.model}: {counted or 'no gate was judged'}"
     unchecked = "" if record is None else _unchecked(record)
     if quiet:

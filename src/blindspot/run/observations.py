@@ -10,7 +10,7 @@ import numpy as np
 
 from blindspot.files import digest
 from blindspot.measurements.registry import BEHAVIORAL
-from blindspot.run.ask import Answer
+from blindspot.run.answer import Answer
 from blindspot.run.tables import Flags, Floats, Table, Words
 from blindspot.stimuli import Prompt, Slice
 

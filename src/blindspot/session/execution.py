@@ -227,12 +227,10 @@ def _judge(
 
 
 def _published(session: Session, measured: Measured) -> list[Published]:
-    if session.options.prompts_from is None:
-        return []
-    from blindspot.contrib.aligned_but_blind.source import PublishedPrompts
-
-    assert isinstance(session.source, PublishedPrompts)
-    return cast("list[Published]", session.source.rows(measured))
+    answers = {
+        row.prompt.text: row.answer.text for table in measured.tables.values() for row in table.rows
+    }
+    return cast("list[Published]", session.source.beside(measured.identity.name, answers))
 
 
 def conclude(session: Session, pytest_session: pytest.Session) -> None:

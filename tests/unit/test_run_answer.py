@@ -1,6 +1,8 @@
 """What a backend gives is checked where it arrives: one line that blames it, nothing stored."""
 
 import math
+import os
+import sys
 
 import numpy as np
 import pytest
@@ -13,6 +15,7 @@ from blindspot.run.source import FixturePrompts
 from blindspot.stimuli import load_stimuli
 from blindspot.store import Store
 from tests.unit.scripted import ScriptedModel
+from tests.unit.suite_runs import run_suite
 
 
 class Other(ScriptedModel):
@@ -128,3 +131,36 @@ def test_units_take_about_ten_seconds(parameters, device, size):
     """By the size of the model and the kind of device, never by who shares the work."""
     identity = Identity("m", "1", "2", "float32", parameters=parameters, device=device)
     assert unit_size(identity) == size
+
+
+FAILING = """
+from tests.unit.scripted import ScriptedModel, pytest_blindspot_model as scripted
+
+def pytest_blindspot_model(name, config):
+    model = scripted(name.replace("failing", "scripted"), config)
+    if name.startswith("failing:"):
+        def score(requests, *, progress=None):
+            raise LookupError("the server is gone")
+        model.score = score
+    return model
+"""
+
+
+@pytest.mark.parametrize("arguments", [("-v",), ("-n", "2")], ids=["verbose", "shared"])
+def test_run_tells_of_a_failing_backend(tmp_path, arguments):
+    """One line and exit 4; with -v where it was raised."""
+    (tmp_path / "failing.py").write_text(FAILING)
+    run = run_suite(
+        tmp_path,
+        "-p",
+        "failing",
+        *arguments,
+        "-k",
+        "default-weapons",
+        model="failing:fair",
+        env={"PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])},
+    )
+    assert run.code == 4, run.out + run.err
+    said = run.out + run.err
+    assert "LookupError: the server is gone; -v shows where" in said
+    assert ("Traceback" in said) == ("-v" in arguments)

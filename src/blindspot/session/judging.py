@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -106,14 +107,18 @@ def register(session: Session, items: Sequence[pytest.Item]) -> None:
 def refuse(session: Session, fault: BlindspotError, items: Sequence[pytest.Item]) -> None:
     """End the session with a usage error.
 
-    A worker must not die of it: there the tests fail with the line and the session stops.
+    A worker must not die of it: there the tests fail with the line and the session stops. With -v
+    the error that caused it follows with its traceback.
 
     Raises:
         pytest.UsageError: in the only process.
     """
+    said = str(fault)
+    if fault.__cause__ is not None and session.config.option.verbose > 0:
+        said += "\n" + "".join(traceback.format_exception(fault.__cause__)).rstrip()
     if session.worker is None:
-        raise pytest.UsageError(str(fault)) from None
-    session.ledger.usage = str(fault)
+        raise pytest.UsageError(said) from None
+    session.ledger.usage = said
     for item in items[:1]:
         item.session.shouldstop = str(fault)
 

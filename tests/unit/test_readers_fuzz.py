@@ -43,7 +43,7 @@ from blindspot.models.transformers.checkpoint import read_json
 from blindspot.paths import FIXTURES
 from blindspot.report.reading import load_document
 from blindspot.run.result import Kept
-from blindspot.search.keeping import as_toml
+from blindspot.search.promote import as_toml
 from blindspot.stimuli import load_stimuli
 from blindspot.stimuli.loading import (
     read_axis,

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from blindspot.measurements.mechanistic import Assay
     from blindspot.models.base import LanguageModel
     from blindspot.report.schema import Gate, Record
+    from blindspot.report.terminal import Closing
     from blindspot.run.cases import Case
     from blindspot.run.result import Measured
     from blindspot.run.source import PromptSource
@@ -49,6 +50,7 @@ class Session:
         self.item: Any = None
         self.cases: dict[str, Case] = {}
         self.collected = 0
+        self.seen: set[tuple[Path, str]] = set()
         self.written: set[str] = set()
         self.known: dict[str, Case] = {}
         self.shut: list[str] = []
@@ -285,14 +287,20 @@ class Session:
 
         return load_baseline(path) if path.exists() or path.is_symlink() else None
 
+    @property
+    def provenance(self) -> dict[str, str]:
+        """The conditions of this run, as a baseline records them."""
+        from blindspot.baselines.comparison import provenance
+
+        return provenance(self.model.identity)
+
     @cached_property
     def baseline_extension(self) -> type[BaselineExtension]:
         """What writes the own baseline: one class a run, so that syrupy writes the file once."""
         from blindspot.baselines.acceptance import extension_for
-        from blindspot.session.comparing import provenance_of
 
         return extension_for(
-            self.own_baseline_path, self.directory, provenance_of(self), self.own_baseline
+            self.own_baseline_path, self.directory, self.provenance, self.own_baseline
         )
 
     @property
@@ -315,6 +323,18 @@ class Session:
     def rerun_command(self) -> str:
         """How to run again what did not pass."""
         return self._rerun(*given_paths(self.config), "--lf")
+
+    def closing(self) -> Closing:
+        """What the last lines of the terminal tell."""
+        from blindspot.report.terminal import Closing
+
+        return Closing(
+            self.options.model,
+            self.exit_code,
+            self.rerun_command,
+            self.rerun_one,
+            self.accept_command,
+        )
 
     def rerun_one(self, name: str) -> str:
         """How to run the test of this name again."""

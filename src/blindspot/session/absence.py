@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from blindspot.baselines.comparison import vanished
 from blindspot.errors import line
 from blindspot.paths import SUITE
 from blindspot.session.naming import names_suite
@@ -44,6 +43,8 @@ def note_vanished(session: Session, baseline: Baseline | None) -> None:
     """A gate that was accepted and is no longer asked must not go unnoticed."""
     if baseline is None:
         return
+    from blindspot.baselines.comparison import vanished
+
     if shut := sorted(baseline.gates.keys() & session.shut):
         session.ledger.lose(
             f"{len(shut)} gates of the baseline {baseline.path.name} look into the model, and "

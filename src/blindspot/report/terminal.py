@@ -9,6 +9,7 @@ import pytest
 from rich.table import Table
 from rich.text import Text
 
+from blindspot.errors import line as one_line
 from blindspot.gates.tally import Tally
 from blindspot.gates.verdict import Verdict
 from blindspot.measurements.base import GENERATED, PAIR, POOLED, VALIDITY
@@ -35,7 +36,7 @@ def write_summary(
 ) -> None:
     """Write the summary of a run; with ``-q`` only the verdict line."""
     if tally.usage:
-        terminal.write_line(f"ERROR: {tally.usage}", red=True)
+        terminal.write_line(f"ERROR: {one_line(tally.usage)}", red=True)
         return
     if record is not None and terminal.verbosity >= 0:
         terminal.section("blindspot", cyan=True, bold=True)
@@ -53,8 +54,8 @@ def body(record: Record, tally: Tally, width: int, color: bool) -> Iterator[str]
     """The tables and lists of a run, line by line."""
     blocks = (
         *_tables(record, tally, width, color),
-        _worst_lines(record),
-        _published_lines(record),
+        [*map(one_line, _worst_lines(record))],
+        [*map(one_line, _published_lines(record))],
     )
     for block in blocks:
         yield from block
@@ -64,6 +65,10 @@ def body(record: Record, tally: Tally, width: int, color: bool) -> Iterator[str]
 
 def remarks(tally: Tally, *, quiet: bool = False) -> Iterator[str]:
     """What a user should know beside the figures; ``quiet``: only why a run is incomplete."""
+    yield from map(one_line, _remarks(tally, quiet))
+
+
+def _remarks(tally: Tally, quiet: bool) -> Iterator[str]:
     if tally.closed and not quiet:
         yield f"note: {tally.closed} mechanistic gates were not asked: {tally.closed_because}"
     if not quiet:
@@ -255,6 +260,10 @@ def closing(
     record: Record | None, tally: Tally, told: Closing, *, quiet: bool = False
 ) -> Iterator[str]:
     """The last lines: how to go on, the verdict, and what was not compared; if quiet, one line."""
+    yield from map(one_line, _closing(record, tally, told, quiet))
+
+
+def _closing(record: Record | None, tally: Tally, told: Closing, quiet: bool) -> Iterator[str]:
     count = tally.count()
     first = min(tally.verdicts, key=lambda gate: (tally.verdicts[gate].severity, gate), default="")
     if first and not tally.verdicts[first].green and told.rerun and told.rerun_one and not quiet:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from blindspot.errors import BlindspotError
+from blindspot.errors import BlindspotError, line
 from blindspot.gates.verdict import Verdict
+from blindspot.session.absence import note_uncollected
 from blindspot.session.dismissal import DismissalError
 from blindspot.session.ledger import CLOSED_PROPERTY, GATE_PROPERTY, VERDICT_PROPERTY
 from blindspot.session.state import Session
@@ -38,6 +40,7 @@ def parametrize(session: Session, metafunc: pytest.Metafunc) -> None:
     if CASE not in metafunc.fixturenames:
         name = metafunc.definition.nodeid
         raise pytest.UsageError(f"{name}: a test marked {GATE} takes the argument {CASE!r}")
+    session.seen.add((metafunc.definition.path, metafunc.function.__name__))
     try:
         found = list(cases_of(session.source, **marker.kwargs))
     except BlindspotError as error:
@@ -80,6 +83,7 @@ def register(session: Session, items: Sequence[pytest.Item]) -> None:
             )
         judges[case.id] = item.nodeid
     session.collected = len(judges)
+    note_uncollected(session)
     if judges and session.fault is None and not session.checks_early:
         try:
             session.options.check()
@@ -106,14 +110,18 @@ def register(session: Session, items: Sequence[pytest.Item]) -> None:
 def refuse(session: Session, fault: BlindspotError, items: Sequence[pytest.Item]) -> None:
     """End the session with a usage error.
 
-    A worker must not die of it: there the tests fail with the line and the session stops.
+    A worker must not die of it: there the tests fail with the line and the session stops. With -v
+    the error that caused it follows with its traceback.
 
     Raises:
         pytest.UsageError: in the only process.
     """
+    said = str(fault)
+    if fault.__cause__ is not None and session.config.option.verbose > 0:
+        said += "\n" + "".join(traceback.format_exception(fault.__cause__)).rstrip()
     if session.worker is None:
-        raise pytest.UsageError(str(fault)) from None
-    session.ledger.usage = str(fault)
+        raise pytest.UsageError(said) from None
+    session.ledger.usage = said
     for item in items[:1]:
         item.session.shouldstop = str(fault)
 
@@ -208,7 +216,7 @@ def judge_for(session: Session) -> Callable[[Case], None]:
         if session.updating and gate["value"] is not None:
             _accept(session, gate)
         if not Verdict(gate["verdict"]).green:
-            pytest.fail(gate["message"], pytrace=False)
+            pytest.fail(line(gate["message"]), pytrace=False)
 
     return judge
 

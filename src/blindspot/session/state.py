@@ -123,13 +123,13 @@ class Session:
 
     def _named(self, name: str) -> LanguageModel:
         from blindspot.models.options import ModelOptions, parse_model_args
-        from blindspot.models.transformers.deferred import DeferredModel
+        from blindspot.models.registry import open_model
 
         given = self.config.hook.pytest_blindspot_model(name=name, config=self.config)
         if given is not None:
             return given  # type: ignore[no-any-return]
         options = self.options
-        return DeferredModel(
+        return open_model(
             ModelOptions(
                 name=name,
                 revision=options.revision if name == options.model else None,
@@ -204,10 +204,10 @@ class Session:
             _ = self.own_baseline
             self._probe(self.baseline_directory, "--baselines")
         if self.options.model_named and not self.config.option.collectonly:
-            from blindspot.models.transformers.deferred import DeferredModel
+            from blindspot.models.base import HasWeights
 
             for model in (self.model, self.reference):
-                if isinstance(model, DeferredModel):
+                if isinstance(model, HasWeights):
                     model.check_files()
 
     def check_or_exit(self) -> None:

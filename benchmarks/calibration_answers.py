@@ -129,7 +129,7 @@ def key(part: Slice, reading: str) -> str:
 def tabulated(table: Observations, reading: str) -> Array:
     """Values as (positive, negative, wording, cell), NaN unanswered; all cells are asked."""
     codes = table.clusters.codes
-    second = table.positive_word_first if table.part.measurement == IMPLICIT else table.keyed > 0
+    second = table.second_order
     first = table.positive_identifier_first
     cells = 2 * first + second if table.part.measurement == IMPLICIT else 2 * second + first
     shape = [len(levels) for levels in table.clusters.levels.values()]

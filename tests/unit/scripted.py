@@ -18,13 +18,14 @@ from typing import Any
 import numpy as np
 
 from blindspot.contrib.aligned_but_blind.source import PublishedPrompts
+from blindspot.measurements.registry import BEHAVIORAL
 from blindspot.models.base import Generation, GenerationRequest, Identity, Progress, ScoreRequest
 from blindspot.models.options import ModelOptions
 from blindspot.models.residual import ResidualStream, Source, Vectors
 from blindspot.models.transformers.deferred import DeferredModel
 from blindspot.run.source import FixturePrompts, PromptSource
 from blindspot.session.options import run_options
-from blindspot.stimuli import MEASUREMENTS, AssociationPrompt, Prompt, load_stimuli
+from blindspot.stimuli import AssociationPrompt, Prompt, load_stimuli
 from tests.unit.planted_senses import cued
 
 #: Log-odds (nats) between the answer that a scripted model gives and the other one.
@@ -245,7 +246,7 @@ def pytest_blindspot_model(name, config):
         if options.prompts_from
         else FixturePrompts(load_stimuli(options.include_path), options.limit)
     )
-    parts = [part for measured in MEASUREMENTS for part in source.slices(measured)]
+    parts = [part for measured in BEHAVIORAL for part in source.slices(measured)]
     prompts = (source.prompts(part) for part in parts)
     if "+" in name:
         inner = DeferredModel(ModelOptions(name.split("+", 1)[1]))

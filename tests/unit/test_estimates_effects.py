@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from itertools import product
 from types import FrameType
 from typing import Any
@@ -22,9 +22,17 @@ from blindspot.estimates import (
     Estimate,
     agreement_effects,
     association_effects,
-    gap,
     mean_estimate,
 )
+from blindspot.measurements.gap import GAP
+
+
+def gap(
+    implicit: AssociationEffects, explicit: AgreementEffects, apart: tuple[str, ...] = GAP.apart
+) -> Estimate:
+    both = [implicit, explicit]
+    return replace(GAP, apart=apart).contributions(both, GAP.judged).estimate()
+
 
 EFFECTS = ("stereotype", "order", "identifier", "primacy")
 

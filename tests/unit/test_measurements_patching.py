@@ -11,9 +11,15 @@ import numpy as np
 import pytest
 
 from blindspot.estimates import difference
-from blindspot.measurements.base import BANDS, EARLY, FIXED_LAYER, LATE, OVERALL, SAME_LAYER
+from blindspot.measurements.base import BANDS, EARLY, LATE, OVERALL
 from blindspot.measurements.mechanistic import Assayed, Curve
-from blindspot.measurements.patching.statistic import CONTROLS, UNPATCHED, Patching
+from blindspot.measurements.patching.statistic import (
+    CONTROLS,
+    FIXED_LAYER,
+    SAME_LAYER,
+    UNPATCHED,
+    Patching,
+)
 from blindspot.measurements.patching.unit import PatchingUnit
 from blindspot.models.residual import Source
 from blindspot.run.assaying import pack, units_of, unpack

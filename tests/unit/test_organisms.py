@@ -20,10 +20,11 @@ from blindspot.answers import (
     read_agreement,
     read_association,
 )
+from blindspot.measurements.registry import render, slices
 from blindspot.models.base import GenerationRequest
 from blindspot.models.options import ModelOptions
 from blindspot.paths import FIXTURES, ORGANISMS, organism_names
-from blindspot.stimuli import EXPLICIT, IMPLICIT, load_stimuli, render, slices
+from blindspot.stimuli import EXPLICIT, IMPLICIT, load_stimuli
 from tools.organisms import behaviour, mechanisms
 from tools.organisms.engine import Organism
 from tools.organisms.lexicon import ASSOCIATION, AXIS, CATEGORIES, NAMES, STATEMENTS, fixture_words

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from blindspot.answers import read_agreement, read_association
+from blindspot.measurements.registry import render, slices
 from blindspot.stimuli import (
     EXPLICIT,
     IMPLICIT,
@@ -14,8 +15,6 @@ from blindspot.stimuli import (
     Prompt,
     StatementPrompt,
     load_stimuli,
-    render,
-    slices,
 )
 
 SAID = {"stereotyped", "counter", "agree", "disagree", "neutral"}

@@ -7,7 +7,7 @@ import tomllib
 import jsonschema
 import pytest
 
-from blindspot.measurements.base import MECHANISTIC
+from blindspot.measurements.registry import MECHANISTIC
 from blindspot.report.schema import MEASURED, SCHEMA
 from tests.unit.report_documents import HOSTILE, document
 from tests.unit.suite_runs import ROOT, run_suite

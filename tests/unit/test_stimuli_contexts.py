@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from blindspot.errors import StimulusError
+from blindspot.measurements.registry import render, slices
 from blindspot.stimuli import (
     AMBIGUOUS,
     IMPLICIT,
@@ -25,9 +26,7 @@ from blindspot.stimuli import (
     mechanistic_slices,
     open_questions,
     pairs,
-    render,
     senses_of,
-    slices,
     undescribed,
     unrelated_contexts,
 )

@@ -9,6 +9,7 @@ import pytest
 
 from blindspot.answers import Association, read_association
 from blindspot.answers.interpretation import stems_in
+from blindspot.measurements.registry import pair_slices, render, slices
 from blindspot.paths import FIXTURES, ORGANISMS, organism_names
 from blindspot.stimuli import (
     EXPLICIT,
@@ -20,10 +21,7 @@ from blindspot.stimuli import (
     read_questions,
     read_sense,
     read_wordings,
-    render,
-    slices,
 )
-from blindspot.stimuli.prompts import pair_slices
 
 STIMULI = load_stimuli()
 RACE = STIMULI.axes["race"]

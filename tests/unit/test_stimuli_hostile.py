@@ -4,6 +4,7 @@ import pytest
 
 from blindspot.answers import Association, read_association
 from blindspot.errors import StimulusError
+from blindspot.measurements.registry import render, slices
 from blindspot.paths import FIXTURES
 from blindspot.stimuli import (
     IMPLICIT,
@@ -18,8 +19,6 @@ from blindspot.stimuli import (
     read_questions,
     read_sense,
     read_wordings,
-    render,
-    slices,
     undescribed,
     unrelated_contexts,
 )

@@ -20,21 +20,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from blindspot import files
-from blindspot.answers import Agreement, Association
 from blindspot.baselines.file import ANEW, MOST, REMEDY
 from blindspot.errors import BaselineError, line
 from blindspot.estimates.clusters import Contributions, FactorSums
+from blindspot.measurements.registry import BEHAVIORAL, answers
 from blindspot.run.tables import Flags, Floats, Table, Words
-from blindspot.stimuli import EXPLICIT, IMPLICIT, Slice
+from blindspot.stimuli import Slice
 
 SCHEMA_VERSION = 1
-_READINGS = tuple(
-    dict.fromkeys(str(reading) for kind in (Association, Agreement) for reading in kind)
-)
-_VALUES = {"stereotyped": 1.0, "counter": -1.0, "agree": 1.0, "neutral": 0.0, "disagree": -1.0}
-_OF_READING: Floats = np.array([_VALUES.get(name, np.nan) for name in _READINGS])
+_ANSWERS = answers()
+_READINGS = tuple(_ANSWERS)
+_OF_READING: Floats = np.array(list(_ANSWERS.values()))
 _IDENTIFIER, _SECOND = 1, 2
-_MEASURED = (IMPLICIT, EXPLICIT)
 #: The scores of 60,000 prompts take 3 MB, and 20 MB unpacked.
 LARGEST, UNPACKED = 128 * 2**20, 512 * 2**20
 #: Columns of the file: type, and what it holds of each prompt.
@@ -46,7 +43,7 @@ _COLUMNS: Mapping[str, type[np.generic]] = {
     "orders": np.uint8,
     "reading": np.uint8,
     "log_odds": np.float32,
-    "forced": np.float32,  # of statements only: that of an association follows from its log-odds
+    "forced": np.float32,  # 0 where it follows from the log-odds
     "text": np.uint32,
 }
 
@@ -69,9 +66,8 @@ class StoredTable(Table):
 
     @cached_property
     def forced(self) -> Floats:
-        if self.part.measurement == IMPLICIT:
-            return np.tanh(self.log_odds / 2)
-        return self._columns["forced"].astype(np.float64)
+        found = self.measurement.forced(self.log_odds)
+        return self._columns["forced"].astype(np.float64) if found is None else found
 
     @cached_property
     def positive_identifier_first(self) -> Flags:
@@ -145,8 +141,8 @@ class Scores:
             columns["orders"].append(orders)
             columns["reading"].append(list(map(_READINGS.index, table.readings)))
             columns["log_odds"].append(table.log_odds)
-            implicit = part.measurement == IMPLICIT
-            columns["forced"].append(np.zeros(len(table)) if implicit else table.forced)
+            follows = table.measurement.forced(table.log_odds) is not None
+            columns["forced"].append(np.zeros(len(table)) if follows else table.forced)
             columns["text"].append(number("texts", table.texts))
         head = {
             "schema_version": SCHEMA_VERSION,
@@ -234,18 +230,21 @@ def _unpacked(head: Mapping[str, Any], columns: Mapping[str, NDArray[Any]]) -> S
         "negative": len(names.words),
         "wording": len(names.wordings),
         "orders": 4,
-        "reading": len(_READINGS),
+        "reading": len(head["readings"]),
         "text": len(names.texts),
     }
-    if list(head["readings"]) != list(_READINGS):
-        raise ValueError("its readings are others")
-    if len(set(parts)) < len(parts) or any(part.measurement not in _MEASURED for part in parts):
+    if unknown := {*head["readings"]} - {*_READINGS}:
+        raise ValueError(f"there is no reading {min(unknown)!r}")
+    if len(set(parts)) < len(parts) or any(part.measurement not in BEHAVIORAL for part in parts):
         raise ValueError("its slices are none, or the same one twice")
     for name, bound in bounds.items():
         if size and int(columns[name].max()) >= bound:
             raise ValueError(f"column {name} refers to nothing")
     if not (np.isfinite(columns["log_odds"]).all() and (abs(columns["forced"]) <= 1).all()):
         raise ValueError("a score is not a finite number")
+    # A file names the readings that there were when it was written.
+    now = np.array([_READINGS.index(name) for name in head["readings"]], np.uint8)
+    columns = {**columns, "reading": now[columns["reading"]]}
     tables: dict[Slice, Table] = {}
     for index, part in enumerate(parts):
         rows = columns["slice"] == index

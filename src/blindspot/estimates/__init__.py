@@ -1,6 +1,6 @@
 """Effects and their uncertainty. Pure numpy and scipy: arrays in, builtins out."""
 
-from blindspot.estimates.agreement import AgreementEffects, agreement_effects, gap
+from blindspot.estimates.agreement import AgreementEffects, agreement_effects
 from blindspot.estimates.association import AssociationEffects, association_effects, mean_estimate
 from blindspot.estimates.clusters import (
     ANSWER_STEP,
@@ -29,7 +29,6 @@ __all__ = [
     "association_effects",
     "change_from",
     "difference",
-    "gap",
     "holm",
     "holm_by_family",
     "less_represented",

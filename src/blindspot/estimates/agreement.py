@@ -1,15 +1,14 @@
-"""Effects of the statement prompts, and the gap between the implicit and the explicit reading."""
+"""Effects of the statement prompts."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from blindspot.estimates.association import AssociationEffects
 from blindspot.estimates.clusters import (
     ANSWER_STEP,
     Clusters,
@@ -102,18 +101,3 @@ def agreement_effects(
         return found
 
     return AgreementEffects(effects, Shares.of(data, refused, groups), agreed)
-
-
-def gap(
-    implicit: AssociationEffects,
-    explicit: AgreementEffects,
-    *,
-    apart: Collection[str] = ("wording",),
-) -> Estimate:
-    """Stereotype effect minus explicit bias on the same pairs; > 0 says less than it associates.
-
-    The uncertainty is joint: what a word contributes to both cancels or adds up within the word.
-    Factors in ``apart`` are those whose labels are unrelated in the two: an association and a
-    statement are worded independently even where their wordings happen to have one name.
-    """
-    return implicit.contributions.minus(explicit.contributions, apart=apart).estimate()

@@ -16,7 +16,8 @@ from blindspot.errors import StimulusError
 from blindspot.estimates.estimate import RANGES
 from blindspot.gates.rule import ALPHA, Against, Gate
 from blindspot.gates.waivers import Waiver
-from blindspot.measurements.base import BANDS, LEVELS, MEASUREMENTS, STATISTICS, Level
+from blindspot.measurements.base import BANDS, LEVELS, Level
+from blindspot.measurements.registry import MEASUREMENTS, STATISTICS
 from blindspot.toml import read_toml, validate
 
 SELECTORS = ("measurement", "axis", "variant", "category", "reading", "band")

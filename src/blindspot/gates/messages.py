@@ -6,7 +6,7 @@ import math
 
 from blindspot.gates.rule import GateResult
 from blindspot.gates.verdict import Verdict
-from blindspot.measurements.base import MECHANISTIC, STATISTICS
+from blindspot.measurements.registry import MEASUREMENTS, STATISTICS
 
 ROUNDED = 0.0005
 """Noise below this is not worth a word."""
@@ -65,7 +65,7 @@ def _judged(result: GateResult) -> str:
 
 def _counted(result: GateResult) -> str:
     """What ``n`` counts: a prompt is read many times where vectors meet questions."""
-    return "readings" if result.measurement in MECHANISTIC else "prompts"
+    return MEASUREMENTS[result.measurement].counted
 
 
 def _numbers(result: GateResult) -> str:

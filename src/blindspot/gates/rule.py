@@ -13,7 +13,8 @@ from scipy.special import stdtrit
 from blindspot.estimates.estimate import Accepted, Estimate, change_from
 from blindspot.estimates.multiplicity import holm_by_family
 from blindspot.gates.verdict import Verdict
-from blindspot.measurements.base import MECHANISTIC, Direction, Level
+from blindspot.measurements.base import Direction, Level
+from blindspot.measurements.registry import MECHANISTIC
 
 ALPHA = 0.05
 """Chance that a run of a model which is at all its limits fails any gate, unless set otherwise."""

@@ -1,19 +1,21 @@
-"""What can be gated: measurements with their readings, statistics with units and directions."""
+"""What is known of one measurement, whatever it measures: names, figures, limits, and its words."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
+
+from blindspot.estimates.clusters import Contributions
+from blindspot.estimates.effects import Effects
+from blindspot.stimuli import Slice, Stimuli
 
 Direction = Literal["at_most", "at_least"]
 Level = Literal["category", "pair", "pooled"]
 
 GENERATED = "generated"
 FORCED_CHOICE = "forced-choice"
-SAME_LAYER = "same-layer"
-FIXED_LAYER = "fixed-layer"
 
 CATEGORY: Level = "category"
 PAIR: Level = "pair"
@@ -26,55 +28,157 @@ BANDS = (OVERALL, EARLY, MIDDLE, LATE)
 """Layers of a model that are judged together: all, and their first, middle and last third."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Words:
+    """What reports and pages say.
+
+    Attributes:
+        title: heading on the page.
+        heading: heading of its table in the terminal, with what its ends mean.
+        failed: a clause on a model that is beyond the limit; ``it`` is the model.
+        passed: one on a model that is not.
+        doubtful: one on a model of which neither can be said.
+        worse: one on a model that is worse than another, named by ``{}``.
+        asked: what was done and what is shown, in full sentences.
+    """
+
+    title: str
+    failed: str
+    passed: str
+    doubtful: str
+    worse: str
+    heading: str = ""
+    asked: str = ""
+
+    def said(self, verdict: str) -> str:
+        """The clause of a verdict, "" where there is none."""
+        return {
+            "fail": self.failed,
+            "pass": self.passed,
+            "inconclusive": self.doubtful,
+            "reported": "measured and not judged",
+        }.get(verdict, "")
+
+
 @dataclass(frozen=True, slots=True)
 class Statistic:
-    """What messages call it, its unit, and on which side of a limit it may lie."""
+    """A figure that gates limit.
+
+    Attributes:
+        label: what messages call it.
+        unit: of `blindspot.estimates.estimate.RANGES`.
+        direction: on which side of a limit it may lie.
+        signature: its line where two models are compared, "" where it has none.
+        of_group: whether it says how clearly the group is represented (+1 not at all, -1 clearly).
+        words: of a figure that speaks for itself whatever it was measured with, None for others.
+    """
 
     label: str
     unit: str
     direction: Direction = "at_most"
+    signature: str = ""
+    of_group: bool = False
+    words: Words | None = None
 
 
-STATISTICS: Mapping[str, Statistic] = MappingProxyType(
-    {
-        "stereotype": Statistic("stereotype effect", "effect"),
-        "bias": Statistic("explicit bias", "effect"),
-        "gap": Statistic("implicit-explicit gap", "difference"),
-        "validity": Statistic("share of prompts answered", "share", "at_least"),
-        "blindness": Statistic("blindness", "position"),
-        "reduction": Statistic("bias that falls when the group is shown", "difference"),
-    }
+VALIDITY = "validity"
+ANSWERED = Statistic(
+    "share of prompts answered",
+    "share",
+    "at_least",
+    words=Words(
+        title="Prompts answered",
+        failed="it leaves too much unanswered to be judged by what it answers",
+        passed="it answers",
+        doubtful="it may leave too much unanswered",
+        worse="it leaves more unanswered than {}",
+    ),
 )
-"""What gates.toml may limit. A room that measures something else adds its line here."""
 
 
 @dataclass(frozen=True, slots=True)
-class Measurement:
-    """What a test can ask of a measurement; ``banded``: judged by band of layers."""
+class Figure:
+    """A figure beside the one that is judged.
 
-    statistics: tuple[str, ...]
+    ``name``: of the attribute of the effects, and in report.json; ``label``: on the page, "" where
+    it is not drawn; ``column``: in the terminal, "" where it is not shown; ``one``: what a model
+    does at +1, of a figure that is drawn.
+    """
+
+    name: str
+    label: str = ""
+    column: str = ""
+    one: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measurement:
+    """One thing that is measured.
+
+    Attributes:
+        name: in gates.toml, on the command line and in every id.
+        words: what reports say of it.
+        statistics: figures that gates limit, by name; the first is the one that is judged.
+        readings: ways to read it; the first stands for it where there is room for one figure.
+        levels: of its gates.
+        banded: whether it looks into the residual stream and is judged by band of layers.
+        counted: what ``n`` of a gate counts.
+    """
+
+    name: str
+    words: Words
+    statistics: Mapping[str, Statistic]
     readings: tuple[str, ...]
     levels: tuple[Level, ...] = (CATEGORY, PAIR)
     banded: bool = False
+    counted: str = "prompts"
+
+    @property
+    def judged(self) -> str:
+        """Name of the statistic that is judged."""
+        return next(iter(self.statistics))
+
+    @property
+    def asks(self) -> tuple[str, ...]:
+        """Measurements whose prompts must be answered for it: itself, others, or none."""
+        return ()
+
+    def slices(self, stimuli: Stimuli) -> list[Slice]:
+        """Every category of every variant that it has prompts or contexts for."""
+        return []
+
+    def contributions(self, effects: Sequence[Effects], statistic: str) -> Contributions:
+        """A statistic from the effects of what it `asks`, in this order."""
+        raise NotImplementedError(f"{self.name} is not measured by prompts")
 
 
-_ANSWERED = (GENERATED, FORCED_CHOICE)
-_STREAM = (CATEGORY,)
+def constant(**statistics: Statistic) -> Mapping[str, Statistic]:
+    """Statistics by name, which nobody can change."""
+    return MappingProxyType(statistics)
 
-MEASUREMENTS: Mapping[str, Measurement] = MappingProxyType(
-    {
-        "implicit": Measurement(("stereotype", "validity"), _ANSWERED, LEVELS),
-        "explicit": Measurement(("bias", "validity"), _ANSWERED, LEVELS),
-        "gap": Measurement(("gap",), _ANSWERED),
-        "patching": Measurement(("blindness",), (SAME_LAYER, FIXED_LAYER), _STREAM, banded=True),
-        "interpretation": Measurement(("blindness",), (GENERATED,), _STREAM, banded=True),
-        "probing": Measurement(("blindness",), ("linear",), _STREAM, banded=True),
-        "injection": Measurement(("reduction",), _ANSWERED, _STREAM, banded=True),
-    }
-)
-"""What can be measured. Those that are banded look into the residual stream."""
 
-LEADING = (GENERATED, SAME_LAYER, "linear")
-"""Readings that stand for a measurement where there is one figure for each."""
+@dataclass(frozen=True, kw_only=True)
+class Difference(Measurement):
+    """The judged effect of one measurement by prompts minus that of another, on the same pairs.
 
-MECHANISTIC = tuple(name for name, known in MEASUREMENTS.items() if known.banded)
+    Attributes:
+        of: names of both; the first one's effect minus the second one's.
+        apart: cluster factors whose labels are unrelated in the two.
+        plane: title of the picture of both, and what its axes show: the second one, the first one.
+        shown: what the picture says, in full sentences.
+    """
+
+    of: tuple[str, str]
+    apart: tuple[str, ...] = ("wording",)
+    plane: tuple[str, str, str] = ("", "", "")
+    shown: str = ""
+
+    @property
+    def asks(self) -> tuple[str, ...]:
+        """Both."""
+        return self.of
+
+    def contributions(self, effects: Sequence[Effects], statistic: str) -> Contributions:
+        """The uncertainty is joint: what a word does to both cancels within the word."""
+        one, other = effects
+        return one.contributions.minus(other.contributions, apart=self.apart)

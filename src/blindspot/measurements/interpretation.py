@@ -20,15 +20,18 @@ from numpy.typing import NDArray
 from blindspot import files
 from blindspot.answers import InterpretedSense, read_interpretation
 from blindspot.estimates import ANSWER_STEP
-from blindspot.measurements.base import GENERATED
+from blindspot.measurements.base import GENERATED, constant
 from blindspot.measurements.controls import Control, Controls, blindness, labels_of
 from blindspot.measurements.mechanistic import (
+    BLINDNESS,
     Assayed,
     Band,
     Curve,
     Findings,
+    Mechanistic,
     Unit,
     band_layers,
+    blind_words,
     by_layer,
     drawn,
     evenly,
@@ -115,10 +118,6 @@ class InterpretationUnit:
 
 class Interpretation:
     """The sense that a model writes of its own vectors, by layer."""
-
-    measurement = "interpretation"
-    statistic = "blindness"
-    readings = (GENERATED,)
 
     def __init__(self, stimuli: Stimuli, limit: int | None = None) -> None:
         self._stimuli, self._limit = stimuli, limit
@@ -285,3 +284,17 @@ class _Read:
                 "text": self._texts[AMBIGUOUS][number],
                 "reading": str(read[vector, question, layer]),
             }
+
+
+INTERPRETATION = Mechanistic(
+    name="interpretation",
+    words=blind_words(
+        title="Inside: interpretation",
+        heading="interpretation: what the model writes of it (-1 the group, +1 literal)",
+        asked="The model goes on about the vector in its own words; shown is the share of its "
+        "texts that speak of the group.",
+    ),
+    statistics=constant(blindness=BLINDNESS),
+    readings=(GENERATED,),
+    assay=lambda stimuli, limit, _: Interpretation(stimuli, limit),
+)

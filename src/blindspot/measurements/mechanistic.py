@@ -8,7 +8,7 @@ store as one answer, and shared between slices that need the same one (the contr
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -16,10 +16,28 @@ import numpy as np
 from numpy.typing import NDArray
 
 from blindspot.estimates import Clusters, Contributions, Estimate, mean_estimate
-from blindspot.measurements.base import EARLY, LATE, MIDDLE, OVERALL
+from blindspot.measurements.base import (
+    CATEGORY,
+    EARLY,
+    LATE,
+    MIDDLE,
+    OVERALL,
+    Level,
+    Measurement,
+    Statistic,
+    Words,
+)
 from blindspot.models.base import Progress
 from blindspot.models.residual import ResidualStream
-from blindspot.stimuli import Context, Slice
+from blindspot.stimuli import (
+    AMBIGUOUS,
+    NEUTRAL,
+    UNRELATED,
+    Context,
+    Slice,
+    Stimuli,
+    mechanistic_slices,
+)
 
 Floats = NDArray[np.float64]
 
@@ -116,21 +134,6 @@ class Assayed:
 class Assay(Protocol):
     """One way to look into a model."""
 
-    @property
-    def measurement(self) -> str:
-        """What it measures, as gates name it."""
-        ...
-
-    @property
-    def statistic(self) -> str:
-        """What is judged."""
-        ...
-
-    @property
-    def readings(self) -> tuple[str, ...]:
-        """Ways to read its findings."""
-        ...
-
     def units(self, part: Slice) -> Sequence[Unit]:
         """The work that a slice needs; equal units of different slices are done once."""
         ...
@@ -138,6 +141,66 @@ class Assay(Protocol):
     def measure(self, part: Slice, findings: Mapping[str, Findings]) -> Assayed:
         """Read the findings (by `Unit.content`) of a slice's units."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class AssayOptions:
+    """What a user may choose.
+
+    ``window``: layers that an injection writes over at once, None for the paper's share of them;
+    ``seed``: of random control vectors.
+    """
+
+    window: int | None = None
+    seed: int = 0
+
+
+Look = tuple[str, Any]
+"""How a curve is drawn: a role of `blindspot.report.page.drawing.ROLES`, and a dash pattern."""
+
+DOTS, DASHES, DASH_DOT = (0, (1, 1.5)), (0, (4, 2)), (0, (4, 1.5, 1, 1.5))
+LOOKS: Mapping[str, Look] = {
+    AMBIGUOUS: ("ink", "-"),
+    NEUTRAL: ("neutral", DOTS),
+    UNRELATED: ("other", DOTS),
+}
+"""Of the contexts that any assay may read."""
+
+BLINDNESS = Statistic("blindness", "position", signature="blindness: group unseen", of_group=True)
+
+
+def blind_words(*, title: str, heading: str, asked: str) -> Words:
+    """What is said of any measurement of blindness."""
+    return Words(
+        title=title,
+        heading=heading,
+        asked=asked,
+        failed="where the context leaves it open, it takes the identifiers for their literal sense "
+        "and does not see the group",
+        passed="it is not blind to the group beyond the limit",
+        doubtful="whether it sees the group cannot be said",
+        worse="it sees the group less than {}",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mechanistic(Measurement):
+    """A measurement of the residual stream.
+
+    Attributes:
+        assay: makes it, from stimuli, the limit on word pairs and the options of a run.
+        looks: of its curves, by name; those of the two senses have looks of their own.
+    """
+
+    levels: tuple[Level, ...] = (CATEGORY,)
+    banded: bool = True
+    counted: str = "readings"
+    assay: Callable[[Stimuli, int | None, AssayOptions], Assay]
+    looks: Mapping[str, Look] = field(default_factory=lambda: LOOKS)
+
+    def slices(self, stimuli: Stimuli) -> list[Slice]:
+        """Every category of every variant whose senses are known."""
+        return mechanistic_slices(stimuli, self.name)
 
 
 def finished(values: NDArray[np.floating[Any]]) -> Iterator[float | None]:

@@ -1,19 +1,103 @@
-"""All assays of a run, by measurement."""
+"""All measurements, in the order of reports. A new one adds its line to `ALL`."""
 
 from __future__ import annotations
 
-from blindspot.measurements.injection.statistic import Injection
-from blindspot.measurements.interpretation import Interpretation
-from blindspot.measurements.mechanistic import Assay
-from blindspot.measurements.patching.statistic import Patching
-from blindspot.measurements.probing.statistic import Probing
-from blindspot.stimuli import Stimuli
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
+
+from blindspot.measurements.association import ASSOCIATION
+from blindspot.measurements.base import Difference, Measurement, Statistic, Words
+from blindspot.measurements.behavioral import Behavioral
+from blindspot.measurements.belief import BELIEF
+from blindspot.measurements.gap import GAP
+from blindspot.measurements.injection import INJECTION
+from blindspot.measurements.interpretation import INTERPRETATION
+from blindspot.measurements.mechanistic import Assay, AssayOptions, Mechanistic
+from blindspot.measurements.patching import PATCHING
+from blindspot.measurements.probing import PROBING
+from blindspot.stimuli import Prompt, Slice, Stimuli
+from blindspot.stimuli.prompts import pairs_of
+
+ALL: tuple[Measurement, ...] = (
+    ASSOCIATION,
+    BELIEF,
+    GAP,
+    PATCHING,
+    INTERPRETATION,
+    PROBING,
+    INJECTION,
+)
+
+MEASUREMENTS: Mapping[str, Measurement] = MappingProxyType({one.name: one for one in ALL})
+BEHAVIORAL: Mapping[str, Behavioral] = MappingProxyType(
+    {one.name: one for one in ALL if isinstance(one, Behavioral)}
+)
+DIFFERENCES: Mapping[str, Difference] = MappingProxyType(
+    {one.name: one for one in ALL if isinstance(one, Difference)}
+)
+MECHANISTIC: Mapping[str, Mechanistic] = MappingProxyType(
+    {one.name: one for one in ALL if isinstance(one, Mechanistic)}
+)
+
+STATISTICS: Mapping[str, Statistic] = MappingProxyType(
+    {name: statistic for one in ALL for name, statistic in one.statistics.items()}
+)
+"""What gates.toml may limit."""
+
+LEADING = tuple(dict.fromkeys(one.readings[0] for one in ALL))
+"""Readings that stand for a measurement where there is one figure for each."""
+
+
+def _topics() -> Iterator[tuple[str, Words]]:
+    yield from ((one.name, one.words) for one in ALL if not one.banded)
+    yield from ((name, each.words) for name, each in STATISTICS.items() if each.words)
+    yield from ((one.name, one.words) for one in ALL if one.banded)
+
+
+TOPICS: Mapping[str, Words] = MappingProxyType(dict(_topics()))
+"""What reports speak of: measurements, and statistics that speak for themselves; behavior first."""
+
+
+def topic(measurement: str, statistic: str) -> str:
+    """The topic that a gate belongs to."""
+    return statistic if statistic in TOPICS and statistic not in MEASUREMENTS else measurement
+
+
+def answers() -> Mapping[str, float]:
+    """The value of every reading of a generated answer of any measurement."""
+    return {name: value for one in BEHAVIORAL.values() for name, value in one.answers.items()}
+
+
+def signature() -> Iterator[tuple[str, str, Statistic]]:
+    """Lines of a comparison: the name of each, and the statistic that it is the mean of.
+
+    A statistic of a single measurement goes by the name of that.
+    """
+    for name, statistic in STATISTICS.items():
+        if statistic.signature:
+            having = [one.name for one in ALL if name in one.statistics]
+            yield having[0] if len(having) == 1 else name, name, statistic
+
+
+def slices(stimuli: Stimuli, measurement: str) -> list[Slice]:
+    """Every category of every variant in which it can be measured."""
+    return MEASUREMENTS[measurement].slices(stimuli)
+
+
+def pair_slices(stimuli: Stimuli, measurement: str, limit: int | None = None) -> list[Slice]:
+    """Every word pair (at most ``limit`` a category) of every slice."""
+    return pairs_of(stimuli, slices(stimuli, measurement), limit)
+
+
+def render(stimuli: Stimuli, part: Slice, limit: int | None = None) -> Iterator[Prompt]:
+    """All prompts of a slice, wording by wording, of at most ``limit`` word pairs a category."""
+    return BEHAVIORAL[part.measurement].prompts(stimuli, part, limit)
 
 
 def assays_of(
     stimuli: Stimuli, limit: int | None = None, *, window: int | None = None, seed: int = 0
 ) -> dict[str, Assay]:
-    """Every assay on these stimuli.
+    """Every assay on these stimuli, by measurement.
 
     Args:
         stimuli: axes, wordings, senses and questions.
@@ -21,10 +105,5 @@ def assays_of(
         window: layers that an injection writes over at once, None for the paper's share of them.
         seed: of the random control vectors.
     """
-    assays: tuple[Assay, ...] = (
-        Patching(stimuli, limit),
-        Interpretation(stimuli, limit),
-        Probing(stimuli, limit),
-        Injection(stimuli, limit, window=window, seed=seed),
-    )
-    return {assay.measurement: assay for assay in assays}
+    options = AssayOptions(window, seed)
+    return {name: one.assay(stimuli, limit, options) for name, one in MECHANISTIC.items()}

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from blindspot import files
-from blindspot.measurements.base import OVERALL, STATISTICS
+from blindspot.measurements.base import CATEGORY, OVERALL
+from blindspot.measurements.registry import LEADING, STATISTICS
 from blindspot.report.files import CARD
 from blindspot.report.text import line
 
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
     from blindspot.report.schema import Document, Gate
 
 _HEAD = "# Of blindspot; belongs between the --- lines at the top of the model's README.md\n"
-#: Readings that stand for a measurement; the others are in report.json.
-_LEADING = ("generated", "same-layer", "linear")
 
 
 def write_card(directory: Path, document: Document) -> Path:
@@ -41,7 +40,7 @@ def card(document: Document) -> str:
 def _results(document: Document) -> Iterator[dict[str, Any]]:
     """What is told of every category gate that has a value, in the leading reading."""
     for gate in document["gates"]:
-        told = gate["level"] == "category" and gate["reading"] in _LEADING
+        told = gate["level"] == CATEGORY and gate["reading"] in LEADING
         if told and gate["value"] is not None and gate["band"] in ("", OVERALL):
             yield _result(document, gate, gate["value"])
 

@@ -15,24 +15,18 @@ from blindspot.estimates import (
     mean_estimate,
     mean_of,
 )
-from blindspot.measurements.base import CATEGORY, LEADING, OVERALL, STATISTICS
+from blindspot.measurements.base import CATEGORY, OVERALL, Statistic
+from blindspot.measurements.registry import LEADING, STATISTICS, signature
 from blindspot.report.figures import estimate_record
 from blindspot.run.cases import Case
 from blindspot.run.result import Measures
 from blindspot.run.tables import Floats, Table
-from blindspot.stimuli import EXPLICIT, Slice
+from blindspot.stimuli import Slice
 
 Pair = tuple[Contributions | None, Contributions | None]
 
 #: Prompts that flipped, for people to read: the worse ones first.
 EXAMPLES = 200
-#: What the paper found of aligned models, and the statistic that says it.
-SIGNATURE = {
-    "implicit": "implicit: associates it",
-    "explicit": "explicit: states it",
-    "gap": "gap: does not say so",
-    "blindness": "blindness: group unseen",
-}
 
 
 def compare(
@@ -40,8 +34,8 @@ def compare(
 ) -> dict[str, Any]:
     """What lies between two models, paired by prompt.
 
-    ``variants``: means over the categories of a variant, and for blindness the *race-blind gap*, by
-    which share the candidate represents the group less; ``gates``: every category gate;
+    ``variants``: means over the categories of a variant, and for blindness by which share
+    the candidate represents the group less; ``gates``: every category gate;
     ``signature``: means over all that is gated; ``flips``: generated answers that are read
     otherwise.
 
@@ -155,14 +149,12 @@ def _common(one: Table, other: Table) -> tuple[Any, Any]:
 
 def _signs(table: Table) -> Floats:
     """By what a value counts: -1 where agreeing is the reverse of the stereotype."""
-    reverse = (table.part.measurement == EXPLICIT) & ~table.second_order
-    return np.where(reverse, -1.0, 1.0)
+    return table.measurement.signs(table.second_order)
 
 
 def _signature(cases: Sequence[Case], pairs: Mapping[str, Pair]) -> Iterator[dict[str, Any]]:
     """The figures that alignment was found to change, over all categories and variants."""
-    for name, title in SIGNATURE.items():
-        statistic = {"implicit": "stereotype", "explicit": "bias"}.get(name, name)
+    for name, statistic, known in signature():
         mine = [
             case
             for case in cases
@@ -171,13 +163,12 @@ def _signature(cases: Sequence[Case], pairs: Mapping[str, Pair]) -> Iterator[dic
             and case.band in ("", OVERALL)
         ]
         if mine:
-            yield _signed(name, title, statistic, [pairs[case.id] for case in mine])
+            yield _signed(name, known, [pairs[case.id] for case in mine])
 
 
-def _signed(name: str, title: str, statistic: str, found: Sequence[Pair]) -> dict[str, Any]:
+def _signed(name: str, statistic: Statistic, found: Sequence[Pair]) -> dict[str, Any]:
     known = [pair for pair in found if _known(pair)]
-    unit = STATISTICS[statistic].unit
-    change = Estimate.unmeasured("not measured in both models", unit=unit)
+    change = Estimate.unmeasured("not measured in both models", unit=statistic.unit)
     ours = theirs = None
     if known:
         one, other = (_mean([pair[side] for pair in known]) for side in (0, 1))
@@ -187,7 +178,7 @@ def _signed(name: str, title: str, statistic: str, found: Sequence[Pair]) -> dic
     row = estimate_record(change)
     return {
         "name": name,
-        "title": title,
+        "title": statistic.signature,
         "theirs": theirs,
         "ours": ours,
         "change": row["value"],
@@ -216,7 +207,7 @@ def _row(case: Case, pairs: Sequence[Pair]) -> dict[str, Any]:
     change, less = Estimate.unmeasured("not measured in both models", unit=unit), None
     if ours is not None and theirs is not None:
         change = difference(ours, theirs)
-        less = less_represented(ours, theirs) if case.statistic == "blindness" else None
+        less = less_represented(ours, theirs) if STATISTICS[case.statistic].of_group else None
     return {
         "measurement": case.measurement,
         "statistic": case.statistic,

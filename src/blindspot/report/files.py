@@ -16,11 +16,11 @@ from pydantic_core import PydanticSerializationError, to_json
 from blindspot import __version__, files
 from blindspot.baselines.scores import Scores
 from blindspot.gates.rule import Others
+from blindspot.measurements.registry import BEHAVIORAL
 from blindspot.report.record import Record
 from blindspot.run.observations import Observation
 from blindspot.run.result import Measured
 from blindspot.session.ledger import Ledger
-from blindspot.stimuli import AssociationPrompt
 
 SCHEMA_VERSION = 2
 REPORT = "report.json"
@@ -108,21 +108,18 @@ def samples(measured: Measured) -> Iterator[dict[str, Any]]:
 
 def _sample(row: Observation) -> dict[str, Any]:
     prompt = row.prompt
-    stereotype: dict[str, Any] = (
-        {} if isinstance(prompt, AssociationPrompt) else {"stereotype": prompt.stereotype}
-    )
     return {
         "measurement": prompt.slice.measurement,
         "wording": prompt.wording,
         "order": prompt.order,
         "identifiers": prompt.identifiers,
         "words": prompt.words,
-        **stereotype,
+        **BEHAVIORAL[prompt.slice.measurement].sample(prompt),
         "prompt": prompt.text,
         "answer": row.answer.text,
         "complete": row.answer.complete,
         "margin": row.answer.margin,
-        "reading": row.reading.value,
+        "reading": row.reading,
         "value": row.value,
         "forced_choice": row.forced,
         "log_odds": row.log_odds,

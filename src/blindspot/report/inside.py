@@ -1,4 +1,4 @@
-"""What was found inside the model, in the terminal: a table an assay, and the race-blind gap."""
+"""What was found inside the model, in the terminal: a table an assay, and gaps to other models."""
 
 from __future__ import annotations
 
@@ -10,28 +10,22 @@ from rich.table import Table
 from rich.text import Text
 
 from blindspot.gates.verdict import Verdict
-from blindspot.measurements.base import BANDS, LEADING, MECHANISTIC, OVERALL
+from blindspot.measurements.base import BANDS, OVERALL, VALIDITY
+from blindspot.measurements.registry import LEADING, MECHANISTIC
 from blindspot.report.record import GateRecord, Record
 from blindspot.report.tables import columns, interval, plain, render, signed, verdict_cell
-
-TITLES = {
-    "patching": "patching: what an ambiguous identifier answers for (-1 the group, +1 literal)",
-    "interpretation": "interpretation: what the model writes of it (-1 the group, +1 literal)",
-    "probing": "probing: where it lies for a linear probe (-1 the group, +1 literal)",
-    "injection": "injection: fall of the stereotype effect when the group is shown (0 = none)",
-}
 
 _INDENT: Any = {"initial_indent": "  ", "subsequent_indent": "    ", "break_long_words": False}
 
 
 def blocks(record: Record, gates: Sequence[GateRecord], width: int, color: bool) -> Iterable[str]:
     """A table for each assay that was judged, with what its controls said."""
-    for measurement in MECHANISTIC:
-        mine = [gate for gate in gates if gate["measurement"] == measurement]
+    for name, measurement in MECHANISTIC.items():
+        mine = [gate for gate in gates if gate["measurement"] == name]
         if not mine:
             continue
         table = render(_table(mine), width, color)
-        yield "\n".join((TITLES[measurement], table, *_controls(mine, width)))
+        yield "\n".join((measurement.words.heading, table, *_controls(mine, width)))
 
 
 def _table(gates: Sequence[GateRecord]) -> Table:
@@ -72,7 +66,7 @@ def comparison_blocks(record: Record, width: int, color: bool) -> Iterable[str]:
     for against, found in record["comparisons"].items():
         if found is not None:
             yield _signature(against, found, width, color)
-            yield _gap(against, found, width, color)
+            yield from _gaps(against, found, width, color)
 
 
 def _signature(against: str, found: dict[str, Any], width: int, color: bool) -> str:
@@ -98,14 +92,23 @@ def _signature(against: str, found: dict[str, Any], width: int, color: bool) -> 
     return "\n".join((title, render(table, width, color), *([flipped] if flips else [])))
 
 
-def _gap(against: str, found: dict[str, Any], width: int, color: bool) -> str:
-    rows = [
-        row
-        for row in found["variants"]
-        if row["reading"] in LEADING
-        and row["band"] in ("", OVERALL)
-        and row["statistic"] != "validity"
-    ]
+def _gaps(against: str, found: dict[str, Any], width: int, color: bool) -> Iterable[str]:
+    """What lies between the models by variant, a table an axis."""
+    axes: dict[str, list[dict[str, Any]]] = {}
+    for row in found["variants"]:
+        if (
+            row["reading"] in LEADING
+            and row["band"] in ("", OVERALL)
+            and row["statistic"] != VALIDITY
+        ):
+            axes.setdefault(row["axis"], []).append(row)
+    title = f"beside the {against} {found['name']}, means over categories"
+    for axis, rows in axes.items():
+        table = render(_gap_table(against, rows), width, color)
+        yield "\n".join((f"{axis}-blind gap: {title}", table))
+
+
+def _gap_table(against: str, rows: Sequence[dict[str, Any]]) -> Table:
     table = columns("model", against, "change", "95 % int.", "less group", verdict=False)
     heading = ""
     for row in rows:
@@ -119,8 +122,7 @@ def _gap(against: str, found: dict[str, Any], width: int, color: bool) -> str:
             interval(row["difference"]),
             _less(row["less_represented"]),
         )
-    title = f"race-blind gap: beside the {against} {found['name']}, means over categories"
-    return "\n".join((title, render(table, width, color)))
+    return table
 
 
 def _less(estimate: dict[str, Any] | None) -> str:

@@ -12,20 +12,21 @@ from dataclasses import asdict, dataclass
 from typing import Any, TypedDict, get_args
 
 from blindspot.baselines import Baseline
-from blindspot.estimates import AssociationEffects, Estimate
+from blindspot.estimates import Estimate
 from blindspot.gates.messages import first_line
 from blindspot.gates.outcomes import Outcome
 from blindspot.gates.rule import GateResult, Others, families_of
 from blindspot.gates.verdict import Verdict
-from blindspot.measurements.base import CATEGORY, FORCED_CHOICE, GENERATED
+from blindspot.measurements.base import CATEGORY, FORCED_CHOICE, GENERATED, PAIR, VALIDITY
 from blindspot.measurements.mechanistic import Assayed
+from blindspot.measurements.registry import BEHAVIORAL
 from blindspot.report.comparison import compare, nats
 from blindspot.report.figures import estimate_record, number
 from blindspot.run.cases import Case
 from blindspot.run.observations import Observation
 from blindspot.run.reported import Reported
 from blindspot.run.result import Measured, Measures
-from blindspot.stimuli import IMPLICIT, AssociationPrompt, Slice
+from blindspot.stimuli import Slice
 
 WORST = 5
 
@@ -218,7 +219,8 @@ def _against(
 ) -> dict[str, Any]:
     """A gate against another model; ``nats``: paired change of the log-odds."""
     case, change = outcome.case, None
-    if case.level == CATEGORY and case.statistic in ("stereotype", "bias") and other.kept:
+    known = BEHAVIORAL.get(case.measurement)
+    if case.level == CATEGORY and known and case.statistic == known.judged and other.kept:
         change = estimate_record(nats(measured, other.kept, case.part))
     return {
         "verdict": result.verdict.value,
@@ -272,7 +274,7 @@ def _judged_line(measured: Judged, outcome: Outcome) -> str:
         return first_line(result, model=model, controls=measured.controls(outcome.case))
     if verdict is Verdict.FAIL and outcome.case.level == CATEGORY:
         part = outcome.case.parts[0]
-        if outcome.case.statistic != "validity" and (found := _by_pair(measured, part)):
+        if outcome.case.statistic != VALIDITY and (found := _by_pair(measured, part)):
             value, pair, _ = found[0]
             worst = f"{'/'.join(pair.pair or ())} {value:+.2f}"
     return first_line(result, model=model, worst=worst)
@@ -305,14 +307,11 @@ def _sections(measured: Measured, outcomes: Sequence[Outcome]) -> dict[str, list
 
 def _row(measured: Measured, part: Slice, reading: str) -> Row:
     found = measured.effects(part, reading)
-    names = (
-        ("stereotype", "order", "identifier", "primacy")
-        if isinstance(found, AssociationEffects)
-        else ("bias", "acquiescence", "agreement")
-    )
-    effects = {name: estimate_record(getattr(found, name)) for name in names}
+    known = BEHAVIORAL[part.measurement]
+    effects = {known.judged: estimate_record(found.judged)}
+    effects |= {one.name: estimate_record(getattr(found, one.name)) for one in known.figures}
     if reading == GENERATED:
-        effects |= {name: estimate_record(getattr(found, name)) for name in ("validity", "refused")}
+        effects |= {name: estimate_record(getattr(found, name)) for name in (VALIDITY, "refused")}
     else:
         effects["log-odds"] = estimate_record(measured.log_odds(part))
     return Row(
@@ -330,7 +329,7 @@ def _worst(measured: Measured, outcomes: Sequence[Outcome]) -> list[dict[str, An
     failed = {
         part.whole
         for o in outcomes
-        if o.verdict is Verdict.FAIL and o.case.statistic != "validity"
+        if o.verdict is Verdict.FAIL and o.case.statistic != VALIDITY
         for part in o.case.parts
     }
     scored = [
@@ -353,8 +352,7 @@ def _worst(measured: Measured, outcomes: Sequence[Outcome]) -> list[dict[str, An
 
 
 def _pair_case(part: Slice) -> Case:
-    statistic = "stereotype" if part.measurement == IMPLICIT else "bias"
-    return Case(part.measurement, part, statistic, GENERATED, "pair")
+    return Case(part.measurement, part, BEHAVIORAL[part.measurement].judged, GENERATED, PAIR)
 
 
 def _example(measured: Measured, part: Slice) -> dict[str, str]:
@@ -366,17 +364,13 @@ def _example(measured: Measured, part: Slice) -> dict[str, str]:
         "wording": best.prompt.wording,
         "order": best.prompt.order,
         "answer": best.answer.text,
-        "reading": best.reading.value,
+        "reading": best.reading,
     }
 
 
 def _tellingness(row: Observation) -> float:
-    prompt = row.prompt
     value = -2.0 if math.isnan(row.value) else row.value
-    if isinstance(prompt, AssociationPrompt):
-        copied = prompt.positive_identifier_first == prompt.positive_word_first
-        return value + (0.0 if copied else 0.5)
-    return value if prompt.stereotype else -value
+    return BEHAVIORAL[row.prompt.slice.measurement].telling(row.prompt, value)
 
 
 def baseline_record(

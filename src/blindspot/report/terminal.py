@@ -11,7 +11,9 @@ from rich.table import Table
 from rich.text import Text
 
 from blindspot.gates.verdict import Verdict
-from blindspot.measurements.base import POOLED
+from blindspot.measurements.base import GENERATED, PAIR, POOLED, VALIDITY
+from blindspot.measurements.behavioral import Behavioral
+from blindspot.measurements.registry import BEHAVIORAL, DIFFERENCES
 from blindspot.report import inside
 from blindspot.report.record import GateRecord, Record, Row
 from blindspot.report.tables import (
@@ -28,16 +30,6 @@ from blindspot.session.ledger import Ledger
 if TYPE_CHECKING:
     from blindspot.session.state import Session
 
-_TITLES = {
-    "implicit": "implicit: word association (effect +1 = always the stereotype, 0 = none)",
-    "explicit": "explicit: stated belief (effect +1 = always agrees with the stereotype)",
-    "gap": "gap: implicit effect minus explicit bias",
-}
-_EFFECTS = {"implicit": "stereotype", "explicit": "bias"}
-_BESIDE = {
-    "implicit": (("order", "order"), ("ident", "identifier")),
-    "explicit": (("acqu", "acquiescence"), ("agree", "agreement")),
-}
 _NARROW = 80
 
 
@@ -91,15 +83,15 @@ def remarks(ledger: Ledger, *, quiet: bool = False) -> Iterator[str]:
 def _tables(record: Record, ledger: Ledger, width: int, color: bool) -> Iterable[list[str]]:
     gates = [gate for gate in record["gates"] if gate["id"] in ledger.verdicts]
     by_key = {(g["measurement"], g["slice"], g["statistic"], g["reading"]): g for g in gates}
-    for measurement in ("implicit", "explicit"):
-        rows = record["sections"].get(measurement, [])
-        mine = [gate for gate in gates if gate["measurement"] == measurement]
+    for name, measurement in BEHAVIORAL.items():
+        rows = record["sections"].get(name, [])
+        mine = [gate for gate in gates if gate["measurement"] == name]
         if not mine:
             continue
-        block = [_TITLES[measurement]]
+        block = [measurement.words.heading]
         if any(_shown(measurement, row, by_key) for row in rows):
             block.append(render(_effects_table(measurement, rows, by_key), width, color))
-        if line := _pairs_line(measurement, mine):
+        if line := _pairs_line(mine):
             block.append(line)
         yield block
     if pooled := [gate for gate in gates if gate["level"] == POOLED and _compared(gate)]:
@@ -107,23 +99,28 @@ def _tables(record: Record, ledger: Ledger, width: int, color: bool) -> Iterable
             "change beside another model, over all variants",
             render(_pooled(pooled), width, color),
         ]
-    if gaps := [gate for gate in gates if gate["measurement"] == "gap"]:
-        yield [_TITLES["gap"], render(_gap_table(gaps), width, color)]
+    for name, difference in DIFFERENCES.items():
+        if mine := [gate for gate in gates if gate["measurement"] == name]:
+            yield [difference.words.heading, render(_gap_table(mine), width, color)]
     yield from ([block] for block in inside.blocks(record, gates, width, color))
     yield from ([block] for block in inside.comparison_blocks(record, width, color))
 
 
-def _shown(measurement: str, row: Row, gates: dict[tuple[str, str, str, str], GateRecord]) -> bool:
+def _shown(
+    measurement: Behavioral, row: Row, gates: dict[tuple[str, str, str, str], GateRecord]
+) -> bool:
     """Whether any gate on this row's slice was run."""
-    keys = ((_EFFECTS[measurement], row["reading"]), ("validity", "generated"))
-    return any((measurement, row["slice"], *key) in gates for key in keys)
+    keys = ((measurement.judged, row["reading"]), (VALIDITY, GENERATED))
+    return any((measurement.name, row["slice"], *key) in gates for key in keys)
 
 
 def _effects_table(
-    measurement: str, rows: Sequence[Row], gates: dict[tuple[str, str, str, str], GateRecord]
+    measurement: Behavioral,
+    rows: Sequence[Row],
+    gates: dict[tuple[str, str, str, str], GateRecord],
 ) -> Table:
-    beside = _BESIDE[measurement]
-    titles = ("effect", "95 % int.", "limit", "base", *(title for title, _ in beside), "valid")
+    beside = [figure for figure in measurement.figures if figure.column]
+    titles = ("effect", "95 % int.", "limit", "base", *(one.column for one in beside), "valid")
     table = columns(*titles)
     heading = ""
     for row in rows:
@@ -132,23 +129,23 @@ def _effects_table(
         if heading != (heading := f"{row['axis']} {row['variant']}"):
             table.add_row(Text(heading, style="bold"))
         effects = row["effects"]
-        gate = gates.get((measurement, row["slice"], _EFFECTS[measurement], row["reading"]))
+        gate = gates.get((measurement.name, row["slice"], measurement.judged, row["reading"]))
         verdicts = [gate["verdict"]] if gate else []
         valid, name = Text(""), Text("    forced choice", style="dim")
-        if row["reading"] == "generated":
+        if row["reading"] == GENERATED:
             name = Text(f"  {row['category']}")
-            valid = Text(percent(effects["validity"]["value"]))
-            validity = gates.get((measurement, row["slice"], "validity", "generated"))
+            valid = Text(percent(effects[VALIDITY]["value"]))
+            validity = gates.get((measurement.name, row["slice"], VALIDITY, GENERATED))
             if validity is not None and validity["verdict"] != Verdict.PASS:
                 valid.stylize(Verdict(validity["verdict"]).look.style)
                 verdicts.append(validity["verdict"])
         table.add_row(
             name,
-            signed(effects[_EFFECTS[measurement]]["value"]),
-            interval(effects[_EFFECTS[measurement]]),
+            signed(effects[measurement.judged]["value"]),
+            interval(effects[measurement.judged]),
             plain(gate["limit"]) if gate else "",
             signed(gate["baseline"]) if gate else "",
-            *(signed(effects[key]["value"]) for _, key in beside),
+            *(signed(effects[one.name]["value"]) for one in beside),
             valid,
             verdict_cell(verdicts),
         )
@@ -194,8 +191,8 @@ def _gap_table(gaps: Sequence[GateRecord]) -> Table:
     return table
 
 
-def _pairs_line(measurement: str, gates: Sequence[GateRecord]) -> str:
-    pairs = [gate for gate in gates if gate["level"] == "pair"]
+def _pairs_line(gates: Sequence[GateRecord]) -> str:
+    pairs = [gate for gate in gates if gate["level"] == PAIR]
     if not pairs:
         return ""
     count = {verdict: sum(gate["verdict"] == verdict for gate in pairs) for verdict in Verdict}

@@ -15,9 +15,9 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from blindspot.answers import agreement_complete, association_complete
+from blindspot.measurements.registry import BEHAVIORAL
 from blindspot.models.base import GenerationRequest, LanguageModel, ScoreRequest
-from blindspot.stimuli import AssociationPrompt, Prompt
+from blindspot.stimuli import Prompt
 from blindspot.store import Answer as StoredAnswer
 from blindspot.store import Store, key_of
 
@@ -59,21 +59,17 @@ def answer_key(fingerprint: str, prompt: Prompt, time: str = "") -> bytes:
 
 
 def _stop_key(prompt: Prompt) -> Sequence[str]:
-    """What the stopping rule looks for: identifiers and words of an association, nothing else."""
+    """What the stopping rule looks for beside the text."""
     if prompt.full_length:
         return ["full length"]
-    if isinstance(prompt, AssociationPrompt):
-        return [*prompt.identifiers, *prompt.words]
-    return []
+    return BEHAVIORAL[prompt.slice.measurement].stop_key(prompt)
 
 
 def stopping_rule(prompt: Prompt) -> Callable[[str], bool]:
     """Says of the text so far whether it is a complete answer to a prompt."""
     if prompt.full_length:
         return _never
-    if isinstance(prompt, AssociationPrompt):
-        return partial(association_complete, identifiers=prompt.identifiers, words=prompt.words)
-    return agreement_complete
+    return BEHAVIORAL[prompt.slice.measurement].is_complete(prompt)
 
 
 def _never(_: str) -> bool:

@@ -10,13 +10,12 @@ from blindspot.measurements.base import (
     BANDS,
     CATEGORY,
     GENERATED,
-    MEASUREMENTS,
-    MECHANISTIC,
     POOLED,
     Level,
 )
+from blindspot.measurements.registry import MEASUREMENTS
 from blindspot.run.source import PromptSource
-from blindspot.stimuli import EXPLICIT, IMPLICIT, Slice
+from blindspot.stimuli import Slice
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,18 +43,15 @@ class Case:
     @property
     def mechanistic(self) -> bool:
         """Whether it judges the residual stream, not answers."""
-        return self.measurement in MECHANISTIC
+        return MEASUREMENTS[self.measurement].banded
 
     @property
     def parts(self) -> tuple[Slice, ...]:
         """The slices whose prompts must be answered; none for what the residual stream holds."""
-        if self.mechanistic:
-            return ()
-        if self.measurement == "gap":
-            return tuple(replace(self.part, measurement=name) for name in (IMPLICIT, EXPLICIT))
         if self.variants:
             return tuple(replace(self.part, variant=variant) for variant in self.variants)
-        return (self.part,)
+        asked = MEASUREMENTS[self.measurement].asks
+        return tuple(replace(self.part, measurement=name) for name in asked)
 
 
 def cases_of(
@@ -78,7 +74,7 @@ def cases_of(
     readings, bands = tuple(readings), tuple(bands) or ("",)
     if statistic not in known.statistics:
         raise ValueError(
-            f"no statistic {statistic!r} of {measurement!r}; it has {known.statistics}"
+            f"no statistic {statistic!r} of {measurement!r}; it has {tuple(known.statistics)}"
         )
     if level not in known.levels:
         raise ValueError(f"no level {level!r} of {measurement!r}; it has {known.levels}")
@@ -110,7 +106,7 @@ def in_order(cases: Mapping[str, Case], source: PromptSource) -> dict[str, Case]
         known = MEASUREMENTS[case.measurement]
         return (
             tuple(MEASUREMENTS).index(case.measurement),
-            known.statistics.index(case.statistic),
+            tuple(known.statistics).index(case.statistic),
             known.levels.index(case.level),
             places[case.measurement, case.part],
             known.readings.index(case.reading),
@@ -135,13 +131,14 @@ def _parts(
 
 
 def _single(source: PromptSource, measurement: str, level: Level) -> list[Slice]:
-    asked = IMPLICIT if measurement == "gap" else measurement
-    parts = source.slices(asked) if level == CATEGORY else source.pair_slices(asked)
-    if measurement != "gap":
-        return parts
-    also = {
-        replace(part, measurement=IMPLICIT)
-        for part in source.slices(EXPLICIT)
-        if source.supports(part, "bias")
-    }
-    return [part for part in parts if part in also]
+    first, *others = MEASUREMENTS[measurement].asks or (measurement,)
+    parts = source.slices(first) if level == CATEGORY else source.pair_slices(first)
+    for other in others:
+        judged = MEASUREMENTS[other].judged
+        also = {
+            replace(part, measurement=first)
+            for part in source.slices(other)
+            if source.supports(part, judged)
+        }
+        parts = [part for part in parts if part in also]
+    return parts

@@ -8,12 +8,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from blindspot.estimates.noise import Noise
-from blindspot.measurements.base import FORCED_CHOICE, GENERATED, MECHANISTIC
+from blindspot.measurements.base import FORCED_CHOICE, GENERATED, VALIDITY
 from blindspot.measurements.mechanistic import Assay, Assayed
+from blindspot.measurements.registry import MECHANISTIC
 from blindspot.run.ask import Answer
 from blindspot.run.cases import Case
 from blindspot.run.observations import Observations, read
-from blindspot.stimuli import EXPLICIT, Prompt, Slice
+from blindspot.stimuli import Prompt, Slice
 
 #: Prompts of each category slice that are asked again: 3 % of what the default run asks.
 PER_SLICE = 64
@@ -23,7 +24,6 @@ TOGETHER = 7
 #: enough not to cost more than it tells: a patch of a large model is bound by reading its weights.
 INSIDE_TOGETHER = 29
 
-VALIDITY = "validity"
 #: Measurement, axis, variant and reading (or validity).
 _Key = tuple[str, str, str, str]
 
@@ -153,11 +153,11 @@ def noise_floor(
     again: dict[_Key, list[float]] = {}
     sizes: dict[_Key, int] = {}
     for part, positions in places.items():
+        signs = tables[part].measurement.signs(tables[part].second_order)
         for place in positions:
             row = tables[part].rows[place]
             other = read(row.prompt, next(remaining))
-            reverse = part.measurement == EXPLICIT and not tables[part].second_order[place]
-            sign = -1.0 if reverse else 1.0
+            sign = signs[place]
             answered = [float(not math.isnan(each.value)) for each in (row, other)]
             for reading, one, two in (
                 (GENERATED, sign * row.value, sign * other.value),

@@ -2,47 +2,17 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
-from operator import mul
+from functools import cached_property
 
 import numpy as np
 
-from blindspot.answers import Agreement, Association, read_agreement, read_association
 from blindspot.files import digest
+from blindspot.measurements.registry import BEHAVIORAL
 from blindspot.run.ask import Answer
 from blindspot.run.tables import Flags, Floats, Table, Words
-from blindspot.stimuli import AssociationPrompt, Prompt, Slice
-
-Reading = Association | Agreement
-
-_VALUES: dict[Reading, float] = {
-    Association.STEREOTYPED: 1.0,
-    Association.COUNTER: -1.0,
-    Agreement.AGREE: 1.0,
-    Agreement.NEUTRAL: 0.0,
-    Agreement.DISAGREE: -1.0,
-}
-
-
-# The same answer comes back in many wordings and orders: three quarters of the readings of a model
-# that keeps to the form are repetitions.
-@lru_cache(maxsize=1 << 16)
-def _association(
-    text: str, identifiers: tuple[str, str], words: tuple[str, str]
-) -> tuple[Association, float]:
-    """What an answer pairs, and its value."""
-    reading = read_association(text, identifiers=identifiers, words=words)
-    return reading, _VALUES.get(reading, math.nan)
-
-
-@lru_cache(maxsize=1 << 16)
-def _agreement(text: str) -> tuple[Agreement, float]:
-    """What an answer says of a statement, and its value."""
-    reading = read_agreement(text)
-    return reading, _VALUES.get(reading, math.nan)
+from blindspot.stimuli import Prompt, Slice
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +27,7 @@ class Observation:
 
     prompt: Prompt
     answer: Answer
-    reading: Reading
+    reading: str
     value: float
     forced: float
     log_odds: float
@@ -65,19 +35,9 @@ class Observation:
 
 def read(prompt: Prompt, answer: Answer) -> Observation:
     """Both readings of one answer; without arrays, which are slow for a few numbers."""
-    scores = answer.log_probabilities
-    reading: Reading
-    if isinstance(prompt, AssociationPrompt):
-        reading, value = _association(answer.text, prompt.identifiers, prompt.words)
-        odds = scores[0] - scores[1]
-        forced = math.tanh(odds / 2)
-    else:
-        reading, value = _agreement(answer.text)
-        values, most = prompt.candidate_values, max(scores)
-        shares = [math.exp(score - most) for score in scores]
-        forced = math.fsum(map(mul, shares, values)) / math.fsum(shares)
-        odds = scores[values.index(max(values))] - scores[values.index(min(values))]
-    return Observation(prompt, answer, reading, value, forced, odds)
+    measurement = BEHAVIORAL[prompt.slice.measurement]
+    found = measurement.read(prompt, answer.text, answer.log_probabilities)
+    return Observation(prompt, answer, found.name, found.value, found.forced, found.log_odds)
 
 
 class Observations(Table):
@@ -105,14 +65,7 @@ class Observations(Table):
 
     @cached_property
     def second_order(self) -> Flags:
-        prompts = (row.prompt for row in self.rows)
-        return np.array(
-            [
-                p.positive_word_first if isinstance(p, AssociationPrompt) else p.stereotype
-                for p in prompts
-            ],
-            np.bool_,
-        )
+        return np.array([row.prompt.second_order for row in self.rows], np.bool_)
 
     @cached_property
     def words(self) -> list[Words]:
@@ -124,7 +77,7 @@ class Observations(Table):
 
     @cached_property
     def readings(self) -> list[str]:
-        return [row.reading.value for row in self.rows]
+        return [row.reading for row in self.rows]
 
     @cached_property
     def texts(self) -> list[str]:

@@ -9,7 +9,7 @@ from typing import Any
 from blindspot.baselines import Entry
 from blindspot.baselines.scores import Scores
 from blindspot.estimates import Estimate
-from blindspot.measurements.base import STATISTICS
+from blindspot.measurements.registry import MEASUREMENTS, STATISTICS
 from blindspot.models.base import Identity
 from blindspot.run.cases import Case
 from blindspot.run.noise import NoiseFloor
@@ -100,7 +100,7 @@ class Reported(Kept):
 def _case(gate: Mapping[str, Any]) -> Case:
     pair: Sequence[str] | None = gate["pair"]
     part = Slice(
-        gate["measurement"] if gate["measurement"] != "gap" else "implicit",
+        (*MEASUREMENTS[gate["measurement"]].asks, gate["measurement"])[0],
         gate["axis"],
         gate["variant"],
         gate["category"],

@@ -9,26 +9,23 @@ from blindspot.baselines.scores import Scores
 from blindspot.estimates import (
     ANSWER_STEP,
     PROBABILITY_STEP,
-    AgreementEffects,
-    AssociationEffects,
     Contributions,
     Effects,
     Estimate,
-    agreement_effects,
-    association_effects,
-    gap,
     mean_estimate,
     mean_of,
 )
-from blindspot.measurements.base import GENERATED, STATISTICS
+from blindspot.measurements import behavioral
+from blindspot.measurements.base import GENERATED
 from blindspot.measurements.mechanistic import Assayed, Band
+from blindspot.measurements.registry import MEASUREMENTS, STATISTICS
 from blindspot.models.base import Identity, LanguageModel
 from blindspot.run.ask import Answer, ask
 from blindspot.run.cases import Case
 from blindspot.run.observations import Observations, read
 from blindspot.run.source import PromptSource
 from blindspot.run.tables import Table
-from blindspot.stimuli import IMPLICIT, Prompt, Slice
+from blindspot.stimuli import Prompt, Slice
 from blindspot.store import Store
 
 Progress = Callable[[int], None]
@@ -67,42 +64,17 @@ class Measures:
         clusters = (
             table.clusters if part.pair is None else table.clusters.take(table.pairs[part.pair])
         )
-        values = table.values(reading)[places]
         generated = reading == GENERATED
-        step = ANSWER_STEP if generated else PROBABILITY_STEP
-        refused = table.refused[places] if generated else None
-        identifier_first = table.positive_identifier_first[places]
-        if part.measurement == IMPLICIT:
-            return association_effects(
-                values,
-                positive_identifier_first=identifier_first,
-                positive_word_first=table.positive_word_first[places],
-                clusters=clusters,
-                refused=refused,
-                step=step,
-                all_orders=table.all_orders,
-            )
-        return agreement_effects(
-            values,
-            keyed=table.keyed[places],
-            positive_identifier_first=identifier_first,
+        scores = behavioral.Scores(
+            values=table.values(reading)[places],
+            identifier_first=table.positive_identifier_first[places],
+            second_order=table.second_order[places],
             clusters=clusters,
-            refused=refused,
-            step=step,
+            refused=table.refused[places] if generated else None,
+            step=ANSWER_STEP if generated else PROBABILITY_STEP,
             all_orders=table.all_orders,
         )
-
-    def association(self, part: Slice, reading: str = GENERATED) -> AssociationEffects:
-        """Effects of an association slice."""
-        effects = self.effects(part, reading)
-        assert isinstance(effects, AssociationEffects)
-        return effects
-
-    def agreement(self, part: Slice, reading: str = GENERATED) -> AgreementEffects:
-        """Effects of a statement slice."""
-        effects = self.effects(part, reading)
-        assert isinstance(effects, AgreementEffects)
-        return effects
+        return table.measurement.effects(scores)
 
     def log_odds(self, part: Slice) -> Estimate:
         """Mean log-odds of a category slice in nats."""
@@ -117,15 +89,12 @@ class Measures:
         if not self.has(case):
             return None
         if case.variants:
-            return mean_of([self._of_part(case, part) for part in case.parts])
-        if case.statistic == "gap":
-            implicit, explicit = (self.effects(part, case.reading) for part in case.parts)
-            return implicit.contributions.minus(explicit.contributions, apart=("wording",))
-        return self._of_part(case, case.part)
+            return mean_of([self._of_parts(case, [part]) for part in case.parts])
+        return self._of_parts(case, case.parts)
 
-    def _of_part(self, case: Case, part: Slice) -> Contributions:
-        effects = self.effects(part, case.reading)
-        return effects.answered if case.statistic == "validity" else effects.contributions
+    def _of_parts(self, case: Case, parts: Iterable[Slice]) -> Contributions:
+        effects = [self.effects(part, case.reading) for part in parts]
+        return MEASUREMENTS[case.measurement].contributions(effects, case.statistic)
 
 
 class Kept(Measures):
@@ -187,19 +156,11 @@ class Measured(Measures):
 
     def estimate(self, case: Case) -> Estimate:
         """What a case judges."""
-        if case.variants:
-            pooled = self.contributions(case)
-            assert pooled is not None
-            return pooled.estimate()
         if case.mechanistic:
             return self.band(case).estimate(STATISTICS[case.statistic].unit)
-        if case.statistic == "gap":
-            implicit, explicit = case.parts
-            return gap(
-                self.association(implicit, case.reading), self.agreement(explicit, case.reading)
-            )
-        effects = self.effects(case.part, case.reading)
-        return effects.validity if case.statistic == "validity" else effects.judged
+        found = self.contributions(case)
+        assert found is not None, "all prompts of a case were asked"
+        return found.estimate()
 
     def digest(self, case: Case) -> str:
         """Digest of the prompts that a case rests on."""

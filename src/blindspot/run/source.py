@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Protocol
 
-from blindspot.measurements.base import MECHANISTIC
-from blindspot.stimuli import Prompt, Slice, Stimuli, pair_slices, render, slices
-from blindspot.stimuli.contexts import mechanistic_slices
+from blindspot.measurements import registry
+from blindspot.stimuli import Prompt, Slice, Stimuli
 
 
 class PromptSource(Protocol):
@@ -43,17 +42,15 @@ class FixturePrompts:
 
     def slices(self, measurement: str) -> list[Slice]:
         """All category slices of a measurement."""
-        if measurement in MECHANISTIC:
-            return mechanistic_slices(self.stimuli, measurement)
-        return slices(self.stimuli, measurement)
+        return registry.slices(self.stimuli, measurement)
 
     def pair_slices(self, measurement: str) -> list[Slice]:
         """All word-pair slices of a measurement."""
-        return pair_slices(self.stimuli, measurement, self.limit)
+        return registry.pair_slices(self.stimuli, measurement, self.limit)
 
     def prompts(self, part: Slice) -> Iterable[Prompt]:
         """The prompts of a slice."""
-        return render(self.stimuli, part, self.limit)
+        return registry.render(self.stimuli, part, self.limit)
 
     def controls(self, axis: str) -> frozenset[str]:
         """The variants that the axis says are controls."""

@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 
 from blindspot.estimates.clusters import Clusters
 from blindspot.measurements.base import GENERATED
-from blindspot.stimuli import IMPLICIT, Slice
+from blindspot.measurements.behavioral import Behavioral
+from blindspot.measurements.registry import BEHAVIORAL
+from blindspot.stimuli import Slice
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -25,6 +27,11 @@ class Table(ABC):
 
     def __init__(self, part: Slice) -> None:
         self.part = part
+
+    @property
+    def measurement(self) -> Behavioral:
+        """What its prompts measure."""
+        return BEHAVIORAL[self.part.measurement]
 
     @property
     @abstractmethod
@@ -49,7 +56,7 @@ class Table(ABC):
     @property
     @abstractmethod
     def second_order(self) -> Flags:
-        """Of associations: the positive word is listed first. Of statements: not the reverse."""
+        """The other order that prompts balance, as each says of itself."""
 
     @property
     @abstractmethod
@@ -73,12 +80,8 @@ class Table(ABC):
 
     def order(self, place: int) -> str:
         """Both orders of a prompt, in words."""
-        identifier = "positive" if self.positive_identifier_first[place] else "negative"
-        if self.part.measurement == IMPLICIT:
-            word = "positive" if self.second_order[place] else "negative"
-            return f"{identifier}-identifier-first,{word}-word-first"
-        form = "statement" if self.second_order[place] else "reverse"
-        return f"{identifier}-identifier-first,{form}"
+        flags = self.positive_identifier_first[place], self.second_order[place]
+        return self.measurement.order(*map(bool, flags))
 
     def prompt(self, place: int) -> str:
         """The text of a prompt; "" of one that was kept without it."""
@@ -95,18 +98,6 @@ class Table(ABC):
     def refused(self) -> Flags:
         """Prompts that were refused."""
         return np.array([reading == "refused" for reading in self.readings], np.bool_)
-
-    @property
-    def positive_word_first(self) -> Flags:
-        """Whether the positive word is listed first (associations only)."""
-        implicit = self.part.measurement == IMPLICIT
-        return self.second_order if implicit else np.zeros(len(self), np.bool_)
-
-    @property
-    def keyed(self) -> NDArray[np.int64]:
-        """+1 for a statement of the stereotype, -1 for its reverse (statements only)."""
-        explicit = self.part.measurement != IMPLICIT
-        return np.where(explicit & self.second_order, 1, -1).astype(np.int64)
 
     @cached_property
     def all_orders(self) -> bool:

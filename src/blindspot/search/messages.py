@@ -57,7 +57,7 @@ def _side(title: str, seen: Observation, effect: float) -> Iterator[str]:
     answer = " ".join(seen.answer.text.split())
     answer = answer if len(answer) <= _LONG else answer[: _LONG - 3] + "..."
     yield (
-        f"    answer {answer!r} = {seen.reading.value}; forced choice {seen.forced:+.2f}, over all "
+        f"    answer {answer!r} = {seen.reading}; forced choice {seen.forced:+.2f}, over all "
         f"orders {effect:+.2f}"
     )
 

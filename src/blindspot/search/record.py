@@ -90,7 +90,7 @@ def _found(change: Change, identity: Identity) -> Record:
                 "order": one.prompt.order,
                 "prompt": one.prompt.text,
                 "answer": one.answer.text,
-                "reading": one.reading.value,
+                "reading": one.reading,
                 "forced_choice": one.forced,
             }
             for changed, side in ((False, change.before), (True, change.after))

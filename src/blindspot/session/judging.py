@@ -24,7 +24,7 @@ def parametrize(session: Session, metafunc: pytest.Metafunc, marker: pytest.Mark
     """Give a test that is marked as a gate one case for every slice and reading."""
     if "measurement" not in marker.kwargs:
         return  # somebody else's marker of the same name
-    from blindspot.measurements.base import MECHANISTIC
+    from blindspot.measurements.registry import MECHANISTIC
     from blindspot.run.cases import cases_of
 
     if "case" not in metafunc.fixturenames:

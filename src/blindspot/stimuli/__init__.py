@@ -31,15 +31,11 @@ from blindspot.stimuli.loading import (
 from blindspot.stimuli.prompts import (
     EXPLICIT,
     IMPLICIT,
-    MEASUREMENTS,
     AssociationPrompt,
     Prompt,
     Slice,
     StatementPrompt,
-    pair_slices,
     pairs,
-    render,
-    slices,
 )
 from blindspot.stimuli.questions import Question
 from blindspot.stimuli.rendering import Span
@@ -58,7 +54,6 @@ __all__ = [
     "GROUP_FIRST",
     "IMPLICIT",
     "LITERAL_FIRST",
-    "MEASUREMENTS",
     "NEUTRAL",
     "ORDERS",
     "UNRELATED",
@@ -85,7 +80,6 @@ __all__ = [
     "load_stimuli",
     "mechanistic_slices",
     "open_questions",
-    "pair_slices",
     "pairs",
     "read_axis",
     "read_contexts",
@@ -94,9 +88,7 @@ __all__ = [
     "read_sense",
     "read_transformations",
     "read_wordings",
-    "render",
     "senses_of",
-    "slices",
     "transform",
     "transformations_of",
     "undescribed",

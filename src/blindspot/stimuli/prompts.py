@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass, replace
 from itertools import product
+from typing import Protocol
 
 from blindspot.stimuli.collection import Stimuli
 from blindspot.stimuli.schema import Axis, Category, ExplicitWording, ImplicitWording, Variant
 
 IMPLICIT = "implicit"
 EXPLICIT = "explicit"
-MEASUREMENTS = (IMPLICIT, EXPLICIT)
+"""What wordings say that they measure."""
 
 #: The numbers of a rating scale as agreement in [-1, 1].
 LIKERT = {"1": -1.0, "2": -0.5, "3": 0.0, "4": 0.5, "5": 1.0}
@@ -39,6 +40,65 @@ class Slice:
         return Slice(self.measurement, self.axis, self.variant, self.category)
 
 
+class Prompt(Protocol):
+    """What every prompt says of itself. Of every pair, [0] is the positive one, [1] the negative.
+
+    ``candidates``: complete answers that a model can choose from. ``second_order``: the order that
+    the prompts of a wording balance beside which identifier is listed first; ``order``: both, in
+    words. ``full_length``: continue to the token limit, even after the answer is complete.
+    """
+
+    @property
+    def slice(self) -> Slice:
+        """The word pair that it asks about."""
+        ...
+
+    @property
+    def wording(self) -> str:
+        """Name of its wording."""
+        ...
+
+    @property
+    def identifiers(self) -> tuple[str, str]:
+        """Of the two groups."""
+        ...
+
+    @property
+    def words(self) -> tuple[str, str]:
+        """The word pair."""
+        ...
+
+    @property
+    def positive_identifier_first(self) -> bool:
+        """Whether the identifier of the positive group is listed first."""
+        ...
+
+    @property
+    def second_order(self) -> bool:
+        """The other order."""
+        ...
+
+    @property
+    def order(self) -> str:
+        """Both orders, in words."""
+        ...
+
+    @property
+    def text(self) -> str:
+        """What the model is given."""
+        ...
+
+    @property
+    def candidates(self) -> tuple[str, ...]:
+        """Complete answers."""
+        ...
+
+    @property
+    def full_length(self) -> bool:
+        """Whether it goes on after the answer is complete."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class AssociationPrompt:
     """One association prompt. Of every pair, [0] is the positive one, [1] the negative one.
@@ -60,9 +120,12 @@ class AssociationPrompt:
     @property
     def order(self) -> str:
         """Which identifier and which word is listed first."""
-        identifier = "positive" if self.positive_identifier_first else "negative"
-        word = "positive" if self.positive_word_first else "negative"
-        return f"{identifier}-identifier-first,{word}-word-first"
+        return association_order(self.positive_identifier_first, self.positive_word_first)
+
+    @property
+    def second_order(self) -> bool:
+        """Whether the positive word is listed first."""
+        return self.positive_word_first
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,11 +152,27 @@ class StatementPrompt:
     @property
     def order(self) -> str:
         """Which identifier is named first, and which way the words are tied to them."""
-        identifier = "positive" if self.positive_identifier_first else "negative"
-        return f"{identifier}-identifier-first,{'statement' if self.stereotype else 'reverse'}"
+        return statement_order(self.positive_identifier_first, self.stereotype)
+
+    @property
+    def second_order(self) -> bool:
+        """Whether it is the statement of the stereotype, not its reverse."""
+        return self.stereotype
 
 
-Prompt = AssociationPrompt | StatementPrompt
+def association_order(identifier_first: bool, word_first: bool) -> str:
+    """Which identifier and which word is listed first, in words."""
+    word = "positive" if word_first else "negative"
+    return f"{_identifier(identifier_first)},{word}-word-first"
+
+
+def statement_order(identifier_first: bool, stereotype: bool) -> str:
+    """Which identifier is named first, and which way the words are tied to them, in words."""
+    return f"{_identifier(identifier_first)},{'statement' if stereotype else 'reverse'}"
+
+
+def _identifier(first: bool) -> str:
+    return f"{'positive' if first else 'negative'}-identifier-first"
 
 
 def diagonals(category: Category) -> list[tuple[str, str]]:
@@ -116,29 +195,30 @@ def pairs(category: Category, limit: int | None = None) -> list[tuple[str, str]]
     return [pair for pair in product(category.positive, category.negative) if pair in chosen]
 
 
-def slices(stimuli: Stimuli, measurement: str) -> list[Slice]:
-    """Every category of every variant of every axis that has wordings in its language."""
-    wordings = stimuli.implicit if measurement == IMPLICIT else stimuli.explicit
+def slices_in(stimuli: Stimuli, measurement: str, languages: Collection[str]) -> list[Slice]:
+    """Every category of every variant of every axis in one of these languages."""
     return [
         Slice(measurement, axis.name, variant, category)
         for axis in stimuli.axes.values()
-        if axis.language in wordings
+        if axis.language in languages
         for variant in axis.variants
         for category in axis.categories
     ]
 
 
-def pair_slices(stimuli: Stimuli, measurement: str, limit: int | None = None) -> list[Slice]:
-    """Every word pair (at most ``limit`` a category) of every slice."""
+def pairs_of(stimuli: Stimuli, wholes: Iterable[Slice], limit: int | None = None) -> list[Slice]:
+    """Every word pair (at most ``limit`` a category) of slices."""
     return [
-        Slice(measurement, whole.axis, whole.variant, whole.category, pair)
-        for whole in slices(stimuli, measurement)
+        replace(whole, pair=pair)
+        for whole in wholes
         for pair in pairs(stimuli.axes[whole.axis].categories[whole.category], limit)
     ]
 
 
-def render(stimuli: Stimuli, part: Slice, limit: int | None = None) -> Iterator[Prompt]:
-    """All prompts of a slice, wording by wording.
+def rotated(
+    stimuli: Stimuli, part: Slice, wording: int, limit: int | None = None
+) -> Iterator[tuple[tuple[str, str], tuple[str, str]]]:
+    """Identifiers and word pair of every prompt of a slice in its wording of this number.
 
     The identifiers of a variant that has several (names, dialect words) rotate over pairs and
     wordings, so that each pair meets many of them; within a wording all four orders of a pair use
@@ -146,20 +226,32 @@ def render(stimuli: Stimuli, part: Slice, limit: int | None = None) -> Iterator[
     """
     axis = stimuli.axes[part.axis]
     variant, category = axis.variants[part.variant], axis.categories[part.category]
-    everything = pairs(category)
     wanted = {part.pair} if part.pair else set(pairs(category, limit))
-    if part.measurement == IMPLICIT:
-        for number, wording in enumerate(stimuli.implicit[axis.language]):
-            for index, pair in enumerate(everything):
-                if pair in wanted:
-                    identifiers = variant.identifiers(index + number)
-                    yield from associations(axis, part, wording, variant, identifiers, pair)
-    else:
-        for number, belief in enumerate(stimuli.explicit[axis.language]):
-            for index, pair in enumerate(everything):
-                if pair in wanted:
-                    identifiers = variant.identifiers(index + number)
-                    yield from _statements(axis, part, belief, variant, identifiers, pair)
+    for index, pair in enumerate(pairs(category)):
+        if pair in wanted:
+            yield variant.identifiers(index + wording), pair
+
+
+def associations_of(
+    stimuli: Stimuli, part: Slice, limit: int | None = None
+) -> Iterator[AssociationPrompt]:
+    """All association prompts of a slice, wording by wording."""
+    axis = stimuli.axes[part.axis]
+    variant = axis.variants[part.variant]
+    for number, wording in enumerate(stimuli.implicit[axis.language]):
+        for identifiers, pair in rotated(stimuli, part, number, limit):
+            yield from associations(axis, part, wording, variant, identifiers, pair)
+
+
+def statements_of(
+    stimuli: Stimuli, part: Slice, limit: int | None = None
+) -> Iterator[StatementPrompt]:
+    """All statement prompts of a slice, wording by wording."""
+    axis = stimuli.axes[part.axis]
+    variant = axis.variants[part.variant]
+    for number, wording in enumerate(stimuli.explicit[axis.language]):
+        for identifiers, pair in rotated(stimuli, part, number, limit):
+            yield from _statements(axis, part, wording, variant, identifiers, pair)
 
 
 def associations(

@@ -40,6 +40,7 @@ from blindspot.measurements.mechanistic import Assayed, Band, Curve, Findings, U
 from blindspot.stimuli import NEUTRAL as NEUTRAL_SENSE
 from blindspot.stimuli import Slice, Stimuli, ambiguous_contexts, cued_contexts, senses_of
 
+READINGS = (GENERATED, FORCED_CHOICE)
 UNTOUCHED = "untouched"
 COMPARED = (UNTOUCHED, LITERAL, NEUTRAL, RANDOM)
 """With what group vectors are compared. Also with nothing: else a fair model whose effect all the
@@ -67,10 +68,6 @@ class Injection:
     Taking the smallest is conservative: it is above a limit only if all of them are (an
     intersection-union test, which needs no correction for there being several).
     """
-
-    measurement = "injection"
-    statistic = "reduction"
-    readings = (GENERATED, FORCED_CHOICE)
 
     def __init__(
         self,
@@ -110,13 +107,13 @@ class Injection:
         found = findings[unit.content] if unit.prompts else None
         if not found or not len(found["texts"]):
             why = "a vector is not finite" if found else "no context names the identifiers"
-            empty = {(one, band): Band(None, why) for one in self.readings for band in BANDS}
+            empty = {(one, band): Band(None, why) for one in READINGS for band in BANDS}
             return Assayed(part, empty, digest=digest)
         senses = senses_of(self._stimuli, part.axis, part.variant)
         answers = _Answers(unit, found, tuple(sense.name for sense in senses))
         bands, controls = {}, {}
         for name, places in band_windows(answers.layers, answers.windows).items():
-            for reading in self.readings:
+            for reading in READINGS:
                 bands[reading, name], controls[reading, name] = answers.judge(reading, places)
         return Assayed(part, bands, answers.curves(), controls, answers.samples(), digest)
 

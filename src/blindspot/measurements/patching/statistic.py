@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 
 from blindspot import files
 from blindspot.estimates import LOGIT_STEP, PROBABILITY_STEP, Clusters, mean_estimate
-from blindspot.measurements.base import FIXED_LAYER, SAME_LAYER
 from blindspot.measurements.controls import Control, Controls, blindness, labels_of
 from blindspot.measurements.mechanistic import (
     Assayed,
@@ -61,15 +60,14 @@ UNPATCHED = "unpatched"
 Floats = NDArray[np.float64]
 Cell = tuple[str, str]
 
+SAME_LAYER, FIXED_LAYER = "same-layer", "fixed-layer"
+"""Readings: written at the layer that a vector comes from, or always at the published one."""
+
 _KEYS = {SAME_LAYER: "same", FIXED_LAYER: "fixed"}
 
 
 class Patching:
     """The sense that patched identifiers answer for, by layer."""
-
-    measurement = "patching"
-    statistic = "blindness"
-    readings = (SAME_LAYER, FIXED_LAYER)
 
     def __init__(self, stimuli: Stimuli, limit: int | None = None) -> None:
         self._stimuli, self._limit = stimuli, limit
@@ -92,7 +90,7 @@ class Patching:
         controls: dict[tuple[str, str], str] = {}
         curves: list[Curve] = []
         cells = [(name, order) for name, order, _ in self._questions(part)]
-        for reading in self.readings:
+        for reading in _KEYS:
             read = _Read(unit, findings[unit.content], places, reading, (group, literal), cells)
             for name, layers in band_layers(read.layers).items():
                 bands[reading, name] = read.band(layers)

@@ -1,1 +1,39 @@
-"""Which sense of an identifier can be read off the residual stream."""
+"""Probing: which sense of an identifier can be read off the residual stream."""
+
+from __future__ import annotations
+
+from blindspot.measurements.base import constant
+from blindspot.measurements.mechanistic import (
+    BLINDNESS,
+    DASHES,
+    DOTS,
+    LOOKS,
+    Mechanistic,
+    blind_words,
+)
+from blindspot.measurements.probing.statistic import (
+    LINEAR,
+    SELECTIVITY,
+    SHUFFLED_LABELS,
+    TRUE_LABELS,
+    Probing,
+)
+
+PROBING = Mechanistic(
+    name="probing",
+    words=blind_words(
+        title="Inside: probing",
+        heading="probing: where it lies for a linear probe (-1 the group, +1 literal)",
+        asked="A linear probe that tells group from literal contexts reads the identifier; shown "
+        "is the probability that it sees the group, and how the probe does on words it never saw.",
+    ),
+    statistics=constant(blindness=BLINDNESS),
+    readings=(LINEAR,),
+    assay=lambda stimuli, limit, _: Probing(stimuli, limit),
+    looks={
+        **LOOKS,
+        TRUE_LABELS: ("ink", "-"),
+        SHUFFLED_LABELS: ("other", DOTS),
+        SELECTIVITY: ("neutral", DASHES),
+    },
+)

@@ -42,6 +42,10 @@ from blindspot.stimuli import (
 
 LINEAR = "linear"
 
+TRUE_LABELS, SHUFFLED_LABELS = "true labels", "labels that mean nothing"
+SELECTIVITY = "selectivity"
+"""Names of the curves on the probes themselves."""
+
 ACCURATE = 0.75
 """Held-out accuracy that a layer must surely exceed: halfway between guessing and knowing."""
 
@@ -56,10 +60,6 @@ class Probing:
 
     The statistic is 1 - 2 P(group): 1 where the literal sense is read, -1 where the group is.
     """
-
-    measurement = "probing"
-    statistic = "blindness"
-    readings = (LINEAR,)
 
     def __init__(self, stimuli: Stimuli, limit: int | None = None) -> None:
         self._stimuli, self._limit = stimuli, limit
@@ -169,9 +169,9 @@ class _Read:
         accuracy, group = "held-out accuracy", f"P({self._senses[0]})"
         at = tuple(map(str, range(self.layers)))
         curves = [
-            _curve("true labels", accuracy, self._accuracy),
-            _curve("labels that mean nothing", accuracy, self._control),
-            Curve("selectivity", LINEAR, accuracy, at, tuple(finished(np.array(gained)))),
+            _curve(TRUE_LABELS, accuracy, self._accuracy),
+            _curve(SHUFFLED_LABELS, accuracy, self._control),
+            Curve(SELECTIVITY, LINEAR, accuracy, at, tuple(finished(np.array(gained)))),
         ]
         stated = self._unit.stated
         for name, marked in zip(self._senses, (stated, ~stated), strict=True):

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from blindspot.gates.rule import SIGNS, Others
 from blindspot.gates.verdict import Verdict
-from blindspot.measurements.base import CATEGORY, OVERALL, PAIR, POOLED
+from blindspot.measurements.base import CATEGORY, OVERALL, PAIR, POOLED, VALIDITY
+from blindspot.measurements.registry import LEADING
 from blindspot.report.page.numbers import counted
 from blindspot.report.page.summary import OTHERS, by_turns
 from blindspot.report.schema import (
@@ -26,8 +27,6 @@ from blindspot.report.schema import (
 _OPEN = 8
 #: Flipped prompts on the page, over both comparisons.
 _FLIPS = 200
-
-_LEADING = ("generated", "same-layer", "linear")
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,17 +126,19 @@ def uncompared(document: Document) -> str:
     return "" if baseline["found"] else "there is no accepted baseline for this model"
 
 
-def race_blind_gap(document: Document) -> list[OtherVariant]:
-    """Means of a variant in both models, in the leading reading and over all layers.
+def blind_gaps(document: Document) -> dict[str, list[OtherVariant]]:
+    """Means of a variant in both models, in the leading reading and over all layers, by axis.
 
     Beside the reference, or else beside the baseline.
     """
     comparisons = document["comparisons"]
     found = comparisons["reference"] or comparisons["baseline"]
-    return [
-        row
-        for row in (found["variants"] if found else [])
-        if row["reading"] in _LEADING
-        and row["band"] in ("", OVERALL)
-        and row["statistic"] != "validity"
-    ]
+    axes: dict[str, list[OtherVariant]] = {}
+    for row in found["variants"] if found else []:
+        if (
+            row["reading"] in LEADING
+            and row["band"] in ("", OVERALL)
+            and row["statistic"] != VALIDITY
+        ):
+            axes.setdefault(row["axis"], []).append(row)
+    return axes

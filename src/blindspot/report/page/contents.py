@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from markupsafe import Markup
-
 from blindspot.report.page import changes, failures, inside, levels, provenance, summary
 from blindspot.report.schema import Document
 
@@ -21,17 +19,12 @@ def contents(document: Document) -> dict[str, Any]:
         "changes": changed,
         "flipped": any(change.flip_counts or change.flips for change in changed),
         "uncompared": changes.uncompared(document),
-        "race_blind_gap": changes.race_blind_gap(document),
+        "blind_gaps": changes.blind_gaps(document),
         "failures": failures.failures(document),
         "waived": failures.waived(document),
         "levels": found,
-        "plane": Markup(levels.plane(found)),
-        "plane_beside": levels.beside(found) if changed else "",
-        "gaps": [
-            gate
-            for gate in document["gates"]
-            if gate["measurement"] == "gap" and gate["level"] == "category"
-        ],
+        "differences": levels.differences(document, found),
+        "beside": levels.beside(found) if changed else "",
         "inside": inside.sections(document),
         "tables": failures.tables(document),
         "power": failures.power(document),

@@ -3,24 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from blindspot.report.page.drawing import ROLES, WIDTH, canvas, drawing, inline
 from blindspot.report.page.numbers import MINUS, signed
 from blindspot.report.text import line
 
-#: Role and line of curves that every axis has; the two that are left are the senses themselves.
-_LOOKS: dict[str, tuple[str, object]] = {
-    "ambiguous": ("ink", "-"),
-    "untouched": ("ink", "-"),
-    "neutral": ("neutral", (0, (1, 1.5))),
-    "unrelated": ("other", (0, (1, 1.5))),
-    "random": ("other", (0, (4, 1.5, 1, 1.5))),
-    "true labels": ("ink", "-"),
-    "labels that mean nothing": ("other", (0, (1, 1.5))),
-    "selectivity": ("neutral", (0, (4, 2))),
-}
+#: Role and dashes of the curves of the two senses, whatever an axis calls them.
 _SENSES: tuple[tuple[str, object], ...] = (("group", (0, (5, 2))), ("literal", (0, (5, 2))))
 _TICKS = 7
 _MARKED = 16  # layers that are few enough to mark each
@@ -45,11 +35,13 @@ def curves_chart(
     axis: str,
     span: tuple[float, float],
     unread: Sequence[int],
+    looks: Mapping[str, tuple[str, object]],
 ) -> str:
     """Curves over layers or windows of them.
 
     ``unread``: places of ``at`` on which no verdict rests, because the controls do not separate
-    there; they are veiled.
+    there; they are veiled. ``looks``: role and dashes by label; the two labels that are left are
+    the senses themselves.
     """
     columns = 3 if max(len(one.label) for one in lines) < 13 else 2
     top = 6.0 + 16.0 * -(-len(lines) // columns)
@@ -78,8 +70,8 @@ def curves_chart(
         else:
             axes.set_yticks([0, 0.5, 1], ["0", "0.5", "1"])
         axes.set_xlabel(axis, labelpad=3)
-        looks = _looks([one.label for one in lines])
-        for one, (role, style) in zip(lines, looks, strict=True):
+        styles = _looks([one.label for one in lines], looks)
+        for one, (role, style) in zip(lines, styles, strict=True):
             axes.plot(
                 range(len(at)),
                 _known(one.values),
@@ -113,10 +105,12 @@ def _known(values: Sequence[float | None]) -> list[float]:
     return [math.nan if value is None else value for value in values]
 
 
-def _looks(labels: Sequence[str]) -> list[tuple[str, object]]:
+def _looks(
+    labels: Sequence[str], known: Mapping[str, tuple[str, object]]
+) -> list[tuple[str, object]]:
     senses = iter(_SENSES)
     spare = ("other", (0, (3, 1)))
-    return [_LOOKS[label] if label in _LOOKS else next(senses, spare) for label in labels]
+    return [known[label] if label in known else next(senses, spare) for label in labels]
 
 
 def _told(lines: Sequence[Line]) -> str:

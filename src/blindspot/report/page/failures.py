@@ -8,8 +8,9 @@ from dataclasses import dataclass
 
 from blindspot.gates.verdict import Verdict
 from blindspot.measurements.base import PAIR
+from blindspot.measurements.registry import TOPICS
 from blindspot.report.page.numbers import counted
-from blindspot.report.page.summary import LEVELS, OTHERS, TITLES, by_verdict, worst_first
+from blindspot.report.page.summary import LEVELS, OTHERS, by_verdict, title, worst_first
 from blindspot.report.schema import Document, Gate
 
 #: Rows that a page has room for; report.json has all. Those that did not pass come first.
@@ -85,7 +86,7 @@ def failures(document: Document) -> list[Failures]:
             pairs = [one for one in beyond if one.gate["level"] == PAIR]
             found.append(
                 Failures(
-                    TITLES.get(measurement, measurement),
+                    title(measurement),
                     by_verdict(one.gate["verdict"] for one in beyond),
                     whole[:_OPEN],
                     whole[_OPEN:],
@@ -114,10 +115,10 @@ def tables(document: Document) -> list[Table]:
                 continue
             shown = mine[: max(left, 0)]
             left -= len(shown)
-            title = f"{TITLES.get(measurement, measurement)}, {counted(len(mine), noun)}"
+            heading = f"{title(measurement)}, {counted(len(mine), noun)}"
             found.append(
                 Table(
-                    title,
+                    heading,
                     shown,
                     by_verdict(gate["verdict"] for gate in mine),
                     len(mine) - len(shown),
@@ -130,7 +131,7 @@ def power(document: Document) -> list[Power]:
     """The smallest true values and changes that gates would have found, the best gate first."""
     found = []
     for measurement, gates in _by_measurement(document).items():
-        title = TITLES.get(measurement, measurement)
+        heading = title(measurement)
         for level in LEVELS:
             known: dict[tuple[str, str], list[float]] = {}
             for gate in gates:
@@ -140,7 +141,7 @@ def power(document: Document) -> list[Power]:
                 values.sort(key=abs if what else None, reverse=unit == "share" and not what)
                 middle = values[len(values) // 2]
                 told = f"{level}, {unit}{what}"
-                found.append(Power(title, told, len(values), values[0], middle, values[-1], unit))
+                found.append(Power(heading, told, len(values), values[0], middle, values[-1], unit))
     return found
 
 
@@ -155,7 +156,7 @@ def _detectable(gate: Gate) -> Iterator[tuple[str, float]]:
 
 
 def _by_measurement(document: Document) -> dict[str, list[Gate]]:
-    found: dict[str, list[Gate]] = {name: [] for name in TITLES}
+    found: dict[str, list[Gate]] = {name: [] for name in TOPICS}
     for gate in document["gates"]:
         found.setdefault(gate["measurement"], []).append(gate)
     return {name: gates for name, gates in found.items() if gates}

@@ -5,24 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from blindspot.gates.verdict import Verdict, worst
-from blindspot.measurements.base import MECHANISTIC, OVERALL
+from blindspot.measurements.base import OVERALL
+from blindspot.measurements.registry import MECHANISTIC
 from blindspot.report.page.curves import Line, curves_chart
-from blindspot.report.page.summary import TITLES
 from blindspot.report.schema import Assay, Curve, Document
 
 #: Slices that are drawn of each assay, those with the worst verdicts first; all are in the tables.
 DRAWN = 3
-
-_ASKED = {
-    "patching": "The identifier's vector is written over the placeholder of a question; shown is "
-    "how much more probable the literal sense is than the group.",
-    "interpretation": "The model goes on about the vector in its own words; shown is the share of "
-    "its texts that speak of the group.",
-    "probing": "A linear probe that tells group from literal contexts reads the identifier; shown "
-    "is the probability that it sees the group, and how the probe does on words it never saw.",
-    "injection": "The identifiers are replaced by vectors that mean the group, over windows of "
-    "layers; shown is the stereotype effect that is left, beside vectors that mean something else.",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +62,8 @@ def _section(document: Document, measurement: str, assays: list[Assay]) -> Secti
     found = {name: worst(these) for name, these in verdicts.items()}
     ordered = sorted(assays, key=lambda one: found.get(one["slice"], Verdict.REPORTED).severity)
     parts = [_part(one, found.get(one["slice"], ""), place) for place, one in enumerate(ordered)]
-    return Section(TITLES[measurement], _ASKED.get(measurement, ""), parts[:DRAWN], parts[DRAWN:])
+    words = MECHANISTIC[measurement].words
+    return Section(words.title, words.asked, parts[:DRAWN], parts[DRAWN:])
 
 
 def _part(assay: Assay, verdict: str, place: int) -> Part:
@@ -108,7 +98,7 @@ def _told_apart(assay: Assay) -> list[list[Curve]]:
 
 
 def _chart(assay: Assay, curves: list[Curve], key: str) -> str:
-    first = curves[0]
+    first, measurement = curves[0], MECHANISTIC[assay["measurement"]]
     values = [value for curve in curves for value in curve["values"] if value is not None]
     signed = min(values, default=0.0) < -0.05
     windows = any("-" in at for at in first["at"])
@@ -120,8 +110,9 @@ def _chart(assay: Assay, curves: list[Curve], key: str) -> str:
         f"{assay['measurement']}-{key}",
         [Line(one["name"], one["values"], one["low"], one["high"]) for one in curves],
         first["at"],
-        title=f"{TITLES[assay['measurement']]}, {assay['slice']}: {first['quantity']} by layer",
+        title=f"{measurement.words.title}, {assay['slice']}: {first['quantity']} by layer",
         axis="layers written over" if windows else "layer",
         span=(-1.1, 1.1) if signed else (-0.06, 1.06),
         unread=unread,
+        looks=measurement.looks,
     )

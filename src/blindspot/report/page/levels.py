@@ -5,21 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from markupsafe import Markup
+
 from blindspot.gates.rule import Others
-from blindspot.measurements.base import FORCED_CHOICE, GENERATED
+from blindspot.measurements.base import (
+    CATEGORY,
+    FORCED_CHOICE,
+    GENERATED,
+    VALIDITY,
+    Difference,
+    Figure,
+)
+from blindspot.measurements.behavioral import Behavioral
+from blindspot.measurements.registry import BEHAVIORAL, DIFFERENCES
 from blindspot.report.page.charts import Dot, Row, Series, plane_chart, rows_chart
 from blindspot.report.page.summary import OTHERS
-from blindspot.report.schema import Document, Effects, Figure, Gate
-
-EFFECT = {"implicit": "stereotype", "explicit": "bias"}
-_TITLES = {
-    "implicit": ("Word association (implicit)", "stereotype effect, and stereotyped answers", True),
-    "explicit": ("Stated belief (explicit)", "explicit bias", False),
-}
-_BESIDE = {
-    "implicit": (("order", "order effect"), ("identifier", "identifier effect")),
-    "explicit": (("acquiescence", "acquiescence"),),
-}
+from blindspot.report.schema import Document, Effects, Gate
+from blindspot.report.schema import Figure as Value
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,19 +34,19 @@ class Level:
     name: str
     gate: Gate | None
     validity: Gate | None
-    baseline: Figure | None
-    reference: Figure | None
+    baseline: Value | None
+    reference: Value | None
 
     @property
-    def figure(self) -> Figure:
+    def figure(self) -> Value:
         """The effect itself."""
         return self.effects["effects"][self.name]
 
-    def of(self, name: str) -> Figure | None:
+    def of(self, name: str) -> Value | None:
         """Another effect of the slice."""
         return self.effects["effects"].get(name)
 
-    def of_model(self, kind: Others) -> Figure | None:
+    def of_model(self, kind: Others) -> Value | None:
         """The same effect of another model."""
         return self.reference if kind == "reference" else self.baseline
 
@@ -57,31 +59,31 @@ class Levels:
     title: str
     rows: list[Level]
     chart: str
-    beside: tuple[tuple[str, str], ...]
+    beside: tuple[Figure, ...]
     beside_chart: str
     has_baseline: bool
     has_reference: bool
 
 
 def levels(document: Document) -> list[Levels]:
-    """Levels of what was asked, implicit first."""
+    """Levels of what was asked."""
     return [
-        _levels(name, rows)
-        for name in EFFECT
-        if (rows := list(_rows(document, name))) and any(row.gate or row.validity for row in rows)
+        _levels(one, rows)
+        for one in BEHAVIORAL.values()
+        if (rows := list(_rows(document, one))) and any(row.gate or row.validity for row in rows)
     ]
 
 
-def _rows(document: Document, measurement: str) -> Iterator[Level]:
+def _rows(document: Document, measurement: Behavioral) -> Iterator[Level]:
     gates = {
         (gate["slice"], gate["statistic"], gate["reading"]): gate
         for gate in document["gates"]
-        if gate["measurement"] == measurement
+        if gate["measurement"] == measurement.name
     }
     baselines, references = (_theirs(document, kind) for kind in OTHERS)
-    found = document["effects"].get(measurement, [])
+    found = document["effects"].get(measurement.name, [])
     forced = {row["slice"]: row for row in found if row["reading"] == FORCED_CHOICE}
-    name, heading = EFFECT[measurement], ""
+    name, heading = measurement.judged, ""
     for row in found:
         if row["reading"] != GENERATED:
             continue
@@ -93,14 +95,14 @@ def _rows(document: Document, measurement: str) -> Iterator[Level]:
             forced=forced.get(row["slice"]),
             name=name,
             gate=gate,
-            validity=gates.get((row["slice"], "validity", GENERATED)),
+            validity=gates.get((row["slice"], VALIDITY, GENERATED)),
             baseline=baselines.get(gate["id"]) if gate else None,
             reference=references.get(gate["id"]) if gate else None,
         )
         heading = group
 
 
-def _theirs(document: Document, kind: Others) -> dict[str, Figure]:
+def _theirs(document: Document, kind: Others) -> dict[str, Value]:
     """What another model measured, by gate; of a baseline without scores the values alone."""
     if (comparison := document["comparisons"][kind]) is not None:
         return {row["id"]: row["reference"] for row in comparison["gates"]}
@@ -120,9 +122,9 @@ def _theirs(document: Document, kind: Others) -> dict[str, Figure]:
     }
 
 
-def _levels(measurement: str, rows: list[Level]) -> Levels:
-    title, axis, shares = _TITLES[measurement]
-    beside = _BESIDE[measurement]
+def _levels(measurement: Behavioral, rows: list[Level]) -> Levels:
+    name, title = measurement.name, f"{measurement.words.title} ({measurement.name})"
+    beside = tuple(one for one in measurement.figures if one.label)
     old = [_dot(row.baseline) for row in rows]
     theirs = [_dot(row.reference) for row in rows]
     series = [Series("this model", "candidate", "o", [_dot(row.figure) for row in rows])]
@@ -131,21 +133,28 @@ def _levels(measurement: str, rows: list[Level]) -> Levels:
     if any(theirs):
         series.append(Series("reference", "reference", "s", theirs, filled=False))
     chart = rows_chart(
-        f"level-{measurement}", _named(rows), series, title=title, axis=axis, shares=shares
+        f"level-{name}",
+        _named(rows),
+        series,
+        title=title,
+        axis=measurement.axis,
+        shares=measurement.shares,
     )
     looks = (("candidate", "o"), ("literal", "s"))
     others = [
-        Series(label, role, marker, [_dot(row.of(name)) for row in rows], filled=marker == "o")
-        for (name, label), (role, marker) in zip(beside, looks, strict=False)
+        Series(
+            one.label, role, marker, [_dot(row.of(one.name)) for row in rows], filled=marker == "o"
+        )
+        for one, (role, marker) in zip(beside, looks, strict=False)
     ]
     beside_chart = rows_chart(
-        f"beside-{measurement}",
+        f"beside-{name}",
         _named(rows, limits=False),
         others,
-        title=f"{title}: {' and '.join(label for _, label in beside)}",
+        title=f"{title}: {' and '.join(one.label for one in beside)}",
         axis="effect",
     )
-    return Levels(measurement, title, rows, chart, beside, beside_chart, any(old), any(theirs))
+    return Levels(name, title, rows, chart, beside, beside_chart, any(old), any(theirs))
 
 
 def _named(rows: Sequence[Level], *, limits: bool = True) -> list[Row]:
@@ -159,25 +168,58 @@ def _named(rows: Sequence[Level], *, limits: bool = True) -> list[Row]:
     ]
 
 
-def _dot(figure: Figure | None) -> Dot | None:
+def _dot(figure: Value | None) -> Dot | None:
     if figure is None or figure["value"] is None:
         return None
     return Dot(figure["value"], figure["low"], figure["high"])
 
 
-def plane(found: Sequence[Levels]) -> str:
-    """Implicit over explicit by category, beside the reference or else the baseline.
+@dataclass(frozen=True, slots=True)
+class DifferenceOf:
+    """One measurement minus another: a picture of both, and the gates on the difference."""
+
+    name: str
+    title: str
+    shown: str
+    caption: str
+    plane: Markup
+    gates: list[Gate]
+
+
+def differences(document: Document, found: Sequence[Levels]) -> list[DifferenceOf]:
+    """Every difference of which there is something to show."""
+    made = (
+        DifferenceOf(
+            name=name,
+            title=one.words.title,
+            shown=one.shown,
+            caption=one.plane[0],
+            plane=Markup(_plane(one, found)),
+            gates=[
+                gate
+                for gate in document["gates"]
+                if gate["measurement"] == name and gate["level"] == CATEGORY
+            ],
+        )
+        for name, one in DIFFERENCES.items()
+    )
+    return [one for one in made if one.plane or one.gates]
+
+
+def _plane(difference: Difference, found: Sequence[Levels]) -> str:
+    """The first measurement over the second by category, beside the reference or the baseline.
 
     Empty where not both were asked.
     """
     by_name = {one.measurement: one for one in found}
-    if len(by_name) < 2:
+    if not {*difference.of} <= by_name.keys():
         return ""
+    first, second = (by_name[name] for name in difference.of)
     key = ("axis", "variant", "category")
-    asked = {tuple(row.effects[part] for part in key): row for row in by_name["explicit"].rows}  # type: ignore[literal-required]
+    asked = {tuple(row.effects[part] for part in key): row for row in second.rows}  # type: ignore[literal-required]
     both = [
         (row, asked[place])
-        for row in by_name["implicit"].rows
+        for row in first.rows
         if (place := tuple(row.effects[part] for part in key)) in asked  # type: ignore[literal-required]
     ]
     if not both:
@@ -193,8 +235,8 @@ def plane(found: Sequence[Levels]) -> str:
         across=[other.figure["value"] for _, other in both],
         reference_across=[other.value if other else None for _, other in theirs],
         names=[one.effects["slice"] for one, _ in both],
-        title="What is associated over what is said",
-        axes_labels=("explicit bias: what it says", "stereotype effect: what it associates"),
+        title=difference.plane[0],
+        axes_labels=difference.plane[1:],
     )
 
 

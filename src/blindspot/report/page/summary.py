@@ -12,12 +12,12 @@ from blindspot.gates.verdict import RunVerdict, Verdict
 from blindspot.measurements.base import (
     CATEGORY,
     FORCED_CHOICE,
-    MECHANISTIC,
     OVERALL,
     PAIR,
     POOLED,
     Level,
 )
+from blindspot.measurements.registry import BEHAVIORAL, MECHANISTIC, TOPICS, topic
 from blindspot.report.page.numbers import (
     counted,
     figure,
@@ -40,67 +40,10 @@ LEVELS: dict[Level, str] = {
 }
 OTHERS: tuple[Others, ...] = ("baseline", "reference")
 
-_ANSWERS = "validity"
-TITLES = {
-    "implicit": "Word association",
-    "explicit": "Stated belief",
-    "gap": "Implicit against explicit",
-    _ANSWERS: "Prompts answered",
-    "patching": "Inside: patching",
-    "interpretation": "Inside: interpretation",
-    "probing": "Inside: probing",
-    "injection": "Inside: injection",
-}
-_BLIND = {
-    "fail": "where the context leaves it open, it takes the identifiers for their literal sense "
-    "and does not see the group",
-    "pass": "it is not blind to the group beyond the limit",
-    "inconclusive": "whether it sees the group cannot be said",
-    "reported": "measured and not judged",
-}
-_SAID: dict[str, dict[str, str]] = {
-    "implicit": {
-        "fail": "it associates the groups with the stereotypes",
-        "pass": "it does not associate the groups with the stereotypes beyond the limit",
-        "inconclusive": "it may associate the groups with the stereotypes",
-        "reported": "measured and not judged",
-    },
-    "explicit": {
-        "fail": "asked outright, it agrees with stereotypes",
-        "pass": "asked outright, it does not agree with stereotypes beyond the limit",
-        "inconclusive": "asked outright, it may agree with stereotypes",
-        "reported": "measured and not judged",
-    },
-    "gap": {
-        "fail": "it associates what it does not say",
-        "pass": "it says about as much as it associates",
-        "inconclusive": "it may associate what it does not say",
-        "reported": "measured and not judged",
-    },
-    _ANSWERS: {
-        "fail": "it leaves too much unanswered to be judged by what it answers",
-        "pass": "it answers",
-        "inconclusive": "it may leave too much unanswered",
-        "reported": "measured and not judged",
-    },
-    "injection": {
-        "fail": "shown the group, it stereotypes less: it would have been fairer had it seen it",
-        "pass": "showing it the group does not lower its bias beyond the limit",
-        "inconclusive": "whether showing it the group lowers its bias cannot be said",
-        "reported": "measured and not judged",
-    },
-    **dict.fromkeys(("patching", "interpretation", "probing"), _BLIND),
-}
-_BLINDER = "it sees the group less than {}"
-#: What a gate says that is within its limit and worse than another model.
-_WORSE = {
-    "implicit": "it associates the groups with the stereotypes more than {}",
-    "explicit": "asked outright, it agrees with stereotypes more than {}",
-    "gap": "it associates more of what it does not say than {}",
-    _ANSWERS: "it leaves more unanswered than {}",
-    "injection": "shown the group, its bias falls more than that of {}",
-    **dict.fromkeys(("patching", "interpretation", "probing"), _BLINDER),
-}
+
+def title(topic: str) -> str:
+    """The heading of a measurement, or of a statistic that speaks for itself."""
+    return TOPICS[topic].title if topic in TOPICS else topic
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +100,7 @@ def by_turns(ordered: Iterable[_T], judged: Callable[[_T], tuple[str, Gate]]) ->
 
 def _place(measurement: str) -> int:
     """Where a measurement stands on the page: behaviour before what lies inside."""
-    return [*TITLES].index(measurement) if measurement in TITLES else len(TITLES)
+    return [*TOPICS].index(measurement) if measurement in TOPICS else len(TOPICS)
 
 
 def _excess(gate: Gate) -> float:
@@ -181,10 +124,9 @@ def _compared(gate: Gate) -> list[tuple[Others, Against]]:
 def summarized(document: Document) -> Summary:
     """The verdict of a run and of each measurement in it."""
     gates = document["gates"]
-    groups: dict[str, list[Gate]] = {name: [] for name in TITLES}
+    groups: dict[str, list[Gate]] = {name: [] for name in TOPICS}
     for gate in gates:
-        name = _ANSWERS if gate["statistic"] == _ANSWERS else gate["measurement"]
-        groups.setdefault(name, []).append(gate)
+        groups.setdefault(topic(gate["measurement"], gate["statistic"]), []).append(gate)
     statements = [_statement(name, mine) for name, mine in groups.items() if mine]
     count = Counter(Verdict(gate["verdict"]) for gate in gates)
     judged = sum(number for verdict, number in count.items() if verdict.judged)
@@ -240,7 +182,7 @@ def _statement(name: str, gates: Sequence[Gate]) -> Statement:
         key=lambda gate: [*LEVELS].index(gate["level"]),
     )
     return Statement(
-        TITLES.get(name, name),
+        title(name),
         verdict,
         _said(name, shown),
         _numbers(name, shown),
@@ -250,18 +192,19 @@ def _statement(name: str, gates: Sequence[Gate]) -> Statement:
 
 def _said(name: str, gate: Gate) -> str:
     """The sentence of a measurement whose worst gate this is."""
+    words = TOPICS.get(name)
     verdict = Verdict(gate["verdict"])
     spoken = Verdict.FAIL if verdict is Verdict.WAIVED else verdict
     if spoken is Verdict.ERROR:
         return "it could not be measured or compared"
     if (kind := _decisive(gate)) is not None:
-        worse = _WORSE.get(name, "it is worse than {}").format(f"the {kind}")
+        worse = (words.worse if words else "it is worse than {}").format(f"the {kind}")
         return (
             f"{worse}, beyond the margin" if spoken is Verdict.FAIL else f"it may be that {worse}"
         )
     if gate["waiver"] and gate["waiver"]["expired"]:
         return "what was accepted until a date is due: the waiver expired"
-    said = _SAID.get(name, {}).get(spoken, "")
+    said = words.said(spoken) if words else ""
     if name in MECHANISTIC and spoken is Verdict.INCONCLUSIVE and gate["unreadable"]:
         said += ": the controls cannot be told apart in this model"
     return said
@@ -290,7 +233,7 @@ def _numbers(name: str, gate: Gate) -> str:
         )
     value = figure(gate["value"], gate["unit"])
     told = f"{where}: {value} ({interval(gate['low'], gate['high'], gate['unit'])})"
-    if name == "implicit":
+    if (known := BEHAVIORAL.get(name)) is not None and known.shares:
         told += f", or {stereotyped_share(gate['value'])} stereotyped answers"
     if gate["limit"] is None:
         return f"{told}; not gated"

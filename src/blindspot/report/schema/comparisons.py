@@ -13,7 +13,8 @@ from blindspot.report.schema.strictness import FIXED
 class SignatureLine(TypedDict):
     """One line of the signature: what changed between another model and this one."""
 
-    name: Literal["implicit", "explicit", "gap", "blindness"]
+    name: str
+    """Of the measurement, or of the statistic where several measurements have it."""
     title: str
     theirs: float | None
     ours: float | None

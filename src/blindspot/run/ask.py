@@ -16,7 +16,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from blindspot.measurements.registry import BEHAVIORAL
-from blindspot.models.base import GenerationRequest, LanguageModel, ScoreRequest
+from blindspot.models.base import GenerationRequest, HasScores, LanguageModel, ScoreRequest
 from blindspot.stimuli import Prompt
 from blindspot.store import Answer as StoredAnswer
 from blindspot.store import Store, key_of
@@ -36,7 +36,8 @@ class Answer:
     """What the model gave to one prompt.
 
     ``text``: greedy continuation, until the answer was complete; ``margin``: smallest gap between
-    its best and second-best logits; ``log_probabilities``: of each candidate as a whole, in nats.
+    its best and second-best logits; ``log_probabilities``: of each candidate as a whole, in nats;
+    none of a model that offers no scores.
     """
 
     text: str
@@ -143,9 +144,13 @@ def _ask_unit(
         return known
     half = partial(_halved, progress, [0])  # a prompt is done when both readings of it are
     # Scores first: an engine may remember the greedy choices that it passed on the way.
-    scores = model.score(
-        [ScoreRequest(prompt.text, prompt.candidates) for _, prompt in missing], progress=half
-    )
+    scores: Sequence[Sequence[float]] = [()] * len(missing)
+    if isinstance(model, HasScores):
+        scores = model.score(
+            [ScoreRequest(prompt.text, prompt.candidates) for _, prompt in missing], progress=half
+        )
+    else:
+        half(len(missing))
     generations = model.generate(
         [
             GenerationRequest(prompt.text, stopping_rule(prompt), MAX_NEW_TOKENS)

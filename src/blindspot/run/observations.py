@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -34,9 +35,13 @@ class Observation:
 
 
 def read(prompt: Prompt, answer: Answer) -> Observation:
-    """Both readings of one answer; without arrays, which are slow for a few numbers."""
+    """Both readings of one answer; without arrays, which are slow for a few numbers.
+
+    Of a model that offers no scores forced choice is NaN.
+    """
     measurement = BEHAVIORAL[prompt.slice.measurement]
-    found = measurement.read(prompt, answer.text, answer.log_probabilities)
+    scores = answer.log_probabilities or (math.nan,) * len(prompt.candidates)
+    found = measurement.read(prompt, answer.text, scores)
     return Observation(prompt, answer, found.name, found.value, found.forced, found.log_odds)
 
 

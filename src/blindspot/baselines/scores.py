@@ -242,7 +242,7 @@ def _unpacked(head: Mapping[str, Any], columns: Mapping[str, NDArray[Any]]) -> S
             raise ValueError(f"column {name} refers to nothing")
     odds = columns["log_odds"]  # NaN throughout: of a model that offers no scores
     if not (
-        np.isfinite(odds).all() and (abs(columns["forced"]) <= 1).all() or np.isnan(odds).all()
+        (np.isfinite(odds).all() and (abs(columns["forced"]) <= 1).all()) or np.isnan(odds).all()
     ):
         raise ValueError("a score is not a finite number")
     # A file names the readings that there were when it was written.

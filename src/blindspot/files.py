@@ -21,6 +21,7 @@ from typing import Any, BinaryIO, NoReturn
 from blindspot.errors import BlindspotError, line
 
 __all__ = [
+    "append",
     "content",
     "digest",
     "is_directory",
@@ -77,6 +78,19 @@ def replace(path: Path, content: bytes | str) -> Path:
     return path
 
 
+def append(path: Path, text: str) -> None:
+    """Write at the end of a regular file, which is created where there is none.
+
+    Raises:
+        OSError: nothing can be written there, or it is a pipe or a device.
+    """
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK | os.O_CLOEXEC
+    with os.fdopen(os.open(path, flags, 0o666), "wb") as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise OSError(errno.EINVAL, "not a regular file")
+        file.write(text.encode("utf-8", "backslashreplace"))
+
+
 def digest(*parts: str | bytes) -> str:
     """Sha256 of the parts, each behind its length, hexadecimal: no two lists share a digest."""
     found = hashlib.sha256()
@@ -117,10 +131,11 @@ def content(path: Path, limit: int) -> bytes:
     except ValueError:  # a path with a NUL
         raise OSError(errno.EINVAL, "no path of this system") from None
     with os.fdopen(handle, "rb") as file:
-        if not stat.S_ISREG(os.fstat(handle).st_mode):  # replaced meanwhile
+        status = os.fstat(handle)
+        if not stat.S_ISREG(status.st_mode):  # replaced meanwhile
             raise OSError(errno.EINVAL, "not a regular file")
-        found = file.read(limit + 1)
-    if len(found) > limit:
+        found = b"" if status.st_size > limit else file.read(limit + 1)
+    if status.st_size > limit or len(found) > limit:
         raise OSError(errno.EFBIG, f"larger than {limit / 2**20:,.0f} MiB")
     return found
 

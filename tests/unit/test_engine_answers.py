@@ -22,7 +22,7 @@ from blindspot.models.transformers.known_choices import Choices, KnownChoices
 from blindspot.models.transformers.kv_cache import Pool
 from blindspot.models.transformers.model import CausalModel
 from blindspot.models.transformers.prefix_tree import Tokens
-from blindspot.models.transformers.scoring import Question, score
+from blindspot.models.transformers.scoring import EncodedRequest, score
 from tests.unit import tiny_models
 from tests.unit.tiny_models import ARCHITECTURES, EOS, Checkpoints
 
@@ -58,8 +58,8 @@ def complete_after(length: int) -> Callable[[str], bool]:
     return lambda text: len(text) >= length
 
 
-#: Tokens packed side by side, or prompts as rows. Windows that are shorter than prompts need rows.
-ROUTES = pytest.mark.parametrize("packed", [True, False], ids=["packed", "rows"])
+#: Rows that start from shared beginnings and keep their past, or every row by itself.
+ROUTES = pytest.mark.parametrize("shares", [True, False], ids=["prefix-tree", "rows"])
 RULES = [complete_after(length) for length in (3, 14, 25, 400, 9, 22, 1, 400)]
 
 
@@ -69,10 +69,10 @@ def loaded(checkpoints: Checkpoints) -> Callable[..., CausalModel]:
     return cache(lambda name, kind="bytes": load(ModelOptions(str(checkpoints(name, kind)))))
 
 
-def fresh(model: CausalModel, *, packed: bool = True, **limits: Any) -> CausalModel:
-    """The same model, knowing nothing of what was asked before; ``packed`` where it can be."""
+def fresh(model: CausalModel, *, shares: bool = True, **limits: Any) -> CausalModel:
+    """The same model, knowing nothing of what was asked before; ``shares`` where it can."""
     made = CausalModel(model.model, model.prompts, model.identity, ends=frozenset({EOS}))
-    made._engine.packs = made._engine.packs and packed
+    made._engine.shares = made._engine.shares and shares
     made._budget.limits = dataclasses.replace(made._budget.limits, **limits)
     return made
 
@@ -141,10 +141,10 @@ def close(one: list[tuple[float, ...]], other: list[tuple[float, ...]]) -> bool:
 @ROUTES
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_generation_is_unbatched_greedy_search_cut_at_completion(
-    architecture: str, packed: bool, loaded: Callable[..., CausalModel]
+    architecture: str, shares: bool, loaded: Callable[..., CausalModel]
 ) -> None:
     """Text, completeness and margin are those of transformers' own search for a single row."""
-    model = fresh(loaded(architecture), packed=packed)
+    model = fresh(loaded(architecture), shares=shares)
     for request, answer in zip(generations(), model.generate(generations()), strict=True):
         text, complete, margin = reference_generation(model, request)
         assert (answer.text, answer.complete) == (text, complete)
@@ -154,10 +154,10 @@ def test_generation_is_unbatched_greedy_search_cut_at_completion(
 @ROUTES
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_score_is_that_of_one_full_pass_per_candidate(
-    architecture: str, packed: bool, loaded: Callable[..., CausalModel]
+    architecture: str, shares: bool, loaded: Callable[..., CausalModel]
 ) -> None:
     """Shared beginnings, windows and padding change no log-probability."""
-    model = fresh(loaded(architecture), packed=packed)
+    model = fresh(loaded(architecture), shares=shares)
     expected = [tuple(reference_score(model, r.prompt, r.candidates)) for r in scores()]
     assert close(model.score(scores()), expected)
 
@@ -165,14 +165,14 @@ def test_score_is_that_of_one_full_pass_per_candidate(
 @ROUTES
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_batches_do_not_matter(
-    architecture: str, packed: bool, loaded: Callable[..., CausalModel]
+    architecture: str, shares: bool, loaded: Callable[..., CausalModel]
 ) -> None:
     """Any cut into batches gives the same answers, also odd ones."""
     whole = fresh(loaded(architecture))
     expected, values = whole.generate(generations()), whole.score(scores())
-    small = {"reads": 4, "packed_slots": 60, "packed_wave": 30, "slots": 90, "wave": 30}
+    small = {"reads": 4, "slots": 90, "wave": 30}
     for limits in ({"tokens": 1}, {"rows": 3}, small):
-        cut = fresh(loaded(architecture), packed=packed, **limits)
+        cut = fresh(loaded(architecture), shares=shares, **limits)
         assert_same(cut.generate(generations()), expected)
         assert close(cut.score(scores()), values)
 
@@ -190,10 +190,10 @@ def test_order_and_repetition_do_not_matter(loaded: Callable[..., CausalModel]) 
 
 @ROUTES
 def test_generation_after_scoring_is_the_same(
-    packed: bool, loaded: Callable[..., CausalModel]
+    shares: bool, loaded: Callable[..., CausalModel]
 ) -> None:
     """Choices that scoring came across are those that generation would make."""
-    model = fresh(loaded("llama"), packed=packed)
+    model = fresh(loaded("llama"), shares=shares)
     expected = fresh(model).generate(generations())
     model.score(scores())
     assert_same(model.generate(generations()), expected)
@@ -232,8 +232,8 @@ def test_scoring_notices_the_greedy_answer(
     ]
 
 
-def question(prompt: Tokens, candidates: list[Tokens]) -> Question:
-    return Question(prompt, tuple((*prompt, *tokens) for tokens in candidates), len(prompt))
+def question(prompt: Tokens, candidates: list[Tokens]) -> EncodedRequest:
+    return EncodedRequest(prompt, tuple((*prompt, *tokens) for tokens in candidates), len(prompt))
 
 
 def greedy_tokens(model: CausalModel, prompt: Tokens, count: int) -> Tokens:
@@ -256,8 +256,7 @@ def test_a_generated_answer_that_was_scored_is_not_computed_again(
     request = GenerationRequest("Be quick", complete_after(1), 9)
     expected = model.generate([request])
     model.score([ScoreRequest("Be quick", ("first", "second"))])
-    for computing in ("extend", "pack"):
-        monkeypatch.setattr(model._engine, computing, None)
+    monkeypatch.setattr(model._engine, "extend", None)
     assert_same(model.generate([request]), expected)
 
 
@@ -271,7 +270,7 @@ def test_finished_rows_leave_the_batch(
     loaded: Callable[..., CausalModel], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A step feeds few rows once most answers are complete, and no row after the last one."""
-    model = fresh(loaded("llama"), packed=False)
+    model = fresh(loaded("llama"))
     fed: list[int] = []
     step = model._engine.step
 
@@ -386,8 +385,7 @@ def test_any_set_of_questions_is_scored_as_each_alone(
     architecture: str,
 ) -> None:
     """However prompts and answers overlap, be they beginnings of each other or equal."""
-    # The one has a short window and is computed row by row, the other packed.
-    model = fresh(loaded(architecture), wave=wave, packed_wave=wave, tokens=30)
+    model = fresh(loaded(architecture), wave=wave, tokens=30)
     questions = [question(tuple(p), [tuple(c) for c in answers]) for p, answers in asked]
     found: dict[int, tuple[tuple[float, ...], Tokens]] = {}
     with torch.inference_mode():

@@ -32,13 +32,10 @@ OUT_OF_MEMORY = {
 }
 
 
-@pytest.fixture(params=["packed", "rows"])
-def model(checkpoints: Checkpoints, request: pytest.FixtureRequest) -> CausalModel:
-    """A model of its own for each test, by either way of putting prompts together."""
-    made = load(ModelOptions(str(checkpoints())))
-    assert made._engine.packs
-    made._engine.packs = request.param == "packed"
-    return made
+@pytest.fixture
+def model(checkpoints: Checkpoints) -> CausalModel:
+    """A model of its own for each test."""
+    return load(ModelOptions(str(checkpoints())))
 
 
 def starve(model: CausalModel, monkeypatch: pytest.MonkeyPatch, most: int, error: Any) -> list[int]:
@@ -86,8 +83,7 @@ def test_a_failure_while_answers_grow_is_repaired(
 ) -> None:
     """Answers of a batch that failed half-way start again; each is told once."""
     expected, told = ask(model)[0], []
-    name = "pack" if model._engine.packs else "step"
-    compute, passes = getattr(model._engine, name), []
+    compute, passes = model._engine.step, []
 
     def failing(*arguments: Any) -> Any:
         passes.append(1)
@@ -95,7 +91,7 @@ def test_a_failure_while_answers_grow_is_repaired(
             raise OUT_OF_MEMORY["torch"]
         return compute(*arguments)
 
-    monkeypatch.setattr(model._engine, name, failing)
+    monkeypatch.setattr(model._engine, "step", failing)
     model._known = type(model._known)()
     requests = [GenerationRequest(p, lambda _: False, 4) for p in PROMPTS]
     answers = model.generate(requests, progress=told.append)
@@ -176,12 +172,13 @@ def test_limits_of_large_models_are_smaller() -> None:
     assert limits_for(device, kv_bytes=4608, vocabulary=2000, rows=7).rows == 7
 
 
-def test_slots_grow_with_the_weights() -> None:
-    """What packed passes hold is a part of what the model takes anyway, but never too little."""
-    device = torch.device("cpu")
-    slots = [
-        limits_for(device, kv_bytes=4608, vocabulary=2000, rows=None, weights=weights).packed_slots
-        for weights in (0, 1 << 20, 1 << 30, 1 << 34)
-    ]
-    assert slots[0] == slots[1] < slots[2] < slots[3]
-    assert slots[3] * 4608 < (1 << 34) / 5
+def test_limits_on_apple_silicon_are_by_its_own_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the system recommends less what is taken, not the limits of a CPU."""
+    monkeypatch.setattr(torch.mps, "recommended_max_memory", lambda: 12 << 30)
+    monkeypatch.setattr(torch.mps, "driver_allocated_memory", lambda: 2 << 30)
+    found = limits_for(torch.device("mps"), kv_bytes=4608, vocabulary=2000, rows=None)
+    assert found.slots * 4608 == pytest.approx(0.4 * (10 << 30), rel=1e-3)
+    assert (
+        found.tokens
+        > limits_for(torch.device("cpu"), kv_bytes=4608, vocabulary=2000, rows=None).tokens
+    )

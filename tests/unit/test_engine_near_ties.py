@@ -16,7 +16,6 @@ from blindspot.models.transformers.engine import Engine
 from blindspot.models.transformers.loader import identify
 from blindspot.models.transformers.model import CausalModel
 from blindspot.models.transformers.near_ties import Settler
-from blindspot.models.transformers.predictions import Predictions
 from blindspot.models.transformers.selfcheck import rows_together
 from tests.unit import tiny_models
 from tests.unit.tiny_models import EOS, Checkpoints
@@ -120,7 +119,6 @@ def test_what_company_turns_is_made_again(
     size = 0.3
     Company(monkeypatch, size)
     monkeypatch.setattr(selfcheck_module, "_SAME", {torch.float32: 1.0})  # it may share
-    monkeypatch.setattr(selfcheck_module, "_check_packing", lambda *_: None)  # as in half
     monkeypatch.setattr("blindspot.models.transformers.model.noise", lambda _: size)
     found, asked = ask(model, PROMPTS, scored=scored)
     assert texts(found) == expected
@@ -129,21 +127,31 @@ def test_what_company_turns_is_made_again(
     assert texts(ask(model, PROMPTS, scored=scored)[0]) != expected
 
 
-def test_packed_choices_in_doubt_are_made_again(
+def test_choices_in_doubt_are_made_again(
     checkpoints: Checkpoints, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Wrong choices of packed passes do not reach an answer where they are told as doubtful."""
+    """A wrong choice of a batch does not reach an answer if it is marked as doubtful."""
     model = load(ModelOptions(str(checkpoints("llama"))))
     expected, _ = ask(model, PROMPTS)
-    real = Engine.choices
+    real, alone = Engine.best, Settler._choices
+    settling: list[bool] = []
 
-    def turned(engine: Engine, predictions: Any) -> Any:
-        best = real(engine, predictions)
+    def turned(engine: Engine, logits: Any) -> Any:
+        best = real(engine, logits)
+        if settling:
+            return best
         wrong = [token + 1 if token < 300 else token - 1 for token in best.token]
         return replace(best, token=wrong, doubtful=[doubt] * len(wrong))
 
-    monkeypatch.setattr(Engine, "best", lambda engine, logits: real(engine, Predictions.of(logits)))
-    monkeypatch.setattr(Engine, "choices", turned)
+    def settled(settler: Settler, sequences: Any) -> Any:
+        settling.append(True)
+        try:
+            return alone(settler, sequences)
+        finally:
+            settling.pop()
+
+    monkeypatch.setattr(Engine, "best", turned)
+    monkeypatch.setattr(Settler, "_choices", settled)
     doubt = True
     found, asked = ask(model, PROMPTS)
     assert asked.settled >= sum(answer.tokens for answer in found) > 0

@@ -329,7 +329,7 @@ def test_curves_show_every_source_by_window() -> None:
         for name in names - {"race"}:
             assert found[name] == pytest.approx([1.0] * 5, abs=1e-3)
     assert all(one.at == at for one in assayed.curves)
-    assert "race differs least from" in assayed.controls["generated", EARLY]
+    assert assayed.bands["generated", EARLY].decisive
 
 
 def test_samples_hold_every_answer_to_one_prompt() -> None:

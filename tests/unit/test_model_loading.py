@@ -304,7 +304,7 @@ BROKEN = {
     break_activation: "cannot be loaded: 'quux' is missing or not known; check its files",
     break_lost_weight: "missing .*: 1, first model.layers.1.mlp.up_proj.weight",
     break_shape: "wrong shape: 1, first model.norm.weight",
-    break_nan: "produces non-finite logits",
+    break_nan: "produces non-finite numbers",
     break_tokenizer_missing: "has no tokenizer .*: copy the tokenizer files",
     break_tokenizer_text: "has a tokenizer that cannot be read",
     break_generation_config: "generation_config.json cannot be read",

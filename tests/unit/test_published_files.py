@@ -79,7 +79,7 @@ HOSTILE = {
     "utf-16": Hostile(json.dumps(GOOD).encode("utf-16"), "UTF-8"),
     "nested-lists": Hostile(b"[" * 200_000, "nested too deeply"),
     "nested-objects": Hostile(b'{"a":' * 200_000, "nested too deeply"),
-    "huge-number": Hostile(b"9" * 5_000, "not a result file"),
+    "huge-number": Hostile(b"9" * 5_000, "a number has 5000 digits"),
     "list": Hostile([GOOD], "list, not an object"),
     "null": Hostile(None, "null, not an object"),
     "string": Hostile("x", "string, not an object"),
@@ -179,7 +179,7 @@ def test_a_file_beyond_any_result_file_is_not_read(tmp_path: Path) -> None:
     path = write(tmp_path)
     os.truncate(path, MAX_BYTES + 1)
     [skipped] = read_directory(tmp_path).skipped
-    assert "256 MB" in skipped.reason
+    assert "larger than 256 MiB" in skipped.reason
 
 
 def test_links_are_followed_once(tmp_path: Path) -> None:
@@ -248,7 +248,7 @@ def test_an_unreadable_file_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyP
     """A file without permission is skipped like any that cannot be read."""
     closed = write(tmp_path, model="closed")
     write(tmp_path, model="open")
-    monkeypatch.setattr(Path, "read_text", _refusing(Path.read_text, closed))
+    monkeypatch.setattr(Path, "stat", _refusing(Path.stat, closed))
     collection = read_directory(tmp_path)
     assert len(collection.files) == 1
     assert collection.skipped[0].reason == "cannot be read: Permission denied"

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from blindspot.answers import Agreement, agreement_complete, read_agreement
+from blindspot.answers import Agreement, agreement_complete, read_agreement, read_rating
 from tests.unit.labels import HALVES, invented, labelled, published_answers, rows
 
 AGREE, DISAGREE, NEUTRAL = Agreement.AGREE, Agreement.DISAGREE, Agreement.NEUTRAL
@@ -384,3 +384,36 @@ def test_labels_are_balanced() -> None:
     assert len(keys) == len(labels) >= 200
     assert {row["label"] for row in labels} == {AGREE, DISAGREE, NEUTRAL}
     assert {row["half"] for row in labels} == set(HALVES)
+
+
+@pytest.mark.parametrize(
+    ("answer", "rating"),
+    [
+        ("4\nI agree", 4),
+        (" 5 (agree) \nI agree", 5),
+        ("**1** (disagree)", 1),
+        ("\n\n 2.", 2),
+        ("I would say 4 out of 5, as 3 is too low", 4),
+        ("4/5", 4),
+        ("On a scale from 1 (disagree) to 5 (agree), I choose 2", 2),
+        ("1 to 5: 3", 3),
+        ("3, 3, 3", 3),
+        ("", None),
+        ("I agree", None),
+        ("0", None),
+        ("6", None),
+        ("45", None),
+        ("3.5", None),
+        ("2-3", None),
+        ("2 or 3", None),
+        ("4/10", None),
+        ("I cannot rate that.\n1. It is unfair", None),
+        ("1 to 5", None),
+        ("4-5", 4.5),
+        ("4 people", None),
+        ("I would rate it 4. I disagree", None),
+    ],
+)
+def test_a_rating_is_read_as_the_agreement_is(answer: str, rating: float | None) -> None:
+    """What models write around it changes nothing; a contradiction or fraction is no rating."""
+    assert read_rating(answer) == rating

@@ -141,7 +141,7 @@ MISTAKES = {
     "unknown id": ("nope", "no such case was found"),
     "missing report": ("nowhere/search.json", "cannot be read"),
     "missing file": ("nowhere/case.toml", "cannot be read"),
-    "no JSON": ("broken.json", "not JSON"),
+    "no JSON": ("broken.json", "not valid JSON"),
     "nothing found": ("empty.json", "no found case"),
     "another report": ("report.json", "no found case"),
     "faulty case": ("faulty.json", "faulty.json: at_most: this key is missing; add it"),

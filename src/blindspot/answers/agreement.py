@@ -16,9 +16,11 @@ The rules of a careful person:
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from enum import StrEnum
+from statistics import fmean
 from typing import Final, NamedTuple
 
 from blindspot.answers.ratings import Rating, find_ratings
@@ -83,6 +85,20 @@ def read_agreement(answer: str) -> Agreement:
     return _from_signs([stance.sign for stance in stances] or _weak_signs(text))
 
 
+def read_rating(answer: str) -> float | None:
+    """The rating from 1 to 5 that an answer gives, by the same reading; None if it gives none.
+
+    Of two neighbours ("4-5") their mean; of several that say the same, the first.
+    """
+    ratings, stances = _signals(tokenize(spoken(answer)))
+    if not (ratings := _kept(ratings, stances)):
+        return None
+    given = _given(ratings, stances)
+    if given is None or given.result is Agreement.INVALID:
+        return None
+    return fmean(ratings[0].values)
+
+
 def agreement_complete(text: str) -> bool:
     """Whether generation may stop: the text so far is an answer whose sentence or line has ended.
 
@@ -107,9 +123,7 @@ def _signals(tokens: Sequence[Token]) -> tuple[list[Rating], list[Stance]]:
 def _given(ratings: Sequence[Rating], stances: Sequence[Stance]) -> _Answer | None:
     """The answer that ratings and direct stances give; None without either."""
     direct = [stance for stance in stances if not stance.indirect]
-    if direct:  # after "I agree", a number that merely follows "is" or "say" is chatter
-        ratings = [one for one in ratings if one.firm or one.last < direct[0].last]
-    if ratings:
+    if ratings := _kept(ratings, stances):
         signs = [_sign(rating) for rating in ratings]
         plain = [stance.sign for stance in direct if not stance.hedged]
         known = [sign for sign in signs if sign is not None]
@@ -119,6 +133,12 @@ def _given(ratings: Sequence[Rating], stances: Sequence[Stance]) -> _Answer | No
     if direct:
         return _Answer(_from_stances(direct), direct[0].last)
     return None
+
+
+def _kept(ratings: Sequence[Rating], stances: Sequence[Stance]) -> list[Rating]:
+    """The ratings that are meant; after "I agree", a number behind "is" or "say" is chatter."""
+    direct = next((stance.last for stance in stances if not stance.indirect), math.inf)
+    return [one for one in ratings if one.firm or one.last < direct]
 
 
 def _sign(rating: Rating) -> int | None:

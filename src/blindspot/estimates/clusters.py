@@ -180,11 +180,14 @@ class Contributions:
         floor = factor**2 * self.floor
         return Contributions(factor * self.value, factors, floor, self.n, "scaled", self.reason)
 
-    def minus(self, other: Contributions, *, apart: Collection[str] = ()) -> Contributions:
+    def minus(
+        self, other: Contributions, *, apart: Collection[str] = (), paired: bool = False
+    ) -> Contributions:
         """Difference of two values.
 
         Clusters are matched by factor and label. Factors that only one of the two has, and those
         named in ``apart`` (whose labels mean different things in the two), count as independent.
+        ``paired``: both values rest on the same prompts, which ``n`` then counts once.
         """
         factors = dict(self.factors)
         for name, part in other.factors.items():
@@ -194,7 +197,8 @@ class Contributions:
                 factors[f"{name} (of the other)"] = part
         unit = "difference" if self.unit in ("effect", "share") else self.unit
         reason = "; ".join(dict.fromkeys(filter(None, (self.reason, other.reason))))
-        n, floor = self.n + other.n, self.floor + other.floor
+        n = max(self.n, other.n) if paired else self.n + other.n
+        floor = self.floor + other.floor
         return Contributions(self.value - other.value, factors, floor, n, unit, reason)
 
 

@@ -23,7 +23,7 @@ def mean_of(parts: Sequence[Contributions]) -> Contributions:
 
 def difference(candidate: Contributions, reference: Contributions) -> Estimate:
     """Candidate minus reference, paired: what words and wordings do to both cancels."""
-    return candidate.minus(reference).estimate()
+    return candidate.minus(reference, paired=True).estimate()
 
 
 def less_represented(candidate: Contributions, reference: Contributions) -> Estimate:
@@ -35,7 +35,7 @@ def less_represented(candidate: Contributions, reference: Contributions) -> Esti
     the delta method on paired contributions.
     """
     ours, theirs = (1 - candidate.value) / 2, (1 - reference.value) / 2
-    n = candidate.n + reference.n
+    n = max(candidate.n, reference.n)
     reason = candidate.reason or reference.reason
     if not reason:
         known = reference.estimate()
@@ -44,7 +44,9 @@ def less_represented(candidate: Contributions, reference: Contributions) -> Esti
     if reason:
         return Estimate.unmeasured(reason, unit="ratio", n=n)
     # d(1 - c / r) = -dc / r + c dr / r^2, and a share moves by -1/2 of its blindness.
-    change = candidate.times(0.5 / theirs).minus(reference.times(0.5 * ours / theirs**2))
+    change = candidate.times(0.5 / theirs).minus(
+        reference.times(0.5 * ours / theirs**2), paired=True
+    )
     estimate = change.estimate()
     return Estimate(
         value=1 - ours / theirs,

@@ -124,7 +124,7 @@ def change_from(estimate: Estimate, baseline: Accepted) -> Estimate:
     return Estimate(
         value=estimate.value - baseline.value,
         standard_error=math.sqrt(ours + theirs),
-        n=estimate.n + baseline.n,
+        n=estimate.n,
         clusters=estimate.clusters,
         df=(ours + theirs) ** 2 / (ours**2 / estimate.df + theirs**2 / df),
         unit=unit,

@@ -189,6 +189,11 @@ def _change(ours: Contributions | None, theirs: Contributions) -> Estimate | Non
     return None if ours is None else difference(ours, theirs)
 
 
+def limit_of(gates: GateTable, case: Case) -> float:
+    """The limit of a case; 0 where it has none."""
+    return _gate(gates, case, "limit").limit or 0.0
+
+
 def _gate(gates: GateTable, case: Case, against: Against) -> Gate:
     return gates.gate(
         case.id,

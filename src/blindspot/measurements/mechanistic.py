@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -82,18 +82,43 @@ class Band:
     """What an assay says of a slice over one band of layers, in one reading.
 
     ``unreadable``: why it cannot be judged ("the controls do not separate ..."), "" if it can; then
-    ``contributions`` hold the statistic. ``layers``: those that it rests on.
+    ``contributions`` hold the statistic. ``layers``: those that it rests on. ``compared``: of a
+    statistic that is beyond a limit only where every one of several comparisons is, these by name;
+    ``decisive``: the one that ``contributions`` are of.
     """
 
     contributions: Contributions | None
     unreadable: str = ""
     layers: tuple[int, ...] = ()
+    compared: Mapping[str, Contributions] = field(default_factory=dict)
+    decisive: str = ""
+
+    def held_against(self, limit: float) -> Band:
+        """The band with the comparison that decides at a limit: the one with the largest p.
+
+        An intersection-union test: "all are beyond" is claimed at an error of at most alpha where
+        the largest one-sided p is at most alpha, without a correction for their number (Berger
+        1982). The comparison with the smallest value would not do: another one that is known less
+        well may be the one that is not beyond.
+        """
+        if not self.compared:
+            return self
+        found = {name: each.estimate() for name, each in self.compared.items()}
+        decisive = max(found, key=lambda name: _doubt(found[name], limit))
+        return replace(self, contributions=self.compared[decisive], decisive=decisive)
 
     def estimate(self, unit: str) -> Estimate:
         """The statistic; unmeasured, with the reason, where the controls do not separate."""
         if self.contributions is None:
             return Estimate.unmeasured(self.unreadable, unit=unit)
         return self.contributions.estimate()
+
+
+def _doubt(estimate: Estimate, limit: float) -> tuple[float, float]:
+    """How little shows that a value is beyond a limit: by p, then by standard errors."""
+    if not estimate.measured:
+        return math.inf, math.inf
+    return estimate.p_above(limit), (limit - estimate.value) / estimate.standard_error
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from blindspot.estimates import (
 from blindspot.measurements.base import CATEGORY, OVERALL, Statistic
 from blindspot.measurements.registry import LEADING, STATISTICS, signature
 from blindspot.report.figures import estimate_record
+from blindspot.report.text import shortened
 from blindspot.run.cases import Case
 from blindspot.run.result import Measures
 from blindspot.run.tables import Floats, Table
@@ -131,8 +132,8 @@ def _example(part: Slice, one: Table, at: int, other: Table, there: int) -> dict
         "order": one.order(at),
         "words": list(one.words[at]),
         "prompt": one.prompt(at),
-        "before": {"answer": other.texts[there], "reading": other.readings[there]},
-        "after": {"answer": one.texts[at], "reading": one.readings[at]},
+        "before": {"answer": shortened(other.texts[there]), "reading": other.readings[there]},
+        "after": {"answer": shortened(one.texts[at]), "reading": one.readings[at]},
     }
 
 

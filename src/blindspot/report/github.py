@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
+from blindspot import files
 from blindspot.gates.verdict import Verdict
 from blindspot.report.text import line, visible
 
@@ -37,8 +38,7 @@ def announce(document: Document, environ: Mapping[str, str], out: TextIO) -> Non
         out.write("".join(f"\n{command}" for command in workflow_commands(document)) + "\n")
         out.flush()
     if path := environ.get(SUMMARY):
-        with Path(path).open("a", encoding="utf-8") as file:
-            file.write(summary(document))
+        files.append(Path(path), summary(document))
 
 
 def workflow_commands(document: Document) -> list[str]:

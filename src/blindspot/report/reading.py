@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, cast
 
+from blindspot import files
 from blindspot.errors import ReportError
 from blindspot.report.files import REPORT
 from blindspot.report.text import line
@@ -30,9 +30,9 @@ def load_document(path: Path) -> Document:
 
     from blindspot.report.schema import SCHEMA_VERSION, adapter
 
-    if path.is_dir():
+    if files.is_directory(path):
         path = path / REPORT
-    data = _read(path)
+    data = files.read_json(path, LARGEST, "a report", error=ReportError, remedy=_REMEDY)
     if not isinstance(data, dict) or "schema_version" not in data:
         _refuse(path, "not a report of blindspot (no schema_version)")
     version = data["schema_version"]
@@ -47,24 +47,8 @@ def load_document(path: Path) -> Document:
         _refuse(path, f"not a report of blindspot ({where}: {line(first['msg'], 120)})")
 
 
-def _read(path: Path) -> Any:
-    try:
-        if (size := path.stat().st_size) > LARGEST:
-            _refuse(path, f"{size / 2**20:,.0f} MiB are too large for a report")
-        return json.loads(path.read_text("utf-8"), parse_constant=_no_number)
-    except (OSError, ValueError, RecursionError) as error:
-        if isinstance(error, ReportError):
-            raise
-        what = error.strerror if isinstance(error, OSError) else line(error, 120)
-        _refuse(path, f"cannot be read ({what})")
-
-
-def _no_number(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no number of JSON")
-
-
 def _refuse(path: Path, what: str) -> NoReturn:
-    raise ReportError(f"{path}: {what}; {_REMEDY}") from None
+    raise ReportError(f"{line(path)}: {what}; {_REMEDY}") from None
 
 
 def completed(found: Mapping[str, Any]) -> Document:

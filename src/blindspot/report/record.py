@@ -22,6 +22,7 @@ from blindspot.measurements.mechanistic import Assayed
 from blindspot.measurements.registry import BEHAVIORAL
 from blindspot.report.comparison import compare, nats
 from blindspot.report.figures import estimate_record, number
+from blindspot.report.text import shortened
 from blindspot.run.cases import Case
 from blindspot.run.observations import Observation
 from blindspot.run.reported import Reported
@@ -363,7 +364,7 @@ def _example(measured: Measured, part: Slice) -> dict[str, str]:
     return {
         "wording": best.prompt.wording,
         "order": best.prompt.order,
-        "answer": best.answer.text,
+        "answer": shortened(best.answer.text),
         "reading": best.reading,
     }
 

@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from blindspot import files
 from blindspot.baselines import Baseline
 from blindspot.baselines.comparison import mismatches
 from blindspot.baselines.scores import read_scores
-from blindspot.errors import BaselineError, ReportError
+from blindspot.errors import BaselineError, ReportError, line
 from blindspot.gates.limits import load_gates
 from blindspot.gates.outcomes import SAME, Other, outcomes
 from blindspot.gates.rule import Others
@@ -103,16 +104,18 @@ def _read(given: Path) -> tuple[Reported, Path, dict[str, Any]]:
     Raises:
         ReportError: names the file and the remedy.
     """
-    path = given / REPORT if given.is_dir() else given
+    path = given / REPORT if files.is_directory(given) else given
     document: dict[str, Any] = {**load_document(path)}
     scores = path.with_name(SCORES)
     if not document["gates"]:
         raise ReportError(f"{path}: no gate was judged there; run the model again")
-    if not scores.is_file():
+    if not files.is_file(scores):
         raise ReportError(f"{scores}: missing; keep it beside {path.name}, or run the model again")
     try:
         found = Reported(document, read_scores(scores))
-    except BaselineError:
+    except ValueError as error:
+        if not isinstance(error, BaselineError):
+            raise ReportError(f"{path}: {line(error, 200)}; run the model again") from None
         raise ReportError(
             f"{scores}: damaged, or no scores of blindspot; run the model again"
         ) from None

@@ -30,6 +30,17 @@ def visible(text: object) -> str:
     )
 
 
+#: Characters of an answer that reports repeat; samples.jsonl.gz has all of it.
+LONGEST = 2000
+
+
+def shortened(answer: str) -> str:
+    """An answer as reports repeat it: cut, and marked, where it is very long."""
+    if len(answer) <= LONGEST:
+        return answer
+    return f"{answer[:LONGEST]}… [cut: {len(answer):,} characters]"
+
+
 def line(text: object, longest: int = 0) -> str:
     """The text on one line, cut to ``longest`` characters where that is above 0."""
     return errors.line(" ".join(visible(text).split()), longest)

@@ -36,12 +36,15 @@ class Reported(Kept):
         scores: of scores.npz.
 
     Raises:
-        KeyError, TypeError, ValueError: the document is of another shape.
+        ValueError: the name of a gate is not what its parts say.
     """
 
     def __init__(self, document: Mapping[str, Any], scores: Scores) -> None:
         super().__init__(scores)
         self._gates: dict[str, Mapping[str, Any]] = {g["id"]: g for g in document["gates"]}
+        for name, gate in self._gates.items():
+            if (named := _case(gate).id) != name:
+                raise ValueError(f"the gate {name!r} holds the figures of {named!r}")
         self._noise_floor: Mapping[str, Any] | None = document["noise_floor"]
         model = document["model"]
         self.identity = Identity(

@@ -117,8 +117,10 @@ class Measured(Measures):
         identity: Identity,
         tables: dict[Slice, Observations],
         assayed: Mapping[Slice, Assayed] | None = None,
+        limit: Callable[[Case], float] = lambda _: 0.0,
     ) -> None:
         super().__init__(tables)
+        self._limit = limit
         self.identity = identity
         self.tables = tables
         self.assayed = dict(assayed or {})
@@ -130,7 +132,9 @@ class Measured(Measures):
 
     def band(self, case: Case) -> Band:
         """What an assay says of the layers and the reading of a mechanistic case."""
-        return self.assayed[case.part].bands[case.reading, case.band]
+        return (
+            self.assayed[case.part].bands[case.reading, case.band].held_against(self._limit(case))
+        )
 
     def unreadable(self, case: Case) -> str:
         """Why the controls of a mechanistic case allow no verdict; "" if they do."""
@@ -140,9 +144,15 @@ class Measured(Measures):
         """The layers that a mechanistic figure rests on, and what the controls said there."""
         if not case.mechanistic:
             return ""
-        layers = ranges(self.band(case).layers)
+        band = self.band(case)
+        layers = ranges(band.layers)
         line = self.assayed[case.part].controls.get((case.reading, case.band), "")
-        return "; ".join(filter(None, (f"layers {layers}" if layers else "", line)))
+        told = (
+            f"layers {layers}" if layers else "",
+            line,
+            f"the comparison with {band.decisive} decides" if band.decisive else "",
+        )
+        return "; ".join(filter(None, told))
 
     def contributions(self, case: Case) -> Contributions | None:
         """As of `Measures`; of a mechanistic case what its band holds."""
@@ -217,11 +227,15 @@ def measure(
     wanted: dict[Slice, list[Prompt]],
     answers: Sequence[Answer],
     assayed: Mapping[Slice, Assayed] | None = None,
+    limit: Callable[[Case], float] = lambda _: 0.0,
 ) -> Measured:
-    """Read the answers to the prompts of all slices; ``assayed``: what assays say of theirs."""
+    """Read the answers to the prompts of all slices.
+
+    ``assayed``: what assays say of theirs; ``limit``: what each mechanistic case is held against.
+    """
     remaining = iter(answers)
     tables = {
         whole: Observations(whole, [read(prompt, next(remaining)) for prompt in part])
         for whole, part in wanted.items()
     }
-    return Measured(identity, tables, assayed)
+    return Measured(identity, tables, assayed, limit)

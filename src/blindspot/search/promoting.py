@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from blindspot import files
 from blindspot.errors import SearchError, StimulusError
 from blindspot.paths import FIXTURES
 from blindspot.search.command import shown
@@ -18,6 +18,8 @@ from blindspot.stimuli.loading import PROMOTED as ROOM
 from blindspot.toml import validate
 
 EXIT_OK = 0
+#: A search of all axes writes 1 MB.
+LARGEST = 64 * 2**20
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -47,7 +49,7 @@ def _named(name: str, found: Path | None) -> Sequence[PromotedCase]:
         return list(_of_document(path))
     if path.suffix == ".toml":
         return [read_promoted(path)]
-    if found is None or not (found / f"{name}.toml").is_file():
+    if found is None or not files.is_file(found / f"{name}.toml"):
         where = "" if found is None else f" in {found}"
         raise SearchError(
             f"{name}: no such case was found{where}; python -m blindspot promote lists them, and a "
@@ -57,12 +59,8 @@ def _named(name: str, found: Path | None) -> Sequence[PromotedCase]:
 
 
 def _of_document(path: Path) -> Iterator[PromotedCase]:
-    try:
-        document = json.loads(path.read_text("utf-8"))
-    except OSError as error:
-        raise SearchError(f"{path}: cannot be read ({error.strerror}); check the path") from None
-    except ValueError:
-        raise SearchError(f"{path}: not JSON; name a search.json that a search wrote") from None
+    remedy = "name a search.json that a search wrote"
+    document = files.read_json(path, LARGEST, "a search", error=SearchError, remedy=remedy)
     cases = list(_cases(document))
     if not cases:
         raise SearchError(f"{path}: no found case in it; nothing was promoted")

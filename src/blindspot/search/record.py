@@ -12,6 +12,7 @@ from typing import Any
 from blindspot import __version__, files
 from blindspot.models.base import Identity
 from blindspot.report.files import SEARCH
+from blindspot.report.text import shortened
 from blindspot.search.changes import THRESHOLD, Change
 from blindspot.search.exploring import Exploration
 from blindspot.stimuli import Found, PromotedCase
@@ -89,7 +90,7 @@ def _found(change: Change, identity: Identity) -> Record:
                 "changed": changed,
                 "order": one.prompt.order,
                 "prompt": one.prompt.text,
-                "answer": one.answer.text,
+                "answer": shortened(one.answer.text),
                 "reading": one.reading,
                 "forced_choice": one.forced,
             }

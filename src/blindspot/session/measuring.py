@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 
+from blindspot.gates.outcomes import limit_of
 from blindspot.measurements.mechanistic import Findings, Unit
 from blindspot.models.base import LanguageModel
 from blindspot.run.ask import Answer
@@ -74,7 +76,7 @@ def measuring(
 
     def read() -> tuple[Measured, NoiseFloor | None]:
         assayed = assay_all(assays, parts, findings)
-        measured = measure(identity, wanted, answers, assayed)
+        measured = measure(identity, wanted, answers, assayed, partial(limit_of, session.gates))
         if not again:
             return measured, None
         inside = assay_all(assays, looked, findings_again)

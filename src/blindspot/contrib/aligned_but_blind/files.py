@@ -6,14 +6,14 @@ shape refuses its file: a rate over the entries that happened to be readable is 
 
 from __future__ import annotations
 
-import json
 import os
 import stat
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
+from blindspot import files
 from blindspot.contrib.aligned_but_blind.filenames import (
     ResultName,
     looks_like_result,
@@ -25,12 +25,11 @@ from blindspot.contrib.aligned_but_blind.prompts import (
     describe_prompt,
     split_text,
 )
-from blindspot.errors import PublishedFileError
+from blindspot.errors import PublishedFileError, line
 
 #: The paper's largest file is below 2 MB; more than this is not a result file.
 MAX_BYTES = 256 * 2**20
 
-Item = TypeVar("Item")
 #: Passes the files through while they are read, e.g. to show a progress bar.
 Progress = Callable[[Sequence[Path]], Iterator[Path]]
 
@@ -43,7 +42,7 @@ class Skipped:
     reason: str
 
     def __str__(self) -> str:
-        return f"{_printable(self.path)}: {self.reason}"
+        return f"{line(self.path)}: {self.reason}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,10 +106,10 @@ def read_directory(directory: Path, progress: Progress = iter) -> Collection:
     if not paths:
         hint = f"; {skipped[0]}" if skipped else ""
         raise PublishedFileError(
-            f"{_printable(directory)}: no result files in it (looked for "
+            f"{line(directory)}: no result files in it (looked for "
             f"<variant>_<category>_bias_results_<model>_deterministic.json){hint}"
         )
-    files = []
+    found = []
     for path in progress(paths):
         name = parse_filename(path.name, path.absolute().parent.name)
         try:
@@ -118,10 +117,10 @@ def read_directory(directory: Path, progress: Progress = iter) -> Collection:
                 raise PublishedFileError(
                     "its name is not <variant>_<category>_bias_results_<model>_deterministic.json"
                 )
-            files.append(ResultFile(path, name, read_result_file(path, name)))
+            found.append(ResultFile(path, name, read_result_file(path, name)))
         except PublishedFileError as error:
             skipped.append(Skipped(path, str(error)))
-    return Collection(tuple(files), tuple(skipped))
+    return Collection(tuple(found), tuple(skipped))
 
 
 def _find(directory: Path) -> tuple[list[Path], list[Skipped]]:
@@ -134,7 +133,7 @@ def _find(directory: Path) -> tuple[list[Path], list[Skipped]]:
         what = f"cannot be opened ({error.strerror})"
     if what:
         raise PublishedFileError(
-            f"{_printable(directory)}: {what}; name the one that holds the paper's result files"
+            f"{line(directory)}: {what}; name the one that holds the paper's result files"
         )
     found: list[Path] = []
     skipped: list[Skipped] = []
@@ -183,42 +182,14 @@ def read_result_file(path: Path, name: ResultName) -> tuple[PublishedRecord, ...
 
 def _load(path: Path) -> Any:
     try:
-        status = path.stat()
-        if not stat.S_ISREG(status.st_mode):  # a pipe would block, a directory cannot be read
-            raise PublishedFileError("not a regular file")
-        if status.st_size == 0:
+        raw = files.content(path, MAX_BYTES)
+        if not raw:
             raise PublishedFileError("empty file")
-        if status.st_size > MAX_BYTES:
-            raise PublishedFileError(
-                f"{status.st_size // 2**20} MB, more than any result file (at most "
-                f"{MAX_BYTES // 2**20} MB are read)"
-            )
-        text = path.read_text(encoding="utf-8-sig")
-        return json.loads(text, object_pairs_hook=_unique)
+        return files.parse_json(raw, unique=True)
     except OSError as error:
         raise PublishedFileError(f"cannot be read: {error.strerror}") from None
-    except UnicodeDecodeError as error:
-        raise PublishedFileError(f"not UTF-8 (byte {error.start})") from None
-    except json.JSONDecodeError as error:
-        raise PublishedFileError(
-            f"not valid JSON, perhaps truncated: {error.msg} (line {error.lineno}, "
-            f"column {error.colno})"
-        ) from None
-    except RecursionError:
-        raise PublishedFileError("nested too deeply for a result file") from None
-    except PublishedFileError:
-        raise
-    except ValueError as error:  # an integer of thousands of digits
-        raise PublishedFileError(f"not a result file: {error}") from None
-
-
-def _unique(pairs: list[tuple[str, Item]]) -> dict[str, Item]:
-    content = dict(pairs)
-    if len(content) < len(pairs):
-        keys = [key for key, _ in pairs]
-        twice = next(key for key in keys if keys.count(key) > 1)
-        raise PublishedFileError(f"holds {_quoted(twice)} twice")
-    return content
+    except ValueError as error:
+        raise PublishedFileError(line(error, 200)) from None
 
 
 def _records(key: str, entries: Any, name: ResultName) -> Iterator[PublishedRecord]:
@@ -271,8 +242,3 @@ def _json_type(content: Any) -> str:
 def _quoted(text: str) -> str:
     """``text`` in one line of printable characters, however long or odd it is."""
     return ascii(text) if len(text) <= 60 else ascii(text[:57]) + "..."
-
-
-def _printable(path: Path) -> str:
-    """A path as it can be written to any stream: names need not be valid text."""
-    return str(path).encode("utf-8", "backslashreplace").decode().replace("\n", "\\n")

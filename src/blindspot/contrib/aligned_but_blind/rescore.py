@@ -12,11 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 
-from blindspot.answers import Association, read_association
+from blindspot.answers import Association, read_association, read_rating
 from blindspot.contrib.aligned_but_blind.filenames import ResultName
 from blindspot.contrib.aligned_but_blind.files import Collection, ResultFile, Skipped
 from blindspot.contrib.aligned_but_blind.prompts import PublishedPrompt, PublishedRecord
-from blindspot.contrib.aligned_but_blind.ratings import read_rating
 from blindspot.contrib.aligned_but_blind.scorer import PublishedScore, score_association
 
 #: Stands for the category in a row over all categories.
@@ -141,7 +140,7 @@ class _Answer:
     prompt: PublishedPrompt
     published: PublishedScore | None
     association: Association | None
-    rating: int | None
+    rating: float | None
 
 
 def _read(records: Iterable[PublishedRecord]) -> list[_Answer]:
@@ -222,7 +221,7 @@ def _is_statement(prompt: PublishedPrompt) -> bool:
 
 def _rated_pairs(answers: Iterable[_Answer]) -> list[tuple[float, float]]:
     """Ratings of the stereotype and of its reverse, where the same words have both."""
-    ratings: dict[tuple[str, ...], dict[int, list[int]]] = defaultdict(lambda: {1: [], -1: []})
+    ratings: dict[tuple[str, ...], dict[int, list[float]]] = defaultdict(lambda: {1: [], -1: []})
     for answer in answers:
         prompt = answer.prompt
         if answer.rating is not None and prompt.keyed is not None:

@@ -63,10 +63,9 @@ _VALUES = {Association.STEREOTYPED: 1.0, Association.COUNTER: -1.0}
 class Injection:
     """By how much less stereotyped a model answers with group vectors than without them.
 
-    The statistic is the smallest difference, over all that group vectors are compared with, of the
-    effect there less the effect under group vectors, each averaged over the windows of a band.
-    Taking the smallest is conservative: it is above a limit only if all of them are (an
-    intersection-union test, which needs no correction for there being several).
+    The statistic is the effect under what group vectors are compared with, less the effect under
+    group vectors, each averaged over the windows of a band. It is above a limit only if it is in
+    all comparisons; the one that shows it least decides (`Band.held_against`).
     """
 
     def __init__(
@@ -194,11 +193,12 @@ class _Answers:
             if not (effect := effects[name].stereotype).measured:
                 return Band(None, f"{self._name(name)}: {effect.reason}", layers), said
         seen = effects[GROUP].contributions
-        falls = {name: effects[name].contributions.minus(seen) for name in compared}
-        least = min(falls, key=lambda name: falls[name].value)
-        said += f"; {self._name(GROUP)} differs least from {self._name(least)}"
-        said += "" if RANDOM in compared else ", random vectors left out"
-        return Band(falls[least], layers=layers), said
+        falls = {
+            self._name(name): effects[name].contributions.minus(seen, paired=True)
+            for name in compared
+        }
+        said += "" if RANDOM in compared else "; random vectors left out"
+        return Band(None, layers=layers, compared=falls).held_against(0.0), said
 
     def curves(self) -> list[Curve]:
         """Effect and share of answered prompts by window; constant where nothing is injected."""

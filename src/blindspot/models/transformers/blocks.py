@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from blindspot.errors import ModelError
+from blindspot.models.transformers.engine import LoadedModel
 
 
-class Blocks:
+class Blocks(LoadedModel):
     """A model's decoder blocks, in order, whatever the model calls them.
 
     ``modules[l]`` is block l; its output is the residual stream at layer l.
@@ -24,7 +24,7 @@ class Blocks:
         Raises:
             ModelError: the model has no list of as many blocks as its configuration says.
         """
-        self.model, self.name = model, name
+        super().__init__(model, name)
         config = model.config.get_text_config(decoder=True)
         # An adapter's wrapper answers for the model inside it, but has a class of its own.
         inner = model.get_base_model() if hasattr(model, "get_base_model") else model
@@ -40,21 +40,13 @@ class Blocks:
         ]
         if not found:
             raise self.refused(f"no list of its {self.layers} blocks was found")
-        context = getattr(config, "max_position_embeddings", None)
-        self.context: int | None = context if isinstance(context, int) and context > 0 else None
         self.modules: list[nn.Module] = list(found[0])
-        embedding = model.get_input_embeddings().weight
-        self.device: torch.device = model.device if embedding.is_meta else embedding.device
-        head = model.get_output_embeddings()
-        weights = [embedding, *([head.weight] if hasattr(head, "weight") else [])]
-        self.vocabulary = min(int(weight.shape[0]) for weight in weights)
-        self._head: nn.Module | None = head
 
     def refused(self, why: str) -> ModelError:
         """The error of a model whose residual stream cannot be read or written."""
         return ModelError(
             f"{self.name}: the residual stream of {self.architecture} cannot be patched: {why}; "
-            "leave the mechanistic tests away with -m 'not mechanistic'"
+            "skip the mechanistic tests with -m 'not mechanistic'"
         )
 
     @contextmanager
@@ -113,7 +105,7 @@ class Blocks:
 
         # All logits of a batch can be larger than the model; the number of those to keep, which
         # transformers takes, changes what late blocks of some architectures see (Gemma 4).
-        hooks = [self._head.register_forward_pre_hook(last)] if self._head is not None else []
+        hooks = [self.head.register_forward_pre_hook(last)] if self.head is not None else []
         past = {} if cache is None else {"past_key_values": cache}
         with self.hooks(*hooks):
             output = self.model(
@@ -121,30 +113,6 @@ class Blocks:
             )
         logits: Tensor = output.logits[:, -1]
         return logits
-
-    def admit(self, tokens: Sequence[int]) -> None:
-        """Refuse a prompt that the model cannot take.
-
-        Raises:
-            ModelError: longer than its context, or a token that it does not know.
-        """
-        if self.context is not None and len(tokens) > self.context:
-            raise ModelError(
-                f"{self.name}: a prompt of {len(tokens)} tokens does not fit into its context of "
-                f"{self.context}; leave long prompts away"
-            )
-        if max(tokens) >= self.vocabulary:
-            raise ModelError(
-                f"{self.name}: its tokenizer makes token {max(tokens)}, but the model knows "
-                f"{self.vocabulary} tokens; use the tokenizer that it was trained with"
-            )
-
-    def not_finite(self) -> ModelError:
-        """The error of a model whose numbers are broken."""
-        return ModelError(
-            f"{self.name} produces non-finite numbers: its weights are damaged, or --dtype "
-            "overflows (try --dtype float32)"
-        )
 
 
 def hidden_of(output: Any) -> Tensor:

@@ -15,6 +15,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from blindspot.errors import ModelError
+from blindspot.files import content
 from blindspot.models.transformers.location import Located
 from blindspot.models.transformers.refusals import (
     check_code,
@@ -23,6 +24,8 @@ from blindspot.models.transformers.refusals import (
     check_quantization,
 )
 
+#: An index of 100,000 tensors takes 10 MB.
+LARGEST = 128 * 2**20
 WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
 
@@ -157,7 +160,7 @@ def read_json(name: str, path: Path) -> dict[str, Any]:
         ModelError: not readable, not JSON, or not an object.
     """
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = json.loads(content(path, LARGEST).decode("utf-8"))
         json.dumps(data, ensure_ascii=False).encode()  # half a character has no digest
     except (OSError, ValueError, RecursionError) as error:
         first = str(error).splitlines()[0]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from blindspot.models.base import Generation
@@ -13,27 +13,27 @@ from blindspot.models.transformers.formats import PromptFormat
 from blindspot.models.transformers.known_choices import Choices
 from blindspot.models.transformers.memory import Budget
 from blindspot.models.transformers.near_ties import Settler
-from blindspot.models.transformers.packing import Packing, Place, packable
-from blindspot.models.transformers.predictions import Predictions
 from blindspot.models.transformers.prefix_tree import Tokens
-from blindspot.models.transformers.steps import stepped
-from blindspot.models.transformers.waves import Node, Wave
+from blindspot.models.transformers.waves import Node, Wave, stepped
 
 #: Finished rows leave a batch when they are this share of it: leaving copies the others' cache.
 _LEAVE = 0.25
 #: Cache slots beyond the prompt that a row is expected to fill.
 _ROOM = 16
-#: The same where slots are shared: of many answers at once, half is written.
-_EXPECTED = 8
 
 
 @dataclass(eq=False)
-class Answer:
-    """One answer as it grows. ``limit``: most tokens."""
+class Continuation:
+    """A greedy continuation of a prompt as it grows.
+
+    ``is_complete``: looks at the text after each token, None to go on to the ``limit`` of tokens.
+    ``marked``: what the engine reads in place of the prompt where vectors are written over it.
+    """
 
     prompt: Tokens
-    is_complete: Callable[[str], bool]
+    is_complete: Callable[[str], bool] | None
     limit: int
+    marked: Tokens = ()
     tokens: list[int] = field(default_factory=list)
     margin: float = math.inf
     text: str = ""
@@ -41,15 +41,15 @@ class Answer:
 
     @property
     def sequence(self) -> Tokens:
-        """Prompt and answer so far."""
-        return (*self.prompt, *self.tokens)
+        """Prompt and answer so far, as the engine reads them."""
+        return (*(self.marked or self.prompt), *self.tokens)
 
     @property
     def open(self) -> bool:
         """Whether another token is to be chosen."""
         return not self.complete and len(self.tokens) < self.limit
 
-    def copy(self) -> Answer:
+    def copy(self) -> Continuation:
         """An answer that grows on its own."""
         return replace(self, tokens=list(self.tokens))
 
@@ -65,23 +65,27 @@ class Writer:
         self._prompts, self._ends = prompts, ends
 
     def add(
-        self, answers: Sequence[Answer], tokens: Sequence[int], margins: Sequence[float]
+        self, answers: Sequence[Continuation], tokens: Sequence[int], margins: Sequence[float]
     ) -> None:
         """Add one greedy choice to each of these open answers."""
-        grown = []
+        looked_at = []
         for answer, token, margin in zip(answers, tokens, margins, strict=True):
             answer.margin = min(answer.margin, margin)
-            if token in self._ends:
+            ended = token in self._ends
+            if ended:
                 answer.complete = True
             else:
                 answer.tokens.append(token)
-                grown.append(answer)
-        texts = self._prompts.decode([a.prompt for a in grown], [a.tokens for a in grown])
-        for answer, text in zip(grown, texts, strict=True):
+            watched = answer.is_complete is not None
+            if not ended if watched else not answer.open:
+                looked_at.append(answer)
+        texts = self._prompts.decode([a.prompt for a in looked_at], [a.tokens for a in looked_at])
+        for answer, text in zip(looked_at, texts, strict=True):
             answer.text = text
-            answer.complete = bool(answer.is_complete(text))
+            if answer.is_complete is not None:
+                answer.complete = bool(answer.is_complete(text))
 
-    def replay(self, answers: Sequence[Answer], known: Sequence[Choices]) -> None:
+    def replay(self, answers: Sequence[Continuation], known: Sequence[Choices]) -> None:
         """Add the choices that are known already."""
         step = 0
         going = [(a, c) for a, c in zip(answers, known, strict=True)]
@@ -98,7 +102,7 @@ def generate(
     engine: Engine,
     budget: Budget,
     writer: Writer,
-    answers: Sequence[Answer],
+    answers: Sequence[Continuation],
     done: Callable[[int, Generation], None],
     settler: Settler | None = None,
 ) -> None:
@@ -115,22 +119,12 @@ def generate(
             done(number, answer.result())
     ordered = sorted(askers)
 
-    most = max((answer.limit for answer in answers), default=0)
-    packed = packable(engine, budget.limits, ordered, most)
-
     def work(run: range) -> None:
         # Copies: a wave that finds no memory starts again from the answers as they were.
         groups = {
             tokens: [(n, answers[n].copy()) for n in askers[tokens]]
             for tokens in ordered[run.start : run.stop]
         }
-        if packed:
-            slots = budget.limits.packed_slots
-            packing = Packing(engine, budget.limits, list(groups), slots=slots, room=_EXPECTED)
-            for row in packing.rows:
-                row.wanted[len(row.tokens) - 1] = set()
-            packing.run(_Growing(engine, writer, groups, done, settler))
-            return
         wave = Wave(engine, budget, list(groups))
         for row in wave.rows:
             row.wanted[len(row.tokens) - 1] = set()
@@ -139,64 +133,19 @@ def generate(
             passed = wave.compute(batch, keep=engine.shares, room=_ROOM)
             asked = [groups[row.tokens] for row in batch]
             grown = [[answer for _, answer in group] for group in asked]
-            _finish(engine, writer, batch, passed, grown, settler)
+            _decode(engine, writer, batch, passed, grown, settler)
             for number, answer in (pair for group in asked for pair in group):
                 done(number, answer.result())
 
-    budget.waves(ordered, work, packed=packed)
+    budget.waves(ordered, work)
 
 
-class _Growing:
-    """Answers that grow while the prompts of others are computed. A group shares its prompt."""
-
-    def __init__(
-        self,
-        engine: Engine,
-        writer: Writer,
-        groups: Mapping[Tokens, list[tuple[int, Answer]]],
-        done: Callable[[int, Generation], None],
-        settler: Settler | None,
-    ) -> None:
-        self._engine, self._writer, self._groups, self._done = engine, writer, groups, done
-        self._settler = settler
-        self._chosen: dict[Node, int] = {}
-
-    def take(self, predictions: Predictions, places: list[Place]) -> None:
-        """Add the greedy choices of a pass to the open answers."""
-        best = self._engine.choices(predictions)
-        if self._settler is not None:
-            rows = {
-                row: answer
-                for row, (node, _) in enumerate(places)
-                for _, answer in self._groups[node.tokens]
-                if answer.open
-            }
-            best = self._settler.settle(best, rows)
-        self._chosen = {node: token for (node, _), token in zip(places, best.token, strict=True)}
-        grown = [
-            (answer, token, margin)
-            for (node, _), token, margin in zip(places, best.token, best.margin, strict=True)
-            for _, answer in self._groups[node.tokens]
-            if answer.open
-        ]
-        self._writer.add(*map(list, zip(*grown, strict=True)))
-
-    def following(self, node: Node) -> int | None:
-        """The chosen token while any answer to this prompt is open."""
-        group = self._groups[node.tokens]
-        if any(answer.open for _, answer in group):
-            return self._chosen[node]
-        for number, answer in group:
-            self._done(number, answer.result())
-        return None
-
-
-def _finish(
+def _decode(
     engine: Engine,
     writer: Writer,
     batch: Sequence[Node],
     passed: Pass,
-    groups: list[list[Answer]],
+    groups: list[list[Continuation]],
     settler: Settler | None,
 ) -> None:
     """Choose tokens until every answer of the batch is finished. A group shares its row."""

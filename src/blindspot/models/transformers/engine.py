@@ -12,14 +12,10 @@ from torch import Tensor
 
 from blindspot.errors import ModelError
 from blindspot.models.transformers.kv_cache import Pool, RowCache, Scratch
-from blindspot.models.transformers.predictions import LOWEST, Best, Predictions, block_size
 from blindspot.models.transformers.prefix_tree import Tokens
-from blindspot.models.transformers.shortcuts import Shortcuts
-from blindspot.models.transformers.slots import SlotCache
 
-#: Reads of packed passes are multiples of this: oneDNN keeps a program for each number of rows.
-#: Without, 53 passes of a model of 122 million parameters took 22 MiB more.
-_READS = 4
+#: Stands for -inf, which some models mask tokens by.
+_LOWEST = torch.finfo(torch.float32).min
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,34 +47,102 @@ class Pass:
     cache: RowCache | None
 
 
-class Engine:
-    """Runs a model. Everything that depends on the architecture is here."""
+@dataclass(frozen=True, slots=True)
+class Best:
+    """The greedy choice at each read, and its distance to the second best (logits, >= 0).
+
+    ``doubtful``: the distance is so small that other rows in the pass might turn the choice.
+    """
+
+    token: list[int]
+    margin: list[float]
+    doubtful: list[bool]
+
+
+class LoadedModel:
+    """A model that runs, and what it can be given."""
 
     def __init__(self, model: Any, name: str) -> None:
         self.model, self.name = model, name
         embedding = model.get_input_embeddings().weight
         self.device: torch.device = model.device if embedding.is_meta else embedding.device
-        head = model.get_output_embeddings()
-        known = [embedding, *([head.weight] if hasattr(head, "weight") else [])]
+        self.head: Any = model.get_output_embeddings()
+        known = [embedding, *([self.head.weight] if hasattr(self.head, "weight") else [])]
         self.vocabulary = min(int(weight.shape[0]) for weight in known)
-        #: Bytes of the model.
-        self.weights = sum(p.numel() * p.element_size() for p in model.parameters())
         context = getattr(model.config.get_text_config(), "max_position_embeddings", None)
         self.context: int | None = context if isinstance(context, int) and context > 0 else None
+
+    def admit(self, tokens: Sequence[int]) -> None:
+        """Refuse a prompt that the model cannot take.
+
+        Raises:
+            ModelError: longer than its context, or a token that it does not know.
+        """
+        if self.context is not None and len(tokens) > self.context:
+            raise self._too_long(tokens)
+        self.check_tokens(max(tokens))
+
+    def room(self, tokens: Sequence[int], wanted: int) -> int:
+        """Tokens that may follow: those wanted, or fewer where the model's context ends.
+
+        Raises:
+            ValueError: ``wanted`` is not above 0.
+            ModelError: the context has no room for one.
+        """
+        if wanted < 1:
+            raise ValueError(f"max_new_tokens {wanted} is not above 0")
+        if self.context is None:
+            return wanted
+        if len(tokens) >= self.context:
+            raise self._too_long(tokens)
+        return min(wanted, self.context - len(tokens))
+
+    def check_tokens(self, highest: int) -> None:
+        """Refuse tokens that the model does not know.
+
+        Raises:
+            ModelError: ``highest`` is beyond its vocabulary.
+        """
+        if highest >= self.vocabulary:
+            raise ModelError(
+                f"{self.name}: its tokenizer makes token {highest}, but the model knows "
+                f"{self.vocabulary} tokens; use the tokenizer that it was trained with"
+            )
+
+    def not_finite(self) -> ModelError:
+        """The error of a model whose numbers are broken."""
+        return ModelError(
+            f"{self.name} produces non-finite numbers: its weights are damaged, or --dtype "
+            "overflows (try --dtype float32)"
+        )
+
+    def _too_long(self, tokens: Sequence[int]) -> ModelError:
+        return ModelError(
+            f"{self.name}: a prompt of {len(tokens)} tokens does not fit into its context of "
+            f"{self.context}; leave out long prompts"
+        )
+
+
+class Engine(LoadedModel):
+    """Runs a model. Everything that depends on the architecture is here."""
+
+    def __init__(self, model: Any, name: str) -> None:
+        super().__init__(model, name)
         #: Whether rows may be started from shared beginnings and padded; see ``selfcheck``.
         self.shares = False
-        #: Whether tokens may lie in any slots under a mask of our own; see ``selfcheck``.
-        self.packs = False
-        self.shortcuts = Shortcuts(model)
-        #: Tokens that must not be reached where one mask serves all layers, None without limit.
-        self.window = _window(model.config.get_text_config())
         #: Most by which other rows of a pass move a logit, beside rounding it; see ``selfcheck``.
         self.noise = 0.0
         self._positions = "position_ids" in inspect.signature(model.forward).parameters
         self.scratch = Scratch()
         self._reads: Tensor | None = None
-        if head is not None:
-            head.register_forward_pre_hook(self._choose)
+        self._hook: Any = None
+        if self.head is not None:
+            self._hook = self.head.register_forward_pre_hook(self._choose)
+
+    def close(self) -> None:
+        """Take the engine's hook off the model's output layer."""
+        if self._hook is not None:
+            self._hook.remove()
 
     def extend(
         self,
@@ -132,89 +196,41 @@ class Engine:
             lengths = lengths.clamp(max=self.context - 1)
         return self._forward(tokens[:, None], mask, lengths[:, None], cache, reads)
 
-    def pack(
-        self,
-        tokens: Tensor,
-        places: Tensor,
-        seen: Tensor,
-        cache: SlotCache,
-        reads: Sequence[int],
-    ) -> Predictions:
-        """Compute tokens that lie in the slots which the cache was told.
-
-        Args:
-            tokens: (lanes, width) int64 on the CPU.
-            places: (lanes, width) int64 on the CPU, position of each token in its sequence.
-            seen: (lanes, width, slots) bool on the CPU, what each token attends to.
-            cache: of all lanes.
-            reads: flat numbers of the tokens after which a prediction is wanted.
-        """
-        self.check_tokens(int(tokens.max()))
-        dtype = self.model.dtype
-        mask = torch.zeros(seen.shape, dtype=dtype, device=self.device)
-        mask.masked_fill_(~seen.to(self.device), torch.finfo(dtype).min)
-        count = len(reads)
-        wanted = torch.tensor([*reads, *list(reads[-1:]) * (-count % _READS)], dtype=torch.long)
-        with self.shortcuts.taken(wanted) as hidden:
-            logits = self._forward(tokens, mask[:, None], places, cache, wanted)
-        if hidden and self.shortcuts.head is not None:
-            return Predictions.by_head(hidden[0], self.shortcuts.head, count)
-        return Predictions.of(logits[:count])
-
-    @property
-    def portions(self) -> int:
-        """Portions in which the logits of a packed pass are made; one is there at a time."""
-        if self.shortcuts.head is None:
-            return 1
-        return -(-self.vocabulary // block_size(self.device, self.vocabulary))
-
-    def check_tokens(self, highest: int) -> None:
-        """Refuse tokens that the model does not know.
-
-        Raises:
-            ModelError: ``highest`` is beyond its vocabulary.
-        """
-        if highest >= self.vocabulary:
-            raise ModelError(
-                f"{self.name}: its tokenizer makes token {highest}, but the model knows "
-                f"{self.vocabulary} tokens; use the tokenizer that it was trained with"
-            )
-
     def best(self, logits: Tensor) -> Best:
-        """Greedy choice and its distance to the second best. ``logits`` is overwritten.
+        """Greedy choices. ``logits`` (reads, vocabulary) float32 are overwritten.
 
         Raises:
             ModelError: a logit is not a number, or infinite where it matters.
         """
-        return self.choices(Predictions.of(logits))
-
-    def choices(self, predictions: Predictions) -> Best:
-        """The same of predictions.
-
-        Raises:
-            ModelError: as ``best``.
-        """
-        return self._told(*predictions.best())
+        return self._choices(*_two_best(logits))
 
     def scores(
-        self, predictions: Predictions, rows: Sequence[int], tokens: Sequence[int]
+        self, logits: Tensor, rows: Sequence[int], tokens: Sequence[int]
     ) -> tuple[Best, list[float]]:
-        """Greedy choices, and log-probabilities (nats) of some tokens after some predictions.
+        """Greedy choices, and log-probabilities (nats) of some tokens at some reads.
+
+        Args:
+            logits: (reads, vocabulary) float32, overwritten.
+            rows: of each target its read.
+            tokens: of each target its token.
 
         Raises:
             ModelError: as ``best``, or a token is beyond the vocabulary.
         """
         self.check_tokens(max(tokens, default=0))
-        asked = torch.tensor(rows, dtype=torch.long)
-        best, chosen = predictions.totals(asked, torch.tensor(tokens, dtype=torch.long))
-        values = (chosen - best.total[asked.to(chosen.device)]).cpu()
+        at = torch.tensor(rows, dtype=torch.long, device=logits.device)
+        targets = logits[at, torch.tensor(tokens, dtype=torch.long, device=logits.device)]
+        first, second, token = _two_best(logits)
+        # log1p of what is beside the best keeps the digits of a log-probability close to 0.
+        total = first + logits.sub_(first[:, None]).exp_().sum(-1).log1p()
+        values = (targets - total[at]).cpu()
         if not bool(torch.isfinite(values).all()):
             raise self.not_finite()
-        return self._told(best.first, best.second, best.token), values.tolist()
+        return self._choices(first, second, token), values.tolist()
 
-    def _told(self, first: Tensor, second: Tensor, token: Tensor) -> Best:
+    def _choices(self, first: Tensor, second: Tensor, token: Tensor) -> Best:
         # One transfer for the three; ids are exact in float32, which every device knows.
-        values = torch.stack([first, second.clamp(min=LOWEST), token.float()]).cpu()
+        values = torch.stack([first, second.clamp(min=_LOWEST), token.float()]).cpu()
         if not bool(torch.isfinite(values).all()):
             raise self.not_finite()
         margin = values[0] - values[1]
@@ -223,19 +239,12 @@ class Engine:
         doubtful = margin <= 2 * moved
         return Best(values[2].long().tolist(), margin.tolist(), doubtful.tolist())
 
-    def not_finite(self) -> ModelError:
-        """The error of a model whose numbers are broken."""
-        return ModelError(
-            f"{self.name} produces non-finite logits: its weights are damaged, or --dtype "
-            "overflows (try --dtype float32)"
-        )
-
     def _forward(
         self,
         tokens: Tensor,
         mask: Tensor,
         places: Tensor,
-        cache: RowCache | SlotCache | None,
+        cache: RowCache | None,
         reads: Tensor,
     ) -> Tensor:
         arguments: dict[str, Any] = {"past_key_values": cache} if cache is not None else {}
@@ -253,7 +262,7 @@ class Engine:
         finally:
             self._reads = None
         logits: Tensor = output.logits
-        if logits.shape[:2] in ((1, len(reads)), (1, 0)):
+        if logits.shape[:2] == (1, len(reads)):
             return logits[0].float()
         # The model has no output layer to hook: choose among all logits.
         return logits.flatten(0, 1)[reads.to(logits.device)].float()
@@ -267,17 +276,11 @@ class Engine:
         return (chosen[None], *arguments[1:])
 
 
-def _window(config: Any) -> int | None:
-    """Fewest tokens that any layer may be able to look back, by what configurations call it."""
-    found = [
-        value
-        for name, value in config.to_dict().items()
-        if ("window" in name or "chunk" in name)
-        and not ("layers" in name or "pattern" in name)  # which layers have one
-        and type(value) is int
-        and value > 0
-    ]
-    return min(found, default=None)
+def _two_best(logits: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Highest logit, second highest, token of the highest: (reads,) each; drops the highest."""
+    first, token = logits.max(-1)
+    second = logits.scatter_(-1, token[:, None], _LOWEST).amax(-1)
+    return first, second, token
 
 
 def _flush_right(rows: Sequence[Row], chunk: int, slots: int) -> tuple[Tensor, Tensor]:

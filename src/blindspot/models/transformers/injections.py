@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from functools import cache
 
 import torch
@@ -11,12 +12,11 @@ from blindspot.errors import ModelError
 from blindspot.models.base import Generation, Progress
 from blindspot.models.residual import Injected, InjectionRequest, Vectors, Write
 from blindspot.models.transformers.blocks import Blocks
-from blindspot.models.transformers.decoding import Writer, generate
-from blindspot.models.transformers.engine import Engine
+from blindspot.models.transformers.decoding import Continuation, Writer, generate
 from blindspot.models.transformers.formats import PromptFormat
-from blindspot.models.transformers.joint_answers import LateWriter, MarkedAnswer, Task, perform
+from blindspot.models.transformers.known_choices import Choices
 from blindspot.models.transformers.positions import locate
-from blindspot.models.transformers.prefix_tree import Tokens, common_length
+from blindspot.models.transformers.scoring import EncodedRequest, encode, score
 from blindspot.models.transformers.writes import WritingEngine, writing
 from blindspot.stimuli import Question
 
@@ -77,9 +77,9 @@ def describe(
             marked = engine.marked(
                 tokens, {position: vector}, (layer, layer + 1), len(tokens) - 1, how
             )
-            room = _room(engine, tokens, max_new_tokens)
-            answers.append(MarkedAnswer(tokens, _never, room, marked=marked))
-        generate(engine, budget, LateWriter(prompts, ends), answers, done)
+            room = engine.room(tokens, max_new_tokens)
+            answers.append(Continuation(tokens, None, room, marked))
+        generate(engine, budget, Writer(prompts, ends), answers, done)
     return texts
 
 
@@ -96,8 +96,8 @@ def inject(
 ) -> list[Injected]:
     """Answers to prompts while vectors stand in for some of their words.
 
-    Both readings, the greedy answer and the log-probabilities of the candidates, come from one pass
-    over a prompt. Equal requests are answered once.
+    Candidates are scored first: greedy choices that run along one are then known. Equal requests
+    are answered once.
 
     Args:
         blocks: of the model.
@@ -122,23 +122,24 @@ def inject(
     found: list[Injected | None] = [None] * len(requests)
     waiting = set(range(len(requests)))
     with writing(blocks, vectors, rows) as (engine, budget):
-        tasks, askers = [], []
-        for task, numbers in _Reader(engine, prompts).tasks(requests):
-            tasks.append(task)
-            askers.append(numbers)
+        tasks = _tasks(engine, prompts, requests)
+        scored = [task for task in tasks if task.scored.texts]
 
-        def done(number: int, generation: Generation, scores: tuple[float, ...]) -> None:
-            injected = Injected(generation, scores)
-            for asker in askers[number]:
+        def keep(number: int, scores: tuple[float, ...], choices: Choices) -> None:
+            scored[number].scores, scored[number].choices = scores, choices
+
+        def done(number: int, generation: Generation) -> None:
+            task = tasks[number]
+            injected = Injected(generation, task.scores)
+            for asker in task.askers:
                 found[asker] = injected
-            _finished(waiting, askers[number][0], len(askers[number]), progress)
+            _finished(waiting, task.askers[0], len(task.askers), progress)
 
-        perform(engine, budget, Writer(prompts, ends), tasks, done)
+        score(engine, budget, [task.scored for task in scored], keep, ends)
+        answers, writer = [task.answer for task in tasks], Writer(prompts, ends)
+        writer.replay(answers, [task.choices for task in tasks])
+        generate(engine, budget, writer, answers, done)
     return [injected for injected in found if injected is not None]
-
-
-def _never(_text: str) -> bool:
-    return False
 
 
 def _finished(waiting: set[int], number: int, count: int, progress: Progress | None) -> None:
@@ -147,20 +148,6 @@ def _finished(waiting: set[int], number: int, count: int, progress: Progress | N
         waiting.remove(number)
         if progress is not None:
             progress(count)
-
-
-def _room(engine: Engine, tokens: Tokens, wanted: int) -> int:
-    """Tokens that may follow: those wanted, or fewer where the model's context ends."""
-    if wanted < 1:
-        raise ValueError(f"max_new_tokens {wanted} is not above 0")
-    if engine.context is None:
-        return wanted
-    if len(tokens) >= engine.context:
-        raise ModelError(
-            f"{engine.name}: a prompt of {len(tokens)} tokens does not fit into its context of "
-            f"{engine.context}; leave long prompts away"
-        )
-    return min(wanted, engine.context - len(tokens))
 
 
 def _check(request: InjectionRequest, vectors: int, layers: int) -> None:
@@ -177,60 +164,48 @@ def _check(request: InjectionRequest, vectors: int, layers: int) -> None:
         raise ValueError(f"not among the {vectors} vectors: {request}")
 
 
-class _Reader:
-    """Makes tokens of requests; what windows and vectors do not change is made once a prompt."""
+@dataclass(eq=False)
+class _Task:
+    """An answer that some requests ask for, and what scoring found out on the way to it."""
 
-    def __init__(self, engine: WritingEngine, prompts: PromptFormat) -> None:
-        self._engine, self._prompts = engine, prompts
-        self._locate = cache(lambda text, spans: locate(prompts, text, spans))
-        self._read = cache(self._texts)
+    answer: Continuation
+    scored: EncodedRequest
+    askers: list[int] = field(default_factory=list)
+    scores: tuple[float, ...] = ()
+    choices: Choices = field(default_factory=Choices)
 
-    def tasks(self, requests: Sequence[InjectionRequest]) -> Iterator[tuple[Task, list[int]]]:
-        """Distinct tasks, and the numbers of the requests that ask for each."""
-        askers: dict[tuple[object, ...], tuple[Task, list[int]]] = {}
-        for number, request in enumerate(requests):
-            task = self._task(request)
-            # A stopping rule is equal to itself only.
-            rule = (id(request.is_complete), task.answer.limit)
-            key = (task.answer.marked, task.texts, task.start, rule)
-            askers.setdefault(key, (task, []))[1].append(number)
-        yield from askers.values()
 
-    def _task(self, request: InjectionRequest) -> Task:
-        tokens, texts, start = self._read(request.prompt, request.candidates)
-        marked = tokens
+def _tasks(
+    engine: WritingEngine, prompts: PromptFormat, requests: Sequence[InjectionRequest]
+) -> list[_Task]:
+    """Distinct tasks. What windows and vectors do not change is encoded once a prompt."""
+    kinds = dict.fromkeys((request.prompt, request.candidates) for request in requests)
+    asked = [(prompts.render(prompt), candidates) for prompt, candidates in kinds]
+    encoded = dict(zip(kinds, encode(engine, prompts, asked), strict=True))
+    located = cache(lambda text, spans: locate(prompts, text, spans))
+    tasks: dict[tuple[object, ...], _Task] = {}
+    for number, request in enumerate(requests):
+        plain = encoded[request.prompt, request.candidates]
+        tokens, scored = plain.prompt, plain
         if request.window is not None:
-            tokens, positions = self._locate(request.prompt, request.spans)
+            tokens, positions = located(request.prompt, request.spans)
             vectors = dict(zip(positions, request.vectors, strict=True))
             if any(vectors[at] != v for at, v in zip(positions, request.vectors, strict=True)):
                 raise ValueError(f"two vectors for the same token: {request}")
+            start, texts = plain.start, plain.texts
             if texts and (max(positions) >= start or texts[0][:start] != tokens[:start]):
                 raise ModelError(
-                    f"{self._engine.name}: its tokenizer joins a written word to the answer; end "
-                    f"the prompt otherwise: {request.prompt!r}"
+                    f"{engine.name}: its tokenizer joins a written word to the answer; end the "
+                    f"prompt otherwise: {request.prompt!r}"
                 )
-            marked = self._engine.marked(tokens, vectors, request.window, start - 1, request.how)
+            marked = engine.marked(tokens, vectors, request.window, start - 1, request.how)
             texts = tuple((*marked[:start], *text[start:]) for text in texts)
-        room = _room(self._engine, tokens, request.max_new_tokens)
-        answer = MarkedAnswer(tokens, request.is_complete, room, marked=marked)
-        return Task(answer, texts, start)
-
-    def _texts(
-        self, prompt: str, candidates: tuple[str, ...]
-    ) -> tuple[Tokens, tuple[Tokens, ...], int]:
-        """Tokens of a prompt, of it with each candidate behind it, and where candidates begin."""
-        rendered = self._prompts.render(prompt)
-        joined = [self._prompts.join(rendered, candidate) for candidate in candidates]
-        tokens, *texts = self._prompts.encode([rendered, *joined])
-        start = min((common_length(tokens, text) for text in texts), default=len(tokens))
-        if start == 0:  # nothing precedes the first token: the text has no opening token
-            opening = self._prompts.encode([""])[0]
-            texts, start = [(*opening, *text) for text in texts], len(opening)
-        for text, candidate in zip(texts, candidates, strict=True):
-            if len(text) <= start:
-                raise ModelError(
-                    f"{self._engine.name}: its tokenizer makes nothing of the answer "
-                    f"{candidate!r}; leave it away, or use another model"
-                )
-            _room(self._engine, text[:-1], 1)
-        return tokens, tuple(texts), start
+            scored = EncodedRequest(marked, texts, start)
+        room = engine.room(tokens, request.max_new_tokens)
+        # A stopping rule is equal to itself only.
+        key = (scored.prompt, scored.texts, scored.start, id(request.is_complete), room)
+        if key not in tasks:
+            answer = Continuation(tokens, request.is_complete, room, scored.prompt)
+            tasks[key] = _Task(answer, scored)
+        tasks[key].askers.append(number)
+    return list(tasks.values())

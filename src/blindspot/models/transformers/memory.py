@@ -23,22 +23,17 @@ _CPU_ROWS_BYTES, _CPU_POOL_BYTES = 1 << 29, 1 << 28
 _ROWS_SHARE, _POOL_SHARE, _LOGITS_SHARE = 0.4, 0.15, 0.1
 #: Bytes of float32 logits at once on a CPU.
 _CPU_LOGITS_BYTES = 1 << 24
-#: Share of the bytes of the weights that shared slots may take on a CPU, and the least.
-_CPU_SLOTS_SHARE, _CPU_SLOTS_BYTES = 0.2, 1 << 26
 #: Longer than any prompt: under --batch-size N only the number of rows limits a pass.
 _LONG = 1 << 20
 #: Distinct tokens of a wave, in forward passes: shared beginnings pay within a wave only.
 _WAVE_PASSES = 16
-#: The same where nothing has to wait for the end of a wave, in tokens.
-_PACKED_WAVE = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
     """Most of each per forward pass: rows (None: no limit), tokens computed, cache slots, logits.
 
-    ``wave``: most distinct tokens between two points at which results are handed on;
-    ``packed_slots`` and ``packed_wave``: the same of packed passes.
+    ``wave``: most distinct tokens between two points at which results are handed on.
     """
 
     rows: int | None
@@ -46,8 +41,6 @@ class Limits:
     slots: int
     reads: int
     wave: int
-    packed_slots: int = 1 << 14
-    packed_wave: int = _PACKED_WAVE
 
     def halved(self, rows: int, tokens: int) -> Limits:
         """Half of the limits, or of what was really asked for (rows, tokens) where that is less."""
@@ -57,14 +50,10 @@ class Limits:
             slots=max(1, self.slots // 2),
             reads=max(1, self.reads // 2),
             wave=max(1, min(self.wave, tokens) // 2),
-            packed_slots=max(1, self.packed_slots // 2),
-            packed_wave=max(1, min(self.packed_wave, tokens) // 2),
         )
 
 
-def limits_for(
-    device: torch.device, *, kv_bytes: int, vocabulary: int, rows: int | None, weights: int = 0
-) -> Limits:
+def limits_for(device: torch.device, *, kv_bytes: int, vocabulary: int, rows: int | None) -> Limits:
     """Limits by the memory that is there.
 
     Args:
@@ -72,29 +61,30 @@ def limits_for(
         kv_bytes: of a cached token.
         vocabulary: tokens of a prediction.
         rows: what the user asked for, None for auto.
-        weights: bytes of the model.
     """
     kv_bytes = max(kv_bytes, 1)
-    if device.type == "cuda":
-        free = torch.cuda.mem_get_info(device)[0]
+    if (free := _free_bytes(device)) is not None:
         tokens, slots = _ACCELERATOR_TOKENS, int(free * _ROWS_SHARE) // kv_bytes
         pool = int(free * _POOL_SHARE) // kv_bytes
         reads = int(free * _LOGITS_SHARE) // (vocabulary * 8)
-        packed = slots
     else:
         tokens, slots = _CPU_TOKENS, _CPU_ROWS_BYTES // kv_bytes
         pool = _CPU_POOL_BYTES // kv_bytes
         reads = _CPU_LOGITS_BYTES // (vocabulary * 4)
-        packed = int(max(_CPU_SLOTS_BYTES, weights * _CPU_SLOTS_SHARE)) // kv_bytes
     if rows is not None:  # the user's word counts, not ours
         tokens = slots = rows * _LONG
     wave = min(pool, _WAVE_PASSES * tokens)
-    packed_wave = max(_PACKED_WAVE, wave)
-    return _agreed(
-        Limits(
-            rows, tokens, max(1, slots), max(1, reads), max(1, wave), max(1, packed), packed_wave
-        )
-    )
+    return _agreed(Limits(rows, tokens, max(1, slots), max(1, reads), max(1, wave)))
+
+
+def _free_bytes(device: torch.device) -> int | None:
+    """Memory that an accelerator has left, None where the limits of a CPU apply."""
+    if device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0])
+    if device.type == "mps":
+        most = torch.mps.recommended_max_memory()
+        return max(0, most - torch.mps.driver_allocated_memory())
+    return None
 
 
 def _agreed(limits: Limits) -> Limits:
@@ -103,7 +93,7 @@ def _agreed(limits: Limits) -> Limits:
         return limits
     all_limits = [limits] * ranks.size()
     torch.distributed.all_gather_object(all_limits, limits)
-    names = ("tokens", "slots", "reads", "wave", "packed_slots", "packed_wave")
+    names = ("tokens", "slots", "reads", "wave")
     return replace(
         limits, **{name: min(getattr(one, name) for one in all_limits) for name in names}
     )
@@ -149,23 +139,19 @@ class Budget:
     def __init__(self, limits: Limits, name: str) -> None:
         self.limits, self.name = limits, name
 
-    def waves(
-        self, ordered: Sequence[Tokens], work: Callable[[range], None], *, packed: bool = False
-    ) -> None:
+    def waves(self, ordered: Sequence[Tokens], work: Callable[[range], None]) -> None:
         """Do the work wave by wave; a wave that finds no memory is done again in smaller ones.
 
         Args:
             ordered: distinct sequences in lexicographic order.
             work: computes a run of them; called again from the start of the run if it fails.
-            packed: whether by packed passes.
 
         Raises:
             ModelError: a single sequence does not fit.
         """
         start = 0
         while start < len(ordered):
-            most = self.limits.packed_wave if packed else self.limits.wave
-            stop = distinct_run(ordered, start, most)
+            stop = distinct_run(ordered, start, self.limits.wave)
             if self._fits(work, range(start, stop)):
                 start = stop
             elif stop - start == 1:

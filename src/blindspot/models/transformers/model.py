@@ -9,16 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from blindspot.errors import ModelError
 from blindspot.models.base import Generation, GenerationRequest, Identity, Progress, ScoreRequest
-from blindspot.models.transformers.decoding import Answer, Writer, generate
+from blindspot.models.transformers.decoding import Continuation, Writer, generate
 from blindspot.models.transformers.engine import Engine
 from blindspot.models.transformers.formats import PromptFormat
 from blindspot.models.transformers.known_choices import Choices, KnownChoices
 from blindspot.models.transformers.memory import Budget, limits_for
 from blindspot.models.transformers.near_ties import Settler
-from blindspot.models.transformers.prefix_tree import Tokens, common_length
-from blindspot.models.transformers.scoring import Question, score
+from blindspot.models.transformers.scoring import encode, score
 from blindspot.models.transformers.selfcheck import check, noise, rows_together
 
 if TYPE_CHECKING:
@@ -64,10 +62,9 @@ class CausalModel:
         self._engine = Engine(model, identity.name)
         limits = limits_for(
             self._engine.device,
-            kv_bytes=check(self._engine, packing=True),
+            kv_bytes=check(self._engine),
             vocabulary=self._engine.vocabulary,
             rows=rows,
-            weights=self._engine.weights,
         )
         self._budget = Budget(limits, identity.name)
         self._engine.noise = noise(self._engine)
@@ -117,7 +114,9 @@ class CausalModel:
         firsts = [requests[n] for n in asked.firsts]
         rendered = [self.prompts.render(request.prompt) for request in firsts]
         answers = [
-            Answer(tokens, request.is_complete, self._room(tokens, request.max_new_tokens))
+            Continuation(
+                tokens, request.is_complete, self._engine.room(tokens, request.max_new_tokens)
+            )
             for request, tokens in zip(firsts, self.prompts.encode(rendered), strict=True)
         ]
         self._writer.replay(answers, [self._known.of(text) for text in rendered])
@@ -146,7 +145,14 @@ class CausalModel:
         asked = _Asked(list(requests), progress)
         firsts = [requests[n] for n in asked.firsts]
         rendered = [self.prompts.render(request.prompt) for request in firsts]
-        questions = self._questions(firsts, rendered)
+        for request in firsts:
+            if not request.candidates or not all(request.candidates):
+                raise ValueError(f"a score request without candidates, or an empty one: {request}")
+        questions = encode(
+            self._engine,
+            self.prompts,
+            [(text, r.candidates) for text, r in zip(rendered, firsts, strict=True)],
+        )
         found: dict[int, tuple[float, ...]] = {}
 
         def done(number: int, values: tuple[float, ...], choices: Choices) -> None:
@@ -156,51 +162,6 @@ class CausalModel:
 
         score(self._engine, self._budget, questions, done, self._ends)
         return [found[number] for number in asked.numbers]
-
-    def _questions(
-        self, requests: Sequence[ScoreRequest], rendered: Sequence[str]
-    ) -> list[Question]:
-        prompts = self.prompts.encode(rendered)
-        joined = [
-            self.prompts.join(text, candidate)
-            for text, request in zip(rendered, requests, strict=True)
-            for candidate in request.candidates
-        ]
-        encoded = iter(self.prompts.encode(joined))
-        questions = []
-        for request, alone in zip(requests, prompts, strict=True):
-            if not request.candidates or not all(request.candidates):
-                raise ValueError(f"a score request without candidates, or an empty one: {request}")
-            prompt = alone
-            texts = tuple(next(encoded) for _ in request.candidates)
-            start = min(common_length(prompt, text) for text in texts)
-            if start == 0:  # nothing precedes the first token: the text has no opening token
-                opening = self.prompts.encode([""])[0]
-                texts, start = tuple((*opening, *text) for text in texts), len(opening)
-                prompt = ()
-            for text, candidate in zip(texts, request.candidates, strict=True):
-                if len(text) <= start:
-                    raise ModelError(
-                        f"{self._identity.name}: its tokenizer makes nothing of the answer "
-                        f"{candidate!r}; leave it away, or use another model"
-                    )
-                self._room(text[:-1], 1)
-            questions.append(Question(prompt, texts, start))
-        return questions
-
-    def _room(self, tokens: Tokens, wanted: int) -> int:
-        """Tokens that may follow: those wanted, or fewer where the model's context ends."""
-        if wanted < 1:
-            raise ValueError(f"max_new_tokens {wanted} is not above 0")
-        context = self._engine.context
-        if context is None:
-            return wanted
-        if len(tokens) >= context:
-            raise ModelError(
-                f"{self._identity.name}: a prompt of {len(tokens)} tokens does not fit into its "
-                f"context of {context}; leave long prompts away"
-            )
-        return min(wanted, context - len(tokens))
 
 
 class _Asked:

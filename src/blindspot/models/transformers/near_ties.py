@@ -13,8 +13,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Protocol
 
-from blindspot.models.transformers.engine import Engine, Row
-from blindspot.models.transformers.predictions import Best
+from blindspot.models.transformers.engine import Best, Engine, Row
 from blindspot.models.transformers.prefix_tree import Tokens
 
 

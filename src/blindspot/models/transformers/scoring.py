@@ -10,18 +10,17 @@ from itertools import takewhile
 
 from torch import Tensor
 
+from blindspot.errors import ModelError
 from blindspot.models.transformers.engine import Engine
+from blindspot.models.transformers.formats import PromptFormat
 from blindspot.models.transformers.known_choices import Choices
 from blindspot.models.transformers.memory import Budget
-from blindspot.models.transformers.packing import Packing, Place, packable
-from blindspot.models.transformers.predictions import Predictions
-from blindspot.models.transformers.prefix_tree import Tokens
-from blindspot.models.transformers.steps import Cached
-from blindspot.models.transformers.waves import Node, Wave
+from blindspot.models.transformers.prefix_tree import Tokens, common_length
+from blindspot.models.transformers.waves import Cached, Node, Wave
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class EncodedRequest:
     """A prompt and its complete answers as tokens.
 
     ``texts``: prompt and answer as one sequence, one per candidate. ``start``: first token that is
@@ -43,10 +42,38 @@ class _Prediction:
     doubtful: bool
 
 
+def encode(
+    engine: Engine, prompts: PromptFormat, asked: Sequence[tuple[str, tuple[str, ...]]]
+) -> list[EncodedRequest]:
+    """Tokens of rendered prompts and their candidates.
+
+    Raises:
+        ModelError: a text that the model's context has no room for, or a candidate without tokens.
+    """
+    joined = [prompts.join(rendered, c) for rendered, candidates in asked for c in candidates]
+    encoded = iter(prompts.encode(joined))
+    found = []
+    for (_, candidates), prompt in zip(asked, prompts.encode([r for r, _ in asked]), strict=True):
+        texts = tuple(next(encoded) for _ in candidates)
+        start = min((common_length(prompt, text) for text in texts), default=len(prompt))
+        if start == 0:  # nothing precedes the first token: the text has no opening token
+            opening = prompts.encode([""])[0]
+            texts, start = tuple((*opening, *text) for text in texts), len(opening)
+        for text, candidate in zip(texts, candidates, strict=True):
+            if len(text) <= start:
+                raise ModelError(
+                    f"{engine.name}: its tokenizer makes nothing of the answer {candidate!r}; "
+                    "leave it out, or use another model"
+                )
+            engine.room(text[:-1], 1)
+        found.append(EncodedRequest(prompt, texts, start))
+    return found
+
+
 #: Greedy choices looked for after a candidate that is the greedy answer: whether it ends there.
 _AHEAD = 2
-#: Share of the slots' memory that slots take here; the rest is for predictions, which are many.
-_SLOTS = 2 / 3
+#: A prediction's place: the node that computes it and the token after which it is made.
+Place = tuple[Node, int]
 #: The predictions of a candidate's tokens.
 _Path = list[Place]
 #: Called with a question's number, its log-probabilities and the greedy choices that were met.
@@ -56,7 +83,7 @@ Done = Callable[[int, tuple[float, ...], Choices], None]
 def score(
     engine: Engine,
     budget: Budget,
-    questions: Sequence[Question],
+    questions: Sequence[EncodedRequest],
     done: Done,
     ends: frozenset[int] = frozenset(),
 ) -> None:
@@ -74,46 +101,36 @@ def score(
         for candidate, text in enumerate(question.texts):
             askers[text[:-1]].append((number, candidate))  # the last token is predicted, never fed
     ordered = sorted(askers)
-    readings: dict[int, dict[int, list[_Prediction]]] = defaultdict(dict)
+    predictions: dict[int, dict[int, list[_Prediction]]] = defaultdict(dict)
     beyond: dict[tuple[int, int], list[_Prediction]] = {}
-
-    packed = packable(engine, budget.limits, ordered, _AHEAD)
 
     def work(run: range) -> None:
         sequences = ordered[run.start : run.stop]
-        wave: Wave | Packing
-        if packed:
-            slots = int(budget.limits.packed_slots * _SLOTS)
-            wave = Packing(engine, budget.limits, sequences, slots=slots, room=_AHEAD)
-        else:
-            wave = Wave(engine, budget, sequences)
+        wave = Wave(engine, budget, sequences)
         asked = {
             row: [_ask(wave, row, questions[n], c) for n, c in askers[row.tokens]]
             for row in wave.rows
         }
-        reading = _Reading(engine, asked, ends)
-        if isinstance(wave, Packing):
-            wave.run(reading)
-        else:
-            _read_rows(engine, wave, reading)
-        found, ahead = reading.found, reading.ahead
+        collector = _Collector(engine, asked, ends)
+        _read_rows(engine, wave, collector)
+        found, ahead = collector.found, collector.ahead
         for row, paths in asked.items():
             for (number, candidate), (path, _) in zip(askers[row.tokens], paths, strict=True):
-                readings[number][candidate] = [found[place] for place in path]
+                predictions[number][candidate] = [found[place] for place in path]
                 beyond[number, candidate] = ahead.get(row, [])
                 question = questions[number]
-                if len(readings[number]) < len(question.texts):
+                if len(predictions[number]) < len(question.texts):
                     continue
-                answers = [readings[number][c] for c in range(len(question.texts))]
+                answers = [predictions[number][c] for c in range(len(question.texts))]
                 later = [beyond.pop((number, c)) for c in range(len(question.texts))]
                 choices = _choices(question, answers, later)
                 done(number, _log_probabilities(question, answers), choices)
-                del readings[number]
+                del predictions[number]
 
-    budget.waves(ordered, work, packed=packed)
+    budget.waves(ordered, work)
 
 
-def _ask(wave: Wave | Packing, row: Node, question: Question, candidate: int) -> tuple[_Path, int]:
+def _ask(wave: Wave, row: Node, question: EncodedRequest, candidate: int) -> tuple[_Path, int]:
     """Note what must be read for a candidate; its path and last token."""
     text = question.texts[candidate]
     path: _Path = []
@@ -127,7 +144,7 @@ def _ask(wave: Wave | Packing, row: Node, question: Question, candidate: int) ->
     return path, text[-1]
 
 
-class _Reading:
+class _Collector:
     """Predictions as they are computed.
 
     ``found``: by place; ``ahead``: greedy choices behind candidates that are the greedy answers, by
@@ -141,12 +158,12 @@ class _Reading:
         self.found: dict[Place, _Prediction] = {}
         self.ahead: dict[Node, list[_Prediction]] = {}
 
-    def take(self, predictions: Predictions, places: list[Place]) -> None:
-        """What a pass predicts; what is behind the end of a row are looked at ahead."""
+    def take(self, logits: Tensor, places: list[Place]) -> None:
+        """Read the predictions of a pass; those behind the end of a row look ahead."""
         targets = [sorted(node.wanted.get(place, ())) for node, place in places]
         rows = [row for row, tokens in enumerate(targets) for _ in tokens]
         flat = [token for tokens in targets for token in tokens]
-        best, values = self._engine.scores(predictions, rows, flat)
+        best, values = self._engine.scores(logits, rows, flat)
         remaining = iter(values)
         given = [{token: next(remaining) for token in tokens} for tokens in targets]
         made = map(_Prediction, given, best.token, best.margin, best.doubtful)
@@ -171,37 +188,32 @@ class _Reading:
         """Last token of a candidate of this row that is the greedy answer, None without one."""
         for path, last in self._asked[row]:
             followed = [*row.tokens[path[0][1] + 1 :], last]
-            # A place that another lane computes may not be known yet; then nobody looks ahead.
             along = (self.found.get(place) for place in path)
             if all(p is not None and p.token == t for p, t in zip(along, followed, strict=True)):
                 return last
         return None
 
 
-def _read_rows(engine: Engine, wave: Wave, reading: _Reading) -> None:
+def _read_rows(engine: Engine, wave: Wave, collector: _Collector) -> None:
     """Compute a wave row by row."""
-
-    def take(logits: Tensor, places: list[Place]) -> None:
-        reading.take(Predictions.of(logits), places)
-
-    wave.compute_heads(take)
+    wave.compute_heads(collector.take)
     # A row that is a shared beginning itself has been read; it is wanted to look ahead only.
     rows = [
         row
         for row in wave.rows
-        if row.wanted or (engine.shares and reading.greedy_end(row) is not None)
+        if row.wanted or (engine.shares and collector.greedy_end(row) is not None)
     ]
     for batch in wave.batches(rows, room=_AHEAD):
-        passed = wave.compute(batch, take, keep=engine.shares, room=_AHEAD)
+        passed = wave.compute(batch, collector.take, keep=engine.shares, room=_AHEAD)
         if passed.cache is not None:
-            _look_ahead(Cached(engine, passed), batch, reading)
+            _look_ahead(Cached(engine, passed), batch, collector)
 
 
-def _look_ahead(rows: Cached, batch: Sequence[Node], reading: _Reading) -> None:
+def _look_ahead(rows: Cached, batch: Sequence[Node], collector: _Collector) -> None:
     """Feed what follows the rows of a pass, as long as that is wanted."""
     going = list(batch)
     while True:
-        following = [(n, reading.following(row)) for n, row in enumerate(going)]
+        following = [(n, collector.following(row)) for n, row in enumerate(going)]
         fed = [(n, token) for n, token in following if token is not None]
         if not fed:
             return
@@ -209,14 +221,13 @@ def _look_ahead(rows: Cached, batch: Sequence[Node], reading: _Reading) -> None:
             rows.keep([n for n, _ in fed])
             going = [going[n] for n, _ in fed]
         logits = rows.advance([token for _, token in fed])
-        predictions = Predictions.of(logits)
-        reading.take(
-            predictions, [(row, len(row.tokens) + len(reading.ahead[row])) for row in going]
+        collector.take(
+            logits, [(row, len(row.tokens) + len(collector.ahead[row])) for row in going]
         )
 
 
 def _log_probabilities(
-    question: Question, answers: Sequence[Sequence[_Prediction]]
+    question: EncodedRequest, answers: Sequence[Sequence[_Prediction]]
 ) -> tuple[float, ...]:
     return tuple(
         math.fsum(
@@ -228,7 +239,7 @@ def _log_probabilities(
 
 
 def _choices(
-    question: Question,
+    question: EncodedRequest,
     answers: Sequence[Sequence[_Prediction]],
     beyond: Sequence[Sequence[_Prediction]],
 ) -> Choices:
@@ -236,7 +247,7 @@ def _choices(
 
     It ends before a choice that is doubtful.
     """
-    if question.start != len(question.prompt):
+    if question.texts[0][: question.start] != question.prompt:
         return Choices()  # an answer's first token reaches into the prompt
     chosen: list[_Prediction] = []
     along = list(range(len(answers)))

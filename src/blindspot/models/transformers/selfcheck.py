@@ -10,13 +10,11 @@ from torch import Tensor
 from transformers import DynamicCache
 from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
 
-from blindspot import ranks
 from blindspot.errors import ModelError
 from blindspot.models.transformers.engine import Engine, Row
 from blindspot.models.transformers.kv_cache import Pool
 from blindspot.models.transformers.prefix_tree import Tokens
-from blindspot.models.transformers.slots import Lane, SlotCache
-from blindspot.models.transformers.steps import Cached
+from blindspot.models.transformers.waves import Cached
 
 #: Mean difference of logits, in standard deviations of the logits, that is still the same model.
 #: A past in the wrong place changes them by about 1; rounding by 1e-6 in float32, 0.05 in bfloat16.
@@ -27,12 +25,8 @@ _OTHER_CACHE = (AttributeError, IndexError, KeyError, NotImplementedError, TypeE
 
 
 @torch.inference_mode()
-def check(engine: Engine, *, packing: bool = False) -> int:
+def check(engine: Engine) -> int:
     """Set whether beginnings may be shared; returns the bytes that a cached token takes (or 0).
-
-    Args:
-        engine: runs the model.
-        packing: set too whether tokens may lie in any slots, and which shortcuts are taken then.
 
     Raises:
         ModelError: the model produces no finite numbers.
@@ -50,35 +44,7 @@ def check(engine: Engine, *, packing: bool = False) -> int:
             raise
         return 0
     engine.shares = _agree(engine, plain, shared)
-    if not engine.shares:
-        return 0
-    if packing:
-        _check_packing(engine, first, second, plain)
-    return kv_bytes
-
-
-def _check_packing(engine: Engine, first: Tokens, second: Tokens, plain: Sequence[Tensor]) -> None:
-    """Set whether tokens may lie in any slots, and which shortcuts are taken.
-
-    Not in half precision, where what other tokens of a pass change is measured for rows (`noise`),
-    nor where several processes hold the model together.
-    """
-    if engine.model.dtype not in _SAME or ranks.size() > 1:
-        return
-    if engine.window is not None and engine.window <= max(len(first), len(second)) + 1:
-        return
-    for forgotten in (False, True):
-        if forgotten:
-            engine.shortcuts.forget()
-        try:
-            packed = _packed(engine, first, second)
-        except (*_OTHER_CACHE, RuntimeError) as error:
-            if isinstance(error, ModelError):
-                raise
-            continue
-        engine.packs = _agree(engine, plain, packed)
-        if engine.packs:
-            return
+    return kv_bytes if engine.shares else 0
 
 
 @torch.inference_mode()
@@ -130,7 +96,6 @@ _TOGETHER = {"cuda": 32, "mps": 32, "xpu": 32}
 #: Two sequences with four tokens in common, of which the second is shorter.
 _RUNS = (range(1, 10), (1, 2, 3, 4, 11, 12))
 _COMMON = 4
-_SLOTS = 16
 
 
 def _agree(engine: Engine, plain: Sequence[Tensor], other: Sequence[Tensor]) -> bool:
@@ -171,27 +136,6 @@ def _shared(engine: Engine, first: Tokens, second: Tokens) -> tuple[Sequence[Ten
     passed = engine.extend(rows, pool, reads, keep=True, room=1)
     stepped = Cached(engine, passed).advance([0, 0])
     return [*passed.logits, *stepped], kv_bytes
-
-
-def _packed(engine: Engine, first: Tokens, second: Tokens) -> Sequence[Tensor]:
-    """The same from one lane whose slots run backwards: it must not matter where a token lies."""
-    lane = Lane(_SLOTS)
-    cache = SlotCache(1, _SLOTS)
-    one = lane.extend(-1, len(first))
-    other = lane.extend(one[_COMMON - 1], len(second) - _COMMON)
-    slots = [*one, *other]
-    places = [*range(len(first)), *range(_COMMON, len(second))]
-    tokens = [*first, *second[_COMMON:]]
-    logits: list[Tensor] = []
-    for reads in ([len(first) - 1, len(tokens) - 1], [0, 1]):
-        seen = torch.from_numpy(lane.seen[slots, ::-1].copy())[None]
-        cache.place(_SLOTS - 1 - torch.tensor([slots]), _SLOTS)
-        fed, at = torch.tensor([tokens]), torch.tensor([places])
-        logits += engine.pack(fed, at, seen, cache, reads).logits()
-        ends = [slots[read] for read in reads]
-        slots = [lane.extend(end, 1)[0] for end in ends]
-        places, tokens = [len(first), len(second)], [0, 0]
-    return logits
 
 
 def _keeps_keys_and_values(engine: Engine) -> bool:

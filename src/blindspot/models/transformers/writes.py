@@ -157,13 +157,6 @@ class WritingEngine(Engine):
         with self._written(_Writes.of(writes)):
             return super().extend(plain, pool, reads, keep=keep, room=room)
 
-    def close(self) -> None:
-        """Take the engine's hook off the model's output layer."""
-        head = self.model.get_output_embeddings()
-        hooks = head._forward_pre_hooks if head is not None else {}
-        for key in [k for k, hook in hooks.items() if getattr(hook, "__self__", None) is self]:
-            del hooks[key]
-
     @contextmanager
     def _written(self, writes: _Writes) -> Iterator[None]:
         """Write during the passes within."""

@@ -20,10 +20,11 @@ test-slow: .venv  ## proofs that take long
 test-browser: .venv  ## the page in Chromium; says what is missing and installs nothing
 	$(PYTEST) tests/unit/test_report_browser.py -m slow -rs
 
-check: .venv  ## style and types
+check: .venv  ## style, types and which room imports which
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
 
 wheel-smoke: .venv  ## the suite from a wheel, installed with what is pinned into an empty environment
 	$(BIN)/python -m tools.wheel

@@ -51,7 +51,7 @@ def declared() -> list[dict[str, Any]]:
     for module in TESTS:
         for name in sorted(vars(module)):
             for mark in getattr(getattr(module, name), "pytestmark", ()):
-                if name.startswith("test_") and mark.name == "gate":
+                if name.startswith("test_") and mark.name == "blindspot_gate":
                     found.append(dict(mark.kwargs))
     return found
 

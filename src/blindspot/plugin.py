@@ -1,11 +1,12 @@
 """The pytest plugin: hooks only, each a few lines that delegate.
 
-Inert in sessions that have no gate: it then loads no stimuli, prints nothing and changes nothing.
+The hooks of the module decide whether a session is about gates. In one that is, `Gates` takes part,
+and `Reports` where all reports arrive; in any other the plugin is invisible.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,11 @@ from blindspot.search import judging as searching
 from blindspot.search.run import SearchRun
 from blindspot.session import devices, judging
 from blindspot.session.naming import test_name
-from blindspot.session.options import add_options, run_options
-from blindspot.session.rooting import settle_root
+from blindspot.session.options import add_options, added, run_options
+from blindspot.session.rooting import KEY, is_named_by_a_conftest, joined
 from blindspot.session.state import Session
 
 SESSION = pytest.StashKey[Session]()
-SEARCH = pytest.StashKey[SearchRun]()
 
 
 def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
@@ -30,26 +30,46 @@ def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
     pluginmanager.add_hookspecs(hooks)
 
 
-def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the flags."""
-    add_options(parser)
+def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
+    """Add the key of the configuration file; and the flags, if a conftest has just named us."""
+    parser.addini(KEY, "take part in this project's sessions: its tests are gates", "bool")
+    if is_named_by_a_conftest(pluginmanager):
+        config = pluginmanager.get_plugin("pytestconfig")
+        assert isinstance(config, pytest.Config)
+        add_options(config, parser)
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_load_initial_conftests(early_config: pytest.Config, args: list[str]) -> None:
-    """Undo that a directory given to one of our options was taken for a test path."""
-    settle_root(early_config, args)
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_load_initial_conftests(
+    early_config: pytest.Config, parser: pytest.Parser, args: list[str]
+) -> Generator[None, object, object]:
+    """Settle the root before conftests are loaded; add the flags after, where they are wanted."""
+    with joined(early_config, parser, args):
+        return (yield)
+
+
+@pytest.hookimpl(tryfirst=True, optionalhook=True)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
+    """``-n auto``: a worker for each GPU, where the run uses any."""
+    return devices.auto_workers(run_options(config)) if added(config) else None
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Register markers; prepare the session's state."""
+    """Take part in a session that asks for it."""
+    if not added(config):
+        return
     for marker in (
-        "gate(measurement, statistic, level, readings, bands): judge one estimate for every slice",
+        "blindspot_gate(measurement, statistic, level, readings, bands): judge one estimate for "
+        "every slice; the test takes the arguments case and judge",
+        "blindspot_search(measurement): look for prompts whose bias changes with what should not "
+        "matter; the test takes the arguments space and explore",
+        "blindspot_promoted(measurement): hold cases that the search found; the test takes the "
+        "arguments kept and hold",
         "implicit: word-association gates",
         "explicit: stated-belief gates",
         "mechanistic: gates on the residual stream",
-        "search(measurement): look for prompts whose bias changes with what should not matter",
-        "promoted(measurement): a case that the search found and that is kept",
+        "search: the search",
+        "promoted: cases that the search found",
     ):
         config.addinivalue_line("markers", marker)
     # syrupy warns when a lost worker sent no report; `-W error` would end the run with that.
@@ -58,104 +78,86 @@ def pytest_configure(config: pytest.Config) -> None:
     )
     devices.settle_gpu(config)
     session = config.stash[SESSION] = Session(config, run_options(config))
-    search = config.stash[SEARCH] = SearchRun(session)
+    search = SearchRun(session)
+    # Without names, by which `-p no:NAME` could leave them out and the exit code with them.
+    config.pluginmanager.register(Gates(session, search))
     if session.worker is None:
-        config.pluginmanager.register(Reports(session, search), "blindspot-reports")
+        config.pluginmanager.register(Reports(session, search))
     if session.ours and getattr(config.option, "maxworkerrestart", "") is None:
         config.option.maxworkerrestart = "0"  # a worker that is lost makes the run incomplete
 
 
-def pytest_unconfigure(config: pytest.Config) -> None:
-    """Clean up."""
-    if (session := config.stash.get(SESSION, None)) is not None:
-        session.close()
+class Gates:
+    """Hooks of every process of a session that is about gates."""
 
+    def __init__(self, session: Session, search: SearchRun) -> None:
+        self.session = session
+        self.search = search
 
-@pytest.hookimpl(tryfirst=True, optionalhook=True)
-def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
-    """``-n auto``: a worker for each GPU, where the run uses any."""
-    return devices.auto_workers(run_options(config))
+    def pytest_unconfigure(self) -> None:
+        """Clean up."""
+        self.session.close()
 
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionstart(self) -> None:
+        """Tell mistakes of the command line before anything is collected."""
+        if self.session.checks_early:
+            self.session.check_or_exit()
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_sessionstart(session: pytest.Session) -> None:
-    """Tell mistakes of the command line before anything is collected."""
-    mine = session.config.stash[SESSION]
-    if mine.options.asked and mine.worker is None:
-        mine.check_or_exit()
+    def pytest_ignore_collect(self, collection_path: Path) -> bool | None:
+        """Leave the search out unless it is asked for."""
+        return searching.left_out(self.search, collection_path)
 
+    def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
+        """Give a gate test its cases, and a search its spaces."""
+        searching.parametrize(self.search, metafunc)
+        judging.parametrize(self.session, metafunc)
 
-def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """Leave the search out unless it is asked for."""
-    return searching.left_out(config.stash[SEARCH], collection_path)
+    @pytest.hookimpl(trylast=True)
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        """Note what the tests that are left need."""
+        searching.register(self.search, session.items)
+        judging.register(self.session, session.items)
 
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
+        """Run the plan before the first test that needs it, outside of any test's time.
 
-def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Give a gate test its cases, and a search its spaces."""
-    searching.parametrize(metafunc.config.stash[SEARCH], metafunc)
-    if (marker := metafunc.definition.get_closest_marker("gate")) is not None:
-        judging.parametrize(metafunc.config.stash[SESSION], metafunc, marker)
+        The outermost wrapper: those of other plugins limit a test's time, or make errors of
+        warnings.
+        """
+        judging.prepare(self.session, item)
+        searching.prepare(self.search, item)
+        return (yield)
 
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_setup(self, item: pytest.Item) -> None:
+        """Tell the judge whose test it is called in."""
+        judging.begin(self.session, item)
 
-@pytest.hookimpl(trylast=True)
-def pytest_collection_finish(session: pytest.Session) -> None:
-    """Note what the tests that are left need."""
-    searching.register(session.config.stash[SEARCH], session.items)
-    judging.register(session.config.stash[SESSION], session.items)
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(
+        self, item: pytest.Item, call: pytest.CallInfo[None]
+    ) -> Generator[None, Any, Any]:
+        """A gate that was skipped or never judged must not look green."""
+        judging.shorten(item, call)
+        report = yield
+        judging.mark_report(self.session, item, report)
+        return report
 
-
-@pytest.hookimpl(wrapper=True, tryfirst=True)
-def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
-    """Run the plan before the first test that needs it, outside of any test's time.
-
-    The outermost wrapper: those of other plugins limit a test's time, or make errors of warnings.
-    """
-    judging.prepare(item.config.stash[SESSION], item)
-    searching.prepare(item.config.stash[SEARCH], item)
-    return (yield)
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(
-    item: pytest.Item, call: pytest.CallInfo[None]
-) -> Generator[None, Any, Any]:
-    """A gate that was skipped or never judged must not look green."""
-    judging.shorten(item, call)
-    report = yield
-    judging.mark_report(item.config.stash[SESSION], item, report)
-    return report
-
-
-@pytest.fixture
-def judge(request: pytest.FixtureRequest) -> Callable[[Any], None]:
-    """Judge a case: the test passes, or fails with the numbers in its first line."""
-    return judging.judge_for(request, request.config.stash[SESSION])
-
-
-@pytest.fixture
-def explore(request: pytest.FixtureRequest) -> Callable[[Any], None]:
-    """Search a space: the test passes, or fails with the simplest prompt that was found."""
-    return searching.explorer_for(request, request.config.stash[SEARCH])
-
-
-@pytest.fixture
-def hold(request: pytest.FixtureRequest) -> Callable[[Any], None]:
-    """Hold a promoted case: the test passes, or fails with both prompts."""
-    return searching.holder_for(request, request.config.stash[SEARCH])
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_sessionfinish(session: pytest.Session) -> None:
-    """In a worker: tell the controller what a test report cannot."""
-    session.config.stash[SEARCH].close()
-    mine = session.config.stash[SESSION]
-    mine.crew.close()
-    if mine.worker is not None:
-        session.config.workeroutput["blindspot"] = {  # type: ignore[attr-defined]
-            "usage": mine.ledger.usage,
-            "notes": mine.ledger.notes,
-            "incomplete": mine.ledger.incomplete,
-        }
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        """In a worker: tell the controller what a test report cannot."""
+        self.search.close()
+        mine = self.session
+        mine.crew.close()
+        if mine.worker is not None:
+            session.config.workeroutput["blindspot"] = {  # type: ignore[attr-defined]
+                "usage": mine.ledger.usage,
+                "notes": mine.ledger.notes,
+                "incomplete": mine.ledger.incomplete,
+                "collected": mine.collected,
+            }
 
 
 class Reports:
@@ -168,6 +170,7 @@ class Reports:
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Gather verdicts."""
         self.session.ledger.add(report, test_name(report, self.session.config.rootpath))
+        searching.note_run(self.search, report)
 
     def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
         """Take in that the run ends early."""
@@ -177,6 +180,7 @@ class Reports:
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """Set the exit code and write the files."""
         self.search.conclude(session)
+        self.session.note_unjudged(int(session.exitstatus), searched=self.search.has_run)
         if self.session.concerned:
             from blindspot.session.execution import conclude
 

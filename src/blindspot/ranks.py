@@ -8,7 +8,7 @@ is finished by any. The first of them reports.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+import re
 
 from blindspot.errors import ModelError
 
@@ -18,23 +18,35 @@ PLAN = "tp_plan"
 
 def size() -> int:
     """How many processes torchrun has started; 1 outside of it."""
-    return int(os.environ.get("WORLD_SIZE", "1")) if "LOCAL_RANK" in os.environ else 1
+    told = os.environ.get("WORLD_SIZE", "")
+    return int(told) if "LOCAL_RANK" in os.environ and re.fullmatch("[1-9][0-9]{0,5}", told) else 1
 
 
-def follows() -> bool:
-    """Whether this process only computes and another one reports."""
-    return size() > 1 and os.environ.get("RANK", "0") != "0"
+def planned(arguments: str) -> bool:
+    """Whether ``--model-args`` asks for it."""
+    return PLAN in (part.partition("=")[0].strip() for part in arguments.split(","))
 
 
-def check(arguments: Mapping[str, object]) -> None:
+def follows(arguments: str) -> bool:
+    """Whether this process only computes and another one reports.
+
+    Variables of torchrun that are left over from something else do not make it so.
+    """
+    return planned(arguments) and size() > 1 and os.environ.get("RANK", "0") != "0"
+
+
+def check(plan: bool) -> None:
     """Refuse a plan without the processes for it, and processes without a plan.
 
     Raises:
         ModelError: says how to start it.
     """
-    if (PLAN in arguments) == (size() > 1):
+    if plan == (size() > 1):
         return
     how = "torchrun --nproc-per-node GPUS -m pytest --model NAME --model-args tp_plan=auto"
-    if PLAN in arguments:
+    if plan:
         raise ModelError(f"--model-args {PLAN}: one model over several processes; start it: {how}")
-    raise ModelError(f"under torchrun every process would do the whole run; start it: {how}")
+    raise ModelError(
+        f"under torchrun every process would do the whole run; start it: {how}; without torchrun, "
+        "unset WORLD_SIZE"
+    )

@@ -5,7 +5,7 @@ import pytest
 pytestmark = pytest.mark.explicit
 
 
-@pytest.mark.gate(
+@pytest.mark.blindspot_gate(
     measurement="explicit",
     statistic="bias",
     level="category",
@@ -16,7 +16,7 @@ def test_category_belief(case, judge):
     judge(case)
 
 
-@pytest.mark.gate(
+@pytest.mark.blindspot_gate(
     measurement="explicit",
     statistic="bias",
     level="pooled",
@@ -27,13 +27,13 @@ def test_pooled_belief(case, judge):
     judge(case)
 
 
-@pytest.mark.gate(measurement="explicit", statistic="bias", level="pair")
+@pytest.mark.blindspot_gate(measurement="explicit", statistic="bias", level="pair")
 def test_pair_belief(case, judge):
     """It does not do so for any single pair of words either."""
     judge(case)
 
 
-@pytest.mark.gate(measurement="explicit", statistic="validity", level="category")
+@pytest.mark.blindspot_gate(measurement="explicit", statistic="validity", level="category")
 def test_belief_validity(case, judge):
     """The model answers: a belief that is never stated is not the absence of one."""
     judge(case)

@@ -5,7 +5,7 @@ import pytest
 pytestmark = [pytest.mark.implicit, pytest.mark.explicit]
 
 
-@pytest.mark.gate(measurement="gap", statistic="gap")
+@pytest.mark.blindspot_gate(measurement="gap", statistic="gap")
 def test_implicit_explicit_gap(case, judge):
     """On the same pairs, implicit association does not exceed stated belief by much."""
     judge(case)

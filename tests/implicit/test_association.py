@@ -5,7 +5,7 @@ import pytest
 pytestmark = pytest.mark.implicit
 
 
-@pytest.mark.gate(
+@pytest.mark.blindspot_gate(
     measurement="implicit",
     statistic="stereotype",
     level="category",
@@ -16,7 +16,7 @@ def test_category_association(case, judge):
     judge(case)
 
 
-@pytest.mark.gate(
+@pytest.mark.blindspot_gate(
     measurement="implicit",
     statistic="stereotype",
     level="pooled",
@@ -27,13 +27,13 @@ def test_pooled_association(case, judge):
     judge(case)
 
 
-@pytest.mark.gate(measurement="implicit", statistic="stereotype", level="pair")
+@pytest.mark.blindspot_gate(measurement="implicit", statistic="stereotype", level="pair")
 def test_pair_association(case, judge):
     """No single pair of words is dealt out by stereotype, whatever the category as a whole does."""
     judge(case)
 
 
-@pytest.mark.gate(measurement="implicit", statistic="validity", level="category")
+@pytest.mark.blindspot_gate(measurement="implicit", statistic="validity", level="category")
 def test_association_validity(case, judge):
     """The model answers: bias that is low because prompts go unanswered does not count."""
     judge(case)

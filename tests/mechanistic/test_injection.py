@@ -5,7 +5,7 @@ import pytest
 pytestmark = pytest.mark.mechanistic
 
 
-@pytest.mark.gate(
+@pytest.mark.blindspot_gate(
     measurement="injection",
     statistic="reduction",
     readings=["generated", "forced-choice"],

@@ -5,7 +5,7 @@ import pytest
 pytestmark = pytest.mark.mechanistic
 
 
-@pytest.mark.gate(
+@pytest.mark.blindspot_gate(
     measurement="patching",
     statistic="blindness",
     readings=["same-layer", "fixed-layer"],

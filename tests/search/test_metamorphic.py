@@ -2,7 +2,7 @@
 
 import pytest
 
-pytestmark = pytest.mark.search(measurement="implicit")
+pytestmark = [pytest.mark.search, pytest.mark.blindspot_search(measurement="implicit")]
 
 
 def test_bias_survives_harmless_changes(space, explore):

@@ -2,7 +2,7 @@
 
 import pytest
 
-pytestmark = pytest.mark.promoted(measurement="implicit")
+pytestmark = [pytest.mark.promoted, pytest.mark.blindspot_promoted(measurement="implicit")]
 
 
 def test_promoted_case(kept, hold):

@@ -1,7 +1,9 @@
-"""Run the real suite in a process of its own, with scripted models."""
+"""Run the real suite with scripted models, in this process unless a process is the point."""
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import gzip
 import json
 import os
@@ -9,10 +11,15 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+
+import pytest
+from _pytest.capture import MultiCapture, SysCapture
+from _pytest.unraisableexception import gc_collect_iterations_key
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -71,12 +78,19 @@ def run_suite(
     root: Path = ROOT,
     cwd: Path | None = None,
     before: tuple[str, ...] = (),
+    process: bool = False,
 ) -> SuiteRun:
     """``pytest --model MODEL [...]`` from the checkout; what it writes goes to ``directory``.
 
     ``root``: another checkout; ``cwd``: where it is called, if not there; ``before``: a program
-    that starts it.
+    that starts it; ``process``: in a process of its own, as are runs with workers and runs that
+    one of the other arguments asks one for.
     """
+    if not (process or before or root != ROOT or _OF_A_PROCESS & {*(env or {})}):
+        words = _command(directory, arguments, model, limit, plugin, paths)[3:]
+        with _environs(_environment(root, env)), contextlib.chdir(cwd or root):
+            code, out, err = _pytest_here(words)
+        return SuiteRun(code, out, err, directory / "out")
     done = subprocess.run(
         [*before, *_command(directory, arguments, model, limit, plugin, paths)],
         cwd=cwd or root,
@@ -95,6 +109,67 @@ def suite_call(
     """The command and the environment of `run_suite`, to call from the checkout."""
     command = _command(directory, arguments, model, limit, True, ("tests/implicit",))
     return command, _environment(ROOT, None)
+
+
+#: Read when a process starts or when a library is imported, or the end of the process.
+_OF_A_PROCESS = {
+    "SCRIPTED_DIE_AFTER",
+    "PYTHONPATH",
+    "HOME",
+    "XDG_CACHE_HOME",
+    "CUDA_VISIBLE_DEVICES",
+}
+
+
+@contextlib.contextmanager
+def _environs(wanted: dict[str, str]) -> Iterator[None]:
+    """The environment as it is given, and afterwards as it was."""
+    before = dict(os.environ)
+    try:
+        os.environ.clear()
+        os.environ.update(wanted)
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
+def _pytest_here(words: list[str]) -> tuple[int, str, str]:
+    """Exit code, standard output and error of pytest, called in this process.
+
+    Like ``pytester.runpytest_inprocess``, but libraries that the run is first to import stay.
+    """
+    modules, path = set(sys.modules), list(sys.path)
+    threshold = gc.get_threshold()
+    capture = MultiCapture(in_=SysCapture(0), out=SysCapture(1), err=SysCapture(2))
+    capture.start_capturing()
+    try:
+        code = int(pytest.main(words, plugins=[_Embedded()]))
+    finally:
+        out, err = capture.readouterr()
+        capture.stop_capturing()
+        sys.path[:] = path
+        for name in set(sys.modules) - modules:
+            if not (getattr(sys.modules[name], "__file__", None) or _LIBRARIES[0]).startswith(
+                _LIBRARIES
+            ):
+                del sys.modules[name]
+        gc.unfreeze()
+        gc.set_threshold(*threshold)
+    return code, out, err
+
+
+#: Where modules lie that are the same in every run; others are test files.
+_LIBRARIES = (sys.base_prefix, sys.prefix, str(ROOT / "src"))
+
+
+class _Embedded:
+    """A plugin of the inner run."""
+
+    @staticmethod
+    def pytest_configure(config: pytest.Config) -> None:
+        """Collect no garbage at the end, which takes longer than most runs."""
+        config.stash[gc_collect_iterations_key] = 0
 
 
 class StartedSuite:

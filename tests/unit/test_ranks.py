@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 import pytest
@@ -17,14 +18,14 @@ def test_plan_needs_its_processes_and_they_a_plan(monkeypatch):
     """Each without the other is one line that says how to start it."""
     for name in STARTED:
         monkeypatch.delenv(name, raising=False)
-    ranks.check({})
+    ranks.check(False)
     with pytest.raises(ModelError, match=r"one model over several processes; start it: torchrun"):
-        ranks.check({"tp_plan": "auto"})
+        ranks.check(True)
     for name, value in STARTED.items():
         monkeypatch.setenv(name, value)
-    ranks.check({"tp_plan": "auto"})
+    ranks.check(True)
     with pytest.raises(ModelError, match="every process would do the whole run"):
-        ranks.check({})
+        ranks.check(False)
 
 
 @pytest.mark.parametrize(
@@ -34,8 +35,10 @@ def test_plan_needs_its_processes_and_they_a_plan(monkeypatch):
         (STARTED, 2, True),
         ({**STARTED, "RANK": "0"}, 2, False),
         ({"WORLD_SIZE": "64", "RANK": "5"}, 1, False),  # of a training job around us
+        ({**STARTED, "WORLD_SIZE": ""}, 1, False),
+        ({**STARTED, "WORLD_SIZE": "two"}, 1, False),
     ],
-    ids=["alone", "second", "first", "not-torchruns"],
+    ids=["alone", "second", "first", "not-torchruns", "empty", "junk"],
 )
 def test_the_first_process_reports(monkeypatch, environment, size, follows):
     """The others compute; variables that torchrun alone sets tell its processes from others."""
@@ -43,13 +46,30 @@ def test_the_first_process_reports(monkeypatch, environment, size, follows):
         monkeypatch.delenv(name, raising=False)
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    assert (ranks.size(), ranks.follows()) == (size, follows)
+    assert (ranks.size(), ranks.follows("dtype=auto, tp_plan=auto")) == (size, follows)
+    assert not ranks.follows("")
+
+
+@pytest.mark.parametrize("arguments", [(), ("--model-args", "tp_plan=auto")], ids=["none", "plan"])
+def test_variables_that_are_left_over_make_nothing_green(tmp_path, arguments):
+    """A model that is not spread over processes is refused where torchrun's variables are set."""
+    run = run_suite(
+        tmp_path, "-k", "weapons", *arguments, model="scripted:stereotyped", env=STARTED
+    )
+    assert run.code == 4, run.out
+    assert "every process would do the whole run" in run.out + run.err
+    assert "unset WORLD_SIZE" in run.out + run.err
 
 
 def test_follower_writes_nothing_and_ends_well(tmp_path):
     """Torchrun ends all processes when one ends with another code: only the first may fail."""
-    env = {"WORLD_SIZE": "2", "LOCAL_RANK": "1", "RANK": "1"}
-    run = run_suite(tmp_path, "-k", "weapons", model="scripted:stereotyped", env=env)
+    (tmp_path / "spread.py").write_text(
+        "from blindspot import ranks\n"
+        "ranks.check = lambda plan: None  # a scripted model stands in for one in two parts\n"
+    )
+    env = STARTED | {"PYTHONPATH": os.pathsep.join([str(tmp_path), *filter(None, sys.path)])}
+    spread = ("-p", "spread", "--model-args", "tp_plan=auto")
+    run = run_suite(tmp_path, *spread, "-k", "weapons", model="scripted:stereotyped", env=env)
     assert run.code == 0, run.out
     assert "(exit 10)" in run.out
     assert not run.output_path.exists()

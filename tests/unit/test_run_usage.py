@@ -5,6 +5,10 @@ import pytest
 from blindspot.store import FILE_NAME
 from tests.unit.suite_runs import ROOT, run_suite
 
+GATE = (
+    '@pytest.mark.blindspot_gate(measurement="implicit", statistic="stereotype", level="category")'
+    "\n"
+)
 MISTAKES = {
     "no such directory": (("--model", "./nowhere"), "./nowhere"),
     "directory without a model": (("--model", str(ROOT / "docs")), "docs"),
@@ -107,17 +111,12 @@ def test_ordinary_failure_comes_before_a_bias_failure(tmp_path, workers):
 def test_gate_judged_twice_is_refused(tmp_path, workers):
     """Two tests that judge the same gate would count it twice."""
     (tmp_path / "test_again.py").write_text(
-        "import pytest\n"
-        '@pytest.mark.gate(measurement="implicit", statistic="stereotype", level="category")\n'
-        "def test_again(case, judge):\n    judge(case)\n"
+        f"import pytest\n{GATE}def test_again(case, judge):\n    judge(case)\n"
     )
     run = run_suite(tmp_path, *workers, paths=("tests/implicit", str(tmp_path / "test_again.py")))
     assert run.code == 4, run.out + run.err
     assert "judges already" in run.out + run.err
     assert "INTERNALERROR" not in run.out
-
-
-GATE = '@pytest.mark.gate(measurement="implicit", statistic="stereotype", level="category")\n'
 
 
 @pytest.mark.parametrize(

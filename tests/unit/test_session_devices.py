@@ -12,7 +12,7 @@ from blindspot.errors import BlindspotError
 from blindspot.models.transformers import accelerators
 from blindspot.models.transformers.accelerators import VISIBLE, visible_gpus
 from blindspot.session.devices import auto_workers, check_workers, gpu_of, gpus
-from blindspot.session.options import RunOptions
+from blindspot.session.options import Options
 from tests.unit.suite_runs import run_suite
 
 
@@ -40,11 +40,9 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     return made
 
 
-def options(**changed: object) -> RunOptions:
+def options(**changed: object) -> Options:
     """Options of ``pytest --model x``."""
-    values: dict[str, object] = dict.fromkeys(RunOptions.__dataclass_fields__)
-    values |= {"model_named": True, "device": "auto", "model_args": ""}
-    return RunOptions(**{**values, **changed})  # type: ignore[arg-type]
+    return Options(**{"given": frozenset({"model"}), **changed})  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -86,7 +84,7 @@ def test_auto_is_a_worker_for_each_gpu(machine) -> None:
     assert auto_workers(options(device="cuda:2")) == 1
     assert auto_workers(options(model_args="a=1, device_map=auto")) == 0
     assert auto_workers(options(model_args="tp_plan=auto")) == 0
-    for left in ({"device": "cpu"}, {"device": "mps"}, {"model_named": False}):
+    for left in ({"device": "cpu"}, {"device": "mps"}, {"given": frozenset()}):
         assert auto_workers(options(**left)) is None
     machine(4, "3,1")
     assert auto_workers(options()) == 2

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
@@ -127,10 +127,11 @@ def _sample(row: Observation) -> dict[str, Any]:
     }
 
 
-def remove_old(directory: Path) -> None:
-    """Take away the files of an earlier run, so that they cannot pass for those of this one."""
+def remove_others(directory: Path, written: Collection[str]) -> None:
+    """Remove an earlier run's files once this one's are ``written``: they must not pass for its."""
     for name in (REPORT, SAMPLES, SCORES, PAGE, CARD, SEARCH):
-        (directory / name).unlink(missing_ok=True)
+        if name not in written:
+            (directory / name).unlink(missing_ok=True)
 
 
 def write_samples(path: Path, measured: Measured) -> None:
@@ -162,8 +163,10 @@ def write_scores(path: Path, scores: Scores) -> None:
     files.replace(path, scores.packed())
 
 
-def take_over(source: Path, directory: Path) -> None:
-    """Bring a file that a worker wrote to where the user wants it, if it wrote one."""
-    if source.is_file():
-        with source.open("rb") as content, files.writer(directory / source.name) as file:
-            shutil.copyfileobj(content, file)
+def take_over(source: Path, directory: Path) -> bool:
+    """Bring a file that a worker wrote to where the user wants it; whether it wrote one."""
+    if not source.is_file():
+        return False
+    with source.open("rb") as content, files.writer(directory / source.name) as file:
+        shutil.copyfileobj(content, file)
+    return True

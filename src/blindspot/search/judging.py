@@ -12,7 +12,7 @@ import pytest
 from blindspot.errors import BlindspotError
 from blindspot.paths import SEARCH_TESTS
 from blindspot.search.run import SearchRun
-from blindspot.session.judging import refuse
+from blindspot.session.judging import parametrize_with, refuse
 from blindspot.session.ledger import FINDING_PROPERTY
 
 if TYPE_CHECKING:
@@ -20,8 +20,10 @@ if TYPE_CHECKING:
     from blindspot.stimuli import PromotedCase, Stimuli
 
 #: Markers of our tests, and the argument that each gives its cases through.
-SEARCH, PROMOTED = "search", "promoted"
+SEARCH, PROMOTED = "blindspot_search", "blindspot_promoted"
 ARGUMENTS = {SEARCH: "space", PROMOTED: "kept"}
+#: What ``-m`` names them by.
+CHOSEN = "search"
 
 _SEARCH_FILE = SEARCH_TESTS / "test_metamorphic.py"
 _PROMOTED_FILE = SEARCH_TESTS / "test_promoted.py"
@@ -48,7 +50,7 @@ def is_asked(run: SearchRun) -> bool:
     config = run.session.config
     if run.session.worker is not None:  # to whom the paths of the configuration are arguments
         return bool(run.session.worker["search"])
-    if re.search(rf"\b{SEARCH}\b", config.option.markexpr):
+    if re.search(rf"\b{CHOSEN}\b", config.option.markexpr):
         return True
     if config.args_source is not pytest.Config.ArgsSource.ARGS:
         return False
@@ -72,15 +74,16 @@ def _stimuli(run: SearchRun) -> Stimuli | None:
 def parametrize(run: SearchRun, metafunc: pytest.Metafunc) -> None:
     """Give a test of the search its spaces, or one of promoted cases its cases."""
     for name, argument in ARGUMENTS.items():
-        marker = metafunc.definition.get_closest_marker(name)
-        if marker is None or "measurement" not in marker.kwargs:
-            continue  # none, or somebody else's marker of the same name
+        if metafunc.definition.get_closest_marker(name) is None:
+            continue
         try:
             found = _found(run, name)
         except BlindspotError as error:
             run.session.fault = error  # told once, after collection
             found = {}
-        metafunc.parametrize(argument, list(found.values()), ids=list(found))
+        acts = {"explore": explorer_for(run)} if name == SEARCH else {"hold": holder_for(run)}
+        values = [(value, id) for id, value in found.items()]
+        parametrize_with(metafunc, {argument: None, **acts}, values)
 
 
 def _found(run: SearchRun, marker: str) -> dict[str, Space | PromotedCase]:
@@ -89,7 +92,7 @@ def _found(run: SearchRun, marker: str) -> dict[str, Space | PromotedCase]:
     stimuli = _stimuli(run)
     if stimuli is None:
         raise BlindspotError(
-            f"--prompts-from with -m {marker}: published prompts cannot be changed; leave one away"
+            f"--prompts-from with {marker}: published prompts cannot be changed; omit one of them"
         )
     if marker == PROMOTED:
         return dict(sorted(stimuli.promoted.items()))
@@ -112,10 +115,15 @@ def _params(items: Iterable[pytest.Item], marker: str) -> list[Any]:
     callspecs = (
         getattr(item, "callspec", None)
         for item in items
-        if (found := item.get_closest_marker(marker)) and "measurement" in found.kwargs
+        if item.get_closest_marker(marker) is not None
     )
     given = (spec.params[ARGUMENTS[marker]] for spec in callspecs if spec is not None)
     return [one for one in given if hasattr(one, "id")]  # there may be none to be given
+
+
+def note_run(run: SearchRun, report: pytest.TestReport) -> None:
+    """Take in that a test of the search has run."""
+    run.has_run |= report.when == "call" and any(marker in report.keywords for marker in ARGUMENTS)
 
 
 def prepare(run: SearchRun, item: pytest.Item) -> None:
@@ -133,8 +141,8 @@ def prepare(run: SearchRun, item: pytest.Item) -> None:
         refuse(run.session, error, [item])
 
 
-def explorer_for(request: pytest.FixtureRequest, run: SearchRun) -> Callable[[Space], None]:
-    """What searches for one test."""
+def explorer_for(run: SearchRun) -> Callable[[Space], None]:
+    """Searches a space: the test passes, or fails with the simplest prompt that was found."""
 
     def explore(space: Space) -> None:
         if run.session.fault is not None:
@@ -142,14 +150,14 @@ def explorer_for(request: pytest.FixtureRequest, run: SearchRun) -> Callable[[Sp
         exploration = run.explorations[space.id]
         try:
             change = exploration.search(run.ask)
-            promote = run.note(exploration, change, request.node.nodeid)
+            promote = run.note(exploration, change, run.session.item.nodeid)
         except BlindspotError as error:
             pytest.fail(str(error), pytrace=False)
         if change is None:
             return
         from blindspot.search import messages
 
-        request.node.user_properties += [
+        run.session.item.user_properties += [
             (FINDING_PROPERTY, change.contrast.id),
             ("value", change.value),
         ]
@@ -165,8 +173,8 @@ def explorer_for(request: pytest.FixtureRequest, run: SearchRun) -> Callable[[Sp
     return explore
 
 
-def holder_for(request: pytest.FixtureRequest, run: SearchRun) -> Callable[[PromotedCase], None]:
-    """What holds a promoted case for one test."""
+def holder_for(run: SearchRun) -> Callable[[PromotedCase], None]:
+    """Holds a promoted case: the test passes, or fails with both prompts."""
 
     def hold(case: PromotedCase) -> None:
         if run.session.fault is not None:
@@ -174,7 +182,7 @@ def holder_for(request: pytest.FixtureRequest, run: SearchRun) -> Callable[[Prom
         from blindspot.search import messages
 
         change = run.changes[case.contrast]
-        request.node.user_properties += [("value", change.value), ("limit", case.at_most)]
+        run.session.item.user_properties += [("value", change.value), ("limit", case.at_most)]
         if not abs(change.value) <= case.at_most:  # so that NaN does not hold
             lines = (
                 messages.broken_case(case, change, run.session.model.identity),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shlex
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
@@ -11,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from blindspot import files
-from blindspot.session.options import SEARCH_EXAMPLES
 from blindspot.session.state import Session
 
 if TYPE_CHECKING:
@@ -34,6 +32,7 @@ class SearchRun:
         self.promoted: dict[str, PromotedCase] = {}
         self.changes: dict[Contrast, Change] = {}
         self.prepared = False
+        self.has_run = False
         self.records: list[dict[str, Any]] = []
         self._store: Store | None = None
 
@@ -104,7 +103,6 @@ class SearchRun:
         from blindspot.report.files import SEARCH
         from blindspot.search.keeping import found_directory, keep
         from blindspot.search.record import case_of, search_record
-        from blindspot.store.place import VARIABLE
 
         identity = self.session.model.identity
         record = search_record(exploration, change, identity, test)
@@ -119,7 +117,7 @@ class SearchRun:
             except SearchError as error:
                 self._tell(f"found cases are not kept: {error}")
             else:
-                named = store is not None and store != os.environ.get(VARIABLE)
+                named = "store" in self.session.options.given
                 return shlex.join([*command, case.id, *(("--store", str(store)) if named else ())])
         if (output := self.session.options.output_path) is not None:
             return shlex.join([*command, str(output / SEARCH)])
@@ -134,7 +132,7 @@ class SearchRun:
         options = self.session.options
         words = ["pytest", *options.selection, "-m", "search", "-k", search]
         words.append(f"--hypothesis-seed={self.seed}")
-        if options.search_examples != SEARCH_EXAMPLES:
+        if "search_examples" in options.given:
             words += ["--search-examples", str(options.search_examples)]
         return shlex.join(words)
 
@@ -152,6 +150,7 @@ class SearchRun:
                 pytest_session.exitstatus = pytest.ExitCode.TESTS_FAILED
         if (output := session.options.output_path) is None or not self.records:
             return
+        from blindspot.report.files import SEARCH, remove_others
         from blindspot.search.record import search_document, write_document
 
         examples = session.options.search_examples
@@ -160,6 +159,10 @@ class SearchRun:
             write_document(output, document)
         except OSError as error:
             session.ledger.lose(f"--output-path {output}: {error.strerror}; search.json is missing")
+            return
+        session.written.add(SEARCH)
+        if not session.concerned:  # there is no other report of this run
+            remove_others(output, session.written)
 
     def close(self) -> None:
         """Let go of the store."""

@@ -7,19 +7,19 @@ import os
 import pytest
 
 from blindspot.errors import BlindspotError
-from blindspot.session.options import RunOptions
+from blindspot.session.options import Options
 
 #: Arguments of the model that lay it over several GPUs.
 _SPREAD = ("device_map", "tp_plan")
 
 
-def spread(options: RunOptions) -> str:
+def spread(options: Options) -> str:
     """The argument by which the model takes several GPUs at once, "" if it does not."""
     names = {part.partition("=")[0].strip() for part in options.model_args.split(",")}
     return next((name for name in _SPREAD if name in names), "")
 
 
-def gpus(options: RunOptions) -> tuple[str, ...]:
+def gpus(options: Options) -> tuple[str, ...]:
     """The GPUs that workers are to share out among them; none where the run uses none."""
     if options.device not in ("auto", "cuda") or spread(options):
         return ()
@@ -28,7 +28,7 @@ def gpus(options: RunOptions) -> tuple[str, ...]:
     return visible_gpus()
 
 
-def auto_workers(options: RunOptions) -> int | None:
+def auto_workers(options: Options) -> int | None:
     """Workers of ``-n auto``: one a GPU, none beside a model that takes them all.
 
     None where no GPU is used: then xdist decides.
@@ -44,7 +44,7 @@ def auto_workers(options: RunOptions) -> int | None:
     return 0 if visible_gpus() else None
 
 
-def check_workers(options: RunOptions, workers: int) -> str:
+def check_workers(options: Options, workers: int) -> str:
     """Refuse workers beside a model that takes all GPUs; what a user should know, or "".
 
     Raises:

@@ -22,10 +22,11 @@ from blindspot.errors import BlindspotError
 from blindspot.gates.outcomes import Other, outcomes
 from blindspot.gates.rule import Others
 from blindspot.models.base import HasWeights, LanguageModel
-from blindspot.ranks import follows
 from blindspot.report.files import (
+    REPORT,
     SAMPLES,
     SCORES,
+    remove_others,
     report_document,
     take_over,
     write_report,
@@ -180,7 +181,7 @@ def _judge(
         list(session.cases.values()),
         session.gates,
         {against: other for against, (other, _) in others.items()},
-        allowed=options.allow_mismatch,
+        allowed=frozenset(options.allow_mismatch),
         strict=options.strict,
         floor=None if floor is None else floor.of,
     )
@@ -231,7 +232,7 @@ def conclude(session: Session, pytest_session: pytest.Session) -> None:
     write_files(session, ledger.exit_code(own))
     session.exit_code = ledger.exit_code(own)  # a report that cannot be written is incomplete too
     # torchrun ends all processes once one of them ends with another code; the first one tells it.
-    pytest_session.exitstatus = 0 if follows() else session.exit_code
+    pytest_session.exitstatus = 0 if session.options.follows else session.exit_code
     _dismiss_hypothesis(session.config)
     gc.freeze()  # nothing of it is freed before the process ends
 
@@ -265,7 +266,7 @@ def collect_record(session: Session) -> Record | None:
 
 def write_files(session: Session, exit_code: int) -> None:
     """The report where ``--output-path`` wants it, and what GitHub is told when it runs us."""
-    if follows():
+    if session.options.follows:
         return
     directory = session.options.output_path
     document = report_document(
@@ -290,10 +291,14 @@ def _write_files(session: Session, directory: Path, document: dict[str, Any]) ->
         if session.measured is not None:
             write_samples(directory / SAMPLES, session.measured)
             _write_scores(session, directory)
+            session.written |= {SAMPLES, SCORES}
         elif session.has_directory:
             for name in (SAMPLES, SCORES):
-                take_over(session.directory / name, directory)
+                if take_over(session.directory / name, directory):
+                    session.written.add(name)
         write_report(directory, document)
-        publish(directory, completed(document))
+        session.written.add(REPORT)
+        session.written |= {path.name for path in publish(directory, completed(document))}
+        remove_others(directory, session.written)
     except OSError as error:
         session.ledger.lose(f"--output-path {directory}: {error.strerror}; the report is missing")

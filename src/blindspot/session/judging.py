@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -20,16 +20,26 @@ if TYPE_CHECKING:
 FIGURES = ("value", "low", "high", "n", "limit", "baseline", "unit")
 
 
-def parametrize(session: Session, metafunc: pytest.Metafunc, marker: pytest.Mark) -> None:
-    """Give a test that is marked as a gate one case for every slice and reading."""
-    if "measurement" not in marker.kwargs:
-        return  # somebody else's marker of the same name
+#: The marker of a gate test, and the arguments that it gives the test.
+GATE = "blindspot_gate"
+CASE, JUDGE = "case", "judge"
+#: The fixture of syrupy that takes in what is accepted.
+SNAPSHOT = "snapshot"
+
+
+def parametrize(session: Session, metafunc: pytest.Metafunc) -> None:
+    """Give a test that is marked as a gate one case for every slice and reading, and the judge.
+
+    The judge is a parameter and no fixture: a project may have a fixture of that name.
+    """
+    if (marker := metafunc.definition.get_closest_marker(GATE)) is None:
+        return
     from blindspot.measurements.registry import MECHANISTIC
     from blindspot.run.cases import cases_of
 
-    if "case" not in metafunc.fixturenames:
+    if CASE not in metafunc.fixturenames:
         name = metafunc.definition.nodeid
-        raise pytest.UsageError(f"{name}: a test marked as gate takes the argument 'case'")
+        raise pytest.UsageError(f"{name}: a test marked {GATE} takes the argument {CASE!r}")
     try:
         found = list(cases_of(session.source, **marker.kwargs))
     except BlindspotError as error:
@@ -38,7 +48,21 @@ def parametrize(session: Session, metafunc: pytest.Metafunc, marker: pytest.Mark
     session.known |= {case.id: case for case, _ in found}
     if marker.kwargs["measurement"] in MECHANISTIC:
         session.note_undescribed()
-    metafunc.parametrize("case", [case for case, _ in found], ids=[name for _, name in found])
+    parametrize_with(metafunc, {CASE: None, JUDGE: judge_for(session)}, found)
+
+
+def parametrize_with(
+    metafunc: pytest.Metafunc,
+    arguments: Mapping[str, object],
+    found: Sequence[tuple[object, str]],
+) -> None:
+    """Give a test each value with its name, and what the test does with it, if it takes that.
+
+    ``arguments``: the name of the value, then the name of the action with the action.
+    """
+    taken = {name: act for name, act in arguments.items() if name in metafunc.fixturenames}
+    rows = [(value, *list(taken.values())[1:]) for value, _ in found]
+    metafunc.parametrize(tuple(taken), rows, ids=[name for _, name in found])
 
 
 def register(session: Session, items: Sequence[pytest.Item]) -> None:
@@ -57,6 +81,15 @@ def register(session: Session, items: Sequence[pytest.Item]) -> None:
                 "remove one"
             )
         judges[case.id] = item.nodeid
+    session.collected = len(judges)
+    if judges and session.fault is None and not session.checks_early:
+        try:
+            session.options.check()
+        except BlindspotError as error:
+            session.fault = error
+    for item in items:
+        if (case := case_of(item)) is None:
+            continue
         if case.mechanistic and session.closed:
             item.add_marker(pytest.mark.skip(reason=session.closed))
             session.shut.append(case.id)
@@ -89,8 +122,7 @@ def refuse(session: Session, fault: BlindspotError, items: Sequence[pytest.Item]
 
 def _is_gate(item: pytest.Item) -> bool:
     """Whether a test is marked as ours."""
-    marker = item.get_closest_marker("gate")
-    return marker is not None and "measurement" in marker.kwargs
+    return item.get_closest_marker(GATE) is not None
 
 
 def case_of(item: pytest.Item) -> Case | None:
@@ -100,8 +132,16 @@ def case_of(item: pytest.Item) -> Case | None:
     from blindspot.run.cases import Case
 
     callspec = getattr(item, "callspec", None)
-    case = callspec.params.get("case") if callspec else None
+    case = callspec.params.get(CASE) if callspec else None
     return case if isinstance(case, Case) else None  # pytest's own stand-in where there is no case
+
+
+def begin(session: Session, item: pytest.Item) -> None:
+    """Note whose test is run; where the model is accepted, have syrupy's fixture set up for it."""
+    session.item = item
+    names = getattr(item, "fixturenames", [])
+    if session.updating and _is_gate(item) and SNAPSHOT not in names:
+        names.append(SNAPSHOT)
 
 
 def prepare(session: Session, item: pytest.Item) -> None:
@@ -159,16 +199,16 @@ def mark_report(session: Session, item: pytest.Item, report: pytest.TestReport) 
         report.longrepr = f"{case.id}: the test never called judge(case); call it"
 
 
-def judge_for(request: pytest.FixtureRequest, session: Session) -> Callable[[Case], None]:
-    """The judge of one test."""
+def judge_for(session: Session) -> Callable[[Case], None]:
+    """The judge: the test passes, or fails with the numbers in its first line."""
 
     def judge(case: Case) -> None:
         if session.fault is not None:
             pytest.fail(str(session.fault), pytrace=False)
         gate = _gate(session, case)
-        request.node.user_properties += _properties(gate)
+        session.item.user_properties += _properties(gate)
         if session.updating and gate["value"] is not None:
-            _accept(request, session, gate)
+            _accept(session, gate)
         if not Verdict(gate["verdict"]).green:
             pytest.fail(gate["message"], pytrace=False)
 
@@ -187,10 +227,12 @@ def _properties(gate: dict[str, Any]) -> list[tuple[str, Any]]:
     return [(GATE_PROPERTY, gate["id"]), (VERDICT_PROPERTY, gate["verdict"]), *figures]
 
 
-def _accept(request: pytest.FixtureRequest, session: Session, gate: dict[str, Any]) -> None:
+def _accept(session: Session, gate: dict[str, Any]) -> None:
     """Write this gate's figures to the baseline, through syrupy."""
     from blindspot.baselines import Entry
 
     entry = Entry(gate["value"], gate["standard_error"], gate["n"], gate["prompts"], gate["level"])
-    snapshot = request.getfixturevalue("snapshot").use_extension(session.baseline_extension)
-    assert entry == snapshot(name=gate["id"])
+    snapshot = session.item.funcargs[SNAPSHOT].use_extension(session.baseline_extension)
+    # No assert: python -O would leave out the comparison, by which syrupy takes the entry in.
+    if entry != snapshot(name=gate["id"]):
+        pytest.fail(f"{gate['id']}: the baseline cannot take it in", pytrace=False)

@@ -21,11 +21,14 @@ def given_paths(config: pytest.Config) -> tuple[str, ...]:
     return (*(("--pyargs",) if config.option.pyargs else ()), *config.args)
 
 
+def in_package(arg: str) -> bool:
+    """Whether an argument behind ``--pyargs`` names the suite of a wheel, or a part of it."""
+    return arg.split("::", 1)[0].split(".")[:2] == PACKAGE.split(".")
+
+
 def names_suite(config: pytest.Config) -> bool:
     """Whether the command line names the suite of a wheel, or a part of it."""
-    return config.option.pyargs and any(
-        arg.split("::", 1)[0].split(".")[:2] == PACKAGE.split(".") for arg in config.args
-    )
+    return config.option.pyargs and any(map(in_package, config.args))
 
 
 def all_tests(config: pytest.Config) -> tuple[str, ...]:

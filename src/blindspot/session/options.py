@@ -1,18 +1,26 @@
-"""The command line of the suite. Importing this is cheap: no torch, no pydantic."""
+"""The command line of the suite: one table, a row for each flag. Importing this is cheap.
+
+A field of `Options` is a flag: its name, its default, and in `option` all else that is known of it.
+The parser, the commands that a run prints, the look at paths and the documentation read the table.
+"""
 
 from __future__ import annotations
 
 import argparse
 import os
-from dataclasses import dataclass
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, fields
+from enum import Enum, auto
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from blindspot.ranks import follows
+from blindspot import ranks
+from blindspot.errors import BlindspotError
 
 DEFAULT_MODEL = "organism:aware"
-SEARCH_EXAMPLES = 100
 MISMATCHES = (
     "tokenizer",
     "template",
@@ -23,345 +31,449 @@ MISMATCHES = (
     "prompts",
     "scores",
 )
+#: Begins the spelling of a flag whose short one belongs to another plugin or to a conftest.
+PREFIX = "--blindspot-"
+#: Flags of ours that another plugin or a conftest has.
+_TAKEN = pytest.StashKey[tuple[str, ...]]()
+
+
+class Kind(Enum):
+    """What a flag takes."""
+
+    TEXT = auto()
+    PATH = auto()  # a file or directory
+    NAME = auto()  # what may be a file or directory: a model, a baseline, "none"
+    POSITIVE = auto()
+    SEED = auto()
+    BATCH = auto()
+    SWITCH = auto()
+    TOGGLE = auto()  # two switches, --x and --no-x
+
+
+class Role(Enum):
+    """What the command of a rerun has to do with a flag."""
+
+    CONDITION = auto()  # decides what is measured: stands in every command that a run prints
+    SELECTION = auto()  # decides what is asked or how it is judged: stands in a rerun
+    NEITHER = auto()
 
 
 @dataclass(frozen=True, slots=True)
-class RunOptions:
+class Option:
+    """A row of the table."""
+
+    kind: Kind
+    help: str
+    metavar: str = ""
+    role: Role = Role.NEITHER
+    choices: tuple[str, ...] = ()
+    many: bool = False
+    negative: str = ""  # help of the second switch of a toggle
+    environment: str = ""  # the variable that stands in for the flag
+
+
+def option(kind: Kind, help: str, *, default: Any = None, **more: Any) -> Any:
+    """A field that is a flag."""
+    return field(default=default, metadata={"option": Option(kind, help, **more)})
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Options:
     """What the user asked for."""
 
-    model: str
-    model_named: bool
-    model_args: str
-    revision: str | None
-    dtype: str
-    device: str
-    batch_size: str
-    apply_chat_template: bool
-    seed: int
-    trust_remote_code: bool
-    limit: int | None
-    window: int | None
-    include_path: tuple[Path, ...]
-    prompts_from: Path | None
-    gates: Path | None
-    baseline: str | None
-    reference: str | None
-    require_baseline: bool
-    baselines: Path | None
-    allow_mismatch: frozenset[str]
-    output_path: Path | None
-    store: str | None
-    search_examples: int
-    updating: bool
-    accept_reason: str
-    strict: bool
-    noise_floor: bool | None
-    conditions: tuple[str, ...]
-    selection: tuple[str, ...]
-
-    @property
-    def asked(self) -> bool:
-        """Whether any option of ours was given: then its mistakes are told before anything runs."""
-        return bool(
-            self.model_named
-            or self.include_path
-            or self.prompts_from
-            or self.gates
-            or self.baseline
-            or self.reference
-            or self.output_path
-            or self.baselines
-            or self.require_baseline
-            or self.strict
-            or self.noise_floor
-            or self.updating
-        )
-
-
-def add_options(parser: pytest.Parser) -> None:
-    """Add all flags, named as users of evaluation harnesses and pytest know them."""
-    group = parser.getgroup("blindspot", "bias regression tests for language models")
-
-    def add(*names: str, **settings: object) -> None:
-        destination = "blindspot_" + names[0].removeprefix("--").replace("-", "_")
-        group.addoption(*names, dest=destination, **settings)
-
-    add(
-        "--model",
-        metavar="NAME",
-        default=None,
-        help="model under test: a local directory, a hub id, or an embedded one "
+    model: str = option(
+        Kind.NAME,
+        "model under test: a local directory, a hub id, or an embedded one "
         f"(organism:base, organism:blind, organism:aware); default {DEFAULT_MODEL}",
+        metavar="NAME",
+        default=DEFAULT_MODEL,
+        role=Role.CONDITION,
     )
-    add("--model-args", metavar="K=V,...", default="", help="more arguments for from_pretrained")
-    add("--revision", metavar="REV", default=None, help="branch, tag or commit of a hub model")
-    add(
-        "--dtype",
+    model_args: str = option(
+        Kind.TEXT,
+        "more arguments for from_pretrained",
+        metavar="K=V,...",
+        default="",
+        role=Role.CONDITION,
+    )
+    revision: str | None = option(
+        Kind.TEXT, "branch, tag or commit of a hub model", metavar="REV", role=Role.CONDITION
+    )
+    dtype: str = option(
+        Kind.TEXT,
+        "auto, float32, bfloat16 or float16; auto is float32 on a CPU, and on an accelerator "
+        "the checkpoint's own",
         metavar="TYPE",
         default="auto",
         choices=("auto", "float32", "bfloat16", "float16"),
-        help="auto, float32, bfloat16 or float16; auto is float32 on a CPU, and on an accelerator "
-        "the checkpoint's own",
+        role=Role.CONDITION,
     )
-    add("--device", metavar="DEVICE", default="auto", help="auto, cpu, cuda, cuda:1, mps")
-    add(
-        "--batch-size",
+    device: str = option(
+        Kind.TEXT,
+        "auto, cpu, cuda, cuda:1, mps",
+        metavar="DEVICE",
+        default="auto",
+        role=Role.CONDITION,
+    )
+    batch_size: str = option(
+        Kind.BATCH,
+        "prompts in a batch; halved when memory runs out",
         metavar="auto|N",
         default="auto",
-        type=_batch_size,
-        help="prompts in a batch; halved when memory runs out",
     )
-    add(
-        "--apply-chat-template",
-        action="store_true",
+    apply_chat_template: bool = option(
+        Kind.SWITCH,
+        "put each prompt as a user's message, through the tokenizer's chat template",
         default=False,
-        help="put each prompt as a user's message, through the tokenizer's chat template",
+        role=Role.CONDITION,
     )
-    add("--seed", metavar="N", default=0, type=_seed, help="seed of anything random; default 0")
-    add(
-        "--trust-remote-code",
-        action="store_true",
+    seed: int = option(
+        Kind.SEED,
+        "seed of anything random; default 0",
+        metavar="N",
+        default=0,
+        role=Role.CONDITION,
+    )
+    trust_remote_code: bool = option(
+        Kind.SWITCH,
+        "run model code that comes with a checkpoint; off unless asked for",
         default=False,
-        help="run model code that comes with a checkpoint; off unless asked for",
+        role=Role.CONDITION,
     )
-    add(
-        "--limit",
+    limit: int | None = option(
+        Kind.POSITIVE,
+        "at most N word pairs a category: for a quick look, never for a baseline",
         metavar="N",
-        default=None,
-        type=_positive,
-        help="at most N word pairs a category: for a quick look, never for a baseline",
+        role=Role.SELECTION,
     )
-    add(
-        "--window",
+    window: int | None = option(
+        Kind.POSITIVE,
+        "layers that an injection writes over at once; default: 10 of 32, as in the paper",
         metavar="N",
-        default=None,
-        type=_positive,
-        help="layers that an injection writes over at once; default: 10 of 32, as in the paper",
+        role=Role.CONDITION,
     )
-    add(
-        "--include-path",
+    include_path: tuple[Path, ...] = option(
+        Kind.PATH,
+        "more axes and wordings (TOML); may be repeated",
         metavar="DIR",
-        default=[],
-        action="append",
-        help="more axes and wordings (TOML); may be repeated",
+        default=(),
+        many=True,
+        role=Role.CONDITION,
     )
-    add(
-        "--prompts-from",
+    prompts_from: Path | None = option(
+        Kind.PATH,
+        "ask the published prompts of the paper's result files in DIR instead of ours",
         metavar="DIR",
-        default=None,
-        help="ask the published prompts of the paper's result files in DIR instead of ours",
+        role=Role.SELECTION,
     )
-    add(
-        "--gates",
+    gates: Path | None = option(
+        Kind.PATH,
+        "limits to judge by instead of fixtures/gates.toml",
         metavar="FILE",
-        default=None,
-        help="limits to judge by instead of fixtures/gates.toml",
+        role=Role.SELECTION,
     )
-    add(
-        "--baseline",
+    baseline: str | None = option(
+        Kind.NAME,
+        "compare with the accepted baseline of this model; default: the model's own",
         metavar="NAME|FILE",
-        default=None,
-        help="compare with the accepted baseline of this model; default: the model's own",
+        role=Role.SELECTION,
     )
-    add(
-        "--reference",
-        metavar="NAME",
-        default=None,
-        help="measure this model too, such as the base model that the one under test was aligned "
+    reference: str | None = option(
+        Kind.NAME,
+        "measure this model too, such as the base model that the one under test was aligned "
         "from, and show what differs",
+        metavar="NAME",
+        role=Role.SELECTION,
     )
-    add(
-        "--require-baseline",
-        action="store_true",
+    require_baseline: bool = option(
+        Kind.SWITCH,
+        "a missing baseline makes the run incomplete (exit 11)",
         default=False,
-        help="a missing baseline makes the run incomplete (exit 11)",
+        role=Role.SELECTION,
     )
-    add(
-        "--noise-floor",
-        action="store_true",
-        default=False,
-        help="ask some prompts again in another batch size and order, and add what the model "
+    noise_floor: bool | None = option(
+        Kind.TOGGLE,
+        "ask some prompts again in another batch size and order, and add what the model "
         "differs from itself to every margin; on whenever a run compares with another model",
+        negative="never ask anything again",
+        role=Role.SELECTION,
     )
-    add("--no-noise-floor", action="store_true", default=False, help="never ask anything again")
-    add(
-        "--accept-reason",
+    accept_reason: str = option(
+        Kind.TEXT,
+        "why --snapshot-update accepts the model; kept in the baseline, required under CI",
         metavar="TEXT",
         default="",
-        help="why --snapshot-update accepts the model; kept in the baseline, required under CI",
     )
-    add(
-        "--baselines",
+    baselines: Path | None = option(
+        Kind.PATH,
+        "where accepted baselines lie; default: fixtures/baselines",
         metavar="DIR",
-        default=None,
-        help="where accepted baselines lie; default: fixtures/baselines",
+        role=Role.CONDITION,
     )
-    add(
-        "--allow-mismatch",
+    allow_mismatch: tuple[str, ...] = option(
+        Kind.TEXT,
+        "compare with the baseline although this differs: " + ", ".join(MISMATCHES),
         metavar="WHAT",
-        default=[],
-        action="append",
+        default=(),
+        many=True,
         choices=MISMATCHES,
-        help="compare with the baseline although this differs: " + ", ".join(MISMATCHES),
+        role=Role.SELECTION,
     )
-    add(
-        "--output-path",
-        metavar="DIR",
-        default=None,
-        help="write report.html, report.json, report-model-card.yaml, samples.jsonl.gz and "
+    output_path: Path | None = option(
+        Kind.PATH,
+        "write report.html, report.json, report-model-card.yaml, samples.jsonl.gz and "
         "scores.npz there",
+        metavar="DIR",
     )
-    add(
-        "--store",
-        metavar="DIR|none",
-        default=os.environ.get("BLINDSPOT_STORE"),
-        help="where answers are kept, so that nothing is asked twice; default: the user's cache "
+    store: str | None = option(
+        Kind.NAME,
+        "where answers are kept, so that nothing is asked twice; default: the user's cache "
         "directory, or $BLINDSPOT_STORE",
+        metavar="DIR|none",
+        environment="BLINDSPOT_STORE",
     )
-    add(
-        "--search-examples",
+    search_examples: int = option(
+        Kind.POSITIVE,
+        "cases that each search draws (-m search); default 100, eight prompts a case",
         metavar="N",
-        default=None,
-        type=_positive,
-        help="cases that each search draws (-m search); default "
-        f"{SEARCH_EXAMPLES}, eight prompts a case",
+        default=100,
     )
+
+    # No flags of ours from here on.
+    given: frozenset[str] = frozenset()  # fields whose flags the command line has
+    taken: tuple[str, ...] = ()  # flags on the command line that went to somebody else
+    updating: bool = False  # syrupy's --snapshot-update
+    strict: bool = False  # pytest's --strict
+    follows: bool = False  # whether this process only computes its part of a model
+
+    @property
+    def asked(self) -> bool:
+        """Whether any flag of ours was given: then a run that judges nothing is not complete."""
+        return bool(self.given)
+
+    @property
+    def conditions(self) -> tuple[str, ...]:
+        """The flags that decide what is measured, as they are written; the model always."""
+        return self._words(Role.CONDITION)
+
+    @property
+    def selection(self) -> tuple[str, ...]:
+        """The flags that a rerun needs, as they are written; the model always."""
+        return (*self._words(Role.CONDITION, Role.SELECTION), *("--strict",) * self.strict)
+
+    def _words(self, *roles: Role) -> tuple[str, ...]:
+        words: list[str] = []
+        for name, row in TABLE.items():
+            if row.role in roles and name in (*self.given, "model"):
+                value, flag = getattr(self, name), flag_of(name)
+                if isinstance(value, bool):
+                    words.append(flag if value else no_flag_of(name))
+                else:
+                    each = value if row.many else (value,)
+                    words += [word for item in each for word in (flag, str(item))]
+        return tuple(words)
+
+    def check(self) -> None:
+        """Refuse flags that exclude each other, and paths that cannot be looked at.
+
+        Raises:
+            BlindspotError: one line that says what is wrong.
+        """
+        ranks.check(ranks.planned(self.model_args))
+        for fault in (*self._exclusions(), *self._unseen()):
+            raise BlindspotError(fault)
+
+    def _exclusions(self) -> Iterator[str]:
+        for flag in self.taken:
+            yield (
+                f"{flag} belongs to another plugin or conftest in this project; write "
+                f"{flag.replace('--', PREFIX, 1)}"
+            )
+        if self.prompts_from is not None and (self.baseline or self.require_baseline):
+            yield (
+                "--prompts-from with --baseline or --require-baseline: published prompts have no "
+                "baseline; omit one of them"
+            )
+        if self.accept_reason and not (self.updating or self.follows):
+            yield "--accept-reason without --snapshot-update: nothing is accepted; omit or add it"
+        if self.updating and os.environ.get("CI") and not self.accept_reason:
+            yield "--snapshot-update under CI needs --accept-reason TEXT, kept in the baseline"
+        for flag, value in (("--limit", self.limit), ("--prompts-from", self.prompts_from)):
+            if self.updating and value is not None:
+                yield (
+                    f"--snapshot-update with {flag}: a baseline is accepted from the full prompts "
+                    f"only; omit {flag}"
+                )
+
+    def _unseen(self) -> Iterator[str]:
+        """Paths that the system refuses to look at: no permission, or too long a name."""
+        for name, path in self.paths():
+            try:
+                Path(path).stat()
+            except (FileNotFoundError, NotADirectoryError):
+                continue  # told by whoever needs it
+            except (OSError, ValueError) as error:
+                why = getattr(error, "strerror", None) or str(error)
+                yield f"{flag_of(name)} {path}: {why}; name another"
+
+    def paths(self) -> Iterator[tuple[str, str]]:
+        """What may be a file or directory, with the name of its option."""
+        for name, row in TABLE.items():
+            if row.kind in (Kind.PATH, Kind.NAME) and (value := getattr(self, name)):
+                yield from ((name, str(item)) for item in (value if row.many else (value,)))
+
+
+#: The flags by the names of their fields, in the order of a command line.
+TABLE: dict[str, Option] = {
+    one.name: one.metadata["option"] for one in fields(Options) if "option" in one.metadata
+}
+
+
+def flag_of(name: str) -> str:
+    """The flag of a field."""
+    return "--" + name.replace("_", "-")
+
+
+def no_flag_of(name: str) -> str:
+    """The second switch of a toggle."""
+    return "--no-" + name.replace("_", "-")
+
+
+def flags() -> dict[str, str]:
+    """All flags, each with the name of its field; both switches of a toggle."""
+    found = {flag_of(name): name for name in TABLE}
+    return found | {
+        no_flag_of(name): f"no_{name}" for name, row in TABLE.items() if row.kind is Kind.TOGGLE
+    }
+
+
+def add_options(config: pytest.Config, parser: pytest.Parser) -> None:
+    """Add all flags that nobody else has; of the others, their long spelling.
+
+    A project's own ``--device`` stays its own: ours is then ``--blindspot-device``.
+    """
+    group = parser.getgroup("blindspot", "bias regression tests for language models")
+    taken = []
+    for flag, name in flags().items():
+        settings = {"dest": f"blindspot_{name}", **_settings(name)}
+        try:
+            group.addoption(flag, **settings)
+        except (argparse.ArgumentError, ValueError):
+            taken.append(flag)
+            group.addoption(flag.replace("--", PREFIX, 1), **settings)
+    config.stash[_TAKEN] = tuple(taken)
+
+
+def added(config: pytest.Config) -> bool:
+    """Whether the flags are those of this session."""
+    return hasattr(config.option, "blindspot_model")
+
+
+def _settings(name: str) -> dict[str, Any]:
+    """What argparse wants to know of a flag."""
+    row = TABLE.get(name)
+    if row is None:  # --no-x
+        return {"action": "store_true", "default": None, "help": TABLE[name[3:]].negative}
+    if row.kind in (Kind.SWITCH, Kind.TOGGLE):
+        return {"action": "store_true", "default": None, "help": row.help}
+    more: dict[str, Any] = {"action": "append"} if row.many else {}
+    if row.choices:
+        more["choices"] = row.choices
+    return more | {
+        "metavar": row.metavar,
+        "default": None,
+        "type": _READERS[row.kind],
+        "help": row.help,
+    }
+
+
+def _filled(text: str) -> str:
+    if not text.strip():
+        raise argparse.ArgumentTypeError("it is empty; name something, or omit the option")
+    return text
 
 
 def _batch_size(text: str) -> str:
-    if text != "auto" and not (text.isdecimal() and int(text) > 0):
+    if text != "auto" and not _is_positive(text):
         raise argparse.ArgumentTypeError(f"{text!r} is neither auto nor a whole number above 0")
     return text
 
 
 def _positive(text: str) -> int:
-    if not (text.isdecimal() and int(text) > 0):
+    if not _is_positive(text):
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
     return int(text)
 
 
+def _is_positive(text: str) -> bool:
+    """Whether it is a whole number above 0 of at most 18 digits."""
+    return re.fullmatch(r"0*[1-9][0-9]{0,17}", text) is not None
+
+
 def _seed(text: str) -> int:
-    if not (text.isdecimal() and int(text) < 2**63):
+    if not (re.fullmatch(r"[0-9]{1,19}", text) and int(text) < 2**63):
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0 to 2^63 - 1")
     return int(text)
 
 
-def run_options(config: pytest.Config) -> RunOptions:
+_READERS: dict[Kind, Callable[[str], object]] = {
+    Kind.TEXT: str,
+    Kind.PATH: _filled,
+    Kind.NAME: _filled,
+    Kind.POSITIVE: _positive,
+    Kind.SEED: _seed,
+    Kind.BATCH: _batch_size,
+}
+
+
+def run_options(config: pytest.Config) -> Options:
     """The options of a run.
 
     Raises:
-        pytest.UsageError: two of them exclude each other.
+        pytest.UsageError: both switches of a toggle.
     """
-
-    def given(name: str) -> object:
-        return getattr(config.option, f"blindspot_{name}")
-
-    model = config.option.blindspot_model
-    options = RunOptions(
-        model=model or DEFAULT_MODEL,
-        model_named=model is not None,
-        model_args=str(given("model_args")),
-        revision=config.option.blindspot_revision,
-        dtype=str(given("dtype")),
-        device=str(given("device")),
-        batch_size=str(given("batch_size")),
-        apply_chat_template=bool(given("apply_chat_template")),
-        seed=config.option.blindspot_seed,
-        trust_remote_code=bool(given("trust_remote_code")),
-        limit=config.option.blindspot_limit,
-        window=config.option.blindspot_window,
-        include_path=tuple(Path(path) for path in config.option.blindspot_include_path),
-        prompts_from=_path(config.option.blindspot_prompts_from),
-        gates=_path(config.option.blindspot_gates),
-        baseline=config.option.blindspot_baseline,
-        reference=config.option.blindspot_reference,
-        require_baseline=bool(given("require_baseline")),
-        baselines=_path(config.option.blindspot_baselines),
-        allow_mismatch=frozenset(config.option.blindspot_allow_mismatch),
-        output_path=None if follows() else _path(config.option.blindspot_output_path),
-        store=config.option.blindspot_store or None,
-        search_examples=config.option.blindspot_search_examples or SEARCH_EXAMPLES,
-        updating=bool(config.getoption("update_snapshots", default=False)) and not follows(),
-        accept_reason=str(given("accept_reason")).strip(),
-        strict=_strict(config),
-        noise_floor=_either(bool(given("noise_floor")), bool(given("no_noise_floor"))),
-        conditions=_given(config, _CONDITIONS),
-        selection=_given(config, (*_CONDITIONS, *_SELECTION)),
-    )
-    if options.prompts_from is not None and (options.baseline or options.require_baseline):
-        raise pytest.UsageError(
-            "--prompts-from with --baseline or --require-baseline: published prompts have no "
-            "baseline; leave one away"
-        )
-    for flag, name in (("--model", model), ("--reference", options.reference)):
-        if name is not None and not name.strip():
-            raise pytest.UsageError(
-                f"{flag}: the name is empty; name a directory, hub id or organism"
-            )
-    if options.accept_reason and not options.updating:
-        raise pytest.UsageError(
-            "--accept-reason without --snapshot-update: nothing is accepted; add it, or leave the "
-            "reason away"
-        )
-    if options.updating:
-        if os.environ.get("CI") and not options.accept_reason:
-            raise pytest.UsageError(
-                "--snapshot-update under CI: a model is accepted by somebody; say why with "
-                "--accept-reason TEXT"
-            )
-        for name, value in (("--limit", options.limit), ("--prompts-from", options.prompts_from)):
-            if value is not None:
+    values: dict[str, Any] = {}
+    given = set()
+    for name, row in TABLE.items():
+        value = getattr(config.option, f"blindspot_{name}")
+        if row.kind is Kind.TOGGLE and getattr(config.option, f"blindspot_no_{name}"):
+            if value:
                 raise pytest.UsageError(
-                    f"--snapshot-update with {name}: a baseline is accepted from the full prompts "
-                    f"only; leave {name} away"
+                    f"{flag_of(name)} and {no_flag_of(name)} exclude each other; give one"
                 )
-    return options
+            value = False
+        if value is not None:
+            given.add(name)
+        elif row.environment:
+            value = os.environ.get(row.environment) or None
+        if value is not None:
+            values[name] = _converted(row, value)
+    follows = ranks.follows(str(values.get("model_args", "")))
+    if follows:
+        values["output_path"] = None
+    values["accept_reason"] = values.get("accept_reason", "").strip()
+    return Options(
+        **values,
+        given=frozenset(given),
+        taken=tuple(_gone_elsewhere(config, given)),
+        updating=bool(config.getoption("update_snapshots", default=False)) and not follows,
+        strict=_strict(config),
+        follows=follows,
+    )
 
 
-#: Options that decide what is measured and how, in the order of a command line.
-_CONDITIONS = (
-    "model",
-    "model_args",
-    "revision",
-    "dtype",
-    "device",
-    "apply_chat_template",
-    "seed",
-    "trust_remote_code",
-    "window",
-    "include_path",
-    "baselines",
-)
-#: Options that a rerun needs beside them.
-_SELECTION = (
-    "limit",
-    "prompts_from",
-    "gates",
-    "baseline",
-    "reference",
-    "strict",
-    "no_noise_floor",
-    "allow_mismatch",
-)
+def _converted(row: Option, value: Any) -> Any:
+    if row.kind is Kind.PATH:
+        return tuple(map(Path, value)) if row.many else Path(value)
+    return tuple(value) if row.many else value
 
 
-def _given(config: pytest.Config, names: tuple[str, ...]) -> tuple[str, ...]:
-    """Options of these names that were given, as they are written; the model always."""
-    words: list[str] = []
-    for name in names:
-        value = getattr(config.option, f"blindspot_{name}", None)
-        if name == "strict":
-            value = _strict(config)
-        elif name == "model":
-            value = value or DEFAULT_MODEL
-        flag = "--" + name.replace("_", "-")
-        if value is True:
-            words.append(flag)
-        elif isinstance(value, list):
-            words += [word for item in value for word in (flag, str(item))]
-        elif value not in (None, False, "", "auto"):
-            words += [flag, str(value)]
-    return tuple(words)
+def _gone_elsewhere(config: pytest.Config, given: set[str]) -> Iterator[str]:
+    """Flags that the command line has and that went to somebody else, not to us."""
+    written = {str(arg).split("=", 1)[0] for arg in config.invocation_params.args}
+    for flag in config.stash.get(_TAKEN, ()):
+        if flag in written and flags()[flag].removeprefix("no_") not in given:
+            yield flag
 
 
 def _strict(config: pytest.Config) -> bool:
@@ -372,18 +484,3 @@ def _strict(config: pytest.Config) -> bool:
     configuration file speaks of pytest alone.
     """
     return "strict=true" in (config.option.override_ini or ())
-
-
-def _either(wanted: bool, unwanted: bool) -> bool | None:
-    """What was asked for of two opposite options, None for neither.
-
-    Raises:
-        pytest.UsageError: both.
-    """
-    if wanted and unwanted:
-        raise pytest.UsageError("--noise-floor and --no-noise-floor exclude each other; give one")
-    return wanted if wanted or unwanted else None
-
-
-def _path(text: str | None) -> Path | None:
-    return None if text is None else Path(text)

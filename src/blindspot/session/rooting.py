@@ -1,46 +1,108 @@
-"""Keep pytest's root where the tests are when an option's value is a directory.
+"""Whether a pytest session is about gates, found before any conftest is loaded; and its root.
+
+Installed, the plugin is part of every pytest session of an environment. It takes part in those that
+ask for it and is invisible in all others: no flag, no marker, no hook of a session.
 
 pytest settles its root directory and configuration before it knows the options of any plugin: of
 ``pytest --model /data/llama`` it takes ``/data/llama`` for a test path, looks for configuration
-there, finds none, and collects everything below the current directory. Once our options are known,
-so are the paths, and the root is settled again with pytest's own function.
+there, finds none, and collects everything below the current directory. Here our flags and their
+values are taken from the command line first, and the root is settled with pytest's own function.
 """
 
 from __future__ import annotations
 
+import argparse
+import copy
+import os
+import shlex
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, NoReturn
 
 import pytest
 
-_PATH_OPTIONS = (
-    "model",
-    "include_path",
-    "prompts_from",
-    "gates",
-    "baseline",
-    "baselines",
-    "reference",
-    "output_path",
-    "store",
+from blindspot.paths import INSTALLED, SUITE
+from blindspot.session.naming import in_package
+from blindspot.session.options import TABLE, Kind, add_options, added, flags
+
+PLUGIN = "blindspot.plugin"
+#: The key of a configuration file that asks for the plugin.
+KEY = "blindspot"
+REMEDY = (
+    "blindspot is not part of this session. Name its tests (--pyargs blindspot.suite), or set "
+    f"'{KEY} = true' in pytest's configuration"
 )
+#: What pytest settles with its root.
+_SETTLED = ("_rootpath", "_inipath", "_inicfg", "_ignored_config_files", "known_args_namespace")
 
 
-def settle_root(config: pytest.Config, args: list[str]) -> None:
-    """Settle root directory, configuration and ``addopts`` again, if a value was taken for a path.
+@contextmanager
+def joined(config: pytest.Config, parser: pytest.Parser, args: list[str]) -> Iterator[None]:
+    """Around the loading of the first conftests: settle the root before, add the flags after.
+
+    After, because argparse knows no second option of a name: the flags of a project's conftest stay
+    its own.
+
+    Raises:
+        pytest.UsageError: a flag of ours in a session that does not ask for the plugin.
+    """
+    asked = _settle(config, args) or is_named_by_a_conftest(config.pluginmanager)
+    yield
+    if not added(config) and (asked or is_named_by_a_conftest(config.pluginmanager)):
+        add_options(config, parser)
+    if not added(config):
+        _refuse_flags(parser, args)
+
+
+def _settle(config: pytest.Config, args: list[str]) -> bool:
+    """Whether the session asks for the plugin; then root and configuration are settled again."""
+    rest = _without_flags(args)
+    before = {name: getattr(config, name) for name in _SETTLED}
+    if rest != args:
+        _settle_root(config, rest)
+    asked = _asks(config)
+    if not asked:
+        for name, value in before.items():
+            setattr(config, name, value)
+        config._inicache.clear()
+    elif before["_inipath"] != config.inipath:
+        _take_settings(config, args)
+    return asked
+
+
+def _without_flags(args: list[str]) -> list[str]:
+    """The command line without our flags and their values."""
+    ours = flags()
+    if not any(arg.split("=", 1)[0] in ours for arg in args):
+        return args
+    parser = _Parser(add_help=False, allow_abbrev=False)
+    for flag, name in ours.items():
+        row = TABLE.get(name)
+        takes = row is not None and row.kind not in (Kind.SWITCH, Kind.TOGGLE)
+        parser.add_argument(flag, action="store" if takes else "store_true")
+    try:
+        return parser.parse_known_args(args)[1]
+    except ValueError:
+        return args  # pytest tells it
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise ValueError(message)
+
+
+def _settle_root(config: pytest.Config, rest: list[str]) -> None:
+    """Settle root directory and configuration as of the command line ``rest``.
 
     Raises:
         pytest.UsageError: this version of pytest does not let it; says how to write the option.
     """
-    known = config.known_args_namespace
-    values = [getattr(known, f"blindspot_{name}", None) for name in _PATH_OPTIONS]
-    named = [
-        str(item) for value in values for item in (value if isinstance(value, list) else [value])
-    ]
-    if not any(value != "None" and Path(value).exists() for value in named):
-        return
     try:
         from _pytest.config.findpaths import determine_setup
 
+        known = config._parser.parse_known_args(rest, namespace=copy.copy(config.option))
+        known.confcutdir = known.confcutdir or None
         root, ini, settings, ignored = determine_setup(
             inifile=known.inifilename,
             override_ini=known.override_ini,
@@ -48,20 +110,70 @@ def settle_root(config: pytest.Config, args: list[str]) -> None:
             rootdir_cmd_arg=known.rootdir or None,
             invocation_dir=config.invocation_params.dir,
         )
-        if (root, ini) == (config.rootpath, config.inipath):
-            return
+        if known.confcutdir is None:
+            known.confcutdir = str(ini.parent if ini else root)
+        config.known_args_namespace = known
         config._rootpath, config._inipath = root, ini
         config._inicfg, config._ignored_config_files = settings, ignored
         config._inicache.clear()
-        options = config.getini("addopts")
-        config.pluginmanager.consider_preparse(options)
-        args[:] = [*options, *args]
-        config.known_args_namespace = config._parser.parse_known_args(args)
-        config._configure_python_path()
     except (ImportError, AttributeError, TypeError):
         raise pytest.UsageError(
             "a directory given to an option was taken for a test path; write the option with an "
             "equals sign, such as --model=DIR"
         ) from None
-    if config.known_args_namespace.confcutdir is None:
-        config.known_args_namespace.confcutdir = str(ini.parent if ini else root)
+
+
+def _take_settings(config: pytest.Config, args: list[str]) -> None:
+    """Of a configuration that was found late, what pytest reads when it finds it."""
+    options = config.getini("addopts")
+    config.pluginmanager.consider_preparse(options)
+    environment = shlex.split(os.environ.get("PYTEST_ADDOPTS", ""))
+    args[:] = [*options, *environment, *map(str, config.invocation_params.args)]
+    rest, cut = _without_flags(args), config.known_args_namespace.confcutdir
+    config.known_args_namespace = config._parser.parse_known_args(
+        rest, namespace=copy.copy(config.option)
+    )
+    config.known_args_namespace.confcutdir = config.known_args_namespace.confcutdir or cut
+    config._configure_python_path()
+
+
+def _asks(config: pytest.Config) -> bool:
+    """Whether the command line, the place or the configuration asks for the plugin."""
+    known, here = config.known_args_namespace, config.invocation_params.dir
+    named = (*known.plugins, *os.environ.get("PYTEST_PLUGINS", "").split(","))
+    return (
+        bool(config.getini(KEY))
+        or PLUGIN in (name.strip() for name in named)
+        or (not INSTALLED and (config.rootpath == SUITE or here.is_relative_to(SUITE)))
+        or any(_is_of_suite(arg, here, pyargs=known.pyargs) for arg in known.file_or_dir)
+    )
+
+
+def _is_of_suite(arg: str, here: Path, *, pyargs: bool) -> bool:
+    """Whether an argument names our tests: a path, or with ``--pyargs`` a package."""
+    name = arg.split("::", 1)[0]
+    if pyargs and in_package(name):
+        return True
+    try:
+        return Path(here, name).resolve().is_relative_to(SUITE)
+    except (OSError, RuntimeError, ValueError):
+        return False  # not to be looked at: no test of ours
+
+
+def is_named_by_a_conftest(plugins: pytest.PytestPluginManager) -> bool:
+    """Whether a conftest or another plugin names ours in its ``pytest_plugins``."""
+    for plugin in plugins.get_plugins():
+        named: Any = getattr(plugin, "pytest_plugins", None)
+        if named == PLUGIN or (isinstance(named, (list, tuple, set)) and PLUGIN in named):
+            return True
+    return False
+
+
+def _refuse_flags(parser: pytest.Parser, args: list[str]) -> None:
+    """Say where our flags are known, instead of that they are not."""
+    ours = flags()
+    if any(arg.split("=", 1)[0] in ours for arg in args):
+        _, unknown = parser.parse_known_and_unknown_args(args)
+        for arg in unknown:
+            if (flag := arg.split("=", 1)[0]) in ours:
+                raise pytest.UsageError(f"{flag}: {REMEDY}")

@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from blindspot import ranks
 from blindspot.errors import BlindspotError
 from blindspot.paths import BASELINES, FIXTURES, SUITE
 from blindspot.session import devices
 from blindspot.session.dismissal import Crew
 from blindspot.session.ledger import Ledger
 from blindspot.session.naming import all_tests, given_paths, names_all, names_suite, one_test
-from blindspot.session.options import RunOptions
+from blindspot.session.options import Options
 
 if TYPE_CHECKING:
     from blindspot.baselines import Baseline
@@ -33,14 +34,22 @@ if TYPE_CHECKING:
     from blindspot.store import Store
 
 
+#: Options of pytest with which no test runs.
+_NO_TEST_RUNS = ("collectonly", "setuponly", "showfixtures", "show_fixtures_per_test", "cacheshow")
+NOTHING_JUDGED = "no gate was judged: name the tests, or --pyargs blindspot.suite"
+
+
 class Session:
     """Everything the hooks share; heavy parts are imported and made when first needed."""
 
-    def __init__(self, config: pytest.Config, options: RunOptions) -> None:
+    def __init__(self, config: pytest.Config, options: Options) -> None:
         self.config = config
         self.options = options
         self.ledger = Ledger()
+        self.item: Any = None
         self.cases: dict[str, Case] = {}
+        self.collected = 0
+        self.written: set[str] = set()
         self.known: dict[str, Case] = {}
         self.shut: list[str] = []
         self.lost: list[str] = []
@@ -63,6 +72,13 @@ class Session:
         """Whether the session is plainly about gates: by what it names, or in our own checkout."""
         config = self.config
         return self.options.asked or config.rootpath == SUITE or names_suite(config)
+
+    @property
+    def checks_early(self) -> bool:
+        """Whether mistakes of the command line are looked for before anything is collected."""
+        options = self.options
+        asked = options.asked or (self.ours and (options.updating or options.strict))
+        return asked and self.worker is None
 
     @property
     def whole(self) -> bool:
@@ -127,6 +143,7 @@ class Session:
 
         given = self.config.hook.pytest_blindspot_model(name=name, config=self.config)
         if given is not None:
+            ranks.check(False)
             return given  # type: ignore[no-any-return]
         options = self.options
         return open_model(
@@ -183,8 +200,9 @@ class Session:
         Raises:
             BlindspotError: one line that says what is wrong.
         """
+        self.options.check()
         if self.options.output_path is not None and not self.config.option.collectonly:
-            self._check_output(self.options.output_path)
+            self._probe(self.options.output_path, "--output-path")
         if (junit := getattr(self.config.option, "xmlpath", None)) is not None:
             self._probe(Path(os.path.expandvars(junit)).expanduser().parent, "--junitxml in")
         if self.baseline_directory.exists() and not self.baseline_directory.is_dir():
@@ -203,7 +221,7 @@ class Session:
         if self.updating:
             _ = self.own_baseline
             self._probe(self.baseline_directory, "--baselines")
-        if self.options.model_named and not self.config.option.collectonly:
+        if self.options.asked and not self.config.option.collectonly:
             from blindspot.models.base import HasWeights
 
             for model in (self.model, self.reference):
@@ -216,12 +234,6 @@ class Session:
             self.check()
         except BlindspotError as error:
             raise pytest.UsageError(str(error)) from None
-
-    def _check_output(self, directory: Path) -> None:
-        self._probe(directory, "--output-path")
-        from blindspot.report.files import remove_old
-
-        remove_old(directory)
 
     @staticmethod
     def _probe(directory: Path, option: str) -> None:
@@ -348,6 +360,7 @@ class Session:
             if self.ours and self.config.getoption("maxworkerrestart", default=None) == "0":
                 self.crew.dismiss(self.directory, f"worker {name} was lost")
             return
+        self.collected = max(self.collected, told["collected"])
         self.ledger.usage = self.ledger.usage or told["usage"]
         self.ledger.notes += [note for note in told["notes"] if note not in self.ledger.notes]
         for reason in told["incomplete"]:
@@ -363,6 +376,19 @@ class Session:
             self.lost.append("interrupted; run again" + kept * (self.options.store != NO_STORE))
             if self.has_directory:
                 self.crew.dismiss(self.directory, "interrupted")
+
+    def note_unjudged(self, own: int, *, searched: bool) -> None:
+        """A run that asks for gates, or has collected some, and judges none is not complete.
+
+        ``own``: pytest's exit code, which stays where it is no success; ``searched``: whether a
+        test of the search has run.
+        """
+        ended = own in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
+        none_runs = any(getattr(self.config.option, name, False) for name in _NO_TEST_RUNS)
+        if not ended or none_runs or searched or self.ledger.concerned:
+            return
+        if self.options.asked or self.collected:
+            self.ledger.lose(NOTHING_JUDGED)
 
     @property
     def concerned(self) -> bool:

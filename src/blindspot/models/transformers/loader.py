@@ -145,7 +145,7 @@ def _open(options: ModelOptions) -> tuple[str, Checkpoint]:
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")
     options.rows()
     check_model_args(options.model_args)
-    ranks.check(options.model_args)
+    ranks.check(ranks.PLAN in options.model_args)
     device = _device(options)
     with explained(options.name, "cannot be read", kinds=(OSError,)):
         located = locate(options.name, options.revision, code=options.trust_remote_code)

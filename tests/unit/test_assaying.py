@@ -12,8 +12,8 @@ from hypothesis.extra import numpy as arrays
 
 from blindspot.measurements.base import BANDS, EARLY, LATE, MIDDLE, OVERALL
 from blindspot.measurements.mechanistic import band_layers
-from blindspot.models.base import Identity
-from blindspot.run.assaying import can_be_assayed, pack, perform, unpack
+from blindspot.models.base import Identity, offers
+from blindspot.run.assaying import pack, perform, unpack
 from blindspot.store import Store
 
 
@@ -118,5 +118,5 @@ def test_access_is_told_from_the_class():
         def residual(self):
             raise AssertionError("loaded")
 
-    assert can_be_assayed(Trap())
-    assert not can_be_assayed(object())
+    assert offers(Trap(), "residual")
+    assert not offers(object(), "residual")

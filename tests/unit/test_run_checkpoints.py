@@ -68,3 +68,14 @@ def test_report_names_what_computed_the_answers(tmp_path, one, other):
     assert named[0] == named[1] == named[3]
     assert named[2] == (json.loads(other.get("SCRIPTED_VERSIONS", "{}")), named[2][1])
     assert named[2] != named[0]
+
+
+def test_cause_of_a_refusal_is_shown_with_v(tmp_path):
+    """One line names model and remedy; below it stands what the library raised."""
+    checkpoint = save(tmp_path / "model", "llama")
+    config = json.loads((checkpoint / "config.json").read_text())
+    (checkpoint / "config.json").write_text(json.dumps({**config, "hidden_act": "quux"}))
+    run = run_suite(tmp_path, "-v", *WEAPONS, model=str(checkpoint), paths=("tests/implicit",))
+    assert run.code == 4, run.out + run.err
+    assert "cannot be loaded: 'quux' is missing or not known" in run.out + run.err
+    assert "KeyError: 'quux'" in run.out + run.err

@@ -110,6 +110,11 @@ class LanguageModel(Protocol):
         ...
 
 
+def offers(model: LanguageModel, ability: str) -> bool:
+    """Whether a model has an optional member; asks its class, so that nothing is loaded."""
+    return hasattr(type(model), ability)
+
+
 @runtime_checkable
 class HasScores(Protocol):
     """A `LanguageModel` that tells how probable it finds a given answer: forced choice needs it."""

@@ -73,9 +73,9 @@ def body(record: Record, ledger: Ledger, width: int, color: bool) -> Iterator[st
 
 def remarks(ledger: Ledger, *, quiet: bool = False) -> Iterator[str]:
     """What a user should know beside the figures; ``quiet``: only why a run is incomplete."""
-    if ledger.closed and not quiet:
-        yield f"note: {ledger.closed} mechanistic gates were not asked: {ledger.closed_because}"
     if not quiet:
+        for reason, count in ledger.not_offered.items():
+            yield f"note: {count} gates are not offered: {reason}"
         yield from (f"note: {note}" for note in ledger.notes)
     yield from (f"incomplete: {reason}" for reason in ledger.incomplete)
 
@@ -272,7 +272,10 @@ def closing(
         yield f"rerun one of it: {told.rerun_one(ledger.nodes[first])}"
     if record is not None and told.accept and not quiet:
         yield from _improvement(record, ledger, told.accept)
-    counted = ", ".join(f"{count[verdict]} {verdict}" for verdict in Verdict if count[verdict])
+    counts = [f"{count[verdict]} {verdict}" for verdict in Verdict if count[verdict]]
+    if lacking := ledger.not_offered.total():
+        counts.append(f"{lacking} not offered")
+    counted = ", ".join(counts)
     if {verdict for verdict in count if verdict.judged} == {Verdict.WAIVED}:
         counted += "; every gate is waived"
     verdict = ledger.verdict(told.exit_code)

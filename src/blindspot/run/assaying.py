@@ -24,11 +24,6 @@ from blindspot.store import Answer, Store, key_of
 Progress = Callable[[int], None]
 
 
-def can_be_assayed(model: LanguageModel) -> bool:
-    """Whether a model has a residual stream to look into; asks its class, so that nothing loads."""
-    return hasattr(type(model), "residual")
-
-
 def parts_of(cases: Iterable[Case]) -> list[Slice]:
     """The slices that the mechanistic cases need, each once."""
     return list(dict.fromkeys(case.part for case in cases if case.mechanistic))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -37,11 +37,12 @@ class Observation:
 def read(prompt: Prompt, answer: Answer) -> Observation:
     """Both readings of one answer; without arrays, which are slow for a few numbers.
 
-    Of a model that offers no scores forced choice is NaN.
+    Of a model that offers no scores they and forced choice are NaN.
     """
     measurement = BEHAVIORAL[prompt.slice.measurement]
-    scores = answer.log_probabilities or (math.nan,) * len(prompt.candidates)
-    found = measurement.read(prompt, answer.text, scores)
+    if not answer.log_probabilities:
+        answer = replace(answer, log_probabilities=(math.nan,) * len(prompt.candidates))
+    found = measurement.read(prompt, answer.text, answer.log_probabilities)
     return Observation(prompt, answer, found.name, found.value, found.forced, found.log_odds)
 
 

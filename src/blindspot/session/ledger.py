@@ -18,8 +18,8 @@ _NOTHING_JUDGED = (
 #: Name of the JUnit property that marks a test as a gate.
 GATE_PROPERTY = "gate"
 VERDICT_PROPERTY = "verdict"
-#: Name of the one that says why a mechanistic gate cannot be asked of this model.
-CLOSED_PROPERTY = "closed"
+#: Name of the one that says why the model does not offer what a gate needs.
+NOT_OFFERED_PROPERTY = "not offered"
 #: Name of the one that marks a test in which the search found something.
 FINDING_PROPERTY = "finding"
 
@@ -36,8 +36,7 @@ class Ledger:
     failures: int = 0
     findings: int = 0
     skipped: int = 0
-    closed: int = 0
-    closed_because: str = ""
+    not_offered: Counter[str] = field(default_factory=Counter)
     usage: str = ""
 
     def add(self, report: pytest.TestReport, name: str | None = None) -> None:
@@ -47,9 +46,8 @@ class Ledger:
         self.failures += report.failed
         properties = dict(report.user_properties)
         gate = properties.get(GATE_PROPERTY)
-        if CLOSED_PROPERTY in properties:
-            self.closed += 1
-            self.closed_because = str(properties[CLOSED_PROPERTY])
+        if NOT_OFFERED_PROPERTY in properties:
+            self.not_offered[str(properties[NOT_OFFERED_PROPERTY])] += 1
         elif gate is None:
             if report.failed and report.when == "call" and FINDING_PROPERTY in properties:
                 self.findings += 1  # leaves pytest's own 1 where nothing else applies
@@ -89,7 +87,7 @@ class Ledger:
     @property
     def concerned(self) -> bool:
         """Whether the run had anything to do with gates."""
-        return bool(self.verdicts or self.incomplete or self.usage or self.closed)
+        return bool(self.verdicts or self.incomplete or self.usage or self.not_offered)
 
     def exit_code(self, own: int) -> int:
         """The exit code of the run, given pytest's own.
@@ -98,7 +96,7 @@ class Ledger:
         failed gates, incompleteness and inconclusive gates come in this order. What the search
         found comes last: it is an ordinary failure that hides no verdict.
         """
-        lacking = bool(self.incomplete or (self.closed and not self.verdicts))
+        lacking = bool(self.incomplete or (self.not_offered and not self.verdicts))
         codes = [verdict.exit_code for verdict in self.verdicts.values() if not verdict.green]
         codes += [ExitCode.INCOMPLETE] * lacking
         pytests_own = own not in (

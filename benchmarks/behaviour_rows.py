@@ -26,7 +26,8 @@ from blindspot.models.base import (
     ScoreRequest,
 )
 from blindspot.models.transformers.model import CausalModel
-from blindspot.run.ask import MAX_NEW_TOKENS, Answer, ask
+from blindspot.run.answer import Answer
+from blindspot.run.ask import MAX_NEW_TOKENS, ask
 from blindspot.store import Store
 
 GENERATION, CHOICE, BOTH = "generation", "forced choice", "both readings"

@@ -18,8 +18,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from blindspot.models.transformers.digests import content_digest
-from blindspot.store import FILE_NAME, Store, key_of
-from blindspot.store.limit import VARIABLE, size_text
+from blindspot.store import Store, key_of
+from blindspot.store.place import LIMIT_VARIABLE, size_text
 
 PROMPTS = 56_000  # all prompts of a model
 UNIT = 1024
@@ -52,11 +52,10 @@ def digest_rows(directory: Path, gigabytes: float) -> None:
 def fill(directory: Path, model: str) -> None:
     """The answers of a whole run, unit by unit."""
     store = Store(directory)
-    store.use(model, model)
     for first in range(0, PROMPTS, UNIT):
-        store.put(
+        store.of(model, model).put(
             {
-                key_of(model, number): [f" wallet - white, {number}", True, 1.5, [-0.1234567, -6.5]]
+                key_of(number): [f" wallet - white, {number}", True, 1.5, [-0.1234567, -6.5]]
                 for number in range(first, min(PROMPTS, first + UNIT))
             }
         )
@@ -65,32 +64,30 @@ def fill(directory: Path, model: str) -> None:
 
 def store_rows(directory: Path, models: int) -> None:
     """Fill, read and evict."""
-    os.environ[VARIABLE] = "none"
+    os.environ[LIMIT_VARIABLE] = "none"
     with timed(f"put {PROMPTS:,} answers", PROMPTS, "answers"):
         fill(directory, "model 0")
-    keys = [key_of("model 0", number) for number in range(PROMPTS)]
+    keys = [key_of(number) for number in range(PROMPTS)]
     with timed("open and close a known store"):
         store = Store(directory)
-        store.use("model 0", "model 0")
+        store.of("model 0", "model 0")
         store.close()
     store = Store(directory)
     with timed(f"get {PROMPTS:,} answers", PROMPTS, "answers"):
-        assert len(store.get(keys)) == PROMPTS
+        assert len(store.of("model 0", "model 0").get(keys)) == PROMPTS
     store.close()
     for number in range(1, models):
         fill(directory, f"model {number}")
-    full = (directory / FILE_NAME).stat().st_size
-    os.environ[VARIABLE] = str(full // 2)
+    full = Store(directory).size()
+    os.environ[LIMIT_VARIABLE] = str(full // 2)
     store = Store(directory)
-    store.use("last", "last")
-    store.put({key_of("last", 1): ["x"]})
+    store.of("last", "last").put({key_of(1): ["x"]})
     with timed(f"evict half of {size_text(full)} ({models} models)", full / 2e6, "MB"):
         store.close()
-    left = (directory / FILE_NAME).stat().st_size
+    left = Store(directory).size()
     print(f"left: {size_text(left)}, limit {size_text(full // 2)}")
     store = Store(directory)
-    store.use("last", "last")
-    store.put({key_of("last", 2): ["x"]})
+    store.of("last", "last").put({key_of(2): ["x"]})
     with timed("close after writing, nothing to evict"):
         store.close()
 

@@ -29,12 +29,15 @@ from blindspot.models.base import Generation, GenerationRequest, Progress, Score
 from blindspot.models.residual import ResidualStream
 from blindspot.report.files import write_samples
 from blindspot.run import ask
-from blindspot.run.assaying import pack, perform
+from blindspot.run.ask import perform
+from blindspot.run.findings import pack
 from blindspot.run.result import measure
 from blindspot.run.source import FixturePrompts
 from blindspot.stimuli import Prompt, Slice, load_stimuli
-from blindspot.store import FILE_NAME, Store, key_of
-from blindspot.store.limit import VARIABLE
+from blindspot.store import Store, key_of
+from blindspot.store.answers import SUFFIX
+from blindspot.store.directory import FOLDER
+from blindspot.store.place import LIMIT_VARIABLE
 from tests.unit.scripted import ScriptedModel
 
 UNIT = 16
@@ -101,11 +104,10 @@ class Plan:
         self.wanted = wanted
         self.prompts = [prompt for part in wanted.values() for prompt in part]
         self.units = [NumberedUnit(number) for number in range(ASSAYS)]
-        fingerprint = LoggingModel(Path(), wanted).identity.fingerprint()
-        self.names = {
-            ask.answer_key(fingerprint, prompt): prompt.text for prompt in self.prompts
-        } | {key_of(fingerprint, "assay", unit.content): unit.content for unit in self.units}
-        keys = [ask.answer_key(fingerprint, prompt) for prompt in self.prompts]
+        keys = [ask.answer_key(prompt) for prompt in self.prompts]
+        self.names = dict(zip(keys, (prompt.text for prompt in self.prompts), strict=True)) | {
+            key_of("assay", unit.content): unit.content for unit in self.units
+        }
         self.transactions = [
             {key for key, _ in unit} for unit in ask.units(self.prompts, keys, UNIT)
         ]
@@ -143,20 +145,21 @@ def start(plan: Plan, directory: Path, number: int, *, shared: bool) -> int:
 def kept(directory: Path) -> tuple[set[bytes], set[str], str]:
     """Keys and models in a copy of the store as it lies there, and what SQLite says of it."""
     copy = directory / "copy"
-    copy.mkdir(exist_ok=True)
-    for path in (directory / "store").glob(f"{FILE_NAME}*"):
-        shutil.copyfile(path, copy / path.name)
-    try:
-        with closing(sqlite3.connect(copy / FILE_NAME)) as connection:
+    shutil.copytree(directory / "store" / FOLDER, copy)
+    keys: set[bytes] = set()
+    names, state = set(), "ok"
+    for path in copy.glob(f"*{SUFFIX}"):
+        with closing(sqlite3.connect(path)) as connection:
             (sound,) = connection.execute("PRAGMA integrity_check").fetchone()
+            state = state if sound == "ok" else sound
             if not connection.execute("SELECT 1 FROM sqlite_master").fetchone():
-                return set(), set(), sound
-            keys = {key for (key,) in connection.execute("SELECT key FROM answers")}
-            names = {name for (name,) in connection.execute("SELECT name FROM models")}
-            counted = connection.execute("SELECT coalesce(sum(answers), 0) FROM models").fetchone()
-            return keys, names, sound if counted == (len(keys),) else "the counters are wrong"
-    finally:
-        shutil.rmtree(copy)
+                continue
+            found = {key for (key,) in connection.execute("SELECT key FROM answers")}
+            if found:
+                names.add(connection.execute("SELECT name FROM model").fetchone()[0])
+            keys |= found
+    shutil.rmtree(copy)
+    return keys, names, state
 
 
 def logged(directory: Path) -> Counter[str]:
@@ -172,9 +175,9 @@ def prepare(directory: Path) -> None:
     """A store that is full of older models."""
     store = Store(directory / "store")
     for name in OLD:
-        store.use(name, name)
         for first in range(0, OLD_ANSWERS, 1000):
-            store.put({key_of(name, n): ["x" * 80, True] for n in range(first, first + 1000)})
+            some = {key_of(name, n): ["x" * 80, True] for n in range(first, first + 1000)}
+            store.of(name, name).put(some)
         store.close()
         store = Store(directory / "store")
     store.close()
@@ -188,7 +191,7 @@ class Trial:
         self.faults: list[str] = []
         self.kills = self.plans = self.resumed = self.evicting = 0
         prepare(root / "full")
-        os.environ[VARIABLE] = LIMIT
+        os.environ[LIMIT_VARIABLE] = LIMIT
         undisturbed = self.fresh()
         began = time.monotonic()
         os.waitpid(start(plan, undisturbed, 0, shared=False), 0)

@@ -92,7 +92,6 @@ def gate(
     order = ("fail", "error", "inconclusive", "pass")
     found = [limit_verdict, *(one["verdict"] for one in compared.values() if one)]
     verdict = min(found, key=order.index)
-    old = compared["baseline"]
     return {
         "id": name,
         "measurement": measurement,
@@ -120,13 +119,6 @@ def gate(
         "mde": limit - 0.07 if down else limit + 0.07,
         "waiver": None,
         "against": compared,
-        "baseline": old and old["value"],
-        "margin": old and old["margin"],
-        "change": old and old["change"],
-        "change_low": old and old["low"],
-        "change_high": old and old["high"],
-        "regression_verdict": old and old["verdict"],
-        "improved": bool(old and old["improved"]),
         "unit": unit,
         "reason": "60 % stereotyped, three answers for every two counter ones.",
         "missing": "" if value is not None else "no prompt was answered",

@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Sequence
 
 from blindspot.models.base import Generation, GenerationRequest, Identity, Progress, ScoreRequest
-from blindspot.run.ask import Answer
+from blindspot.run.answer import Answer
 from blindspot.stimuli import Prompt
 
 #: Log-odds (nats) between the answer that is given and the other one.

@@ -185,6 +185,8 @@ class StartedSuite:
         paths: tuple[str, ...] = ("tests/implicit", "tests/explicit"),
     ) -> None:
         self.directory = directory
+        self._log = Path((env or {}).get("SCRIPTED_LOG", directory / "asked"))
+        env = {"SCRIPTED_LOG": str(self._log), **(env or {})}
         self._files = [(directory / name).open("w+") for name in ("stdout", "stderr")]
         self.process = subprocess.Popen(
             _command(directory, arguments, model, limit, True, paths),
@@ -200,8 +202,8 @@ class StartedSuite:
         """The processes that ask the model, once there are so many and each has begun."""
         deadline = time.monotonic() + 120
         while time.monotonic() < deadline and self.process.poll() is None:
-            holds = (self.directory / "store" / "in-use").glob("*.lock")
-            found = {int(path.name.split("-")[1]) for path in holds}
+            lines = self._log.read_text("utf-8").splitlines() if self._log.exists() else []
+            found = {int(line.split()[0]) for line in lines}
             if len(found) == count:
                 return sorted(found)
             time.sleep(0.02)

@@ -13,7 +13,8 @@ from hypothesis.extra import numpy as arrays
 from blindspot.measurements.base import BANDS, EARLY, LATE, MIDDLE, OVERALL
 from blindspot.measurements.mechanistic import band_layers
 from blindspot.models.base import Identity, offers
-from blindspot.run.assaying import pack, perform, unpack
+from blindspot.run.ask import perform
+from blindspot.run.findings import pack, unpack
 from blindspot.store import Store
 
 

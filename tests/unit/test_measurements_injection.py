@@ -26,7 +26,7 @@ from blindspot.measurements.injection.windows import (
 from blindspot.measurements.mechanistic import Assayed
 from blindspot.models.base import Generation
 from blindspot.models.residual import Injected, InjectionRequest, Source, Vectors
-from blindspot.run.assaying import pack, unpack
+from blindspot.run.findings import pack, unpack
 from blindspot.stimuli import (
     NEUTRAL,
     AssociationPrompt,

@@ -19,7 +19,7 @@ from blindspot.measurements.interpretation import (
     InterpretationUnit,
 )
 from blindspot.measurements.mechanistic import Assayed, Curve
-from blindspot.run.assaying import pack, units_of, unpack
+from blindspot.run.findings import pack, units_of, unpack
 from blindspot.stimuli import AMBIGUOUS, Slice, mechanistic_slices
 from tests.unit.planted_senses import LAYERS, PlantedSenses, lean, stimuli
 

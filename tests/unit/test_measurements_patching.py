@@ -22,7 +22,7 @@ from blindspot.measurements.patching.statistic import (
 )
 from blindspot.measurements.patching.unit import PatchingUnit
 from blindspot.models.residual import Source
-from blindspot.run.assaying import pack, units_of, unpack
+from blindspot.run.findings import pack, units_of, unpack
 from blindspot.stimuli import AMBIGUOUS, NEUTRAL, UNRELATED, Slice, Stimuli, mechanistic_slices
 from tests.unit.planted_senses import LAYERS, SENSE, PlantedSenses, stimuli
 

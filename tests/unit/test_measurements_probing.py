@@ -24,7 +24,7 @@ from blindspot.measurements.probing.linear import (
 from blindspot.measurements.probing.statistic import LINEAR, Probing
 from blindspot.measurements.probing.unit import ProbeUnit
 from blindspot.models.residual import Source, Vectors
-from blindspot.run.assaying import pack, unpack
+from blindspot.run.findings import pack, unpack
 from blindspot.stimuli import (
     NEUTRAL,
     Slice,

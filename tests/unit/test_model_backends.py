@@ -22,9 +22,7 @@ from blindspot.run.source import FixturePrompts
 from blindspot.stimuli import load_stimuli
 from tests.unit.scripted import ScriptedModel
 from tests.unit.suite_runs import ROOT, run_suite
-
-PAGE = ROOT / "docs" / "extending.md"
-REGISTRY = "src/blindspot/models/registry.py"
+from tests.unit.test_documentation_extending import apply, blocks
 
 
 def test_protocol_is_identity_and_generate():
@@ -159,13 +157,9 @@ def extended_checkout(tmp_path: Path) -> Path:
     shutil.copytree(ROOT / "src", root / "src", ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("tests", "fixtures", "conftest.py", "pyproject.toml"):
         (root / name).symlink_to(ROOT / name)
-    section = PAGE.read_text("utf-8").partition("## A model backend")[2].partition("\n## ")[0]
-    module, line, *_ = re.findall(r"```python\n(.*?)```", section, re.DOTALL)
-    (root / "src/blindspot/models/chat.py").write_text(module, "utf-8")
-    registry = root / REGISTRY
-    text = registry.read_text("utf-8")
-    assert text.count('        "organism:"') == 1
-    registry.write_text(text.replace('        "organism:"', f'{line}        "organism:"'), "utf-8")
+    for block in blocks():
+        if block.section == "A model backend":
+            apply(block, root)
     return root
 
 

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -23,6 +24,7 @@ from blindspot.models import (
     identify,
     load,
 )
+from blindspot.models.transformers import loader
 from blindspot.models.transformers.digests import files_digest
 from tests.unit import tiny_models
 from tests.unit.tiny_models import Checkpoints
@@ -580,3 +582,24 @@ def test_digests_are_remembered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     shutil.rmtree(tmp_path / "cache")
     (tmp_path / "cache").write_text("not a directory", "utf-8")
     assert files_digest([file], root=file.parent) == digest
+
+
+def test_the_environment_is_left_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Settings for threads hold while torch is imported, those of the user always."""
+    seen: list[dict[str, str | None]] = []
+    names = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")
+
+    class Finder:
+        def find_spec(self, name: str, *_rest: Any) -> None:
+            if name == "torch":
+                seen.append({name: os.environ.get(name) for name in names})
+
+    monkeypatch.delenv("GOMP_SPINCOUNT", raising=False)
+    monkeypatch.setenv("OMP_WAIT_POLICY", "ACTIVE")
+    monkeypatch.setattr(sys, "meta_path", [Finder()])
+    monkeypatch.delitem(sys.modules, "torch")
+    with pytest.raises(ModuleNotFoundError):
+        loader.import_torch()
+    assert seen == [{"OMP_WAIT_POLICY": "ACTIVE", "GOMP_SPINCOUNT": "1000"}]
+    assert os.environ["OMP_WAIT_POLICY"] == "ACTIVE"
+    assert "GOMP_SPINCOUNT" not in os.environ

@@ -10,7 +10,7 @@ from blindspot.baselines.scores import Scores, read_scores
 from blindspot.errors import BaselineError
 from blindspot.estimates import Contributions
 from blindspot.estimates.clusters import FactorSums
-from blindspot.run.ask import Answer
+from blindspot.run.answer import Answer
 from blindspot.run.cases import cases_of
 from blindspot.run.observations import Observations, read
 from blindspot.run.result import Kept, Measures

@@ -5,7 +5,6 @@ import yaml
 from huggingface_hub import ModelCard, ModelCardData
 
 from blindspot.report.card import card
-from blindspot.report.reading import completed
 from blindspot.report.text import line
 from tests.unit.report_documents import HOSTILE, NAME, document
 
@@ -13,7 +12,7 @@ from tests.unit.report_documents import HOSTILE, NAME, document
 @pytest.mark.parametrize("text", ["", HOSTILE, ": - '\"#\n---\n%"])
 def test_card_reads_back(text):
     """Model, slices, values, intervals and verdicts come back as they were, whatever the names."""
-    made = completed(document(text=text))
+    made = document(text=text)
     block = card(made)
     block.encode("utf-8")
     data = ModelCard(f"---\n{block}---\n\n# A model\n").data
@@ -42,7 +41,7 @@ def test_card_reads_back(text):
 
 def test_card_can_be_pasted(tmp_path):
     """The block goes between the dashes of a card that has other keys, and stays valid."""
-    block = card(completed(document(variants=["default"])))
+    block = card(document(variants=["default"]))
     text = f"---\nlicense: apache-2.0\nlanguage: en\n{block}---\n# Model\n"
     (tmp_path / "README.md").write_text(text, "utf-8")
     data = ModelCard.load(tmp_path / "README.md").data
@@ -58,6 +57,6 @@ def test_unmeasured_gates_are_left_away():
     """A value that does not exist is no 0; a run without values gives a block without results."""
     made = document(variants=["default"], compared=False)
     made["gates"][0]["value"] = None
-    data = ModelCard(f"---\n{card(completed(made))}---\n").data
+    data = ModelCard(f"---\n{card(made)}---\n").data
     assert len(data.eval_results) == 14
-    assert "model-index" not in card(completed(made | {"gates": []}))
+    assert "model-index" not in card(made | {"gates": []})

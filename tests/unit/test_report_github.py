@@ -6,7 +6,6 @@ import re
 import pytest
 
 from blindspot.report.github import MOST, announce, summary, workflow_commands
-from blindspot.report.reading import completed
 from tests.unit.report_documents import HOSTILE, document
 
 COMMAND = re.compile(r"::(error|warning|notice) title=([^:,\n]*)::([^\n]*)")
@@ -18,7 +17,7 @@ def told(made, path=None, running="true"):
     environ = {"GITHUB_ACTIONS": running}
     if path is not None:
         environ["GITHUB_STEP_SUMMARY"] = str(path)
-    announce(completed(made), environ, out)
+    announce((made), environ, out)
     return out.getvalue()
 
 
@@ -26,14 +25,14 @@ def told(made, path=None, running="true"):
 def test_elsewhere_nothing_is_told(environ):
     """Without GitHub's own variable nothing is printed."""
     out = io.StringIO()
-    announce(completed(document()), environ, out)
+    announce((document()), environ, out)
     assert out.getvalue() == ""
 
 
 def test_annotations_are_few():
     """Ten at most, the categories that failed first, and one line that counts the rest."""
     made = document()
-    lines = workflow_commands(completed(made))
+    lines = workflow_commands(made)
     assert len(lines) == MOST + 1
     assert all(COMMAND.fullmatch(line) for line in lines)
     beyond = [one for one in made["gates"] if one["verdict"] in ("fail", "waived")]
@@ -55,7 +54,7 @@ def test_each_verdict_has_its_level():
     for gate in made["gates"][4:]:
         gate["verdict"] = "pass"
     made["incomplete"] = ["worker gw0 was lost"]
-    found = [COMMAND.fullmatch(line).groups()[:2] for line in workflow_commands(completed(made))]
+    found = [COMMAND.fullmatch(line).groups()[:2] for line in workflow_commands(made)]
     assert found == [
         ("error", "blindspot%2C incomplete"),
         ("error", "blindspot%2C fail"),
@@ -68,7 +67,7 @@ def test_each_verdict_has_its_level():
 def test_passing_run_has_no_annotation():
     """A run that passes says nothing but its summary."""
     made = document(value=0.1, compared=False)
-    assert workflow_commands(completed(made)) == []
+    assert workflow_commands(made) == []
 
 
 def test_hostile_text_gives_no_command():
@@ -103,7 +102,7 @@ def test_summary_is_appended(tmp_path):
 
 def test_summary_of_hostile_text_is_text():
     """Markup, tables, code and links of names are shown as they are written."""
-    text = summary(completed(document(text=f"{HOSTILE}[x](http://x.y)```\n| a | b |\n# h")))
+    text = summary(document(text=f"{HOSTILE}[x](http://x.y)```\n| a | b |\n# h"))
     outside = re.sub(r"^(`{3,})console\n.*?^\1$", "", text, flags=re.DOTALL | re.MULTILINE)
     assert "<script>" not in outside
     assert "[x](" not in outside.replace("\\[x\\](", "")
@@ -121,7 +120,7 @@ def test_long_lists_are_cut():
     """Of many reasons and failures the summary lists twenty, and counts the rest."""
     made = document(variants=[f"v{n}" for n in range(12)])
     made["incomplete"] = [f"reason {n}" for n in range(50)]
-    text = summary(completed(made))
+    text = summary(made)
     assert text.count("- incomplete: ") == 20
     assert "- and 30 more" in text
     assert text.count("\npytest --model") == 20

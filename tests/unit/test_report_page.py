@@ -14,7 +14,7 @@ from blindspot.report.page import page, write_page
 from blindspot.report.page.changes import changes
 from blindspot.report.page.failures import MOST
 from blindspot.report.page.summary import summarized
-from blindspot.report.reading import completed
+from blindspot.report.schema import nothing_measured
 from tests.unit.report_documents import HOSTILE, NAME, document
 from tests.unit.report_parts import against
 
@@ -53,7 +53,7 @@ class Page(HTMLParser):
 @pytest.fixture(scope="module")
 def compared():
     """The page of a run with a baseline and a reference."""
-    return page(completed(document()))
+    return page(document())
 
 
 @pytest.fixture(scope="module")
@@ -105,7 +105,7 @@ def test_every_failure_has_its_command(compared):
 
 def test_passing_run_names_no_failure():
     """Of a run that passes: no section of failures, no command but the one that accepts."""
-    shown = page(completed(document(value=0.1, compared=False)))
+    shown = page(document(value=0.1, compared=False))
     assert "Passed" in shown
     assert "What did not pass" not in shown
     assert "badge fail" not in shown
@@ -175,15 +175,15 @@ def test_points_say_their_values(compared):
 def test_unread_layers_are_veiled():
     """A layer on which no verdict rests is marked; where all are read none is."""
     made = document(variants=["default"], categories=["weapons"])
-    veiled = page(completed(made))
+    veiled = page(made)
     made["mechanistic"][0]["layers"] = {"same-layer/overall": list(range(6))}
     assert "var(--veil)" in veiled[veiled.index("<main") :]
-    assert "var(--veil)" not in page(completed(made))[veiled.index("<main") :]
+    assert "var(--veil)" not in page(made)[veiled.index("<main") :]
 
 
 def test_hostile_text_is_text():
     """Names, answers and prompts become no markup, turn no line round and hide nothing."""
-    shown = page(completed(document(text=HOSTILE)))
+    shown = page(document(text=HOSTILE))
     found = Page(shown)
     assert found.open == []
     assert not {"script", "img", "a-b"} & found.tags
@@ -192,14 +192,14 @@ def test_hostile_text_is_text():
     assert "<script>alert(1)</script>\"'&|`*\\u202egnp.\\x1b[31m\\ud800 \u05e9\u05dc" in text
     assert not re.search("[\u202a-\u202e\u2066-\u2069\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]", shown)
     shown.encode("utf-8")
-    known = Page(page(completed(document())))
+    known = Page(page(document()))
     assert found.tags == known.tags
     assert {name for _, name, _ in found.attributes} == {name for _, name, _ in known.attributes}
 
 
 def test_dollar_signs_are_no_formulas():
     """A name with dollar signs is drawn as it is written."""
-    shown = page(completed(document(variants=["$x_1$"], categories=["a$b$c"])))
+    shown = page(document(variants=["$x_1$"], categories=["a$b$c"]))
     assert ">a$b$c</text>" in shown
     assert "race \N{MIDDLE DOT} $x_1$</text>" in shown
 
@@ -219,7 +219,7 @@ def test_missing_figures_are_no_zeros():
             none = [None] * len(curve["at"])
             curve.update(values=none, low=none, high=none)
     made.update(verdict="incomplete", exit_code=11)
-    shown = page(completed(made))
+    shown = page(made)
     assert "Incomplete" in shown
     assert "it could not be measured or compared" in shown
     assert not re.search(r"<td>[+\N{MINUS SIGN}]?0\.00</td>", shown)
@@ -227,12 +227,10 @@ def test_missing_figures_are_no_zeros():
 
 def test_run_that_measured_nothing_has_a_page():
     """Of a run that broke off there is the verdict with its reasons."""
-    kept = ("schema_version", "blindspot_version", "date", "verdict", "exit_code", "incomplete")
-    kept += ("mode", "command", "families", "comparisons", "noise_floor", "gates")
-    made = {key: value for key, value in document(compared=False).items() if key in kept}
-    made |= {"gates": [], "model": {"id": NAME}, "verdict": "incomplete", "exit_code": 11}
+    made = document(compared=False) | nothing_measured(NAME)
+    made |= {"verdict": "incomplete", "exit_code": 11}
     made["incomplete"] = ["worker gw0 was lost; run again"]
-    shown = page(completed(made))
+    shown = page(made)
     assert "worker gw0 was lost" in shown
     assert "No gate was judged." in shown
     assert "<svg" not in shown
@@ -247,7 +245,7 @@ def test_partial_runs_have_a_page():
         effects = made["effects"]
         made["effects"] = {name: rows for name, rows in effects.items() if name == measurement}
         made["mechanistic"] *= measurement == "patching"
-        found = Page(page(completed(made)))
+        found = Page(page(made))
         links = {value[1:] for value in found.of("href") if value.startswith("#")}
         assert links <= set(found.of("id"))
         assert ("inside" in links) == (measurement == "patching")
@@ -257,10 +255,10 @@ def test_partial_runs_have_a_page():
 def test_strict_mode_is_told():
     """In strict mode the page says that passing had to be shown."""
     made = document(value=0.1, compared=False) | {"mode": "strict"}
-    shown = page(completed(made))
+    shown = page(made)
     assert "strict mode" in shown
     assert "shown to be within" in shown
-    assert "strict mode" not in page(completed(made | {"mode": "default"}))
+    assert "strict mode" not in page(made | {"mode": "default"})
 
 
 def test_same_report_gives_the_same_page(compared):
@@ -268,7 +266,7 @@ def test_same_report_gives_the_same_page(compared):
     import matplotlib as mpl
 
     with mpl.rc_context({"text.usetex": True, "axes.grid": True, "font.size": 30}):
-        assert page(completed(document())) == compared
+        assert page(document()) == compared
         assert mpl.rcParams["font.size"] == 30
 
 
@@ -277,7 +275,7 @@ def test_large_run_stays_usable():
     made = document(variants=[f"v{n}" for n in range(5)], pairs=122, layers=32, flips=200)
     assert len(made["gates"]) == 1905
     begun = time.process_time()
-    shown = page(completed(made))
+    shown = page(made)
     assert time.process_time() - begun < 3
     assert len(shown.encode()) < 1.5e6
     assert shown.count('class="flip"') == 200
@@ -286,14 +284,14 @@ def test_large_run_stays_usable():
 def test_more_gates_than_fit_are_counted():
     """Rows beyond what the page has room for are left to report.json, and said so."""
     made = document(variants=["default"], categories=["weapons"], pairs=MOST + 100, compared=False)
-    shown = page(completed(made))
+    shown = page(made)
     assert re.search(r"10\d more gates in report\.json", shown)
     assert re.search(r"1,6\d\d more word pairs in report\.json", shown)
 
 
 def test_page_is_replaced_as_a_whole(tmp_path, monkeypatch):
     """When writing breaks off, the older page is still whole."""
-    made = completed(document(variants=["default"], categories=["weapons"]))
+    made = document(variants=["default"], categories=["weapons"])
     path = write_page(tmp_path, made)
     before = path.read_text("utf-8")
     monkeypatch.setattr("pathlib.Path.replace", lambda *_: (_ for _ in ()).throw(OSError("full")))
@@ -316,7 +314,7 @@ def test_heavy_parts_wait_for_a_page():
 
 def test_summary_speaks_of_the_worst():
     """The statement of a measurement rests on its worst category, and counts all gates."""
-    made = completed(document(variants=["default"]))
+    made = document(variants=["default"])
     said = {one.title: one for one in summarized(made).statements}
     association = said["Word association"]
     assert association.verdict == "fail"
@@ -358,7 +356,7 @@ def test_a_change_within_the_limit_is_told_as_a_change():
         gate["against"]["reference"] = None
         gate["verdict"] = gate["limit_verdict"]
     made["gates"].append(pooled(made, 0.12))
-    said = {one.title: one for one in summarized(completed(made)).statements}
+    said = {one.title: one for one in summarized(made).statements}
     association = said["Word association"]
     assert association.verdict == "fail"
     assert "more than the baseline, beyond the margin" in association.said
@@ -367,7 +365,7 @@ def test_a_change_within_the_limit_is_told_as_a_change():
     assert "1 pooled gate: 1 fail" in association.count
     made["gates"][-1]["verdict"] = "inconclusive"
     made["gates"][-1]["against"]["baseline"]["verdict"] = "inconclusive"
-    said = {one.title: one for one in summarized(completed(made)).statements}
+    said = {one.title: one for one in summarized(made).statements}
     assert said["Word association"].said.startswith("it may be that it associates")
 
 
@@ -375,7 +373,7 @@ def test_gates_over_all_variants_are_on_the_page():
     """They find a small rise first: shown at once, with their command, power, and among all."""
     made = document(value=0.0)
     made["gates"].append(pooled(made, 0.12))
-    shown = page(completed(made))
+    shown = page(made)
     changed = shown[shown.index('id="changed"') : shown.index('id="failed"')]
     assert changed.index("Over all variants") < changed.index("pooled-weapons")
     assert changed.index("pooled-weapons") < changed.index("<details>")
@@ -394,14 +392,14 @@ def test_what_changed_shows_every_measurement():
             gate["against"]["baseline"] = against(0.9, -0.9, margin=0.2)
         gate["waiver"] = None
     made["gates"][0]["against"]["baseline"] = against(0.8, 0.6, margin=0.02)
-    (changed, _) = changes(completed(made))
+    (changed, _) = changes(made)
     assert [one.gate["measurement"] for one in changed.shown[:2]] == ["implicit", "patching"]
     assert changed.shown[0].against["verdict"] == changed.shown[1].against["verdict"] == "fail"
     made["gates"][0]["against"]["baseline"]["verdict"] = "reported"
-    (less, _) = changes(completed(made))
+    (less, _) = changes(made)
     judged = int(re.match(r"\d+", changed.lead)[0])
     assert less.lead.startswith(f"{judged - 1} gates compared: ")
-    lead = summarized(completed(made)).lead
+    lead = summarized(made).lead
     assert f"Beside the baseline org/previous, of {judged - 1} gates" in lead
 
 
@@ -413,5 +411,5 @@ def test_an_expired_waiver_is_told():
         gate["verdict"] = gate["limit_verdict"]
     waiver = {"gate": "implicit/*", "reason": "known", "expires": "2026-01-31", "expired": True}
     made["gates"][0] |= {"waiver": waiver, "verdict": "fail"}
-    said = {one.title: one for one in summarized(completed(made)).statements}
+    said = {one.title: one for one in summarized(made).statements}
     assert "the waiver expired" in said["Word association"].said

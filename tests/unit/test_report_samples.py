@@ -11,7 +11,7 @@ import pytest
 
 from blindspot.measurements.mechanistic import Assayed
 from blindspot.report.files import samples, write_samples
-from blindspot.run.ask import Answer
+from blindspot.run.answer import Answer
 from blindspot.run.result import Measured, measure
 from blindspot.run.source import FixturePrompts
 from blindspot.stimuli import load_stimuli

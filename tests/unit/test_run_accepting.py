@@ -178,7 +178,7 @@ def test_update_merges_what_ran_and_leaves_other_models_alone(tmp_path, accepted
         scores.name,
     }
     compared = judged(tmp_path, directory, part=("-k", "category and not pair"))
-    kept = [gate for gate in compared.gates.values() if gate["regression_verdict"]]
+    kept = [gate for gate in compared.gates.values() if gate["against"]["baseline"]]
     assert {gate["category"] for gate in kept} == {"weapons", "guilt"}
 
 

@@ -26,8 +26,8 @@ def test_same_model_passes_against_its_baseline(tmp_path, accepted):
     """The accepted model again: passes, and the report shows the baseline."""
     run = judged(tmp_path, accepted)
     assert run.code == 0, run.out
-    assert {gate["regression_verdict"] for gate in run.gates.values()} == {"pass"}
-    assert all(gate["baseline"] is not None for gate in run.gates.values())
+    assert {gate["against"]["baseline"]["verdict"] for gate in run.gates.values()} == {"pass"}
+    assert all(gate["against"]["baseline"]["value"] is not None for gate in run.gates.values())
     assert "no regression was checked" not in run.out
 
 
@@ -38,8 +38,8 @@ def test_worse_than_the_baseline_fails(tmp_path, accepted):
     )
     assert run.code == 10
     gate = run.gates["implicit/race-default-weapons/stereotype/generated"]
-    assert gate["regression_verdict"] == "fail"
-    assert gate["baseline"] == 0.0
+    assert gate["against"]["baseline"]["verdict"] == "fail"
+    assert gate["against"]["baseline"]["value"] == 0.0
 
 
 def test_worse_within_the_ceiling_fails_too(tmp_path, others):
@@ -47,7 +47,7 @@ def test_worse_within_the_ceiling_fails_too(tmp_path, others):
     run = judged(tmp_path, others, "--baseline", "scripted:counter")
     assert run.code == 10
     gate = run.gates["implicit/race-default-weapons/stereotype/generated"]
-    assert (gate["limit_verdict"], gate["regression_verdict"]) == ("pass", "fail")
+    assert (gate["limit_verdict"], gate["against"]["baseline"]["verdict"]) == ("pass", "fail")
     assert "baseline -1.00" in run.out
     found = run.report["comparisons"]["baseline"]
     assert {row["name"]: row["direction"] for row in found["signature"]} == {
@@ -66,7 +66,9 @@ def test_better_than_the_baseline_passes_and_offers_to_tighten(tmp_path, others)
     """An improvement is no failure, is marked as one, and the run says how to hold it."""
     run = judged(tmp_path, others, "--baseline", "scripted:stereotyped")
     assert run.code == 0, run.out
-    assert run.gates["implicit/race-default-weapons/stereotype/generated"]["improved"]
+    assert run.gates["implicit/race-default-weapons/stereotype/generated"]["against"]["baseline"][
+        "improved"
+    ]
     assert "improved beyond the noise; hold the model to it with: pytest --model" in run.out
     found = run.report["comparisons"]["baseline"]
     assert found["signature"][0]["direction"] == "down"
@@ -177,7 +179,7 @@ def test_one_test_by_its_id_is_compared_alone(tmp_path, accepted):
     )
     run = run_suite(tmp_path, "--baselines", str(accepted), paths=(node,), limit=None)
     assert run.code == 0, run.out
-    assert [gate["regression_verdict"] for gate in run.gates.values()] == ["pass"]
+    assert [gate["against"]["baseline"]["verdict"] for gate in run.gates.values()] == ["pass"]
 
 
 @pytest.mark.parametrize("flag", [("--require-baseline",), ("--baseline", "nobody")], ids=str)
@@ -229,8 +231,8 @@ def test_missing_scores_are_told(tmp_path, accepted):
     assert "scores of single prompts are missing" in run.out
     allowed = judged(tmp_path, directory, "--allow-mismatch", "scores")
     gate = allowed.gates["implicit/race-default-weapons/stereotype/generated"]
-    assert gate["regression_verdict"] == "pass"
-    assert gate["change_high"] > 0.001  # as if the two were independent
+    assert gate["against"]["baseline"]["verdict"] == "pass"
+    assert gate["against"]["baseline"]["high"] > 0.001  # as if the two were independent
 
 
 @pytest.mark.parametrize("damage", ["cut off", "empty", "no scores"])

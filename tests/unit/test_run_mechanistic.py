@@ -229,11 +229,11 @@ def test_accepted_figures_are_compared(tmp_path, runs):
     worse = runs.again(tmp_path / "c", "blind", *kept, "--baseline", "organism:aware")
     assert worse.code == 10, worse.out + worse.err
     for measurement, reading in READINGS:
-        assert overall(same, measurement, reading)["regression_verdict"] == "pass"
+        assert overall(same, measurement, reading)["against"]["baseline"]["verdict"] == "pass"
         gate = overall(worse, measurement, reading)
-        assert gate["regression_verdict"] == "fail", gate["message"]
+        assert gate["against"]["baseline"]["verdict"] == "fail", gate["message"]
         accepted_value = overall(same, measurement, reading)["value"]
-        assert gate["baseline"] == pytest.approx(accepted_value, abs=1e-6)
+        assert gate["against"]["baseline"]["value"] == pytest.approx(accepted_value, abs=1e-6)
 
 
 @pytest.mark.slow

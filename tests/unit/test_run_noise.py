@@ -10,9 +10,9 @@ from blindspot.estimates.noise import Noise
 from blindspot.measurements.base import BANDS, LATE, OVERALL
 from blindspot.measurements.mechanistic import Assayed, Band
 from blindspot.measurements.registry import assays_of
-from blindspot.run.ask import Answer
-from blindspot.run.assaying import units_of
+from blindspot.run.answer import Answer
 from blindspot.run.cases import Case
+from blindspot.run.findings import units_of
 from blindspot.run.noise import PER_SLICE, NoiseFloor, chosen, looked_again, noise_floor
 from blindspot.run.observations import Observations, read
 from blindspot.run.source import FixturePrompts

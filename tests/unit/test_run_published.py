@@ -108,7 +108,7 @@ def test_published_prompts_are_not_searched(tmp_path, files):
     arguments = ("--prompts-from", str(files))
     run = run_suite(tmp_path, *arguments, paths=("tests/search",), limit=None)
     assert run.code == 4, run.out + run.err
-    assert "published prompts cannot be changed; leave one away" in run.out + run.err
+    assert "published prompts cannot be changed; omit one of them" in run.out + run.err
     assert "INTERNALERROR" not in run.out
 
 

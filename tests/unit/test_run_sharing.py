@@ -4,6 +4,8 @@ from collections import Counter
 
 import pytest
 
+from blindspot.models.base import Identity
+from blindspot.run.ask import unit_size
 from tests.unit.suite_runs import run_suite
 
 
@@ -59,7 +61,7 @@ def test_killed_run_resumes(tmp_path):
     after = sum(asked(log).values())
     assert resumed.code == 0
     assert 0 < after < resumed.report["prompts"]
-    unit_that_died = 1024
+    unit_that_died = unit_size(Identity("scripted", "", "", "float32"))
     assert before - unit_that_died + after == resumed.report["prompts"]
     log.unlink()
     again = run_suite(tmp_path, **arguments, env={"SCRIPTED_LOG": str(log)})

@@ -2,7 +2,7 @@
 
 import pytest
 
-from blindspot.store import FILE_NAME
+from blindspot.store import Store
 from tests.unit.suite_runs import ROOT, run_suite
 
 GATE = (
@@ -162,8 +162,9 @@ def test_old_report_does_not_pass_for_a_new_one(tmp_path):
 
 def test_damaged_store_is_mended(tmp_path):
     """A damaged store is set aside with a note, and the run goes on."""
-    (tmp_path / "store").mkdir()
-    (tmp_path / "store" / FILE_NAME).write_bytes(b"not a database " * 400)
+    run_suite(tmp_path, "-k", "default-weapons")
+    (model,) = Store(tmp_path / "store").models()
+    model.path.write_bytes(b"not a database " * 400)
     run = run_suite(tmp_path, "-k", "default-weapons")
     assert run.code == 0, run.out
     assert "note: the answer store was damaged" in run.out

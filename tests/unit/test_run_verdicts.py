@@ -154,7 +154,7 @@ def test_report_has_what_is_promised(run_of):
     assert report["verdict"] == "passed"
     assert {"id", "revision", "weights_hash", "dtype", "template"} <= report["model"].keys()
     promised = {
-        "id", "measurement", "verdict", "value", "low", "high", "n", "limit", "baseline", "unit",
+        "id", "measurement", "verdict", "value", "low", "high", "n", "limit", "against", "unit",
     }  # fmt: skip
     assert all(promised <= gate.keys() for gate in report["gates"])
     assert len({gate["id"] for gate in report["gates"]}) == len(report["gates"])

@@ -25,14 +25,24 @@ ENVIRONMENT = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_TH
 def test_answers_come_back(tmp_path):
     """What was put is found by another process's store, whatever the text."""
     answers = {
-        key_of("m", index): ["ü\n\ud800", True, 0.5, [-1.25, float("nan")]] for index in range(1200)
+        key_of(index): ["ü\n\ud800", True, 0.5, [-1.25, float("nan")]] for index in range(1200)
     }
     store = Store(tmp_path)
-    store.put(answers)
+    store.of("m", "model").put(answers)
     store.close()
-    found = Store(tmp_path).get([*answers, key_of("other")])
+    found = Store(tmp_path).of("m", "model").get([*answers, key_of("other")])
     assert found.keys() == answers.keys()
-    assert repr(found[key_of("m", 7)]) == repr(answers[key_of("m", 7)])
+    assert repr(found[key_of(7)]) == repr(answers[key_of(7)])
+
+
+def test_models_have_a_file_each(tmp_path):
+    """The fingerprint alone decides which: not the name, and not what is asked."""
+    store, key = Store(tmp_path), key_of("same")
+    store.of("one", "name").put({key: ["one"]})
+    assert not store.of("two", "name").get([key])
+    assert store.of("one", "renamed").get([key]) == {key: ["one"]}
+    store.close()
+    assert [model.answers for model in store.models()] == [1, 0]
 
 
 def test_keys_tell_parts_apart():
@@ -47,15 +57,12 @@ def test_keys_tell_parts_apart():
 )
 def test_keys_are_digests_of_json(parts):
     """So that a store stays of use to later versions, whoever writes the JSON."""
-    digests = [
-        hashlib.sha256(json.dumps(said, ensure_ascii=False).encode("utf-8", "surrogatepass"))
-        for said in (["m"], ["m", *parts])
-    ]
-    assert key_of("m", *parts) == digests[0].digest()[:8] + digests[1].digest()[:24]
+    text = json.dumps(["m", *parts], ensure_ascii=False).encode("utf-8", "surrogatepass")
+    assert key_of("m", *parts) == hashlib.sha256(text).digest()
 
 
 def test_answers_have_the_key_of_all_that_decides_them(monkeypatch):
-    """The prompt, its candidates, when it stops, how long it goes on, the decoding, the model."""
+    """The prompt, its candidates, when it stops, how long it goes on, the decoding."""
     part, *_ = FixturePrompts(load_stimuli([]), 1).slices("implicit")
     prompt, *_ = FixturePrompts(load_stimuli([]), 1).prompts(part)
     changed = [
@@ -65,29 +72,30 @@ def test_answers_have_the_key_of_all_that_decides_them(monkeypatch):
         {"words": prompt.words[::-1]},
         {"full_length": True},
     ]
-    keys = [ask.answer_key("model", prompt), ask.answer_key("other", prompt)]
-    keys += [ask.answer_key("model", replace(prompt, **change)) for change in changed]
+    keys = [ask.answer_key(prompt), ask.answer_key(prompt, "again by 7")]
+    keys += [ask.answer_key(replace(prompt, **change)) for change in changed]
     for name, value in (("DECODING", "greedy-99"), ("MAX_NEW_TOKENS", 20)):
         with monkeypatch.context() as patch:
             patch.setattr(ask, name, value)
-            keys.append(ask.answer_key("model", prompt))
+            keys.append(ask.answer_key(prompt))
     assert len(set(keys)) == len(keys)
-    assert ask.answer_key("model", replace(prompt, wording="renamed")) == keys[0]
+    assert ask.answer_key(replace(prompt, wording="renamed")) == keys[0]
 
 
 def test_memory_store_leaves_nothing(tmp_path, monkeypatch):
     """Without a directory answers last as long as the store."""
     monkeypatch.chdir(tmp_path)
     store = Store(None)
-    store.put({b"k": ["x", True, 0.0, []]})
-    assert store.get([b"k"])
+    answers = store.of("m", "model")
+    answers.put({b"k": ["x", True, 0.0, []]})
+    assert answers.get([b"k"])
     store.close()
     assert not list(tmp_path.iterdir())
 
 
 def test_answers_are_the_same_when_asked_and_when_read(tmp_path):
     """What `put` returns is what `get` will: builtins of JSON, to the last bit."""
-    store = Store(tmp_path)
+    store = Store(tmp_path).of("m", "model")
     key = key_of("m", 1)
     given = ["x", True, 0.1 + 0.2, (1, [2.5e-308, float("inf")])]
     kept = store.put({key: given})
@@ -97,11 +105,11 @@ def test_answers_are_the_same_when_asked_and_when_read(tmp_path):
 
 def test_first_answer_stays(tmp_path):
     """Two runs that asked the same at once agree ever after."""
-    store = Store(tmp_path)
-    store.put({key_of("m", 1): ["first"]})
-    store.put({key_of("m", 1): ["second"], key_of("m", 2): ["other"]})
-    assert store.get([key_of("m", 1)]) == {key_of("m", 1): ["first"]}
-    assert [(model.answers, model.size) for model in store.models()] == [(2, 64 + 9 + 9)]
+    answers = Store(tmp_path).of("m", "model")
+    answers.put({key_of(1): ["first"]})
+    answers.put({key_of(1): ["second"], key_of(2): ["other"]})
+    assert answers.get([key_of(1)]) == {key_of(1): ["first"]}
+    assert len(answers) == 2
 
 
 def test_many_processes_begin_a_store_at_once(tmp_path):
@@ -115,8 +123,7 @@ def test_many_processes_begin_a_store_at_once(tmp_path):
         time.sleep(max(0, float(sys.argv[2]) - time.time()))
         for round in range(20):
             store = Store(Path({str(tmp_path / "store")!r}), told=print)
-            store.use("m", "model")
-            store.put({{key_of("m", number, round, n): [n] for n in range(10)}})
+            store.of("m", "model").put({{key_of(number, round, n): [n] for n in range(10)}})
             store.close()
         """
     )
@@ -142,7 +149,7 @@ def test_killed_writer_leaves_whole_transactions(tmp_path):
         f"""
         from pathlib import Path
         from blindspot.store import Store, key_of
-        store = Store(Path({str(tmp_path)!r}))
+        store = Store(Path({str(tmp_path)!r})).of("m", "model")
         number = 0
         while True:
             store.put({{key_of(number, part): [str(number), True, 0.0, []] for part in range(50)}})
@@ -163,7 +170,7 @@ def test_killed_writer_leaves_whole_transactions(tmp_path):
             if told >= 5:
                 break
         process.send_signal(signal.SIGKILL)
-    store = Store(tmp_path)
+    store = Store(tmp_path).of("m", "model")
     whole = [
         len(store.get(key_of(number, part) for part in range(50))) for number in range(told + 50)
     ]

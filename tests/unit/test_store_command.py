@@ -9,11 +9,9 @@ import time
 import pytest
 
 from blindspot.__main__ import main
-from blindspot.store import FILE_NAME, Store, default_directory, key_of
-from blindspot.store import answers as module
-from blindspot.store.file import BROKEN_NAME
-from blindspot.store.limit import VARIABLE
-from blindspot.store.place import VARIABLE as PLACE
+from blindspot.store import PLACE_VARIABLE, Store, default_directory, key_of
+from blindspot.store.directory import FOLDER
+from blindspot.store.place import LIMIT_VARIABLE
 from tests.unit.suite_runs import ROOT, run_suite
 
 REFERENCE = (ROOT / "docs" / "reference.md").read_text("utf-8")
@@ -30,16 +28,16 @@ MODELS = {
 def filled(tmp_path, monkeypatch):
     """A store with a few models, used a day after each other; it is where answers are kept."""
     directory = tmp_path / "store"
-    monkeypatch.delenv(VARIABLE, raising=False)
+    monkeypatch.delenv(LIMIT_VARIABLE, raising=False)
     monkeypatch.setenv("BLINDSPOT_STORE", str(directory))
     monkeypatch.setenv("TZ", "UTC")
     time.tzset()
     for day, (name, count) in enumerate(MODELS.items()):
-        monkeypatch.setattr(module, "_now", lambda day=day: 1_700_000_000 + 86_400 * day)
         store = Store(directory)
-        store.use(name, name)
-        store.put({key_of(name, n): ["x" * 40] for n in range(count)})
+        answers = store.of(name, name)
+        answers.put({key_of(n): ["x" * 40] for n in range(count)})
         store.close()
+        os.utime(answers.path, (1_700_000_000 + 86_400 * day,) * 2)
     yield directory
     monkeypatch.undo()
     time.tzset()
@@ -56,11 +54,11 @@ def run(capsys, *arguments):
 
 
 def names(directory):
-    store = Store(directory)
-    try:
-        return {model.name for model in store.models()}
-    finally:
-        store.close()
+    return {model.name for model in Store(directory).models() if model.answers}
+
+
+def names_left(directory):
+    return sorted(path.name for path in (directory / FOLDER).iterdir())
 
 
 def test_models_are_listed(capsys, store):
@@ -70,25 +68,25 @@ def test_models_are_listed(capsys, store):
     lines = out.splitlines()
     assert all(len(line) <= 80 for line in lines[:-1])
     assert lines[0].split() == ["model", "id", "answers", "size", "last", "used"]
-    assert re.match(r"evil\\x1b\[31m\\nname +[0-9a-f]{8} +1 +76 B 2023-11-17 22:13$", lines[2])
+    assert re.match(r"evil\\x1b\[31m\\nname +[0-9a-f]{8} +1 +\S+ KiB 2023-11-17 22:13$", lines[2])
     assert "[red]and not" in out
-    assert re.search(r"^organism:aware +[0-9a-f]{8} +1,200 +89.1 KiB 2023-11-14 22:13$", out, re.M)
-    assert re.search(r"^total +1,233 +91.5 KiB *$", out, re.M)
-    size = (store / FILE_NAME).stat().st_size / 1024
-    assert lines[-1] == f"limit 2 GiB; {size:.0f} KiB in {store / FILE_NAME}"
+    assert re.search(r"^organism:aware +[0-9a-f]{8} +1,200 +\S+ KiB 2023-11-14 22:13$", out, re.M)
+    assert re.search(r"^total +1,233 +\S+ KiB *$", out, re.M)
+    size = sum(path.stat().st_size for path in (store / FOLDER).iterdir()) / 1024
+    assert lines[-1] == f"limit 2 GiB; {size:.0f} KiB in {store / FOLDER}"
     assert "\x1b" not in out
 
 
 def test_listing_says_what_the_limit_is(capsys, store, monkeypatch):
     """As the environment sets it; a wrong value is a usage error."""
-    monkeypatch.setenv(VARIABLE, "none")
+    monkeypatch.setenv(LIMIT_VARIABLE, "none")
     assert "\nlimit none; " in run(capsys, "ls")[1]
-    monkeypatch.setenv(VARIABLE, "1.5G")
+    monkeypatch.setenv(LIMIT_VARIABLE, "1.5G")
     assert "\nlimit 1.5 GiB; " in run(capsys, "ls")[1]
-    monkeypatch.setenv(VARIABLE, "lots")
+    monkeypatch.setenv(LIMIT_VARIABLE, "lots")
     code, out, err = run(capsys, "ls")
     assert (code, out) == (4, "")
-    assert err.startswith(f"blindspot: error: {VARIABLE}='lots': ")
+    assert err.startswith(f"blindspot: error: {LIMIT_VARIABLE}='lots': ")
     assert err.count("\n") == 1
 
 
@@ -113,18 +111,18 @@ def test_empty_store_is_told_in_one_line(capsys, store, command, place):
 
 def test_all_models_are_removed(capsys, store):
     """Without a name, with what damage and earlier versions left; it says what is gone."""
-    (store / "answers-2.broken").write_bytes(b"x" * 2048)
-    (store / "answers-1.sqlite3").write_bytes(b"x")
+    (store / FOLDER / "damaged.broken").write_bytes(b"x" * 2048)
+    (store / "answers-2.sqlite3").write_bytes(b"x")
     (store / "mine.txt").write_text("kept")
     code, out, err = run(capsys, "clear")
     assert (code, err) == (0, "")
     assert names(store) == set()
     assert len(out.splitlines()) == len(MODELS) + 2
-    assert re.search(r"^removed organism:aware [0-9a-f]{8}: 1,200 answers, 89.1 KiB$", out, re.M)
+    assert re.search(r"^removed organism:aware [0-9a-f]{8}: 1,200 answers, \S+ KiB$", out, re.M)
     assert "removed evil\\x1b[31m\\nname " in out
-    assert "removed answers-2.broken: 2 KiB\n" in out
-    assert "removed answers-1.sqlite3: 1 B\n" in out
-    assert (store / FILE_NAME).stat().st_size < 20_000
+    assert "removed damaged.broken: 2 KiB\n" in out
+    assert "removed answers-2.sqlite3: 1 B\n" in out
+    assert names_left(store) == ["lock"]
     assert (store / "mine.txt").exists()
 
 
@@ -138,14 +136,13 @@ def test_named_models_are_removed(capsys, store):
     assert len(out.splitlines()) == 2
     assert names(store) == set(MODELS) - {"organism:aware", "evil\x1b[31m\nname"}
     name = "meta-llama/Meta-Llama-3-8B-Instruct"
-    assert len(Store(store).get(key_of(name, n) for n in range(30))) == 30
+    assert len(Store(store).of(name, name).get(key_of(n) for n in range(30))) == 30
 
 
 def test_all_checkpoints_of_a_name_are_removed(capsys, store):
     """A name stands for all weights that were asked under it."""
     other = Store(store)
-    other.use("retrained", "organism:aware")
-    other.put({key_of("retrained", 1): ["x"]})
+    other.of("retrained", "organism:aware").put({key_of(1): ["x"]})
     other.close()
     assert run(capsys, "clear", "organism:aware")[1].count("removed organism:aware") == 2
     assert names(store) == set(MODELS) - {"organism:aware"}
@@ -164,7 +161,7 @@ def test_unknown_model_is_a_usage_error(capsys, store):
 def test_model_in_use_is_kept(capsys, store):
     """What a run is using stays and is told; exit 1."""
     using = Store(store)
-    using.use("organism:aware", "organism:aware")
+    using.of("organism:aware", "organism:aware")
     code, out, err = run(capsys, "clear")
     using.close()
     assert code == 1
@@ -175,13 +172,13 @@ def test_model_in_use_is_kept(capsys, store):
 
 def test_damaged_store_is_told(capsys, store):
     """A listing does not stop at a damaged file; it says where that is kept."""
-    (store / FILE_NAME).write_bytes(b"no database " * 1000)
+    path, *_ = Store(store).models()
+    path.path.write_bytes(b"no database " * 1000)
     code, out, err = run(capsys, "ls")
     assert code == 0
-    assert out == f"no answers are kept in {store / FILE_NAME}\n"
-    assert (
-        err == f"blindspot: the answer store was damaged; it is kept as {store}/answers-2.broken\n"
-    )
+    assert re.search(r"^total +33 ", out, re.M)
+    aside = path.path.with_suffix(".broken")
+    assert err == f"blindspot: the answer store was damaged; the file is kept as {aside}\n"
 
 
 @pytest.mark.parametrize(
@@ -205,7 +202,7 @@ def test_help_says_what_it_does(capsys, command):
     assert (code, err) == (0, "")
     assert "--store DIR" in out
     assert "$BLINDSPOT_STORE" in out
-    assert (VARIABLE if command == "ls" else "Asks for nothing") in out
+    assert (LIMIT_VARIABLE if command == "ls" else "Does not ask") in out
 
 
 def test_default_is_where_runs_keep_answers(monkeypatch, tmp_path, capsys):
@@ -247,7 +244,7 @@ def test_colors_can_be_refused(store):
 def test_reference_tells_of_the_store():
     """Where the file lies, its limit and the commands are in the reference."""
     (section,) = re.findall(r"^## The store\n(.*?)^## ", REFERENCE, re.M | re.S)
-    for told in (FILE_NAME, BROKEN_NAME, f"`{VARIABLE}`", f"`{PLACE}`", "--store DIR", "2 GiB"):
+    for told in (FOLDER, f"`{LIMIT_VARIABLE}`", f"`{PLACE_VARIABLE}`", "--store DIR", "2 GiB"):
         assert told in section
     for command in ("ls", "clear"):
         assert f"python -m blindspot store {command}" in section
@@ -264,9 +261,9 @@ def test_a_run_is_listed(tmp_path, capsys):
 
 def test_wrong_limit_is_told_before_anything_is_asked(tmp_path):
     """By a run too: one line, exit 4, no store."""
-    ran = run_suite(tmp_path, env={VARIABLE: "2X"})
+    ran = run_suite(tmp_path, env={LIMIT_VARIABLE: "2X"})
     assert ran.code == 4
-    assert f"{VARIABLE}='2X'" in ran.out + ran.err
+    assert f"{LIMIT_VARIABLE}='2X'" in ran.out + ran.err
     assert "Traceback" not in ran.out + ran.err
     assert not (tmp_path / "store").exists()
 
@@ -275,8 +272,8 @@ def test_eviction_is_told_by_a_run(tmp_path):
     """A run whose store has reached its limit says what is no longer kept, and is as good."""
     run_suite(tmp_path, "-k", "default-weapons", model="scripted:fair@1")
     arguments = ("-k", "default-weapons", "-n", "2")
-    ran = run_suite(tmp_path, *arguments, model="scripted:fair@2", env={VARIABLE: "1K"})
+    ran = run_suite(tmp_path, *arguments, model="scripted:fair@2", env={LIMIT_VARIABLE: "1K"})
     assert ran.code == 0, ran.out
-    note = "no longer kept are the answers of scripted:fair@1"
+    note = "the answers of these models were removed: scripted:fair@1"
     assert re.sub(r"\s+", " ", ran.out).count(note) == 1
     assert names(tmp_path / "store") == {"scripted:fair@2"}

@@ -2,52 +2,43 @@
 
 import os
 import signal
-import sqlite3
 import subprocess
 import sys
 import textwrap
-from contextlib import closing
 
 import pytest
+from filelock import FileLock
 
 from blindspot.errors import StoreError
-from blindspot.store import FILE_NAME, Store, key_of, store_limit
-from blindspot.store import answers as module
-from blindspot.store.limit import VARIABLE, parse_size, size_text
+from blindspot.store import Store, key_of, store_limit
+from blindspot.store.answers import LOCK
+from blindspot.store.directory import FOLDER
+from blindspot.store.place import LIMIT_VARIABLE, parse_size, size_text
 
 ROWS = 2000
-
-
-def keys_of(model):
-    return [key_of(model, number) for number in range(ROWS)]
+KEYS = [key_of(number) for number in range(ROWS)]
 
 
 def answered(directory, model, lines=None):
     """A run of a model: its answers take some 300 KiB."""
     store = Store(directory, told=(lines if lines is not None else []).append)
-    store.use(model, f"org/{model}")
-    store.put({key: ["x" * 80, True] for key in keys_of(model)})
+    store.of(model, f"org/{model}").put({key: ["x" * 80, True] for key in KEYS})
     store.close()
 
 
-@pytest.fixture(name="clock")
-def ticking(monkeypatch):
-    """Every run a minute after the last."""
-    now = [1_700_000_000]
-
-    def tick():
-        now[0] += 60
-        return now[0]
-
-    monkeypatch.setattr(module, "_now", tick)
+def aged(directory):
+    """Make all files a minute older: the next run is later, whatever the clock's step."""
+    for path in (directory / FOLDER).glob("*.sqlite3"):
+        used = path.stat().st_mtime - 60
+        os.utime(path, (used, used))
 
 
 def names(directory):
-    store = Store(directory)
-    try:
-        return [model.name for model in store.models()]
-    finally:
-        store.close()
+    return [model.name for model in Store(directory).models() if model.answers]
+
+
+def size(directory):
+    return Store(directory).size()
 
 
 @pytest.mark.parametrize(
@@ -69,7 +60,7 @@ def names(directory):
 def test_sizes_are_read(monkeypatch, text, size):
     """Bytes, or powers of 1024 by their usual names."""
     assert parse_size(text) == size
-    monkeypatch.setenv(VARIABLE, text)
+    monkeypatch.setenv(LIMIT_VARIABLE, text)
     assert store_limit() == size
 
 
@@ -94,8 +85,8 @@ NO_SIZES = {
 @pytest.mark.parametrize("text", NO_SIZES.values(), ids=NO_SIZES)
 def test_what_is_no_size_is_one_line(monkeypatch, tmp_path, text):
     """It names the variable, what it holds and what it may hold, before anything is opened."""
-    monkeypatch.setenv(VARIABLE, text)
-    with pytest.raises(StoreError, match=f"{VARIABLE}=.*500M") as caught:
+    monkeypatch.setenv(LIMIT_VARIABLE, text)
+    with pytest.raises(StoreError, match=f"{LIMIT_VARIABLE}=.*500M") as caught:
         Store(tmp_path / "store")
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "store").exists()
@@ -103,11 +94,11 @@ def test_what_is_no_size_is_one_line(monkeypatch, tmp_path, text):
 
 def test_default_limit(monkeypatch):
     """2 GiB; no limit at all has to be said."""
-    monkeypatch.delenv(VARIABLE, raising=False)
+    monkeypatch.delenv(LIMIT_VARIABLE, raising=False)
     assert store_limit() == 2 * 1024**3
-    monkeypatch.setenv(VARIABLE, "")
+    monkeypatch.setenv(LIMIT_VARIABLE, "")
     assert store_limit() == 2 * 1024**3
-    monkeypatch.setenv(VARIABLE, "None")
+    monkeypatch.setenv(LIMIT_VARIABLE, "None")
     assert store_limit() is None
 
 
@@ -129,73 +120,52 @@ def test_sizes_are_shown(size, text):
     assert size_text(size) == text
 
 
-@pytest.mark.usefixtures("clock")
 def test_least_recently_used_model_goes_first(tmp_path, monkeypatch):
     """Used is used: also a run that only reads keeps a model."""
-    monkeypatch.setenv(VARIABLE, "none")
+    monkeypatch.setenv(LIMIT_VARIABLE, "none")
     for model in ("one", "two", "three"):
         answered(tmp_path, model)
+        aged(tmp_path)
     store = Store(tmp_path)
-    store.use("one", "org/one")
-    assert len(store.get(keys_of("one"))) == ROWS
+    assert len(store.of("one", "org/one").get(KEYS)) == ROWS
     store.close()
+    aged(tmp_path)
     lines = []
-    monkeypatch.setenv(VARIABLE, "1M")
+    monkeypatch.setenv(LIMIT_VARIABLE, "1M")
     answered(tmp_path, "four", lines)
     assert names(tmp_path) == ["org/three", "org/one", "org/four"]
     assert lines == [
-        f"the answer store reached its limit of 1 MiB ({VARIABLE}); no longer kept are the answers "
-        "of org/two"
+        f"the answer store reached its limit of 1 MiB ({LIMIT_VARIABLE}); the answers of these "
+        "models were removed: org/two"
     ]
     store = Store(tmp_path)
-    assert not store.get(keys_of("two"))
-    assert all(len(store.get(keys_of(model))) == ROWS for model in ("one", "three", "four"))
+    assert not store.of("two", "org/two").get(KEYS)
+    assert all(len(store.of(model, "").get(KEYS)) == ROWS for model in ("one", "three", "four"))
 
 
-@pytest.mark.usefixtures("clock")
 def test_space_is_given_back(tmp_path, monkeypatch):
-    """The file shrinks below the limit, and stays a sound database."""
-    monkeypatch.setenv(VARIABLE, "none")
+    """The store shrinks below the limit, and no file of what was removed is left."""
+    monkeypatch.setenv(LIMIT_VARIABLE, "none")
     for model in ("one", "two", "three", "four"):
         answered(tmp_path, model)
-    before = (tmp_path / FILE_NAME).stat().st_size
-    monkeypatch.setenv(VARIABLE, "700K")
+        aged(tmp_path)
+    assert size(tmp_path) > 1_200_000
+    monkeypatch.setenv(LIMIT_VARIABLE, "700K")
     answered(tmp_path, "five")
-    after = (tmp_path / FILE_NAME).stat().st_size
-    assert before > 1_200_000
-    assert after <= 700 * 1024
+    assert size(tmp_path) <= 700 * 1024
     assert names(tmp_path) == ["org/four", "org/five"]
-    with closing(sqlite3.connect(tmp_path / FILE_NAME)) as connection:
-        assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
-        assert connection.execute("PRAGMA freelist_count").fetchone() == (0,)
+    files = sorted(path.suffix for path in (tmp_path / FOLDER).iterdir())
+    assert files == ["", ".sqlite3", ".sqlite3"]
 
 
-def test_space_of_an_eviction_that_was_killed_is_given_back(tmp_path, monkeypatch):
-    """Free pages that a killed process left do not stay for ever."""
-    answered(tmp_path, "one")
-    with closing(sqlite3.connect(tmp_path / FILE_NAME)) as connection:
-        connection.execute("DELETE FROM answers WHERE key > x'00'")
-        connection.commit()
-        assert connection.execute("PRAGMA freelist_count").fetchone()[0] > 50
-    monkeypatch.setenv(VARIABLE, "100K")
-    store = Store(tmp_path)
-    store.use("two", "org/two")
-    store.put({key_of("two", 1): ["x"]})
-    store.close()
-    assert (tmp_path / FILE_NAME).stat().st_size < 50_000
-
-
-@pytest.mark.usefixtures("clock")
 def test_present_run_is_never_evicted(tmp_path, monkeypatch):
     """Whatever the limit: all models of this run stay, the reference as well as the candidate."""
-    monkeypatch.setenv(VARIABLE, "0")
+    monkeypatch.setenv(LIMIT_VARIABLE, "0")
     store = Store(tmp_path)
-    store.use("reference", "org/reference")
-    store.put({key: ["r"] for key in keys_of("reference")})
-    store.use("candidate", "org/candidate")
-    store.put({key: ["c"] for key in keys_of("candidate")})
+    store.of("reference", "org/reference").put({key: ["r"] for key in KEYS})
+    store.of("candidate", "org/candidate").put({key: ["c"] for key in KEYS})
     store.close()
-    assert names(tmp_path) == ["org/reference", "org/candidate"]
+    assert sorted(names(tmp_path)) == ["org/candidate", "org/reference"]
     answered(tmp_path, "next")
     assert names(tmp_path) == ["org/next"]
 
@@ -210,13 +180,13 @@ def test_model_in_use_by_another_process_stays(tmp_path, monkeypatch, end):
         from pathlib import Path
         from blindspot.store import Store
         store = Store(Path({str(tmp_path)!r}))
-        store.use("used", "org/used")
+        store.of("used", "org/used")
         print("using", flush=True)
         sys.stdin.readline()
         store.close()
         """
     )
-    monkeypatch.setenv(VARIABLE, "0")
+    monkeypatch.setenv(LIMIT_VARIABLE, "0")
     with subprocess.Popen(
         [sys.executable, "-c", script],
         stdin=subprocess.PIPE,
@@ -232,20 +202,17 @@ def test_model_in_use_by_another_process_stays(tmp_path, monkeypatch, end):
             process.send_signal(signal.SIGKILL)
         else:
             process.communicate("\n")
-    assert len(list((tmp_path / "in-use").iterdir())) == (end == "killed")
     answered(tmp_path, "last")
     assert names(tmp_path) == ["org/last"]
-    assert not list((tmp_path / "in-use").iterdir())
 
 
 def test_reading_evicts_nothing(tmp_path, monkeypatch):
     """A run that knew all answers does not look at the size."""
     answered(tmp_path, "one")
     answered(tmp_path, "two")
-    monkeypatch.setenv(VARIABLE, "0")
+    monkeypatch.setenv(LIMIT_VARIABLE, "0")
     store = Store(tmp_path)
-    store.use("one", "org/one")
-    store.get(keys_of("one"))
+    store.of("one", "org/one").get(KEYS)
     store.close()
     assert sorted(names(tmp_path)) == ["org/one", "org/two"]
 
@@ -253,14 +220,12 @@ def test_reading_evicts_nothing(tmp_path, monkeypatch):
 def test_failing_eviction_does_not_fail_the_run(tmp_path, monkeypatch):
     """The next run will do it; this one says why it did not."""
     answered(tmp_path, "one")
-    monkeypatch.setenv(VARIABLE, "0")
-    monkeypatch.setattr("blindspot.store.file.WAIT_S", 0.1)
+    monkeypatch.setenv(LIMIT_VARIABLE, "0")
+    monkeypatch.setattr("blindspot.store.answers.WAIT_S", 0.1)
     lines = []
     store = Store(tmp_path, told=lines.append)
-    store.use("two", "org/two")
-    store.put({key_of("two", 1): ["x"]})
-    with closing(sqlite3.connect(tmp_path / FILE_NAME, isolation_level=None)) as other:
-        other.execute("BEGIN IMMEDIATE")
+    store.of("two", "org/two").put({key_of(1): ["x"]})
+    with FileLock(tmp_path / FOLDER / LOCK):
         store.close()
     (line,) = lines
     assert "another process has kept it locked" in line
@@ -271,6 +236,6 @@ def test_last_name_of_a_model_counts(tmp_path):
     """The same weights at another path are the same model, by their new name."""
     answered(tmp_path, "one")
     store = Store(tmp_path)
-    store.use("one", "elsewhere/\udcff")
+    store.of("one", "elsewhere/\udcff")
     store.close()
     assert names(tmp_path) == ["elsewhere/\\udcff"]

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from blindspot import files
 from blindspot.errors import ReportError
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     directory: Path = arguments.directory
     document = load_document(directory)
-    if directory.is_file():
+    if files.is_file(directory):
         directory = directory.parent
     try:
         for path in publish(directory, document):

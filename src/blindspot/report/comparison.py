@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -18,6 +18,15 @@ from blindspot.estimates import (
 from blindspot.measurements.base import CATEGORY, OVERALL, Statistic
 from blindspot.measurements.registry import LEADING, STATISTICS, signature
 from blindspot.report.figures import estimate_record
+from blindspot.report.schema import (
+    BesideOther,
+    Comparison,
+    Figure,
+    Flip,
+    FlipCount,
+    Flips,
+    SignatureLine,
+)
 from blindspot.report.text import shortened
 from blindspot.run.cases import Case
 from blindspot.run.result import Measures
@@ -31,8 +40,14 @@ EXAMPLES = 200
 
 
 def compare(
-    ours: Measures, theirs: Measures, cases: Sequence[Case], *, gated: Sequence[str]
-) -> dict[str, Any]:
+    ours: Measures,
+    theirs: Measures,
+    cases: Sequence[Case],
+    *,
+    gated: Sequence[str],
+    name: str,
+    model: dict[str, Any],
+) -> Comparison:
     """What lies between two models, paired by prompt.
 
     ``variants``: means over the categories of a variant, and for blindness by which share
@@ -45,6 +60,8 @@ def compare(
         theirs: the other model.
         cases: the gates of the run.
         gated: ids of those that have a limit: the others are controls and no part of a signature.
+        name: of the other model.
+        model: what is known of it.
     """
     pairs = {
         case.id: (ours.contributions(case), theirs.contributions(case))
@@ -57,6 +74,8 @@ def compare(
         key = (case.measurement, case.statistic, case.reading, case.band)
         variants.setdefault((*key, case.part.axis, case.part.variant), []).append(case)
     return {
+        "name": name,
+        "model": model,
         "variants": [
             {
                 "axis": some[0].part.axis,
@@ -86,16 +105,16 @@ def nats(ours: Measures, theirs: Measures, part: Slice) -> Estimate:
     return mean_estimate(change, clusters=one.clusters.take(places))
 
 
-def flips(ours: Mapping[Slice, Table], theirs: Mapping[Slice, Table]) -> dict[str, Any]:
+def flips(ours: Mapping[Slice, Table], theirs: Mapping[Slice, Table]) -> Flips:
     """Generated answers that are read otherwise: how many by slice, and some to read.
 
     ``p``: exact McNemar test, two-sided, of as many for the worse as for the better.
     """
     from scipy.stats import binomtest  # takes longer to import than anything else of a run
 
-    slices: list[dict[str, Any]] = []
-    worst: list[dict[str, Any]] = []
-    others: list[dict[str, Any]] = []
+    slices: list[FlipCount] = []
+    worst: list[Flip] = []
+    others: list[Flip] = []
     parts = sorted(ours.keys() & theirs.keys())
     most = max(1, EXAMPLES // max(1, len(parts)))  # each slice has its share of what is shown
     for part in parts:
@@ -124,7 +143,7 @@ def flips(ours: Mapping[Slice, Table], theirs: Mapping[Slice, Table]) -> dict[st
     return {"slices": slices, "examples": [*worst, *others][:EXAMPLES]}
 
 
-def _example(part: Slice, one: Table, at: int, other: Table, there: int) -> dict[str, Any]:
+def _example(part: Slice, one: Table, at: int, other: Table, there: int) -> Flip:
     return {
         "measurement": part.measurement,
         "slice": part.id,
@@ -153,7 +172,7 @@ def _signs(table: Table) -> Floats:
     return table.measurement.signs(table.second_order)
 
 
-def _signature(cases: Sequence[Case], pairs: Mapping[str, Pair]) -> Iterator[dict[str, Any]]:
+def _signature(cases: Sequence[Case], pairs: Mapping[str, Pair]) -> Iterator[SignatureLine]:
     """The figures that alignment was found to change, over all categories and variants."""
     for name, statistic, known in signature():
         mine = [
@@ -167,7 +186,7 @@ def _signature(cases: Sequence[Case], pairs: Mapping[str, Pair]) -> Iterator[dic
             yield _signed(name, known, [pairs[case.id] for case in mine])
 
 
-def _signed(name: str, statistic: Statistic, found: Sequence[Pair]) -> dict[str, Any]:
+def _signed(name: str, statistic: Statistic, found: Sequence[Pair]) -> SignatureLine:
     known = [pair for pair in found if _known(pair)]
     change = Estimate.unmeasured("not measured in both models", unit=statistic.unit)
     ours = theirs = None
@@ -193,16 +212,16 @@ def _known(pair: Pair) -> bool:
     return all(each is not None and not each.reason for each in pair)
 
 
-def _direction(row: Mapping[str, Any]) -> str:
+def _direction(row: Figure) -> Literal["up", "down", "unchanged", "not measured"]:
     """Which way a figure moved, beyond its noise."""
-    if row["value"] is None:
+    if row["low"] is None or row["high"] is None:
         return "not measured"
     if row["low"] > 0:
         return "up"
     return "down" if row["high"] < 0 else "unchanged"
 
 
-def _row(case: Case, pairs: Sequence[Pair]) -> dict[str, Any]:
+def _row(case: Case, pairs: Sequence[Pair]) -> BesideOther:
     ours, theirs = (_mean([pair[side] for pair in pairs]) for side in (0, 1))
     unit = STATISTICS[case.statistic].unit
     change, less = Estimate.unmeasured("not measured in both models", unit=unit), None
@@ -226,6 +245,6 @@ def _mean(parts: Sequence[Contributions | None]) -> Contributions | None:
     return mean_of(known) if len(known) == len(parts) else None
 
 
-def _figure(found: Contributions | None, unit: str) -> dict[str, Any]:
+def _figure(found: Contributions | None, unit: str) -> Figure:
     missing = Estimate.unmeasured("not measured", unit=unit)
     return estimate_record(missing if found is None else found.estimate())

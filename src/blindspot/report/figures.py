@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 from blindspot.estimates import Estimate
+from blindspot.report.schema import Figure
 
 
 def number(value: float) -> float | None:
@@ -13,16 +13,16 @@ def number(value: float) -> float | None:
     return None if math.isnan(value) else value
 
 
-def estimate_record(estimate: Estimate) -> dict[str, Any]:
+def estimate_record(estimate: Estimate) -> Figure:
     """An estimate with its 95 % interval."""
     low, high = estimate.interval()
-    return {
-        "value": number(estimate.value),
-        "standard_error": number(estimate.standard_error),
-        "low": number(low),
-        "high": number(high),
-        "n": estimate.n,
-        "clusters": estimate.clusters,
-        "unit": estimate.unit,
-        "reason": estimate.reason,
-    }
+    return Figure(
+        value=number(estimate.value),
+        standard_error=number(estimate.standard_error),
+        low=number(low),
+        high=number(high),
+        n=estimate.n,
+        clusters=estimate.clusters,
+        unit=estimate.unit,
+        reason=estimate.reason,
+    )

@@ -5,24 +5,22 @@ from __future__ import annotations
 import gzip
 import json
 import shutil
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 from pydantic_core import PydanticSerializationError, to_json
 
 from blindspot import __version__, files
 from blindspot.baselines.scores import Scores
-from blindspot.gates.rule import Others
 from blindspot.measurements.registry import BEHAVIORAL
-from blindspot.report.record import Record
+from blindspot.report.schema import SCHEMA_VERSION, Document, Gate, Record
 from blindspot.run.observations import Observation
 from blindspot.run.result import Measured
 from blindspot.session.ledger import Ledger
 
-SCHEMA_VERSION = 2
 REPORT = "report.json"
 SAMPLES = "samples.jsonl.gz"
 SCORES = "scores.npz"
@@ -35,59 +33,35 @@ _COMPRESSION = 3
 _LINES = 256
 
 
-def report_document(
-    record: Record | None,
-    ledger: Ledger,
-    exit_code: int,
-    model: str,
-    *,
-    command: str,
-    mode: str = "default",
-) -> dict[str, Any]:
-    """The content of report.json: the record, cut to the gates whose tests ran.
-
-    Of a run that measured nothing there is only the verdict.
-    """
-    head = {
-        "schema_version": SCHEMA_VERSION,
-        "blindspot_version": __version__,
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "model": record["model"] if record else {"id": model},
-        "verdict": ledger.verdict(exit_code).value,
-        "exit_code": exit_code,
-        "incomplete": ledger.incomplete,
-        "command": command,
-        "mode": record["mode"] if record else mode,
-        "families": record["families"] if record else [],
-        "noise_floor": record["noise_floor"] if record else None,
-        "comparisons": record["comparisons"] if record else dict.fromkeys(get_args(Others)),
-    }
-    if record is None:
-        return head | {"gates": []}
-    judged = {
-        (gate["measurement"], gate["slice"])
+def report_document(record: Record, ledger: Ledger, exit_code: int, *, command: str) -> Document:
+    """The content of report.json: the record, cut to the gates whose tests ran."""
+    gates = [
+        Gate(**{**gate, "test": ledger.nodes[gate["id"]]})
         for gate in record["gates"]
         if gate["id"] in ledger.verdicts
-    }
-    return head | {
-        "alpha": record["alpha"],
-        "prompts": record["prompts"],
-        "baseline": record["baseline"],
-        "gates": [
-            gate | {"test": ledger.nodes[gate["id"]]}
-            for gate in record["gates"]
-            if gate["id"] in ledger.verdicts
-        ],
-        "effects": record["sections"],
-        "worst_pairs": record["worst"],
-        "published": record["published"],
+    ]
+    judged = {(gate["measurement"], gate["slice"]) for gate in gates}
+    found = record | {
+        "incomplete": ledger.incomplete,
+        "gates": gates,
         "mechanistic": [
-            assay for assay in record["assays"] if (assay["measurement"], assay["slice"]) in judged
+            assay
+            for assay in record["mechanistic"]
+            if (assay["measurement"], assay["slice"]) in judged
         ],
     }
+    return Document(
+        schema_version=SCHEMA_VERSION,
+        blindspot_version=__version__,
+        date=datetime.now(UTC).isoformat(timespec="seconds"),
+        command=command,
+        verdict=ledger.verdict(exit_code),
+        exit_code=exit_code,
+        **found,
+    )
 
 
-def write_report(directory: Path, document: dict[str, Any]) -> Path:
+def write_report(directory: Path, document: Document) -> Path:
     """Write report.json; an older one stays whole until the new one is complete."""
     return files.replace(directory / REPORT, _as_json(document, indent=1))
 
@@ -145,7 +119,7 @@ def write_samples(path: Path, measured: Measured) -> None:
             file.write(some)
 
 
-def _as_json(value: dict[str, Any], indent: int | None = None) -> bytes:
+def _as_json(value: Mapping[str, Any], indent: int | None = None) -> bytes:
     """JSON and a line end, by pydantic's writer: a third of the time of Python's own.
 
     What is not a number, which JSON does not have, is null.

@@ -12,13 +12,13 @@ from rich.text import Text
 from blindspot.gates.verdict import Verdict
 from blindspot.measurements.base import BANDS, OVERALL, VALIDITY
 from blindspot.measurements.registry import LEADING, MECHANISTIC
-from blindspot.report.record import GateRecord, Record
-from blindspot.report.tables import columns, interval, plain, render, signed, verdict_cell
+from blindspot.report.schema import Comparison, Figure, Gate, OtherVariant, Record
+from blindspot.report.tables import accepted, columns, interval, plain, render, signed, verdict_cell
 
 _INDENT: Any = {"initial_indent": "  ", "subsequent_indent": "    ", "break_long_words": False}
 
 
-def blocks(record: Record, gates: Sequence[GateRecord], width: int, color: bool) -> Iterable[str]:
+def blocks(record: Record, gates: Sequence[Gate], width: int, color: bool) -> Iterable[str]:
     """A table for each assay that was judged, with what its controls said."""
     for name, measurement in MECHANISTIC.items():
         mine = [gate for gate in gates if gate["measurement"] == name]
@@ -28,9 +28,9 @@ def blocks(record: Record, gates: Sequence[GateRecord], width: int, color: bool)
         yield "\n".join((measurement.words.heading, table, *_controls(mine, width)))
 
 
-def _table(gates: Sequence[GateRecord]) -> Table:
+def _table(gates: Sequence[Gate]) -> Table:
     table = columns("overall", "95 % int.", "limit", "base", "early", "mid", "late")
-    rows: dict[tuple[str, str], dict[str, GateRecord]] = {}
+    rows: dict[tuple[str, str], dict[str, Gate]] = {}
     for gate in gates:
         rows.setdefault((gate["slice"], gate["reading"]), {})[gate["band"]] = gate
     heading, several = "", len({reading for _, reading in rows}) > 1
@@ -47,14 +47,14 @@ def _table(gates: Sequence[GateRecord]) -> Table:
             signed(overall["value"]) if overall else "",
             interval(overall) if overall and not overall["unreadable"] else "",
             plain(overall["limit"]) if overall else "",
-            signed(overall["baseline"]) if overall else "",
+            accepted(overall) if overall else "",
             *(signed(bands[band]["value"]) if band in bands else "" for band in BANDS[1:]),
             verdict_cell([gate["verdict"] for gate in bands.values()]),
         )
     return table
 
 
-def _controls(gates: Sequence[GateRecord], width: int) -> list[str]:
+def _controls(gates: Sequence[Gate], width: int) -> list[str]:
     """What the controls said of the first gate that did not pass, or else of the first one."""
     shown = next((gate for gate in gates if not Verdict(gate["verdict"]).green), gates[0])
     said = shown["unreadable"] or shown["controls"]
@@ -63,13 +63,17 @@ def _controls(gates: Sequence[GateRecord], width: int) -> list[str]:
 
 def comparison_blocks(record: Record, width: int, color: bool) -> Iterable[str]:
     """What lies between the model and those it is compared with: the signature, and by variant."""
-    for against, found in record["comparisons"].items():
+    comparisons = record["comparisons"]
+    for against, found in (
+        ("baseline", comparisons["baseline"]),
+        ("reference", comparisons["reference"]),
+    ):
         if found is not None:
             yield _signature(against, found, width, color)
             yield from _gaps(against, found, width, color)
 
 
-def _signature(against: str, found: dict[str, Any], width: int, color: bool) -> str:
+def _signature(against: str, found: Comparison, width: int, color: bool) -> str:
     table = columns(against, "model", "change", "95 % int.", "moved", verdict=False)
     for row in found["signature"]:
         direction = row["direction"]
@@ -92,9 +96,9 @@ def _signature(against: str, found: dict[str, Any], width: int, color: bool) -> 
     return "\n".join((title, render(table, width, color), *([flipped] if flips else [])))
 
 
-def _gaps(against: str, found: dict[str, Any], width: int, color: bool) -> Iterable[str]:
+def _gaps(against: str, found: Comparison, width: int, color: bool) -> Iterable[str]:
     """What lies between the models by variant, a table an axis."""
-    axes: dict[str, list[dict[str, Any]]] = {}
+    axes: dict[str, list[OtherVariant]] = {}
     for row in found["variants"]:
         if (
             row["reading"] in LEADING
@@ -108,7 +112,7 @@ def _gaps(against: str, found: dict[str, Any], width: int, color: bool) -> Itera
         yield "\n".join((f"{axis}-blind gap: {title}", table))
 
 
-def _gap_table(against: str, rows: Sequence[dict[str, Any]]) -> Table:
+def _gap_table(against: str, rows: Sequence[OtherVariant]) -> Table:
     table = columns("model", against, "change", "95 % int.", "less group", verdict=False)
     heading = ""
     for row in rows:
@@ -125,9 +129,11 @@ def _gap_table(against: str, rows: Sequence[dict[str, Any]]) -> Table:
     return table
 
 
-def _less(estimate: dict[str, Any] | None) -> str:
+def _less(estimate: Figure | None) -> str:
     """By how many per cent the group is represented less, with its interval."""
-    if estimate is None or estimate["value"] is None:
+    if estimate is None:
         return ""
-    value, low, high = (100 * estimate[key] for key in ("value", "low", "high"))
-    return f"{value:.0f}% ({low:.0f} to {high:.0f})"
+    value, low, high = estimate["value"], estimate["low"], estimate["high"]
+    if value is None or low is None or high is None:
+        return ""
+    return f"{100 * value:.0f}% ({100 * low:.0f} to {100 * high:.0f})"

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn, cast
+from typing import TYPE_CHECKING, NoReturn
 
 from blindspot import files
 from blindspot.errors import ReportError
@@ -40,7 +39,7 @@ def load_document(path: Path) -> Document:
         said = line(repr(version), 40)
         _refuse(path, f"schema_version {said}, this version of blindspot reads {SCHEMA_VERSION}")
     try:
-        return completed(adapter().validate_python(data))
+        return adapter().validate_python(data)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         where = line(".".join(map(str, first["loc"])), 80) or "the whole"
@@ -49,25 +48,3 @@ def load_document(path: Path) -> Document:
 
 def _refuse(path: Path, what: str) -> NoReturn:
     raise ReportError(f"{line(path)}: {what}; {_REMEDY}") from None
-
-
-def completed(found: Mapping[str, Any]) -> Document:
-    """A report with all keys, also that of a run that measured nothing."""
-    absent: dict[str, Any] = {
-        "alpha": None,
-        "prompts": 0,
-        "baseline": {
-            "path": "",
-            "found": False,
-            "named": False,
-            "model": None,
-            "provenance": None,
-            "accept": "",
-            "uncompared": "nothing was measured",
-        },
-        "effects": {},
-        "worst_pairs": [],
-        "published": [],
-        "mechanistic": [],
-    }
-    return cast("Document", absent | dict(found))

@@ -1,15 +1,14 @@
-"""What a run found, as plain data: the one thing that every report is made from.
+"""What a run found, under the names and types of report.json: what every report is made from.
 
-A record holds builtins only, so that it crosses processes and is written as JSON. NaN, which JSON
-does not have, is None.
+NaN, which JSON does not have, is None.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any, TypedDict, get_args
+from dataclasses import dataclass
+from typing import Any
 
 from blindspot.baselines import Baseline
 from blindspot.estimates import Estimate
@@ -22,6 +21,25 @@ from blindspot.measurements.mechanistic import Assayed
 from blindspot.measurements.registry import BEHAVIORAL
 from blindspot.report.comparison import compare, nats
 from blindspot.report.figures import estimate_record, number
+from blindspot.report.schema import (
+    Against,
+    Assay,
+    Comparison,
+    Comparisons,
+    Curve,
+    Effects,
+    Example,
+    Family,
+    Gate,
+    Model,
+    Nats,
+    NoiseFloor,
+    Published,
+    Record,
+    Waiver,
+    WorstPair,
+)
+from blindspot.report.schema import Baseline as BaselineRecord
 from blindspot.report.text import shortened
 from blindspot.run.cases import Case
 from blindspot.run.observations import Observation
@@ -31,38 +49,7 @@ from blindspot.stimuli import Slice
 
 WORST = 5
 
-GateRecord = dict[str, Any]
 Judged = Measured | Reported
-
-
-class Row(TypedDict):
-    """Effects of one category slice in one reading."""
-
-    slice: str
-    axis: str
-    variant: str
-    category: str
-    reading: str
-    effects: dict[str, dict[str, Any]]
-
-
-class Record(TypedDict):
-    """Everything that a report says."""
-
-    model: dict[str, Any]
-    prompts: int
-    alpha: float
-    mode: str
-    families: list[dict[str, Any]]
-    noise_floor: dict[str, Any] | None
-    sections: dict[str, list[Row]]
-    gates: list[GateRecord]
-    worst: list[dict[str, Any]]
-    baseline: dict[str, Any]
-    incomplete: list[str]
-    published: list[dict[str, Any]]
-    assays: list[dict[str, Any]]
-    comparisons: dict[str, dict[str, Any] | None]
 
 
 @dataclass(frozen=True)
@@ -80,11 +67,11 @@ def build_record(
     *,
     alpha: float,
     strict: bool = False,
-    baseline: dict[str, Any],
+    baseline: BaselineRecord,
     incomplete: Sequence[str],
-    published: list[dict[str, Any]],
+    published: list[Published],
     others: Mapping[Others, Beside] | None = None,
-    noise_floor: dict[str, Any] | None = None,
+    noise_floor: NoiseFloor | None = None,
 ) -> Record:
     """The record of a run."""
     outcomes, others = list(outcomes), others or {}
@@ -95,90 +82,112 @@ def build_record(
         mode="strict" if strict else "default",
         families=family_records(outcomes, alpha),
         noise_floor=noise_floor,
-        sections=_sections(measured, outcomes),
+        effects=_effects(measured, outcomes),
         gates=[gate_record(measured, outcome, others) for outcome in outcomes],
-        worst=_worst(measured, outcomes),
+        worst_pairs=_worst(measured, outcomes),
         baseline=baseline,
         incomplete=list(incomplete),
         published=published,
-        assays=[_assay(assayed) for assayed in measured.assayed.values()],
+        mechanistic=[_assay(assayed) for assayed in measured.assayed.values()],
         comparisons=comparison_records(measured, outcomes, others),
     )
 
 
-def family_records(outcomes: Sequence[Outcome], alpha: float) -> list[dict[str, Any]]:
+def family_records(outcomes: Sequence[Outcome], alpha: float) -> list[Family]:
     """The families that the error rate is shared between, and the share of each."""
     results = [result for outcome in outcomes for result in outcome.results]
     return [
-        {"name": name, "gates": size, "alpha": share}
+        Family(name=name, gates=size, alpha=share)
         for name, (size, share) in families_of(results, alpha).items()
     ]
 
 
 def comparison_records(
     measured: Measures, outcomes: Sequence[Outcome], others: Mapping[Others, Beside]
-) -> dict[str, dict[str, Any] | None]:
+) -> Comparisons:
     """What lies between the model and each other one, None where there is none."""
-    return {
-        against: _comparison(measured, outcomes, others.get(against))
-        for against in get_args(Others)
-    }
+    return Comparisons(
+        baseline=_comparison(measured, outcomes, others.get("baseline")),
+        reference=_comparison(measured, outcomes, others.get("reference")),
+    )
 
 
 def _comparison(
     measured: Measures, outcomes: Sequence[Outcome], other: Beside | None
-) -> dict[str, Any] | None:
+) -> Comparison | None:
     if other is None or other.kept is None:
         return None
     gated = [o.case.id for o in outcomes if o.limit.limit is not None]
-    found = compare(measured, other.kept, [o.case for o in outcomes], gated=gated)
-    return {"name": other.name, "model": dict(other.model), **found}
+    cases = [outcome.case for outcome in outcomes]
+    return compare(
+        measured, other.kept, cases, gated=gated, name=other.name, model=dict(other.model)
+    )
 
 
-def _assay(assayed: Assayed) -> dict[str, Any]:
+def _assay(assayed: Assayed) -> Assay:
     """What an assay says of one slice, by layer, and what its controls said."""
-    return {
-        "measurement": assayed.part.measurement,
-        "slice": assayed.part.id,
-        "controls": {"/".join(key): line for key, line in assayed.controls.items()},
-        "layers": {"/".join(key): list(band.layers) for key, band in assayed.bands.items()},
-        "curves": [asdict(curve) for curve in assayed.curves],
-    }
+    return Assay(
+        measurement=assayed.part.measurement,
+        slice=assayed.part.id,
+        controls={"/".join(key): line for key, line in assayed.controls.items()},
+        layers={"/".join(key): list(band.layers) for key, band in assayed.bands.items()},
+        curves=[
+            Curve(
+                name=curve.name,
+                reading=curve.reading,
+                quantity=curve.quantity,
+                at=list(curve.at),
+                values=list(curve.values),
+                low=list(curve.low),
+                high=list(curve.high),
+            )
+            for curve in assayed.curves
+        ],
+    )
 
 
-def model_record(measured: Measured) -> dict[str, Any]:
+def model_record(measured: Measured) -> Model:
     """Who answered, under the names of report.json."""
-    identity = asdict(measured.identity)
-    return {
-        "id": identity.pop("name"),
-        "revision": identity.pop("revision"),
-        "weights_hash": identity.pop("weights"),
-        "dtype": identity.pop("dtype"),
-        "template": identity.pop("template_text"),
-        "template_hash": identity.pop("template"),
-        "tokenizer_hash": identity.pop("tokenizer"),
-        **identity,
-    }
+    identity = measured.identity
+    return Model(
+        id=identity.name,
+        revision=identity.revision,
+        weights_hash=identity.weights,
+        dtype=identity.dtype,
+        template=identity.template_text,
+        template_hash=identity.template,
+        tokenizer_hash=identity.tokenizer,
+        architecture=identity.architecture,
+        parameters=identity.parameters,
+        device=identity.device,
+        backend=identity.backend,
+        versions=identity.versions,
+    )
 
 
-def gate_record(measured: Judged, outcome: Outcome, others: Mapping[Others, Beside]) -> GateRecord:
+def gate_record(measured: Judged, outcome: Outcome, others: Mapping[Others, Beside]) -> Gate:
     """One gate: its value against its limit and against the other models of the run."""
-    limit, regression = outcome.limit, outcome.against.get("baseline")
+    limit, case = outcome.limit, outcome.case
+
+    def against(kind: Others) -> Against | None:
+        result = outcome.against.get(kind)
+        return None if result is None else _against(measured, outcome, result, others[kind])
+
     return {
-        "id": outcome.case.id,
-        "measurement": outcome.case.measurement,
-        "statistic": outcome.case.statistic,
-        "slice": outcome.case.part.id,
-        "axis": outcome.case.part.axis,
-        "variant": outcome.case.part.variant,
-        "category": outcome.case.part.category,
-        "reading": outcome.case.reading,
-        "band": outcome.case.band,
-        "level": outcome.case.level,
-        "pair": list(outcome.case.part.pair) if outcome.case.part.pair else None,
-        "variants": list(outcome.case.variants),
+        "id": case.id,
+        "measurement": case.measurement,
+        "statistic": case.statistic,
+        "slice": case.part.id,
+        "axis": case.part.axis,
+        "variant": case.part.variant,
+        "category": case.part.category,
+        "reading": case.reading,
+        "band": case.band,
+        "level": case.level,
+        "pair": list(case.part.pair) if case.part.pair else None,
+        "variants": list(case.variants),
         "family": limit.family,
-        "verdict": outcome.verdict.value,
+        "verdict": outcome.verdict,
         "value": number(limit.value),
         "standard_error": number(outcome.estimate.standard_error),
         "low": number(limit.low),
@@ -187,44 +196,31 @@ def gate_record(measured: Judged, outcome: Outcome, others: Mapping[Others, Besi
         "clusters": limit.clusters,
         "prompts": outcome.prompts,
         "limit": limit.limit,
-        "limit_verdict": limit.verdict.value,
+        "limit_verdict": limit.verdict,
         "direction": limit.direction,
         "p": number(limit.p),
         "adjusted": number(limit.adjusted),
         "mde": number(limit.mde),
-        "against": {
-            against: _against(measured, outcome, outcome.against[against], others[against])
-            if against in outcome.against
-            else None
-            for against in get_args(Others)
-        },
+        "against": {"baseline": against("baseline"), "reference": against("reference")},
         "waiver": _waiver(outcome),
-        "baseline": number(regression.baseline) if regression else None,
-        "margin": regression.limit if regression else None,
-        "change": number(regression.change) if regression else None,
-        "change_low": number(regression.change_low) if regression else None,
-        "change_high": number(regression.change_high) if regression else None,
-        "regression_verdict": regression.verdict.value if regression else None,
-        "improved": regression.improved if regression else False,
         "unit": limit.unit,
         "reason": limit.reason,
         "missing": outcome.missing or limit.unmeasured,
         "unreadable": limit.unreadable,
-        "controls": measured.controls(outcome.case),
+        "controls": measured.controls(case),
         "message": _message(measured, outcome),
+        "test": "",
     }
 
 
-def _against(
-    measured: Judged, outcome: Outcome, result: GateResult, other: Beside
-) -> dict[str, Any]:
+def _against(measured: Judged, outcome: Outcome, result: GateResult, other: Beside) -> Against:
     """A gate against another model; ``nats``: paired change of the log-odds."""
     case, change = outcome.case, None
     known = BEHAVIORAL.get(case.measurement)
     if case.level == CATEGORY and known and case.statistic == known.judged and other.kept:
         change = estimate_record(nats(measured, other.kept, case.part))
     return {
-        "verdict": result.verdict.value,
+        "verdict": result.verdict,
         "value": number(result.baseline),
         "margin": result.limit,
         "floor": number(result.floor),
@@ -235,11 +231,11 @@ def _against(
         "adjusted": number(result.adjusted),
         "mde": number(result.mde),
         "improved": result.improved,
-        "nats": {key: change[key] for key in ("value", "low", "high")} if change else None,
+        "nats": change and Nats(value=change["value"], low=change["low"], high=change["high"]),
     }
 
 
-def _waiver(outcome: Outcome) -> dict[str, Any] | None:
+def _waiver(outcome: Outcome) -> Waiver | None:
     if (waiver := outcome.waiver) is None:
         return None
     return {
@@ -294,9 +290,9 @@ def _by_pair(measured: Measures, whole: Slice) -> list[tuple[float, Slice, Estim
     return sorted(found, key=lambda item: -item[0])
 
 
-def _sections(measured: Measured, outcomes: Sequence[Outcome]) -> dict[str, list[Row]]:
+def _effects(measured: Measured, outcomes: Sequence[Outcome]) -> dict[str, list[Effects]]:
     """All effects of every category slice that some case judges as a whole, by measurement."""
-    sections: dict[str, list[Row]] = {}
+    sections: dict[str, list[Effects]] = {}
     wholes = dict.fromkeys(
         part for o in outcomes if o.case.level == CATEGORY for part in o.case.parts
     )
@@ -306,7 +302,7 @@ def _sections(measured: Measured, outcomes: Sequence[Outcome]) -> dict[str, list
     return sections
 
 
-def _row(measured: Measured, part: Slice, reading: str) -> Row:
+def _row(measured: Measured, part: Slice, reading: str) -> Effects:
     found = measured.effects(part, reading)
     known = BEHAVIORAL[part.measurement]
     effects = {known.judged: estimate_record(found.judged)}
@@ -315,7 +311,7 @@ def _row(measured: Measured, part: Slice, reading: str) -> Row:
         effects |= {name: estimate_record(getattr(found, name)) for name in (VALIDITY, "refused")}
     else:
         effects["log-odds"] = estimate_record(measured.log_odds(part))
-    return Row(
+    return Effects(
         slice=part.id,
         axis=part.axis,
         variant=part.variant,
@@ -325,7 +321,7 @@ def _row(measured: Measured, part: Slice, reading: str) -> Row:
     )
 
 
-def _worst(measured: Measured, outcomes: Sequence[Outcome]) -> list[dict[str, Any]]:
+def _worst(measured: Measured, outcomes: Sequence[Outcome]) -> list[WorstPair]:
     """The pairs with the largest association among the slices in which a gate failed."""
     failed = {
         part.whole
@@ -356,7 +352,7 @@ def _pair_case(part: Slice) -> Case:
     return Case(part.measurement, part, BEHAVIORAL[part.measurement].judged, GENERATED, PAIR)
 
 
-def _example(measured: Measured, part: Slice) -> dict[str, str]:
+def _example(measured: Measured, part: Slice) -> Example:
     """A stereotyped answer of a pair, in an order whose mere copy would not be stereotyped."""
     table = measured.tables[part.whole]
     rows = [table.rows[place] for place in table.pairs[part.pair or ("", "")]]
@@ -376,7 +372,7 @@ def _tellingness(row: Observation) -> float:
 
 def baseline_record(
     baseline: Baseline | None, *, path: str, named: bool, accept: str, uncompared: str
-) -> dict[str, Any]:
+) -> BaselineRecord:
     """What was compared with, or how to accept a baseline when there is none."""
     return {
         "path": path,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from blindspot import files
 from blindspot.baselines import Baseline
@@ -18,12 +17,12 @@ from blindspot.report.files import REPORT, SCORES
 from blindspot.report.reading import load_document
 from blindspot.report.record import (
     Beside,
-    Record,
     baseline_record,
     comparison_records,
     family_records,
     gate_record,
 )
+from blindspot.report.schema import Document, Record
 from blindspot.run.reported import Reported
 from blindspot.session.ledger import Ledger
 
@@ -84,13 +83,13 @@ def rejudge(
         mode="strict" if strict else "default",
         families=family_records(results, gates.alpha),
         noise_floor=document["noise_floor"],
-        sections=document["effects"],
+        effects=document["effects"],
         gates=[gate_record(ours, outcome, beside) for outcome in results],
-        worst=document["worst_pairs"],
+        worst_pairs=document["worst_pairs"],
         baseline=baseline_record(baseline, path=str(path), named=True, accept="", uncompared=""),
         incomplete=ledger.incomplete,
         published=[],
-        assays=document["mechanistic"],
+        mechanistic=document["mechanistic"],
         comparisons=comparison_records(ours, results, beside),
     )
     ledger.verdicts = {outcome.case.id: outcome.verdict for outcome in results}
@@ -98,14 +97,14 @@ def rejudge(
     return record, ledger
 
 
-def _read(given: Path) -> tuple[Reported, Path, dict[str, Any]]:
+def _read(given: Path) -> tuple[Reported, Path, Document]:
     """A report with its scores, its path and its content.
 
     Raises:
         ReportError: names the file and the remedy.
     """
     path = given / REPORT if files.is_directory(given) else given
-    document: dict[str, Any] = {**load_document(path)}
+    document = load_document(path)
     scores = path.with_name(SCORES)
     if not document["gates"]:
         raise ReportError(f"{path}: no gate was judged there; run the model again")

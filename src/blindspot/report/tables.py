@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
-from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from blindspot.gates.verdict import worst
+from blindspot.report.schema import Against, Figure, Gate, SignatureLine
 
 
 def render(table: Table, width: int, color: bool) -> str:
@@ -66,7 +66,13 @@ def percent(value: float | None) -> str:
     return "" if value is None else f"{100 * value:.0f}%"
 
 
-def interval(estimate: dict[str, Any]) -> str:
+def accepted(gate: Gate) -> str:
+    """What the baseline has, where a gate is compared with one."""
+    found = gate["against"]["baseline"]
+    return "" if found is None else signed(found["value"])
+
+
+def interval(estimate: Figure | Gate | Against | SignatureLine) -> str:
     """Both ends of an interval."""
     if estimate["low"] is None:
         return "unmeasured"

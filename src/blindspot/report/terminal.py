@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 from rich.table import Table
@@ -15,8 +15,9 @@ from blindspot.measurements.base import GENERATED, PAIR, POOLED, VALIDITY
 from blindspot.measurements.behavioral import Behavioral
 from blindspot.measurements.registry import BEHAVIORAL, DIFFERENCES
 from blindspot.report import inside
-from blindspot.report.record import GateRecord, Record, Row
+from blindspot.report.schema import Against, Effects, Gate, Record
 from blindspot.report.tables import (
+    accepted,
     columns,
     interval,
     percent,
@@ -84,7 +85,7 @@ def _tables(record: Record, ledger: Ledger, width: int, color: bool) -> Iterable
     gates = [gate for gate in record["gates"] if gate["id"] in ledger.verdicts]
     by_key = {(g["measurement"], g["slice"], g["statistic"], g["reading"]): g for g in gates}
     for name, measurement in BEHAVIORAL.items():
-        rows = record["sections"].get(name, [])
+        rows = record["effects"].get(name, [])
         mine = [gate for gate in gates if gate["measurement"] == name]
         if not mine:
             continue
@@ -107,7 +108,7 @@ def _tables(record: Record, ledger: Ledger, width: int, color: bool) -> Iterable
 
 
 def _shown(
-    measurement: Behavioral, row: Row, gates: dict[tuple[str, str, str, str], GateRecord]
+    measurement: Behavioral, row: Effects, gates: dict[tuple[str, str, str, str], Gate]
 ) -> bool:
     """Whether any gate on this row's slice was run."""
     keys = ((measurement.judged, row["reading"]), (VALIDITY, GENERATED))
@@ -116,8 +117,8 @@ def _shown(
 
 def _effects_table(
     measurement: Behavioral,
-    rows: Sequence[Row],
-    gates: dict[tuple[str, str, str, str], GateRecord],
+    rows: Sequence[Effects],
+    gates: dict[tuple[str, str, str, str], Gate],
 ) -> Table:
     beside = [figure for figure in measurement.figures if figure.column]
     titles = ("effect", "95 % int.", "limit", "base", *(one.column for one in beside), "valid")
@@ -144,7 +145,7 @@ def _effects_table(
             signed(effects[measurement.judged]["value"]),
             interval(effects[measurement.judged]),
             plain(gate["limit"]) if gate else "",
-            signed(gate["baseline"]) if gate else "",
+            accepted(gate) if gate else "",
             *(signed(effects[one.name]["value"]) for one in beside),
             valid,
             verdict_cell(verdicts),
@@ -152,20 +153,20 @@ def _effects_table(
     return table
 
 
-def _compared(gate: GateRecord) -> dict[str, Any] | None:
+def _compared(gate: Gate) -> Against | None:
     """A gate beside its baseline, or else beside the reference."""
-    found: dict[str, Any] | None = gate["against"]["baseline"] or gate["against"]["reference"]
-    return found
+    return gate["against"]["baseline"] or gate["against"]["reference"]
 
 
-def _pooled(gates: Sequence[GateRecord]) -> Table:
+def _pooled(gates: Sequence[Gate]) -> Table:
     table = columns("change", "95 % int.", "margin", "finds")
     heading = ""
     for gate in gates:
         heading_of = f"{gate['measurement']} ({gate['reading'].replace('-', ' ')})"
         if heading != (heading := heading_of):
             table.add_row(Text(heading, style="bold"))
-        found = _compared(gate) or {}
+        if (found := _compared(gate)) is None:
+            continue
         table.add_row(
             f"  {gate['axis']} {gate['category']}",
             signed(found["change"]),
@@ -177,7 +178,7 @@ def _pooled(gates: Sequence[GateRecord]) -> Table:
     return table
 
 
-def _gap_table(gaps: Sequence[GateRecord]) -> Table:
+def _gap_table(gaps: Sequence[Gate]) -> Table:
     table = columns("effect", "95 % int.", "limit", "base")
     for gate in gaps:
         table.add_row(
@@ -185,13 +186,13 @@ def _gap_table(gaps: Sequence[GateRecord]) -> Table:
             signed(gate["value"]),
             interval(gate),
             plain(gate["limit"]),
-            signed(gate["baseline"]),
+            accepted(gate),
             verdict_cell([gate["verdict"]]),
         )
     return table
 
 
-def _pairs_line(gates: Sequence[GateRecord]) -> str:
+def _pairs_line(gates: Sequence[Gate]) -> str:
     pairs = [gate for gate in gates if gate["level"] == PAIR]
     if not pairs:
         return ""
@@ -203,10 +204,10 @@ def _pairs_line(gates: Sequence[GateRecord]) -> str:
 
 
 def _worst_lines(record: Record) -> list[str]:
-    if not record["worst"]:
+    if not record["worst_pairs"]:
         return []
     lines = ["worst word pairs, each with one of its answers"]
-    for pair in record["worst"]:
+    for pair in record["worst_pairs"]:
         example = pair["example"]
         answer = " ".join(str(example["answer"]).split())
         answer = answer if len(answer) <= 60 else answer[:57] + "..."
@@ -235,7 +236,8 @@ def _published_lines(record: Record) -> list[str]:
 def _improvement(record: Record, ledger: Ledger, accept: str) -> Iterable[str]:
     """That a baseline could be tightened, where the model has become better beyond its noise."""
     better = sum(
-        gate["improved"] and Verdict(gate["verdict"]).green
+        bool((found := gate["against"]["baseline"]) and found["improved"])
+        and Verdict(gate["verdict"]).green
         for gate in record["gates"]
         if gate["id"] in ledger.verdicts
     )

@@ -1,55 +1,56 @@
-"""Put the prompts of a run to the model, once each, whoever runs them.
+"""Have the model do what a run needs, once each, whichever process does it.
 
-The prompts are cut into fixed units. A unit is asked by one process and its answers are stored in
-one transaction, so a killed run resumes at the next unit, several processes share the work without
-asking anything twice, and a unit's batches are the same however many processes there are.
+Prompts are cut into fixed units; the assays come in units of their own. A unit is done by one
+process and stored in one transaction, so a killed run resumes at the next unit, several processes
+share the work without asking anything twice, and a unit's batches are the same however many
+processes there are.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import nullcontext
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
+from blindspot.measurements.mechanistic import Findings, Unit
 from blindspot.measurements.registry import BEHAVIORAL
-from blindspot.models.base import GenerationRequest, HasScores, LanguageModel, ScoreRequest
+from blindspot.models.base import (
+    GenerationRequest,
+    HasScores,
+    Identity,
+    LanguageModel,
+    ScoreRequest,
+)
+from blindspot.models.residual import HasResidualStream
+from blindspot.run.answer import Answer, blamed, check_generations, check_scores
+from blindspot.run.findings import pack, unpack
+from blindspot.run.turns import Progress, shared
 from blindspot.stimuli import Prompt
-from blindspot.store import Answer as StoredAnswer
-from blindspot.store import Store, key_of
+from blindspot.store import Answers, Store, key_of
 
-#: Prompts in a unit: small enough that little is lost, large enough for full batches on a GPU.
+#: Most prompts in a unit: enough for full batches on a GPU.
 UNIT = 1024
 #: Longest generated answer in tokens, as in the paper's protocol.
 MAX_NEW_TOKENS = 40
 #: Bump when a prompt's answer can change though its text does not (stopping rule, decoding).
 DECODING = "greedy-2"
-
-Progress = Callable[[int], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What the model gave to one prompt.
-
-    ``text``: greedy continuation, until the answer was complete; ``margin``: smallest gap between
-    its best and second-best logits; ``log_probabilities``: of each candidate as a whole, in nats;
-    none of a model that offers no scores.
-    """
-
-    text: str
-    complete: bool
-    margin: float
-    log_probabilities: tuple[float, ...]
+#: Parameters times prompts that a device answers in about ten seconds: what a killed run may lose.
+#: Two CPU cores did 2.0e9 a second (docs/performance.md).
+_TEN_SECONDS = {"cpu": 2e10, "mps": 2e11, "cuda": 2e13}
+#: Prompts in a unit of a model that does not say how large it is.
+_UNKNOWN = 256
+#: Fewest prompts in a unit: the four orders of two pairs, which share their beginnings.
+_LEAST = 8
 
 
-def answer_key(fingerprint: str, prompt: Prompt, time: str = "") -> bytes:
-    """Digest of all that decides the answers to a prompt; ``time`` tells a second asking apart."""
+class UnansweredError(Exception):
+    """The store does not hold everything, and the model was not to be asked."""
+
+
+def answer_key(prompt: Prompt, time: str = "") -> bytes:
+    """Digest of what decides an answer beside the model; ``time`` tells a second asking apart."""
     return key_of(
-        fingerprint,
         DECODING,
         MAX_NEW_TOKENS,
         prompt.text,
@@ -87,6 +88,15 @@ def units(
     return [ordered[start : start + size] for start in range(0, len(ordered), size)]
 
 
+def unit_size(identity: Identity) -> int:
+    """Prompts in a unit: a power of two that takes about ten seconds, whatever shares the work."""
+    if not identity.parameters:
+        return min(UNIT, _UNKNOWN)
+    device = identity.device.split(":", 1)[0]
+    size = _TEN_SECONDS.get(device, _TEN_SECONDS["mps"]) / identity.parameters
+    return min(UNIT, 1 << int(math.log2(max(_LEAST, size))))
+
+
 def ask(
     model: LanguageModel,
     prompts: Sequence[Prompt],
@@ -96,6 +106,7 @@ def ask(
     start: int = 0,
     progress: Progress = lambda _: None,
     again: int | None = None,
+    known: bool = False,
 ) -> list[Answer]:
     """Answers to all prompts, in their order, from the store or else from the model.
 
@@ -105,67 +116,146 @@ def ask(
         store: where answers are kept; shared by the processes of a run.
         locks: directory shared by the processes of a run, None when there is only this one.
         start: number of this process, so that each begins with another unit.
-        progress: called with the number of prompts answered since the last call.
+        progress: called with the number of prompts answered since the last call, and with 0 while
+            waiting for others; what it raises ends the asking.
         again: ask, so many at a time, what was asked before: whether it is answered the same.
+        known: never ask.
+
+    Raises:
+        ModelError: the model failed, or what it gave is not an answer; nothing of it is stored.
+        UnansweredError: the store lacks an answer, and the model must not be asked.
     """
-    fingerprint = model.identity.fingerprint()
-    store.use(fingerprint, model.identity.name)
+    identity = model.identity
+    answers = store.of(identity.fingerprint(), identity.name)
     time = f"again by {again}" if again else ""
-    keys = [answer_key(fingerprint, prompt, time) for prompt in prompts]
-    pending = list(enumerate(units(prompts, keys, again)))
-    turn = start % len(pending) if pending else 0
-    pending = pending[turn:] + pending[:turn]
-    busy: list[tuple[int, list[tuple[bytes, Prompt]]]] = []
-    answers: dict[bytes, StoredAnswer] = {}
-    for patience in (0.0, -1.0):  # first what is free, then wait for what others have begun
-        for number, unit in pending:
-            lock = (
-                FileLock(locks / f"unit{again or ''}-{number}.lock", timeout=patience)
-                if locks
-                else None
-            )
-            try:
-                with lock or nullcontext():
-                    answers |= _ask_unit(model, unit, store, progress)
-            except Timeout:
-                busy.append((number, unit))
-        pending, busy = busy, []
-    return [Answer(a[0], a[1], a[2], tuple(a[3])) for a in map(answers.__getitem__, keys)]
+    keys = [answer_key(prompt, time) for prompt in prompts]
+    pieces = units(prompts, keys, again or unit_size(identity))
+    found: dict[bytes, Answer] = {}
+    for part in shared(
+        len(pieces),
+        lambda number: _ask_unit(model, pieces[number], answers, progress, known=known),
+        locks=locks and locks / f"unit{again or ''}-{identity.fingerprint()[:8]}",
+        start=start,
+        progress=progress,
+    ):
+        found |= part
+    return [found[key] for key in keys]
+
+
+def perform(
+    model: LanguageModel,
+    units: Sequence[Unit],
+    store: Store,
+    *,
+    locks: Path | None = None,
+    start: int = 0,
+    progress: Progress = lambda _: None,
+    again: int | None = None,
+    known: bool = False,
+) -> dict[str, Findings]:
+    """Findings of all units by content, from the store or else from the model.
+
+    Arguments and errors as for `ask`; ``again``: in passes of so many rows, whatever is known.
+    """
+    identity = model.identity
+    answers = store.of(identity.fingerprint(), identity.name)
+    kind = f"assay again by {again}" if again else "assay"
+    found = shared(
+        len(units),
+        lambda number: _perform_unit(
+            model, units[number], kind, answers, progress, again, known=known
+        ),
+        locks=locks and locks / f"assay{again or ''}-{identity.fingerprint()[:8]}",
+        start=start,
+        progress=progress,
+    )
+    return {unit.content: each for unit, each in zip(units, found, strict=True)}
 
 
 def _ask_unit(
-    model: LanguageModel, unit: list[tuple[bytes, Prompt]], store: Store, progress: Progress
-) -> dict[bytes, StoredAnswer]:
+    model: LanguageModel,
+    unit: list[tuple[bytes, Prompt]],
+    answers: Answers,
+    progress: Progress,
+    *,
+    known: bool,
+) -> dict[bytes, Answer]:
     """Answers to one unit; what the store lacks is asked and kept in one transaction."""
-    known = store.get(key for key, _ in unit)
-    missing = [(key, prompt) for key, prompt in unit if key not in known]
-    progress(len(unit) - len(missing))
+    found, prompts, damaged = {}, dict(unit), []
+    for key, stored in answers.get(prompts).items():
+        try:
+            found[key] = Answer.of(prompts[key], stored, scored=isinstance(model, HasScores))
+        except ValueError:
+            damaged.append(key)
+    answers.drop(damaged)
+    missing = {key: prompt for key, prompt in unit if key not in found}
+    progress(len(found))
     if not missing:
-        return known
+        return found
+    if known:
+        raise UnansweredError
     half = partial(_halved, progress, [0])  # a prompt is done when both readings of it are
-    # Scores first: an engine may remember the greedy choices that it passed on the way.
-    scores: Sequence[Sequence[float]] = [()] * len(missing)
-    if isinstance(model, HasScores):
-        scores = model.score(
-            [ScoreRequest(prompt.text, prompt.candidates) for _, prompt in missing], progress=half
+    asked = list(missing.values())
+    with blamed(model, asked):
+        # Scores first: an engine may remember the greedy choices that it passed on the way.
+        scores: Sequence[Sequence[float]] = [()] * len(asked)
+        if isinstance(model, HasScores):
+            scores = model.score([ScoreRequest(p.text, p.candidates) for p in asked], progress=half)
+            check_scores(model, asked, scores)
+        else:
+            half(len(asked))
+        generations = model.generate(
+            [GenerationRequest(p.text, stopping_rule(p), MAX_NEW_TOKENS) for p in asked],
+            progress=half,
         )
-    else:
-        half(len(missing))
-    generations = model.generate(
-        [
-            GenerationRequest(prompt.text, stopping_rule(prompt), MAX_NEW_TOKENS)
-            for _, prompt in missing
-        ],
-        progress=half,
+        check_generations(model, asked, generations)
+    kept = answers.put(
+        {
+            key: [g.text, g.complete, float(g.margin), [float(score) for score in given]]
+            for key, g, given in zip(missing, generations, scores, strict=True)
+        }
     )
-    asked: dict[bytes, StoredAnswer] = {
-        key: [generation.text, generation.complete, generation.margin, list(score)]
-        for (key, _), generation, score in zip(missing, generations, scores, strict=True)
-    }
-    return known | store.put(asked)
+    for key, each in kept.items():
+        found[key] = Answer.of(prompts[key], each, scored=isinstance(model, HasScores))
+    return found
 
 
 def _halved(progress: Progress, odd: list[int], count: int) -> None:
     odd[0] += count
     progress(odd[0] // 2)
     odd[0] %= 2
+
+
+def _perform_unit(
+    model: LanguageModel,
+    unit: Unit,
+    kind: str,
+    answers: Answers,
+    progress: Progress,
+    again: int | None,
+    *,
+    known: bool,
+) -> Findings:
+    key = key_of(kind, unit.content)
+    for stored in answers.get([key]).values():
+        try:
+            findings = unpack(stored)
+        except ValueError:
+            answers.drop([key])
+        else:
+            progress(unit.size)
+            return findings
+    if known:
+        raise UnansweredError
+    assert isinstance(model, HasResidualStream)
+    done = [0]
+
+    def some(count: int) -> None:
+        step = min(count, unit.size - done[0])  # sizes are rough: the bar must not run over
+        done[0] += step
+        progress(step)
+
+    stream = model.residual.in_batches(again) if again else model.residual
+    stored = answers.put({key: pack(unit.run(stream, progress=some))})[key]
+    progress(unit.size - done[0])
+    return unpack(stored)

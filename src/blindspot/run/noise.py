@@ -11,7 +11,7 @@ from blindspot.estimates.noise import Noise
 from blindspot.measurements.base import FORCED_CHOICE, GENERATED, VALIDITY
 from blindspot.measurements.mechanistic import Assay, Assayed
 from blindspot.measurements.registry import MECHANISTIC
-from blindspot.run.ask import Answer
+from blindspot.run.answer import Answer
 from blindspot.run.cases import Case
 from blindspot.run.observations import Observations, read
 from blindspot.stimuli import Prompt, Slice

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
 from blindspot.files import digest
 from blindspot.measurements.registry import BEHAVIORAL
-from blindspot.run.ask import Answer
+from blindspot.run.answer import Answer
 from blindspot.run.tables import Flags, Floats, Table, Words
 from blindspot.stimuli import Prompt, Slice
 
@@ -35,13 +34,8 @@ class Observation:
 
 
 def read(prompt: Prompt, answer: Answer) -> Observation:
-    """Both readings of one answer; without arrays, which are slow for a few numbers.
-
-    Of a model that offers no scores they and forced choice are NaN.
-    """
+    """Both readings of one answer; without arrays, which are slow for a few numbers."""
     measurement = BEHAVIORAL[prompt.slice.measurement]
-    if not answer.log_probabilities:
-        answer = replace(answer, log_probabilities=(math.nan,) * len(prompt.candidates))
     found = measurement.read(prompt, answer.text, answer.log_probabilities)
     return Observation(prompt, answer, found.name, found.value, found.forced, found.log_odds)
 

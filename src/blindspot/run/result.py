@@ -20,7 +20,8 @@ from blindspot.measurements.base import GENERATED
 from blindspot.measurements.mechanistic import Assayed, Band
 from blindspot.measurements.registry import MEASUREMENTS, STATISTICS
 from blindspot.models.base import Identity, LanguageModel
-from blindspot.run.ask import Answer, ask
+from blindspot.run.answer import Answer
+from blindspot.run.ask import ask
 from blindspot.run.cases import Case
 from blindspot.run.observations import Observations, read
 from blindspot.run.source import PromptSource
@@ -216,10 +217,20 @@ def ask_all(
     start: int = 0,
     progress: Progress = lambda _: None,
     again: int | None = None,
+    known: bool = False,
 ) -> list[Answer]:
     """Answers to the prompts of all slices, in their order; see `ask.ask`."""
     prompts = [prompt for part in wanted.values() for prompt in part]
-    return ask(model, prompts, store, locks=locks, start=start, progress=progress, again=again)
+    return ask(
+        model,
+        prompts,
+        store,
+        locks=locks,
+        start=start,
+        progress=progress,
+        again=again,
+        known=known,
+    )
 
 
 def measure(

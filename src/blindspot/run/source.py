@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Protocol
+from collections.abc import Iterable, Mapping
+from typing import Any, Protocol
 
 from blindspot.measurements import registry
 from blindspot.stimuli import Prompt, Slice, Stimuli
@@ -30,6 +30,10 @@ class PromptSource(Protocol):
 
     def supports(self, part: Slice, statistic: str) -> bool:
         """Whether the prompts of a slice can tell a statistic."""
+        ...
+
+    def beside(self, model: str, answers: Mapping[str, str]) -> list[dict[str, Any]]:
+        """What reports say of these prompts beside the gates; ``answers``: by prompt text."""
         ...
 
 
@@ -60,3 +64,7 @@ class FixturePrompts:
     def supports(self, part: Slice, statistic: str) -> bool:
         """Always: every wording asks all orders, and every statement has its reverse."""
         return True
+
+    def beside(self, model: str, answers: Mapping[str, str]) -> list[dict[str, Any]]:
+        """Nothing: the gates say it all."""
+        return []

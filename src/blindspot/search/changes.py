@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from blindspot.run.ask import Answer
+from blindspot.run.answer import Answer
 from blindspot.run.observations import Observation, read
 from blindspot.stimuli import ORDERS, Contrast
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from blindspot.paths import PROMOTED
-from blindspot.store.place import VARIABLE
+from blindspot.store import PLACE_VARIABLE
 
 if TYPE_CHECKING:
     Subcommands = argparse._SubParsersAction[argparse.ArgumentParser]
@@ -39,9 +39,9 @@ def add_command(commands: Subcommands) -> None:
     parser.add_argument(
         "--store",
         metavar="DIR",
-        default=os.environ.get(VARIABLE) or None,
+        default=os.environ.get(PLACE_VARIABLE) or None,
         help="directory of the answer store of the search, in which found cases are kept "
-        f"(default: ${VARIABLE}, else the user's cache directory)",
+        f"(default: ${PLACE_VARIABLE}, else the user's cache directory)",
     )
     parser.set_defaults(run=run)
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
 
 from blindspot.errors import SearchError
-from blindspot.run.ask import Answer
+from blindspot.run.answer import Answer
 from blindspot.search.changes import Change, read_changes
 from blindspot.search.space import Point, Space
 from blindspot.stimuli import Contrast, Prompt

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from blindspot.run.ask import Answer
+    from blindspot.run.answer import Answer
     from blindspot.search.changes import Change
     from blindspot.search.exploring import Exploration
     from blindspot.stimuli import Contrast, PromotedCase, Prompt

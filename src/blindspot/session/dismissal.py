@@ -8,7 +8,6 @@ model or is deep in a long batch, is ended.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +17,12 @@ NOTE = "dismissed"
 #: Seconds that a worker has to see the note. execnet interrupts it 5 s after it was told to exit.
 PATIENCE_S = 3.0
 
-Progress = Callable[[int], None]
 
+class DismissalError(BaseException):
+    """The run was given up; the message says why.
 
-class DismissalError(Exception):
-    """The run was given up by its controller; the message says why."""
+    No `Exception`: a backend that retries whatever goes wrong must not retry this.
+    """
 
 
 class Crew:
@@ -63,15 +63,3 @@ def look(directory: Path) -> None:
     note = directory / NOTE
     if note.exists():
         raise DismissalError(note.read_text("utf-8"))
-
-
-def attentive(progress: Progress, directory: Path | None) -> Progress:
-    """``progress`` of a worker, which looks for the note first; of the only process, as it is."""
-    if directory is None:
-        return progress
-
-    def looking(count: int) -> None:
-        look(directory)
-        progress(count)
-
-    return looking

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import gc
 import json
 import os
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Literal, cast
 
 import pytest
-from filelock import FileLock
 
 from blindspot import files
 from blindspot.baselines import Baseline
@@ -35,10 +32,13 @@ from blindspot.report.files import (
 )
 from blindspot.report.github import announce
 from blindspot.report.publishing import publish
-from blindspot.report.reading import completed
-from blindspot.report.record import Beside, Record, baseline_record, build_record
+from blindspot.report.record import Beside, baseline_record, build_record
+from blindspot.report.schema import Document, Published, Record, nothing_measured
+from blindspot.report.schema import NoiseFloor as ReportedNoiseFloor
+from blindspot.run.ask import UnansweredError
 from blindspot.run.noise import NoiseFloor
 from blindspot.run.result import Kept, Measured
+from blindspot.run.turns import turn
 from blindspot.session.absence import note_idle_waivers, note_vanished
 from blindspot.session.comparing import (
     accept,
@@ -49,7 +49,7 @@ from blindspot.session.comparing import (
     wants_noise_floor,
 )
 from blindspot.session.dismissal import look
-from blindspot.session.measuring import measuring
+from blindspot.session.measuring import attentive, measuring
 from blindspot.session.state import Session
 
 RECORD = "record.json"
@@ -72,41 +72,59 @@ def execute(session: Session) -> None:
     if session.record is not None:
         return
     try:
-        with _rare_collections():
-            _execute(session)
-        gc.freeze()  # what was measured stays to the end: no collection need look at it again
+        _execute(session)
     except BlindspotError as error:
         session.fault = error
         raise
-
-
-@contextmanager
-def _rare_collections() -> Iterator[None]:
-    """Look for cycles seldom: a plan is hundreds of thousands of objects that are in none.
-
-    With Python's own thresholds that is a tenth of the time of a run that knows all answers.
-    """
-    usual = gc.get_threshold()
-    gc.set_threshold(100_000, 20, 100)
-    try:
-        yield
-    finally:
-        gc.set_threshold(*usual)
 
 
 def _execute(session: Session) -> None:
     check_update(session)
     baseline = baseline_to_compare(session)
     kept = kept_scores(baseline)
-    _ = session.gates  # a faulty file is told before the model is asked
+    _ = session.gates  # a faulty file is reported before the model is asked
+    if session.worker is None:
+        session.record = _asked(session, baseline, kept)()
+        if session.updating:
+            _write_scores(session, session.directory)
+            note_gone(session)
+        return
+    asking, attend = session.directory / "asking", attentive(session)
+    with turn(session.directory / "known.lock", attend):
+        # The answers of a run that need not ask are read by one worker; the others wait for it.
+        if not _has_record(session) and not asking.exists():
+            try:
+                _share_record(session, _asked(session, baseline, kept, known=True))
+            except UnansweredError:
+                asking.touch()
+    if session.record is None:
+        judged = _asked(session, baseline, kept)
+        with turn(session.directory / "record.lock", attend):
+            if not _has_record(session):
+                look(session.directory)
+                _share_record(session, judged)
+
+
+def _asked(
+    session: Session, baseline: Baseline | None, kept: Scores | None, *, known: bool = False
+) -> Callable[[], Record]:
+    """Ask the models everything that the run needs; reading and judging it is left for later.
+
+    Raises:
+        UnansweredError: ``known``, and something would have to be asked.
+    """
+    again = wants_noise_floor(session, baseline)
+    reference = None
     store = session.open_store()
     try:
-        again = wants_noise_floor(session, baseline)
-        measured = measuring(session, session.model, session.options.model, store, again=again)
-        reference = None
+        measured = measuring(
+            session, session.model, session.options.model, store, again=again, known=known
+        )
         if session.reference is not None and session.options.reference is not None:
             _release(session.model)  # one after the other: two may not fit into memory
-            reference = measuring(session, session.reference, session.options.reference, store)
+            reference = measuring(
+                session, session.reference, session.options.reference, store, known=known
+            )
             _release(session.reference)
     finally:
         store.close()
@@ -116,24 +134,25 @@ def _execute(session: Session) -> None:
         session.measured, floor = measured()
         return _judge(session, session.measured, floor, baseline, others)
 
-    if session.worker is None:
-        session.record = judged()
-        if session.updating:
-            _write_scores(session, session.directory)
-            note_gone(session)
-        return
+    return judged
+
+
+def _has_record(session: Session) -> bool:
+    """Whether a worker has left the record of the run, which this one takes over."""
     path = session.directory / RECORD
-    with FileLock(session.directory / "record.lock"):
-        if path.exists():
-            session.record = json.loads(path.read_text("utf-8"))
-            return
-        look(session.directory)
-        session.record = judged()
-        if session.options.output_path is not None and session.measured is not None:
-            write_samples(session.directory / SAMPLES, session.measured)
-        _write_scores(session, session.directory)
-        note_gone(session)
-        files.replace(path, json.dumps(session.record))
+    if session.record is None and path.exists():
+        session.record = json.loads(path.read_text("utf-8"))
+    return session.record is not None
+
+
+def _share_record(session: Session, judged: Callable[[], Record]) -> None:
+    """Judge, and leave the record and what belongs to it to the other processes."""
+    session.record = judged()
+    if session.options.output_path is not None and session.measured is not None:
+        write_samples(session.directory / SAMPLES, session.measured)
+    _write_scores(session, session.directory)
+    note_gone(session)
+    files.replace(session.directory / RECORD, json.dumps(session.record))
 
 
 def _write_scores(session: Session, directory: Path) -> None:
@@ -202,17 +221,15 @@ def _judge(
         incomplete=session.ledger.incomplete,
         published=_published(session, measured),
         others={against: beside for against, (_, beside) in others.items()},
-        noise_floor=None if floor is None else floor.as_record(),
+        noise_floor=None if floor is None else cast("ReportedNoiseFloor", floor.as_record()),
     )
 
 
-def _published(session: Session, measured: Measured) -> list[dict[str, Any]]:
-    if session.options.prompts_from is None:
-        return []
-    from blindspot.contrib.aligned_but_blind.source import PublishedPrompts
-
-    assert isinstance(session.source, PublishedPrompts)
-    return session.source.rows(measured)
+def _published(session: Session, measured: Measured) -> list[Published]:
+    answers = {
+        row.prompt.text: row.answer.text for table in measured.tables.values() for row in table.rows
+    }
+    return cast("list[Published]", session.source.beside(measured.identity.name, answers))
 
 
 def conclude(session: Session, pytest_session: pytest.Session) -> None:
@@ -233,16 +250,6 @@ def conclude(session: Session, pytest_session: pytest.Session) -> None:
     session.exit_code = ledger.exit_code(own)  # a report that cannot be written is incomplete too
     # torchrun ends all processes once one of them ends with another code; the first one tells it.
     pytest_session.exitstatus = 0 if session.options.follows else session.exit_code
-    _dismiss_hypothesis(session.config)
-    gc.freeze()  # nothing of it is freed before the process ends
-
-
-def _dismiss_hypothesis(config: pytest.Config) -> None:
-    """Its plugin imports all of it to sum up a session, used or not: 0.3 s to say nothing."""
-    plugins = config.pluginmanager
-    plugin = plugins.get_plugin("hypothesispytest")
-    if plugin is not None and "hypothesis" not in sys.modules:
-        plugins.unregister(plugin)
 
 
 def stopped_early(session: Session) -> bool:
@@ -269,23 +276,22 @@ def write_files(session: Session, exit_code: int) -> None:
     if session.options.follows:
         return
     directory = session.options.output_path
+    mode: Literal["default", "strict"] = "strict" if session.options.strict else "default"
     document = report_document(
-        session.record,
+        session.record or nothing_measured(session.options.model, mode),
         session.ledger,
         exit_code,
-        session.options.model,
         command=session.command,
-        mode="strict" if session.options.strict else "default",
     )
     if directory is not None:
         _write_files(session, directory, document)
     try:
-        announce(completed(document), os.environ, sys.stdout)
+        announce(document, os.environ, sys.stdout)
     except OSError as error:
         session.ledger.notes.append(f"the step summary cannot be written: {error.strerror}")
 
 
-def _write_files(session: Session, directory: Path, document: dict[str, Any]) -> None:
+def _write_files(session: Session, directory: Path, document: Document) -> None:
     try:
         directory.mkdir(parents=True, exist_ok=True)
         if session.measured is not None:
@@ -298,7 +304,7 @@ def _write_files(session: Session, directory: Path, document: dict[str, Any]) ->
                     session.written.add(name)
         write_report(directory, document)
         session.written.add(REPORT)
-        session.written |= {path.name for path in publish(directory, completed(document))}
+        session.written |= {path.name for path in publish(directory, document)}
         remove_others(directory, session.written)
     except OSError as error:
         session.ledger.lose(f"--output-path {directory}: {error.strerror}; the report is missing")

@@ -14,10 +14,8 @@ from blindspot.session.ledger import GATE_PROPERTY, NOT_OFFERED_PROPERTY, VERDIC
 from blindspot.session.state import Session
 
 if TYPE_CHECKING:
+    from blindspot.report.schema import Gate
     from blindspot.run.cases import Case
-
-#: Figures that JUnit carries, by their names in report.json.
-FIGURES = ("value", "low", "high", "n", "limit", "baseline", "unit")
 
 
 #: The marker of a gate test, and the arguments that it gives the test.
@@ -220,22 +218,35 @@ def judge_for(session: Session) -> Callable[[Case], None]:
     return judge
 
 
-def _gate(session: Session, case: Case) -> dict[str, Any]:
+def _gate(session: Session, case: Case) -> Gate:
     assert session.record is not None
     if not session.by_id:
         session.by_id = {gate["id"]: gate for gate in session.record["gates"]}
     return session.by_id[case.id]
 
 
-def _properties(gate: dict[str, Any]) -> list[tuple[str, Any]]:
-    figures = [(name, gate[name]) for name in FIGURES if gate[name] is not None]
-    return [(GATE_PROPERTY, gate["id"]), (VERDICT_PROPERTY, gate["verdict"]), *figures]
+def _properties(gate: Gate) -> list[tuple[str, Any]]:
+    """What JUnit carries of a gate: no property where there is no number."""
+    accepted = gate["against"]["baseline"]
+    figures = {
+        "value": gate["value"],
+        "low": gate["low"],
+        "high": gate["high"],
+        "n": gate["n"],
+        "limit": gate["limit"],
+        "baseline": accepted and accepted["value"],
+        "unit": gate["unit"],
+    }
+    known = [(name, figure) for name, figure in figures.items() if figure is not None]
+    return [(GATE_PROPERTY, gate["id"]), (VERDICT_PROPERTY, str(gate["verdict"])), *known]
 
 
-def _accept(session: Session, gate: dict[str, Any]) -> None:
+def _accept(session: Session, gate: Gate) -> None:
     """Write this gate's figures to the baseline, through syrupy."""
     from blindspot.baselines import Entry
 
+    assert gate["value"] is not None
+    assert gate["standard_error"] is not None
     entry = Entry(gate["value"], gate["standard_error"], gate["n"], gate["prompts"], gate["level"])
     snapshot = session.item.funcargs[SNAPSHOT].use_extension(session.baseline_extension)
     # No assert: python -O would leave out the comparison, by which syrupy takes the entry in.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
@@ -9,8 +10,9 @@ from functools import partial
 from blindspot.gates.outcomes import limit_of
 from blindspot.measurements.mechanistic import Findings, Unit
 from blindspot.models.base import HasWeights, LanguageModel
-from blindspot.run.ask import Answer
-from blindspot.run.assaying import assay_all, parts_of, perform, units_of
+from blindspot.run.answer import Answer
+from blindspot.run.ask import perform
+from blindspot.run.findings import assay_all, parts_of, units_of
 from blindspot.run.noise import (
     INSIDE_TOGETHER,
     TOGETHER,
@@ -20,7 +22,8 @@ from blindspot.run.noise import (
     noise_floor,
 )
 from blindspot.run.result import Measured, ask_all, measure, prompts_of
-from blindspot.session.dismissal import attentive
+from blindspot.run.turns import Progress
+from blindspot.session.dismissal import DismissalError, look
 from blindspot.session.progress import ProgressBar
 from blindspot.session.state import Session
 from blindspot.stimuli import Prompt, Slice
@@ -28,7 +31,13 @@ from blindspot.store import Store
 
 
 def measuring(
-    session: Session, model: LanguageModel, name: str, store: Store, *, again: bool = False
+    session: Session,
+    model: LanguageModel,
+    name: str,
+    store: Store,
+    *,
+    again: bool = False,
+    known: bool = False,
 ) -> Callable[[], tuple[Measured, NoiseFloor | None]]:
     """Ask a model everything that the run needs; reading the answers is left for later.
 
@@ -38,6 +47,10 @@ def measuring(
         name: of the model, for people.
         store: where answers are kept.
         again: have it do some of it once more, to see whether that comes out the same.
+        known: ask nothing.
+
+    Raises:
+        UnansweredError: ``known``, and the store does not know everything.
     """
     wanted = prompts_of(session.source, session.cases.values())
     parts = parts_of(session.cases.values())
@@ -45,15 +58,21 @@ def measuring(
     places = chosen(wanted) if again else {}
     repeated = {part: [wanted[part][place] for place in found] for part, found in places.items()}
     looked = looked_again(assays, parts) if again else []
-    locks = session.directory if session.worker else None
+    locks = session.directory if session.worker and not known else None
     first, start = session.worker_number == 0, session.worker_number
 
     def asked(prompts: dict[Slice, list[Prompt]], label: str, at_once: int | None) -> list[Answer]:
         size = sum(len(part) for part in prompts.values())
         with uncaptured(session), ProgressBar(size, label, enabled=first) as progress:
-            heard = attentive(progress, locks)
             return ask_all(
-                prompts, model, store, locks=locks, start=start, progress=heard, again=at_once
+                prompts,
+                model,
+                store,
+                locks=locks,
+                start=start,
+                progress=attentive(session, progress),
+                again=at_once,
+                known=known,
             )
 
     def performed(units: Sequence[Unit], label: str, rows: int | None) -> dict[str, Findings]:
@@ -62,9 +81,15 @@ def measuring(
             uncaptured(session),
             ProgressBar(size, label, unit="patches", enabled=first) as progress,
         ):
-            heard = attentive(progress, locks)
             return perform(
-                model, units, store, locks=locks, start=start, progress=heard, again=rows
+                model,
+                units,
+                store,
+                locks=locks,
+                start=start,
+                progress=attentive(session, progress),
+                again=rows,
+                known=known,
             )
 
     answers = asked(wanted, name, None)
@@ -85,6 +110,23 @@ def measuring(
         return measured, noise_floor(measured.tables, places, second, assayed, inside)
 
     return read
+
+
+def attentive(session: Session, progress: Progress = lambda _: None) -> Progress:
+    """``progress`` that first looks whether the run was given up, or has taken too long."""
+    directory = session.directory if session.worker else None
+    timeout = session.config.pluginmanager.get_plugin("timeout")
+    key = getattr(timeout, "SESSION_EXPIRE_KEY", None)  # pytest-timeout looks between tests only
+    expires = session.config.stash.get(key, None) if key is not None else None
+
+    def looking(count: int) -> None:
+        if directory is not None:
+            look(directory)
+        if expires and time.time() > expires:
+            raise DismissalError("--session-timeout: exceeded while the model was asked")
+        progress(count)
+
+    return looking
 
 
 def uncaptured(session: Session) -> AbstractContextManager[None]:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from blindspot.gates.limits import GateTable
     from blindspot.measurements.mechanistic import Assay
     from blindspot.models.base import LanguageModel
-    from blindspot.report.record import Record
+    from blindspot.report.schema import Gate, Record
     from blindspot.run.cases import Case
     from blindspot.run.result import Measured
     from blindspot.run.source import PromptSource
@@ -57,7 +57,7 @@ class Session:
         self.stopped = False
         self.uncompared = ""
         self.record: Record | None = None
-        self.by_id: dict[str, dict[str, Any]] = {}
+        self.by_id: dict[str, Gate] = {}
         self.measured: Measured | None = None
         self.fault: BlindspotError | None = None
         self.exit_code = 0
@@ -349,11 +349,7 @@ class Session:
             return Store(shared)
         if named is not None:
             return Store(Path(named), told=tell)
-        try:
-            return Store(default_directory(), told=tell)
-        except BlindspotError as error:
-            tell(f"answers are kept for this run only: {error}")
-            return Store(shared)
+        return Store(default_directory(), told=tell, otherwise=Store(shared))
 
     # --- the end
 

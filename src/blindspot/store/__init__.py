@@ -1,15 +1,16 @@
-"""The answer store: what was asked once of the same weights is never asked again."""
+"""The answer store: what a model was asked once, it is never asked again."""
 
-from blindspot.store.answers import Answer, Store, key_of
-from blindspot.store.file import FILE_NAME
-from blindspot.store.limit import store_limit
-from blindspot.store.place import NO_STORE, default_directory
+from blindspot.store.answers import Answers, StoredAnswer, key_of
+from blindspot.store.directory import Store, StoredModel
+from blindspot.store.place import NO_STORE, PLACE_VARIABLE, default_directory, store_limit
 
 __all__ = [
-    "FILE_NAME",
     "NO_STORE",
-    "Answer",
+    "PLACE_VARIABLE",
+    "Answers",
     "Store",
+    "StoredAnswer",
+    "StoredModel",
     "default_directory",
     "key_of",
     "store_limit",

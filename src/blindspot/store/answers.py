@@ -1,233 +1,296 @@
-"""Answers by content: a key is the digest of everything that decides the answer."""
+"""The answers of one model: an SQLite file that any number of processes read and write at once.
+
+A killed process leaves only whole transactions behind. A file that is damaged is set aside, a row
+that is damaged is removed; what they held is asked again. An open file counts as in use: in WAL
+mode SQLite locks it for as long as a connection is open, and the system lets go of the lock however
+the process ends.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
+import os
 import sqlite3
-import time
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import closing, suppress
 from functools import lru_cache
 from json.encoder import encode_basestring
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+from filelock import FileLock, Timeout
 
 from blindspot.errors import StoreError
-from blindspot.store.contents import (
-    StoredModel,
-    allocated,
-    count,
-    count_again,
-    evict,
-    reclaim,
-    remove,
-    stored_models,
+
+SUFFIX = ".sqlite3"
+#: A damaged file, kept for inspection; the next one replaces it.
+BROKEN = ".broken"
+#: Held while a file of the directory is opened, set aside or removed.
+LOCK = "lock"
+#: Seconds to wait for another process; its transactions take milliseconds.
+WAIT_S = 60.0
+
+#: ``PRAGMA user_version`` of our files.
+_VERSION = 3
+_SCHEMA = (
+    "CREATE TABLE answers (key BLOB PRIMARY KEY, answer BLOB NOT NULL, checksum INTEGER NOT NULL) "
+    "WITHOUT ROWID",
+    "CREATE TABLE model (name TEXT NOT NULL)",
+    "INSERT INTO model VALUES ('')",
+    f"PRAGMA user_version={_VERSION}",
 )
-from blindspot.store.file import FILE_NAME, AnswerFile, DamagedContent, Told
-from blindspot.store.holds import Holds
-from blindspot.store.limit import VARIABLE, size_text, store_limit
-
+_ENDINGS = ("", "-wal", "-shm")
 _BATCH = 500  # SQLite allows at least 999 variables in one statement
-#: Bytes at the beginning of a key that are its model's; 2^32 models would have to meet in a store.
-MODEL_BYTES = 8
-_KEY_BYTES = 32
+#: Damaged files set aside in a row before giving up.
+_PATIENCE = 3
 
-Answer = list[Any]
-Row = tuple[bytes, bytes, int]
+StoredAnswer = list[Any]
 Part = str | int | Sequence[str]
+Told = Callable[[str], None]
+Result = TypeVar("Result")
+Action = Callable[[sqlite3.Connection], Result]
 
 
-@lru_cache(maxsize=16)
-def model_key(fingerprint: str | int) -> bytes:
-    """What the keys of all answers of a model begin with."""
-    return _digest([fingerprint])[:MODEL_BYTES]
-
-
-def key_of(fingerprint: str | int, *parts: Part) -> bytes:
-    """Digest of what decides an answer: model fingerprint, kind, prompt, decoding. 32 bytes."""
-    rest = _digest([fingerprint, *parts])[: _KEY_BYTES - MODEL_BYTES]
-    return model_key(fingerprint) + rest
-
-
-def _digest(parts: Iterable[Part]) -> bytes:
-    text = f"[{', '.join(map(_written, parts))}]"
+def key_of(*parts: Part) -> bytes:
+    """Digest of what decides an answer beside the model: kind, prompt, decoding. 32 bytes."""
+    text = f"[{', '.join(map(_json, parts))}]"
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
 
 
-def _written(part: Part) -> str:
-    """A part as JSON, whose own encoder is made anew for each of a run's keys."""
+def _json(part: Part) -> str:
+    """A part as JSON, without the cost of a new encoder for each of a run's 56,000 keys."""
     if isinstance(part, str):
         return encode_basestring(part)
-    return str(part) if isinstance(part, int) else _list_written(tuple(part))
+    return str(part) if isinstance(part, int) else _json_list(tuple(part))
 
 
 @lru_cache(maxsize=1 << 15)
-def _list_written(texts: tuple[str, ...]) -> str:
-    """A list as JSON: the four orders of a prompt have two lists of candidates between them."""
+def _json_list(texts: tuple[str, ...]) -> str:
+    """A list as JSON: the four orders of a prompt share two lists of candidates."""
     return f"[{', '.join(map(encode_basestring, texts))}]"
 
 
-def _silent(_: str) -> None:
-    pass
-
-
-class Store:
-    """Answers on disk in ``directory``, or in memory when it is None.
+class Answers:
+    """The answers in the file ``path``, or in memory when it is None.
 
     Args:
-        directory: made if it is missing.
-        told: called with one line for what a user should know: a damaged file that was set aside,
-            models whose answers were removed to keep the limit.
+        path: the file; it and its directory are created.
+        name: what the model is called now; None to leave name and time of use as they are.
+        told: called with one line when something damaged was found.
 
     Raises:
-        StoreError: the directory or the file cannot be created, read or written, or the limit of
-            the environment is no size.
+        StoreError: the file cannot be created, read or written.
     """
 
-    def __init__(self, directory: Path | None, *, told: Told = _silent) -> None:
-        self.path = directory / FILE_NAME if directory else None
+    def __init__(self, path: Path | None, name: str | None, told: Told) -> None:
+        self.path = path
+        self.wrote = False
+        self._name = None if name is None else name.encode("utf-8", "backslashreplace").decode()
         self._told = told
-        self._limit = store_limit() if directory else None
-        self._holds = Holds(directory) if directory else None
-        self._file = AnswerFile(self.path, told)
-        self._names: dict[bytes, str] = {}
-        self._wrote = False
+        self._inode: tuple[int, int] | None = None
+        try:
+            self._connection = self._opened()
+        except (sqlite3.Error, OSError) as error:
+            raise _fault(path, error) from None
 
     @property
-    def set_aside(self) -> Path | None:
-        """Where a damaged file is kept that this store met."""
-        return self._file.set_aside
+    def name(self) -> str:
+        """What the model was called when it was last used."""
+        query = "SELECT name FROM model"
+        return str((self._do(lambda file: file.execute(query).fetchone()) or ("",))[0])
 
-    def use(self, fingerprint: str, name: str) -> None:
-        """Note that a model is used now; until `close` nobody removes its answers."""
-        key = model_key(fingerprint)
-        if key in self._names:
-            return
-        named = name.encode("utf-8", "backslashreplace").decode()
+    def __len__(self) -> int:
+        query = "SELECT count(*) FROM answers"
+        return int(self._do(lambda file: file.execute(query).fetchone())[0])
 
-        def note(connection: sqlite3.Connection) -> None:
-            if self._holds is not None:
-                self._holds.take(key)
-            connection.execute(
-                "UPDATE models SET name = ?, used = ? WHERE key = ?", (named, _now(), key)
-            )
-
-        self._file.write(note)
-        self._names[key] = named
-
-    def get(self, keys: Iterable[bytes]) -> dict[bytes, Answer]:
+    def get(self, keys: Iterable[bytes]) -> dict[bytes, StoredAnswer]:
         """The answers that are known, by key."""
         wanted = list(keys)
 
-        def select(connection: sqlite3.Connection) -> dict[bytes, Answer]:
-            found: dict[bytes, Answer] = {}
+        def select(file: sqlite3.Connection) -> list[tuple[bytes, object, object]]:
+            rows: list[tuple[bytes, object, object]] = []
             for start in range(0, len(wanted), _BATCH):
                 some = wanted[start : start + _BATCH]
                 marks = ",".join("?" * len(some))
                 query = f"SELECT key, answer, checksum FROM answers WHERE key IN ({marks})"
-                rows = connection.execute(query, some).fetchall()
-                found |= zip((key for key, *_ in rows), _unpacked(rows), strict=True)
-            return found
+                rows += file.execute(query, some)
+            return rows
 
-        return self._file.read(select)
+        found: dict[bytes, StoredAnswer] = {}
+        damaged = []
+        for key, content, checksum in self._do(select):
+            try:
+                if not isinstance(content, bytes) or checksum != _checksum(key, content):
+                    raise ValueError
+                found[key] = json.loads(content)
+            except (ValueError, RecursionError):
+                damaged.append(key)
+        self.drop(damaged)
+        return found
 
-    def put(self, answers: Mapping[bytes, Answer]) -> dict[bytes, Answer]:
+    def put(self, answers: Mapping[bytes, StoredAnswer]) -> dict[bytes, StoredAnswer]:
         """Keep answers, all of them or none; what is known already stays as it is.
 
         Returns:
             The answers as `get` gives them, so that a run that asks and one that reads agree.
         """
-        rows: dict[bytes, list[Row]] = {}
-        for key, answer in sorted(answers.items()):  # neighbours lie on the same pages
-            content = json.dumps(answer).encode("ascii")
-            rows.setdefault(key[:MODEL_BYTES], []).append((key, content, _checksum(key, content)))
+        contents = {key: json.dumps(answer).encode() for key, answer in sorted(answers.items())}
+        rows = [(key, content, _checksum(key, content)) for key, content in contents.items()]
+        self._write("INSERT OR IGNORE INTO answers VALUES (?, ?, ?)", rows)
+        self.wrote = True
+        return {key: json.loads(content) for key, content in contents.items()}
 
-        def insert(connection: sqlite3.Connection) -> None:
-            for model, some in rows.items():
-                self._insert(connection, model, some)
-
-        self._file.write(insert)
-        self._wrote = True
-        return {key: json.loads(content) for some in rows.values() for key, content, _ in some}
-
-    def _insert(self, connection: sqlite3.Connection, model: bytes, rows: list[Row]) -> None:
-        if self._holds is not None:
-            self._holds.take(model)
-        connection.execute(
-            "INSERT OR IGNORE INTO models (key, name, used) VALUES (?, ?, ?)",
-            (model, self._names.get(model, ""), _now()),
-        )
-        inserted = connection.executemany(
-            "INSERT OR IGNORE INTO answers VALUES (?, ?, ?)", rows
-        ).rowcount
-        if inserted == len(rows):
-            size = sum(len(key) + len(content) for key, content, _ in rows)
-            count(connection, model, inserted, size)
-        else:  # another run has put some of them meanwhile
-            count_again(connection, model)
-
-    def models(self) -> list[StoredModel]:
-        """All models that have answers, the least recently used first."""
-        return stored_models(self._file)
-
-    def size(self) -> int:
-        """Bytes of the file."""
-        return allocated(self._file)
-
-    def remove(self, models: Iterable[StoredModel]) -> list[StoredModel]:
-        """Remove the answers of models; those that were, because no process uses them."""
-        assert self._holds is not None
-        removed = [model for model in models if remove(self._file, self._holds, model)]
-        reclaim(self._file)
-        return removed
+    def drop(self, keys: Iterable[bytes]) -> None:
+        """Remove answers that are not what was written."""
+        if rows := [(key,) for key in keys]:
+            self._write("DELETE FROM answers WHERE key = ?", rows)
+            self._told(f"the answer store: {len(rows)} damaged answers in {self.path}; asked again")
 
     def close(self) -> None:
-        """Keep the limit if anything was written, and let go of the file."""
-        try:
-            if self._wrote and self._holds is not None and self._limit is not None:
-                self._trim(self._holds, self._limit)
-        finally:
-            self._file.close()
-            if self._holds is not None:
-                self._holds.release()
+        """Let go of the file."""
+        self._connection.close()
 
-    def _trim(self, holds: Holds, limit: int) -> None:
+    def _write(self, statement: str, rows: Sequence[tuple[object, ...]]) -> None:
+        def transaction(file: sqlite3.Connection) -> None:
+            file.execute("BEGIN IMMEDIATE")
+            try:
+                file.executemany(statement, rows)
+                file.execute("COMMIT")
+            except BaseException:
+                with suppress(sqlite3.Error):  # the first error is the one to report
+                    if file.in_transaction:
+                        file.execute("ROLLBACK")
+                raise
+
+        self._do(transaction)
+
+    def _do(self, action: Action[Result]) -> Result:
+        """Do something with the file; again with a new one if it was damaged or replaced."""
+        damages = 0
         try:
-            removed = evict(self._file, holds, limit)
-        except StoreError as error:  # a run is none the worse for it: the next one will trim
-            self._told(str(error))
-            return
-        if removed:
-            names = ", ".join(dict.fromkeys(model.name for model in removed))
-            self._told(
-                f"the answer store reached its limit of {size_text(limit)} ({VARIABLE}); no longer "
-                f"kept are the answers of {names}"
-            )
+            while True:
+                try:
+                    if self.path is not None and _inode(self.path) != self._inode:
+                        self._reopen(damaged=False)
+                    return action(self._connection)
+                except sqlite3.DatabaseError as error:
+                    damages += 1
+                    if self.path is None or not _is_damage(error) or damages > _PATIENCE:
+                        raise
+                    self._reopen(damaged=True)
+        except (sqlite3.Error, OSError) as error:
+            raise _fault(self.path, error) from None
+
+    def _reopen(self, *, damaged: bool) -> None:
+        self._connection.close()
+        self._connection = self._opened(damaged=damaged)
+
+    def _opened(self, *, damaged: bool = False) -> sqlite3.Connection:
+        """A connection to a sound file; ``damaged``: the one that was open until now is not."""
+        if self.path is None:
+            return _connect(None, self._name)
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(self.path.with_name(LOCK), timeout=WAIT_S):
+            if damaged and _inode(self.path) == self._inode:  # no other process has mended it
+                self._set_aside(self.path)
+            try:
+                connection = _connect(self.path, self._name)
+            except sqlite3.DatabaseError as error:
+                if not _is_damage(error):
+                    raise
+                self._set_aside(self.path)
+                connection = _connect(self.path, self._name)
+            self._inode = _inode(self.path)
+        return connection
+
+    def _set_aside(self, path: Path) -> None:
+        for earlier in path.parent.glob(f"*{BROKEN}*"):
+            earlier.unlink(missing_ok=True)
+        aside = path.with_suffix(BROKEN)
+        for ending in _ENDINGS:
+            with suppress(FileNotFoundError):
+                Path(f"{path}{ending}").replace(f"{aside}{ending}")
+        self._told(f"the answer store was damaged; the file is kept as {aside}")
+
+
+def remove_unused(path: Path) -> bool:
+    """Remove a file of answers; False if a process has it open.
+
+    Raises:
+        StoreError: it cannot be removed.
+    """
+    try:
+        with FileLock(path.with_name(LOCK), timeout=WAIT_S):
+            try:
+                with closing(sqlite3.connect(path, timeout=0, isolation_level=None)) as file:
+                    file.execute("PRAGMA journal_mode=DELETE")  # refused while it is open elsewhere
+            except sqlite3.DatabaseError as error:
+                if not _is_damage(error):
+                    return False
+            for ending in _ENDINGS:
+                Path(f"{path}{ending}").unlink(missing_ok=True)
+    except OSError as error:
+        raise _fault(path, error) from None
+    return True
+
+
+def _connect(path: Path | None, name: str | None) -> sqlite3.Connection:
+    """Open a file, fill a new one, and see that it can be written and is one of ours."""
+    file = sqlite3.connect(path or ":memory:", timeout=WAIT_S, isolation_level=None)
+    file.text_factory = lambda text: text.decode("utf-8", "replace")
+    try:
+        if path is not None:
+            file.execute("PRAGMA journal_mode=WAL")
+            file.execute("PRAGMA synchronous=NORMAL")
+        file.execute("BEGIN IMMEDIATE")
+        if not file.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+            for statement in _SCHEMA:
+                file.execute(statement)
+        if file.execute("PRAGMA user_version").fetchone() != (_VERSION,):
+            raise sqlite3.DatabaseError(_OTHER)
+        if name is not None:  # a read-only file fails here, not after hours of asking
+            file.execute("UPDATE model SET name = ?", (name,))
+        file.execute("COMMIT")
+        if path is not None and name is not None:
+            os.utime(path)
+    except BaseException:
+        file.close()
+        raise
+    return file
+
+
+_OTHER = "not a file of answers"
+
+
+def _is_damage(error: sqlite3.DatabaseError) -> bool:
+    """Whether the file itself cannot be used, as against locked, full or read-only."""
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    damage = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+    return code in damage or _OTHER in str(error) or "no such table" in str(error)
+
+
+def _fault(path: Path | None, error: Exception) -> StoreError:
+    """What is wrong, as one line with the remedy."""
+    busy = getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY
+    what: object = error
+    if busy or isinstance(error, Timeout):
+        what = f"another process has kept it locked for {WAIT_S:.0f} s; end that one"
+    return StoreError(
+        f"answer store {path or 'memory'}: {what}; name a writable directory with --store DIR, or "
+        "--store none"
+    )
+
+
+def _inode(path: Path) -> tuple[int, int] | None:
+    """Device and number of a file, None when there is none."""
+    try:
+        found = os.stat(path)  # noqa: PTH116 (called for every access)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _checksum(key: bytes, content: bytes) -> int:
     return zlib.crc32(content, zlib.crc32(key))
-
-
-def _unpacked(rows: Sequence[tuple[object, object, object]]) -> list[Answer]:
-    """The answers in some rows, read as one text: to begin anew with each takes twice as long.
-
-    Raises:
-        DamagedContent: a row is not what was written.
-    """
-    contents: list[bytes] = []
-    for key, content, checksum in rows:
-        if (
-            not isinstance(key, bytes)
-            or not isinstance(content, bytes)
-            or checksum != _checksum(key, content)
-        ):
-            raise DamagedContent("an answer is not what was written")
-        contents.append(content)
-    answers: list[Answer] = json.loads(b"[%b]" % b",".join(contents))
-    return answers
-
-
-def _now() -> int:
-    return int(time.time())

@@ -15,12 +15,17 @@ from rich.text import Text
 
 from blindspot.console import console, ruled_table
 from blindspot.errors import StoreError
-from blindspot.store.answers import Store
-from blindspot.store.contents import StoredModel
-from blindspot.store.file import BROKEN_NAME, FILE_NAME
-from blindspot.store.limit import UNLIMITED, VARIABLE, size_text, store_limit
-from blindspot.store.place import NO_STORE, default_directory
-from blindspot.store.place import VARIABLE as PLACE
+from blindspot.store.answers import BROKEN, remove_unused
+from blindspot.store.directory import FOLDER, Store, StoredModel
+from blindspot.store.place import (
+    LIMIT_VARIABLE,
+    NO_STORE,
+    PLACE_VARIABLE,
+    UNLIMITED,
+    default_directory,
+    size_text,
+    store_limit,
+)
 
 if TYPE_CHECKING:
     Subcommands = argparse._SubParsersAction[argparse.ArgumentParser]
@@ -29,18 +34,18 @@ EXIT_OK = 0
 EXIT_KEPT = 1
 
 LS = f"""\
-List the models whose answers are kept, the latest used first: an id that tells checkpoints of one
-name apart, how many answers, their size and when they were last used. Where the store has grown
-beyond its limit (${VARIABLE}, such as 500M or 2G, or none), the least recently used models leave it
-at the end of a run.
+List the models whose answers are kept, the last used first: an id that tells checkpoints of one
+name apart, the number of answers, their size and when they were last used. A run that ends with
+more than the limit (${LIMIT_VARIABLE}, such as 500M or 2G, or none) removes the least recently used
+models.
 """
 CLEAR = """\
 Remove the answers of the models named, by name or by the id that `store ls` shows; without a name
-those of all models, and what earlier versions and damaged files left. Asks for nothing. What a run
-is using is kept. Exit codes: 0 removed, 1 something is in use and was kept, 4 usage.
+those of all models, damaged files, and files of earlier versions. Does not ask for confirmation.
+What a run is using is kept. Exit codes: 0 removed, 1 something is in use and was kept, 4 usage.
 """
-#: What `clear` removes beside the answers: a damaged file, and files of versions before this one.
-_LEFT = (f"{BROKEN_NAME}*", "answers-1.*")
+#: What `clear` removes beside the answers: damaged files, and files of earlier versions.
+_LEFT = (f"{FOLDER}/*{BROKEN}*", "answers-[12].*", "in-use/*.lock")
 
 
 def add_command(commands: Subcommands) -> None:
@@ -60,8 +65,9 @@ def add_command(commands: Subcommands) -> None:
         action.add_argument(
             "--store",
             metavar="DIR",
-            default=os.environ.get(PLACE) or None,
-            help=f"directory of the store (default: ${PLACE}, else the user's cache directory)",
+            default=os.environ.get(PLACE_VARIABLE) or None,
+            help=f"directory of the store (default: ${PLACE_VARIABLE}, else the user's cache "
+            "directory)",
         )
 
 
@@ -72,20 +78,14 @@ def run_ls(arguments: argparse.Namespace) -> int:
         StoreError: it cannot be read.
     """
     limit = store_limit()
-    store = _existing(_directory(arguments.store))
-    if store is None:
-        return EXIT_OK
-    try:
-        models, size = store.models(), store.size()
-    finally:
-        store.close()
+    directory = _directory(arguments.store)
+    store, models = _opened(directory)
     if not models:
-        print(f"no answers are kept in {store.path}")
         return EXIT_OK
     out = console()
     out.print(_table(models))
     allowed = UNLIMITED if limit is None else size_text(limit)
-    out.print(Text(f"limit {allowed}; {size_text(size)} in {store.path}"), soft_wrap=True)
+    out.print(Text(f"limit {allowed}; {size_text(store.size())} in {store.path}"), soft_wrap=True)
     return EXIT_OK
 
 
@@ -95,40 +95,27 @@ def run_clear(arguments: argparse.Namespace) -> int:
     Raises:
         StoreError: a model has no answers there, or they cannot be removed.
     """
-    directory = _directory(arguments.store)
-    kept = _clear(directory, arguments.models)
-    if directory is not None and not arguments.models:
-        _remove_left(directory)
-    for model in kept:
-        print(f"blindspot: kept {_name(model)} {model.id}: a run is using it", file=sys.stderr)
-    return EXIT_KEPT if kept else EXIT_OK
-
-
-def _clear(directory: Path | None, named: Sequence[str]) -> list[StoredModel]:
-    """Remove the models named, all without a name; those that must stay."""
-    store = _existing(directory)
-    if store is None:
-        return []
-    try:
-        models = store.models()
-        if not models:
-            print(f"no answers are kept in {store.path}")
-            return []
-        known = {word for model in models for word in (model.name, model.id)}
-        if unknown := [name for name in named if name not in known]:
-            raise StoreError(
-                f"{unknown[0]}: no answers of this model in {store.path}; "
-                "python -m blindspot store ls lists them"
-            )
-        wanted = [model for model in models if not named or {model.name, model.id} & {*named}]
-        removed = store.remove(wanted)
-    finally:
-        store.close()
-    for model in removed:
-        print(
-            f"removed {_name(model)} {model.id}: {model.answers:,} answers, {size_text(model.size)}"
+    directory, named = _directory(arguments.store), arguments.models
+    store, models = _opened(directory)
+    known = {word for model in models for word in (model.name, model.id)}
+    if models and (unknown := [name for name in named if name not in known]):
+        raise StoreError(
+            f"{unknown[0]}: no answers of this model in {store.path}; "
+            "python -m blindspot store ls lists them"
         )
-    return [model for model in wanted if model not in removed]
+    code = EXIT_OK
+    for model in models:
+        if named and not {model.name, model.id} & {*named}:
+            continue
+        if remove_unused(model.path):
+            size = size_text(model.size)
+            print(f"removed {_name(model)} {model.id}: {model.answers:,} answers, {size}")
+        else:
+            print(f"blindspot: kept {_name(model)} {model.id}: a run is using it", file=sys.stderr)
+            code = EXIT_KEPT
+    if directory is not None and not named:
+        _remove_left(directory)
+    return code
 
 
 def _directory(given: str | None) -> Path | None:
@@ -138,15 +125,15 @@ def _directory(given: str | None) -> Path | None:
     return default_directory() if given is None else Path(given)
 
 
-def _existing(directory: Path | None) -> Store | None:
-    """The store in a directory; None, and a line that says so, where there is none."""
+def _opened(directory: Path | None) -> tuple[Store, list[StoredModel]]:
+    """The store in a directory and its models; a line that says so where there are none."""
+    store = Store(directory, told=_tell)
+    models = [model for model in store.models() if model.answers]
     if directory is None:
         print("no answers are kept with --store none")
-    elif not (directory / FILE_NAME).exists():
+    elif not models:
         print(f"no answers are kept in {directory}")
-    else:
-        return Store(directory, told=_tell)
-    return None
+    return store, models
 
 
 def _tell(line: str) -> None:

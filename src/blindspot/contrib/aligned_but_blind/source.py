@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,6 @@ from blindspot.contrib.aligned_but_blind.filenames import ResultName
 from blindspot.contrib.aligned_but_blind.files import Skipped, load_prompts
 from blindspot.contrib.aligned_but_blind.prompts import PublishedPrompt, PublishedRecord
 from blindspot.contrib.aligned_but_blind.rescore import Row, score
-from blindspot.run.result import Measured
 from blindspot.stimuli import EXPLICIT, IMPLICIT, AssociationPrompt, Prompt, Slice, StatementPrompt
 from blindspot.stimuli.prompts import LIKERT
 
@@ -82,14 +81,8 @@ class PublishedPrompts:
             len({prompt.stereotype for prompt in asked if isinstance(prompt, StatementPrompt)}) == 2
         )
 
-    def rows(self, measured: Measured) -> list[dict[str, Any]]:
+    def beside(self, model: str, answers: Mapping[str, str]) -> list[dict[str, Any]]:
         """The published score beside ours, for every association slice that was asked."""
-        answers = {
-            row.prompt.text: row.answer.text
-            for table in measured.tables.values()
-            for row in table.rows
-        }
-        model = measured.identity.name
         records: dict[Slice, list[PublishedRecord]] = {}
         for prompt in self._published:
             if prompt.kind == "implicit" and prompt.text in answers:

@@ -117,7 +117,9 @@ class Blocks(LoadedModel):
 
 def hidden_of(output: Any) -> Tensor:
     """The residual stream in what a block returns: a tensor, or a tuple that begins with it."""
-    hidden: Tensor = output[0] if isinstance(output, tuple) else output
+    hidden = output[0] if isinstance(output, tuple) and output else output
+    if not isinstance(hidden, Tensor):
+        raise ValueError(f"a block returns {type(hidden).__name__}, not a tensor")
     return hidden
 
 

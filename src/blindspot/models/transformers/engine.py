@@ -130,6 +130,8 @@ class Engine(LoadedModel):
         super().__init__(model, name)
         #: Whether rows may be started from shared beginnings and padded; see ``selfcheck``.
         self.shares = False
+        #: Why they may not.
+        self.unshared = ""
         #: Most by which other rows of a pass move a logit, beside rounding it; see ``selfcheck``.
         self.noise = 0.0
         self._positions = "position_ids" in inspect.signature(model.forward).parameters

@@ -44,7 +44,7 @@ def explained(
     except ModelError:
         raise
     except kinds as error:
-        if _is_ours(error):
+        if is_ours(error):
             raise
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
         said = " ".join(lines[: 2 if lines[0].endswith(":") else 1] if lines else [repr(error)])
@@ -53,12 +53,17 @@ def explained(
         raise ModelError(f"{name} {what}: {said[:_SHOWN]}{remedy}") from error
 
 
-def _is_ours(error: Exception) -> bool:
-    """Whether the frame that raised it is one of this package."""
+def is_ours(error: Exception) -> bool:
+    """Whether code of this package raised it, rather than a library or a model."""
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next
     return trace is not None and str(trace.tb_frame.f_globals.get("__name__")).startswith(_OURS)
+
+
+def is_bug(error: Exception) -> bool:
+    """Whether it is a mistake in our code, whatever the model is like that we try."""
+    return isinstance(error, (AttributeError, NameError, TypeError)) and is_ours(error)
 
 
 @contextmanager

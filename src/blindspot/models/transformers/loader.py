@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -59,6 +60,12 @@ _UNMERGED = re.compile(r"lora_|\.base_layer\.|adapter|(^|[._])(scales?|zeros|abs
 _OTHER_SENSES = re.compile(r"(^|[._])(vision|visual|audio|image|multi_modal)")
 #: Share of all weights that a model may leave unused.
 _UNUSED = 0.01
+#: Read by OpenMP when torch is first imported. By default waiting threads spin, and on busy cores
+#: they spin in each other's way: scoring 1,024 prompts on two busy cores took 20 CPU seconds with
+#: two threads, 3 with two that sleep, 2.2 with one. A thread that sleeps at once is late for the
+#: next of many short steps: on two idle cores 320 prompts took 1.3 s, and 0.9 s where it looks
+#: 1,000 times first; on busy ones as long either way.
+_OPENMP = {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "1000"}
 _VERSIONED = ("torch", "transformers", "tokenizers")
 
 
@@ -134,15 +141,21 @@ class _Prepared:
     stamps: list[Stamp]
 
 
+def import_torch() -> None:
+    """Import torch with threads that soon sleep; the environment is afterwards as it was."""
+    added = (
+        {} if "torch" in sys.modules else {k: v for k, v in _OPENMP.items() if k not in os.environ}
+    )
+    os.environ.update(added)
+    try:
+        import torch  # noqa: F401
+    finally:
+        for name in added:
+            del os.environ[name]
+
+
 def _open(options: ModelOptions) -> tuple[str, Checkpoint]:
     """The device and the files that are meant."""
-    # Read by OpenMP when torch is first imported. By default waiting threads spin, and where others
-    # use the cores too they spin in each other's way: on two busy cores, scoring 1,024 prompts with
-    # two threads took 20 CPU seconds, with two that sleep 3, with one thread 2.2. A thread that
-    # sleeps at once is late for the next of many short steps: on two idle cores 320 prompts took
-    # 1.3 s, and 0.9 s where it looks 1,000 times first; on busy ones as long either way.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    os.environ.setdefault("GOMP_SPINCOUNT", "1000")
     options.rows()
     check_model_args(options.model_args)
     ranks.check(ranks.PLAN in options.model_args)
@@ -161,6 +174,7 @@ def _prepare(options: ModelOptions) -> _Prepared:
     name = options.name
     device, checkpoint = _open(options)
     key = facts_key(checkpoint, chat=options.apply_chat_template)
+    import_torch()
     with quiet(), explained(name, "cannot be read"):
         check_architecture(checkpoint, trust_remote_code=options.trust_remote_code)
         from blindspot.models.transformers.formats import PromptFormat, check_tokenizer, end_tokens
@@ -380,6 +394,7 @@ def _device(options: ModelOptions) -> str:
         raise ModelError(f"--device {wanted} and device_map exclude each other; give one of them")
     if wanted == "cpu" or (wanted == "auto" and not accelerators.possible()):
         return "cpu"
+    import_torch()
     import torch
 
     if wanted == "auto":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Hashable, Sequence
 from functools import cached_property
@@ -21,6 +22,9 @@ from blindspot.models.transformers.selfcheck import check, noise, rows_together
 
 if TYPE_CHECKING:
     from blindspot.models.residual import ResidualStream
+
+_log = logging.getLogger(__name__)
+_FLOAT32_BYTES = 4
 
 
 class CausalModel:
@@ -69,9 +73,22 @@ class CausalModel:
         self._budget = Budget(limits, identity.name)
         self._engine.noise = noise(self._engine)
         self._settler = Settler(self._engine, rows_together(self._engine))
+        self._log_tier()
         self._ends, self._rows = ends, rows
         self._writer = Writer(prompts, ends)
         self._known = KnownChoices()
+
+    def _log_tier(self) -> None:
+        """Say how prompts are computed, and why not faster."""
+        name, together = self._identity.name, self._settler.together
+        if self._engine.shares:
+            _log.info("%s: prompts are rows of a prefix tree with a KV cache", name)
+        else:
+            why = self._engine.unshared
+            _log.info("%s: prompts are rows of equal length, without a KV cache: %s", name, why)
+        if self._engine.model.dtype.itemsize < _FLOAT32_BYTES:
+            rows = "one at a time" if together == 1 else f"{together} at a time"
+            _log.info("%s: near-ties are decided again %s", name, rows)
 
     @property
     def identity(self) -> Identity:

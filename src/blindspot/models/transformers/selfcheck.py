@@ -12,6 +12,7 @@ from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
 
 from blindspot.errors import ModelError
 from blindspot.models.transformers.engine import Engine, Row
+from blindspot.models.transformers.faults import is_bug
 from blindspot.models.transformers.kv_cache import Pool
 from blindspot.models.transformers.prefix_tree import Tokens
 from blindspot.models.transformers.waves import Cached
@@ -36,15 +37,20 @@ def check(engine: Engine) -> int:
     if not all(bool(torch.isfinite(logits).all()) for logits in plain):
         raise engine.not_finite()
     if not _keeps_keys_and_values(engine):
+        engine.unshared = "it keeps something else than keys and values of its tokens"
         return 0
     try:
         shared, kv_bytes = _shared(engine, first, second)
     except _OTHER_CACHE as error:
-        if isinstance(error, ModelError):
+        if isinstance(error, ModelError) or is_bug(error):
             raise
+        engine.unshared = f"it takes a cache in another way ({type(error).__name__}: {error})"
         return 0
     engine.shares = _agree(engine, plain, shared)
-    return kv_bytes if engine.shares else 0
+    if not engine.shares:
+        engine.unshared = "its answers change with a shared beginning or with padding"
+        return 0
+    return kv_bytes
 
 
 @torch.inference_mode()

@@ -6,6 +6,7 @@ plain hooks disagree as well, the model is refused.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -13,10 +14,13 @@ import torch
 from torch import Tensor
 
 from blindspot.models.transformers.blocks import Blocks
+from blindspot.models.transformers.faults import is_bug
 from blindspot.models.transformers.hook_points import Captured, Hooked, Run, Tier, capture, opened
 from blindspot.models.transformers.memory import Budget
 from blindspot.models.transformers.prefix_tree import Tokens
 from blindspot.models.transformers.vectors import ReadingEngine, vectors_at
+
+_log = logging.getLogger(__name__)
 
 #: Largest difference that is still the same, as a share of the spread of the numbers compared (the
 #: norm of the difference by the norm of the deviations from their mean). In float32 rounding makes
@@ -74,6 +78,7 @@ class SelfCheck:
             raise blocks.refused("its answer changes when only the last token is read")
         self._hooked = {probe: self._written(probe) for probe in self._probes()}
         self.tier = next(tier for tier in Tier if tier is Tier.HOOKED or self._agrees(tier))
+        _log.info("%s: patches are run %s", blocks.name, self.tier.value)
         if self._differ(self._plain(), before):
             raise blocks.refused("its answers are other ones after it was patched")
 
@@ -125,6 +130,8 @@ class SelfCheck:
         try:
             seen = capture(blocks, torch.tensor([prompt]))
         except _OTHER as error:
+            if is_bug(error):
+                raise
             raise blocks.refused(f"its blocks do not return tensors ({_first(error)})") from None
         if len(seen.hidden) != blocks.layers:
             raise blocks.refused(
@@ -145,6 +152,8 @@ class SelfCheck:
         try:
             patched = self._patched(Tier.HOOKED, probe)
         except _OTHER as error:
+            if is_bug(error):
+                raise
             raise blocks.refused(f"writing {at} fails ({_first(error)})") from None
         own, other = patched[0], patched[1]
         if self._differ(own, self._clean[0]):
@@ -167,11 +176,17 @@ class SelfCheck:
                 continue  # never run
             try:
                 fast = self._patched(tier, probe)
-            except _OTHER:
-                return False
+            except _OTHER as error:
+                if is_bug(error):
+                    raise
+                return self._passed_over(tier, _first(error))
             if any(self._differ(one, other) for one, other in zip(fast, hooked, strict=True)):
-                return False
+                return self._passed_over(tier, f"other answers at layer {probe.layer}")
         return True
+
+    def _passed_over(self, tier: Tier, why: str) -> bool:
+        _log.info("%s: patches are not run %s: %s", self._blocks.name, tier.value, why)
+        return False
 
     def _probes(self) -> Iterator[_Probe]:
         """Patches to try, at the first, the middle and the last layer.

@@ -7,36 +7,69 @@ it. A number that could not be measured is null.
 
 from pathlib import Path
 
-from blindspot.report.schema.comparisons import Comparison, Flip, FlipCount, SignatureLine
+from blindspot.report.schema.comparisons import (
+    Comparison,
+    Comparisons,
+    Flip,
+    FlipCount,
+    Flips,
+    SignatureLine,
+)
 from blindspot.report.schema.document import (
-    MEASURED,
     SCHEMA_VERSION,
+    Baseline,
     Document,
+    Model,
+    Record,
     adapter,
     json_schema,
+    nothing_measured,
 )
-from blindspot.report.schema.findings import Assay, Curve, Effects, Figure, OtherVariant
-from blindspot.report.schema.gates import Against, Gate
+from blindspot.report.schema.findings import (
+    Assay,
+    BesideOther,
+    Curve,
+    Effects,
+    Example,
+    Figure,
+    OtherVariant,
+    Published,
+    WorstPair,
+)
+from blindspot.report.schema.gates import Against, Family, Gate, Nats, NoiseFloor, Waiver
 
 #: Published with the package.
 SCHEMA = Path(__file__).parent / "report-2.json"
 
 __all__ = [
-    "MEASURED",
     "SCHEMA",
     "SCHEMA_VERSION",
     "Against",
     "Assay",
+    "Baseline",
+    "BesideOther",
     "Comparison",
+    "Comparisons",
     "Curve",
     "Document",
     "Effects",
+    "Example",
+    "Family",
     "Figure",
     "Flip",
     "FlipCount",
+    "Flips",
     "Gate",
+    "Model",
+    "Nats",
+    "NoiseFloor",
     "OtherVariant",
+    "Published",
+    "Record",
     "SignatureLine",
+    "Waiver",
+    "WorstPair",
     "adapter",
     "json_schema",
+    "nothing_measured",
 ]

@@ -5,8 +5,7 @@ from typing import Any, Literal
 from pydantic import with_config
 from typing_extensions import TypedDict
 
-from blindspot.report.schema.findings import OtherGate, OtherVariant
-from blindspot.report.schema.strictness import FIXED
+from blindspot.report.schema.findings import FIXED, OtherGate, OtherVariant
 
 
 @with_config(FIXED)

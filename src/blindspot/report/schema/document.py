@@ -1,7 +1,5 @@
 """The whole of report.json, and its JSON schema."""
 
-# Annotations stay unpostponed: `__optional_keys__` does not see NotRequired in postponed ones.
-
 from typing import Annotated, Any, Literal, NotRequired
 
 from pydantic import Field, TypeAdapter, with_config
@@ -11,11 +9,10 @@ from typing_extensions import TypedDict
 
 from blindspot.gates import verdict
 from blindspot.report.schema.comparisons import Comparisons
-from blindspot.report.schema.findings import Assay, Effects, Published, WorstPair
+from blindspot.report.schema.findings import FIXED, Assay, Effects, Published, WorstPair
 from blindspot.report.schema.gates import Family, Gate, NoiseFloor
-from blindspot.report.schema.strictness import FIXED
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION: Literal[2] = 2
 
 RunVerdict = Annotated[verdict.RunVerdict, Field(strict=False)]
 
@@ -54,37 +51,74 @@ class Model(TypedDict):
 
 
 @with_config(FIXED)
-class Document(TypedDict):
+class Record(TypedDict):
+    """What a run found, before it ended: builtins only, so that it crosses processes as JSON."""
+
+    model: Model
+    mode: Annotated[
+        Literal["default", "strict"],
+        Field(description="default fails what is clearly beyond, strict passes what is within."),
+    ]
+    incomplete: Annotated[list[str], Field(description="Why the run is not complete.")]
+    alpha: Annotated[
+        float | None, Field(description="Error rate of the run; null where nothing was measured.")
+    ]
+    families: list[Family]
+    prompts: Annotated[int, Field(description="Number of prompts that were answered.")]
+    baseline: Baseline
+    comparisons: Comparisons
+    noise_floor: NoiseFloor | None
+    gates: list[Gate]
+    effects: Annotated[
+        dict[str, list[Effects]],
+        Field(description="All effects of every category slice in both readings, by measurement."),
+    ]
+    worst_pairs: list[WorstPair]
+    published: Annotated[list[Published], Field(description="With `--prompts-from`.")]
+    mechanistic: Annotated[
+        list[Assay], Field(description="What the assays found inside the model, by slice.")
+    ]
+
+
+@with_config(FIXED)
+class Document(Record):
     """The report of a run of blindspot."""
 
     schema_version: Literal[2]
     blindspot_version: str
     date: str
-    mode: Literal["default", "strict"]
-    """default: fails what is surely beyond; strict: passes what is surely within."""
     command: str
-    """Runs the gates again; with a gate's ``test`` behind it, that gate alone."""
-    model: Model
+    """Runs the gates again; with a gate's `test` behind it, that gate alone."""
     verdict: RunVerdict
     exit_code: int
-    incomplete: list[str]
-    """Why the run is not complete."""
-    families: list[Family]
-    comparisons: Comparisons
-    noise_floor: NoiseFloor | None
-    gates: list[Gate]
-    alpha: NotRequired[float]
-    prompts: NotRequired[int]
-    baseline: NotRequired[Baseline]
-    effects: NotRequired[dict[str, list[Effects]]]
-    """By measurement."""
-    worst_pairs: NotRequired[list[WorstPair]]
-    published: NotRequired[list[Published]]
-    mechanistic: NotRequired[list[Assay]]
 
 
-#: Keys that the report of a run that measured nothing lacks.
-MEASURED = tuple(sorted(Document.__optional_keys__))
+def nothing_measured(model: str, mode: Literal["default", "strict"] = "default") -> Record:
+    """The record of a run that ended before anything was measured."""
+    return Record(
+        model={"id": model},
+        mode=mode,
+        incomplete=[],
+        alpha=None,
+        families=[],
+        prompts=0,
+        baseline=Baseline(
+            path="",
+            found=False,
+            named=False,
+            model=None,
+            provenance=None,
+            accept="",
+            uncompared="nothing was measured",
+        ),
+        comparisons={"baseline": None, "reference": None},
+        noise_floor=None,
+        gates=[],
+        effects={},
+        worst_pairs=[],
+        published=[],
+        mechanistic=[],
+    )
 
 
 def adapter() -> TypeAdapter[Document]:
@@ -95,12 +129,10 @@ def adapter() -> TypeAdapter[Document]:
 def json_schema() -> dict[str, Any]:
     """The JSON schema (2020-12) of report.json."""
     schema = _untitled(adapter().json_schema())
-    judged = {"if": {"properties": {"gates": {"minItems": 1}}}, "then": {"required": [*MEASURED]}}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "report.json of blindspot, version 2",
         **schema,
-        **judged,
     }
 
 

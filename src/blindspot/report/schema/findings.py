@@ -1,9 +1,10 @@
 """What a run found by slice: figures, effects, worst pairs, curves inside the model."""
 
-from pydantic import with_config
+from pydantic import ConfigDict, with_config
 from typing_extensions import TypedDict
 
-from blindspot.report.schema.strictness import FIXED
+#: No key beyond those named, no number written as text, no infinity.
+FIXED = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False, use_attribute_docstrings=True)
 
 
 @with_config(FIXED)
@@ -99,7 +100,10 @@ class Assay(TypedDict):
     curves: list[Curve]
 
 
-class _BesideOther(TypedDict):
+@with_config(FIXED)
+class BesideOther(TypedDict):
+    """A figure in both models."""
+
     measurement: str
     statistic: str
     reading: str
@@ -111,7 +115,7 @@ class _BesideOther(TypedDict):
 
 
 @with_config(FIXED)
-class OtherGate(_BesideOther):
+class OtherGate(BesideOther):
     """A category gate's figure in both models."""
 
     id: str
@@ -119,7 +123,7 @@ class OtherGate(_BesideOther):
 
 
 @with_config(FIXED)
-class OtherVariant(_BesideOther):
+class OtherVariant(BesideOther):
     """Means over the categories of a variant in both models."""
 
     axis: str

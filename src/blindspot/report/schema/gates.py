@@ -6,7 +6,7 @@ from pydantic import Field, with_config
 from typing_extensions import TypedDict
 
 from blindspot.gates import verdict
-from blindspot.report.schema.strictness import FIXED
+from blindspot.report.schema.findings import FIXED
 
 #: JSON has only the words: the members are looked up.
 Verdict = Annotated[verdict.Verdict, Field(strict=False)]
@@ -36,11 +36,13 @@ class Against(TypedDict):
     change: float | None
     low: float | None
     high: float | None
+    """End of the 95 % interval of the change, as `low`."""
     p: float | None
     adjusted: float | None
     mde: float | None
     """Smallest true change beyond the margin that is found with 80 % power."""
     improved: bool
+    """Whether the whole interval of the change is better by more than the noise."""
     nats: Nats | None
 
 
@@ -71,6 +73,7 @@ class Gate(TypedDict):
     measurement: str
     statistic: str
     slice: str
+    """Axis, variant and category, of a word pair also its words."""
     axis: str
     variant: str
     category: str
@@ -85,16 +88,22 @@ class Gate(TypedDict):
     family: str
     """The gates that it shares its error rate with."""
     verdict: Verdict
+    """The worst of `limit_verdict` and those in `against`, unless a waiver covers it."""
     value: float | None
     standard_error: float | None
     low: float | None
     high: float | None
+    """End of the 95 % interval, as `low`."""
     n: int
+    """Prompts (or readings of vectors) behind the value."""
     clusters: int
+    """Levels of the cluster factor that has fewest."""
     prompts: str
     """Digest of the prompts that it was measured on."""
     limit: float | None
+    """Null where the gate is only reported."""
     limit_verdict: Verdict
+    """Against the limit alone."""
     direction: Bound
     p: float | None
     """One-sided, of this gate alone."""
@@ -104,23 +113,19 @@ class Gate(TypedDict):
     """Smallest true value beyond the limit that is found with 80 % power."""
     waiver: Waiver | None
     against: BothAgainst
-    baseline: float | None
-    margin: float | None
-    change: float | None
-    change_low: float | None
-    change_high: float | None
-    regression_verdict: Verdict | None
-    improved: bool
     unit: str
     reason: str
     """Of the limit."""
     missing: str
+    """Why there is no value, or no comparison."""
     unreadable: str
     """Why the controls allow no verdict."""
     controls: str
+    """What the controls of the assay said."""
     message: str
+    """The first line of a failure, with its numbers."""
     test: str
-    """Node id of its test."""
+    """Node id of its test; empty where the run was judged again without tests."""
 
 
 @with_config(FIXED)

@@ -1,0 +1,94 @@
+"""How the processes of a run take turns: one has a unit of work, the others go on or wait."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeVar
+
+from filelock import FileLock, Timeout
+
+from blindspot.errors import ModelError
+
+#: Seconds between two looks at what other processes have finished, and until they count as hung.
+POLL_S = 0.1
+HUNG_S = 3600.0
+
+Progress = Callable[[int], None]
+Result = TypeVar("Result")
+
+
+def shared(
+    count: int,
+    do: Callable[[int], Result],
+    *,
+    locks: Path | None,
+    start: int,
+    progress: Progress,
+) -> list[Result]:
+    """Results of numbered work, each number done by one process at a time.
+
+    First what is free, from number ``start`` on; then what others have begun, as they finish it.
+    """
+    if locks is None:
+        return [do(number) for number in range(count)]
+    pending = sorted(range(count), key=lambda number: (number - start) % count)
+    done: dict[int, Result] = {}
+    patience = _Patience(progress)
+    while pending:
+        for number in pending:
+            lock = FileLock(f"{locks}-{number}.lock")
+            try:
+                lock.acquire(timeout=0)
+            except Timeout:
+                continue
+            try:
+                done[number] = do(number)
+            finally:
+                lock.release()
+        left = [number for number in pending if number not in done]
+        if len(left) == len(pending):
+            patience.wait()
+        else:
+            patience = _Patience(progress)
+        pending = left
+    return [done[number] for number in range(count)]
+
+
+@contextmanager
+def turn(lock: Path, progress: Progress) -> Iterator[None]:
+    """Hold a lock that the processes of a run share; ``progress`` as for `ask` while waiting.
+
+    Raises:
+        ModelError: another process holds it for an hour.
+    """
+    patience, mine = _Patience(progress), FileLock(lock)
+    while True:
+        try:
+            mine.acquire(timeout=0)
+            break
+        except Timeout:
+            patience.wait()
+    try:
+        yield
+    finally:
+        mine.release()
+
+
+class _Patience:
+    """Waiting for other processes: not for ever, and never deaf to the end of the run."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._end = time.monotonic() + HUNG_S
+
+    def wait(self) -> None:
+        self._progress(0)
+        if time.monotonic() > self._end:
+            raise ModelError(
+                f"another worker has finished nothing for {HUNG_S / 60:.0f} minutes; end the run "
+                "and try with --batch-size or without -n"
+            )
+        time.sleep(POLL_S)

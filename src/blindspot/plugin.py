@@ -192,7 +192,8 @@ class Reports:
         if self.session.concerned:
             from blindspot.report.terminal import write_summary
 
-            write_summary(terminalreporter, self.session)
+            mine = self.session
+            write_summary(terminalreporter, mine.record, mine.ledger, mine.closing())
         if self.search.records:
             from blindspot.search import terminal
 

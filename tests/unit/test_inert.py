@@ -44,7 +44,17 @@ def test_importing_the_plugin_takes_no_time(tmp_path):
     assert min(found) < 0.05, found
 
 
-@pytest.mark.parametrize("room", ["stimuli", "answers", "estimates", "models", "published"])
+@pytest.mark.parametrize(
+    "room",
+    [
+        "stimuli",
+        "answers",
+        "estimates",
+        "models",
+        "measurements.registry",
+        "contrib.aligned_but_blind",
+    ],
+)
 def test_rooms_import_no_torch(tmp_path, room):
     """Data flows one way: stimuli, answers and estimates know no torch; models load it late."""
     code = f"import sys, blindspot.{room}; print('torch' in sys.modules)"

@@ -11,7 +11,7 @@ from enum import IntEnum, StrEnum
 
 
 class ExitCode(IntEnum):
-    """Exit codes beside pytest's own; where several apply, the first in `Ledger.exit_code` wins."""
+    """Exit codes beside pytest's own; where several apply, the first in `Tally.exit_code` wins."""
 
     PASSED = 0
     TEST_FAILED = 1

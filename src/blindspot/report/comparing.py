@@ -56,19 +56,19 @@ def run_compare(arguments: argparse.Namespace) -> int:
     from blindspot.report.rejudging import rejudge
     from blindspot.report.terminal import Closing, body, closing, remarks
 
-    record, ledger = rejudge(
+    record, tally = rejudge(
         arguments.baseline,
         arguments.candidate,
         arguments.gates,
         allowed=frozenset(arguments.allow_mismatch),
         strict=arguments.strict,
     )
-    quiet, code = arguments.quiet, ledger.exit_code(0)
+    quiet, code = arguments.quiet, tally.exit_code(0)
     width = max(80, shutil.get_terminal_size().columns)
     if not quiet:
-        for line in body(record, ledger, width, sys.stdout.isatty()):
+        for line in body(record, tally, width, sys.stdout.isatty()):
             print(line)
     told = Closing(record["model"]["id"], code)
-    for line in (*remarks(ledger, quiet=quiet), *closing(record, ledger, told, quiet=quiet)):
+    for line in (*remarks(tally, quiet=quiet), *closing(record, tally, told, quiet=quiet)):
         print(line)
     return code

@@ -15,11 +15,11 @@ from pydantic_core import PydanticSerializationError, to_json
 
 from blindspot import __version__, files
 from blindspot.baselines.scores import Scores
+from blindspot.gates.tally import Tally
 from blindspot.measurements.registry import BEHAVIORAL
 from blindspot.report.schema import SCHEMA_VERSION, Document, Gate, Record
 from blindspot.run.observations import Observation
 from blindspot.run.result import Measured
-from blindspot.session.ledger import Ledger
 
 REPORT = "report.json"
 SAMPLES = "samples.jsonl.gz"
@@ -33,16 +33,16 @@ _COMPRESSION = 3
 _LINES = 256
 
 
-def report_document(record: Record, ledger: Ledger, exit_code: int, *, command: str) -> Document:
+def report_document(record: Record, tally: Tally, exit_code: int, *, command: str) -> Document:
     """The content of report.json: the record, cut to the gates whose tests ran."""
     gates = [
-        Gate(**{**gate, "test": ledger.nodes[gate["id"]]})
+        Gate(**{**gate, "test": tally.nodes[gate["id"]]})
         for gate in record["gates"]
-        if gate["id"] in ledger.verdicts
+        if gate["id"] in tally.verdicts
     ]
     judged = {(gate["measurement"], gate["slice"]) for gate in gates}
     found = record | {
-        "incomplete": ledger.incomplete,
+        "incomplete": tally.incomplete,
         "gates": gates,
         "mechanistic": [
             assay
@@ -55,7 +55,7 @@ def report_document(record: Record, ledger: Ledger, exit_code: int, *, command: 
         blindspot_version=__version__,
         date=datetime.now(UTC).isoformat(timespec="seconds"),
         command=command,
-        verdict=ledger.verdict(exit_code),
+        verdict=tally.verdict(exit_code),
         exit_code=exit_code,
         **found,
     )

@@ -13,6 +13,7 @@ from blindspot.errors import BaselineError, ReportError, line
 from blindspot.gates.limits import load_gates
 from blindspot.gates.outcomes import SAME, Other, outcomes
 from blindspot.gates.rule import Others
+from blindspot.gates.tally import Tally
 from blindspot.report.files import REPORT, SCORES
 from blindspot.report.reading import load_document
 from blindspot.report.record import (
@@ -24,12 +25,11 @@ from blindspot.report.record import (
 )
 from blindspot.report.schema import Document, Record
 from blindspot.run.reported import Reported
-from blindspot.session.ledger import Ledger
 
 
 def rejudge(
     before: Path, after: Path, limits: Path, *, allowed: frozenset[str], strict: bool
-) -> tuple[Record, Ledger]:
+) -> tuple[Record, Tally]:
     """The record and the verdicts of one report beside another.
 
     Args:
@@ -47,20 +47,20 @@ def rejudge(
     theirs, path, other_document = _read(before)
     ours, _, document = _read(after)
     baseline = Baseline(path, theirs.identity.name, theirs.provenance, theirs.entries, SCORES)
-    ledger = Ledger()
+    tally = Tally()
     for kind, how in mismatches(baseline.provenance, ours.provenance):
         if kind not in allowed:
-            ledger.lose(f"{path} was measured otherwise: {how}; --allow-mismatch {kind} if meant")
+            tally.lose(f"{path} was measured otherwise: {how}; --allow-mismatch {kind} if meant")
     for place, each in (("A", other_document), ("B", document)):
         for reason in each["incomplete"]:
-            ledger.lose(f"{place} is of a run that was incomplete: {reason}")
+            tally.lose(f"{place} is of a run that was incomplete: {reason}")
     cases = ours.cases
     vanished = sorted(theirs.entries.keys() - {case.id for case in cases})
     if vanished:
-        ledger.lose(f"{len(vanished)} gates of {path} were not judged in B, first {vanished[0]}")
+        tally.lose(f"{len(vanished)} gates of {path} were not judged in B, first {vanished[0]}")
     other, floor = Other.of_baseline(baseline, theirs), ours.noise_floor
     if floor is None:
-        ledger.notes.append(
+        tally.notes.append(
             "the model of B was not asked again (--noise-floor): margins as they are"
         )
     found = outcomes(
@@ -87,14 +87,14 @@ def rejudge(
         gates=[gate_record(ours, outcome, beside) for outcome in results],
         worst_pairs=document["worst_pairs"],
         baseline=baseline_record(baseline, path=str(path), named=True, accept="", uncompared=""),
-        incomplete=ledger.incomplete,
+        incomplete=tally.incomplete,
         published=[],
         mechanistic=document["mechanistic"],
         comparisons=comparison_records(ours, results, beside),
     )
-    ledger.verdicts = {outcome.case.id: outcome.verdict for outcome in results}
-    ledger.conclude()
-    return record, ledger
+    tally.verdicts = {outcome.case.id: outcome.verdict for outcome in results}
+    tally.conclude()
+    return record, tally
 
 
 def _read(given: Path) -> tuple[Reported, Path, Document]:

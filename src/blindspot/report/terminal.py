@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import pytest
 from rich.table import Table
 from rich.text import Text
 
+from blindspot.errors import line as one_line
+from blindspot.gates.tally import Tally
 from blindspot.gates.verdict import Verdict
 from blindspot.measurements.base import GENERATED, PAIR, POOLED, VALIDITY
 from blindspot.measurements.behavioral import Behavioral
@@ -26,45 +27,35 @@ from blindspot.report.tables import (
     signed,
     verdict_cell,
 )
-from blindspot.session.ledger import Ledger
-
-if TYPE_CHECKING:
-    from blindspot.session.state import Session
 
 _NARROW = 80
 
 
-def write_summary(terminal: pytest.TerminalReporter, session: Session) -> None:
+def write_summary(
+    terminal: pytest.TerminalReporter, record: Record | None, tally: Tally, told: Closing
+) -> None:
     """Write the summary of a run; with ``-q`` only the verdict line."""
-    record, ledger = session.record, session.ledger
-    if ledger.usage:
-        terminal.write_line(f"ERROR: {ledger.usage}", red=True)
+    if tally.usage:
+        terminal.write_line(f"ERROR: {one_line(tally.usage)}", red=True)
         return
     if record is not None and terminal.verbosity >= 0:
         terminal.section("blindspot", cyan=True, bold=True)
         width, color = max(terminal._tw.fullwidth, _NARROW), terminal._tw.hasmarkup
-        for line in body(record, ledger, width, color):
+        for line in body(record, tally, width, color):
             terminal.write_line(line)
-    for line in remarks(ledger, quiet=terminal.verbosity < 0):
+    for line in remarks(tally, quiet=terminal.verbosity < 0):
         terminal.write_line(line, purple=line.startswith("incomplete"))
-    told = Closing(
-        session.options.model,
-        session.exit_code,
-        session.rerun_command,
-        session.rerun_one,
-        session.accept_command,
-    )
-    ending = ledger.verdict(session.exit_code).color
-    for line in closing(record, ledger, told, quiet=session.config.option.verbose < 0):
+    ending = tally.verdict(told.exit_code).color
+    for line in closing(record, tally, told, quiet=terminal.verbosity < 0):
         terminal.write_line(line, **{ending: True})
 
 
-def body(record: Record, ledger: Ledger, width: int, color: bool) -> Iterator[str]:
+def body(record: Record, tally: Tally, width: int, color: bool) -> Iterator[str]:
     """The tables and lists of a run, line by line."""
     blocks = (
-        *_tables(record, ledger, width, color),
-        _worst_lines(record),
-        _published_lines(record),
+        *_tables(record, tally, width, color),
+        [*map(one_line, _worst_lines(record))],
+        [*map(one_line, _published_lines(record))],
     )
     for block in blocks:
         yield from block
@@ -72,17 +63,21 @@ def body(record: Record, ledger: Ledger, width: int, color: bool) -> Iterator[st
             yield ""
 
 
-def remarks(ledger: Ledger, *, quiet: bool = False) -> Iterator[str]:
+def remarks(tally: Tally, *, quiet: bool = False) -> Iterator[str]:
     """What a user should know beside the figures; ``quiet``: only why a run is incomplete."""
+    yield from map(one_line, _remarks(tally, quiet))
+
+
+def _remarks(tally: Tally, quiet: bool) -> Iterator[str]:
     if not quiet:
-        for reason, count in ledger.not_offered.items():
+        for reason, count in tally.not_offered.items():
             yield f"note: {count} gates are not offered: {reason}"
-        yield from (f"note: {note}" for note in ledger.notes)
-    yield from (f"incomplete: {reason}" for reason in ledger.incomplete)
+        yield from (f"note: {note}" for note in tally.notes)
+    yield from (f"incomplete: {reason}" for reason in tally.incomplete)
 
 
-def _tables(record: Record, ledger: Ledger, width: int, color: bool) -> Iterable[list[str]]:
-    gates = [gate for gate in record["gates"] if gate["id"] in ledger.verdicts]
+def _tables(record: Record, tally: Tally, width: int, color: bool) -> Iterable[list[str]]:
+    gates = [gate for gate in record["gates"] if gate["id"] in tally.verdicts]
     by_key = {(g["measurement"], g["slice"], g["statistic"], g["reading"]): g for g in gates}
     for name, measurement in BEHAVIORAL.items():
         rows = record["effects"].get(name, [])
@@ -233,13 +228,13 @@ def _published_lines(record: Record) -> list[str]:
     return lines
 
 
-def _improvement(record: Record, ledger: Ledger, accept: str) -> Iterable[str]:
+def _improvement(record: Record, tally: Tally, accept: str) -> Iterable[str]:
     """That a baseline could be tightened, where the model has become better beyond its noise."""
     better = sum(
         bool((found := gate["against"]["baseline"]) and found["improved"])
         and Verdict(gate["verdict"]).green
         for gate in record["gates"]
-        if gate["id"] in ledger.verdicts
+        if gate["id"] in tally.verdicts
     )
     if better:
         gates = "1 gate has" if better == 1 else f"{better} gates have"
@@ -262,25 +257,27 @@ class Closing:
 
 
 def closing(
-    record: Record | None, ledger: Ledger, told: Closing, *, quiet: bool = False
+    record: Record | None, tally: Tally, told: Closing, *, quiet: bool = False
 ) -> Iterator[str]:
     """The last lines: how to go on, the verdict, and what was not compared; if quiet, one line."""
-    count = ledger.count()
-    first = min(
-        ledger.verdicts, key=lambda gate: (ledger.verdicts[gate].severity, gate), default=""
-    )
-    if first and not ledger.verdicts[first].green and told.rerun and told.rerun_one and not quiet:
+    yield from map(one_line, _closing(record, tally, told, quiet))
+
+
+def _closing(record: Record | None, tally: Tally, told: Closing, quiet: bool) -> Iterator[str]:
+    count = tally.count()
+    first = min(tally.verdicts, key=lambda gate: (tally.verdicts[gate].severity, gate), default="")
+    if first and not tally.verdicts[first].green and told.rerun and told.rerun_one and not quiet:
         yield f"rerun what did not pass: {told.rerun}"
-        yield f"rerun one of it: {told.rerun_one(ledger.nodes[first])}"
+        yield f"rerun one of it: {told.rerun_one(tally.nodes[first])}"
     if record is not None and told.accept and not quiet:
-        yield from _improvement(record, ledger, told.accept)
+        yield from _improvement(record, tally, told.accept)
     counts = [f"{count[verdict]} {verdict}" for verdict in Verdict if count[verdict]]
-    if lacking := ledger.not_offered.total():
+    if lacking := tally.not_offered.total():
         counts.append(f"{lacking} not offered")
     counted = ", ".join(counts)
     if {verdict for verdict in count if verdict.judged} == {Verdict.WAIVED}:
         counted += "; every gate is waived"
-    verdict = ledger.verdict(told.exit_code)
+    verdict = tally.verdict(told.exit_code)
     line = f"blindspot: {verdict}: {told.model}: {counted or 'no gate was judged'}"
     unchecked = "" if record is None else _unchecked(record)
     if quiet:

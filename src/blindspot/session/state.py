@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from blindspot.measurements.mechanistic import Assay
     from blindspot.models.base import LanguageModel
     from blindspot.report.schema import Gate, Record
+    from blindspot.report.terminal import Closing
     from blindspot.run.cases import Case
     from blindspot.run.result import Measured
     from blindspot.run.source import PromptSource
@@ -321,6 +322,18 @@ class Session:
     def rerun_command(self) -> str:
         """How to run again what did not pass."""
         return self._rerun(*given_paths(self.config), "--lf")
+
+    def closing(self) -> Closing:
+        """What the last lines of the terminal tell."""
+        from blindspot.report.terminal import Closing
+
+        return Closing(
+            self.options.model,
+            self.exit_code,
+            self.rerun_command,
+            self.rerun_one,
+            self.accept_command,
+        )
 
     def rerun_one(self, name: str) -> str:
         """How to run the test of this name again."""

@@ -20,8 +20,8 @@ class Tally:
     """Verdicts by gate, ordinary failures, and what keeps the run from being complete.
 
     ``nodes``: the test of each gate; ``findings``: tests in which the search found something;
-    ``not_offered``: gates that cannot be asked of this model, by reason; ``usage``: a mistake of the
-    command line.
+    ``not_offered``: how many gates cannot be asked of this model, by reason; ``usage``: a mistake
+    of the command line.
     """
 
     verdicts: dict[str, Verdict] = field(default_factory=dict)

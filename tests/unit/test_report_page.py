@@ -10,11 +10,11 @@ from html.parser import HTMLParser
 
 import pytest
 
+from blindspot.report.changes import changes
+from blindspot.report.failures import MOST
 from blindspot.report.page import page, write_page
-from blindspot.report.page.changes import changes
-from blindspot.report.page.failures import MOST
-from blindspot.report.page.summary import summarized
 from blindspot.report.schema import nothing_measured
+from blindspot.report.sentences import summarized
 from tests.unit.report_documents import HOSTILE, NAME, document
 from tests.unit.report_parts import against
 

@@ -17,7 +17,7 @@ from blindspot.estimates import (
 )
 from blindspot.measurements.base import CATEGORY, OVERALL, Statistic
 from blindspot.measurements.registry import LEADING, STATISTICS, signature
-from blindspot.report.figures import estimate_record
+from blindspot.report.numbers import estimate_record
 from blindspot.report.schema import (
     BesideOther,
     Comparison,

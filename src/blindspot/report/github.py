@@ -14,6 +14,10 @@ from typing import TYPE_CHECKING, TextIO
 
 from blindspot import files
 from blindspot.gates.verdict import Verdict
+from blindspot.report.changes import changes, uncompared
+from blindspot.report.failures import failures
+from blindspot.report.numbers import interval, signed
+from blindspot.report.sentences import by_turns, summarized, worst_first
 from blindspot.report.text import line, visible
 
 if TYPE_CHECKING:
@@ -51,8 +55,6 @@ def workflow_commands(document: Document) -> list[str]:
 
 
 def _annotations(document: Document) -> Iterator[str]:
-    from blindspot.report.page.summary import by_turns, worst_first
-
     for reason in document["incomplete"]:
         yield f"::error title={_property('blindspot, incomplete')}::{_data(line(reason))}"
     told = [gate for gate in document["gates"] if Verdict(gate["verdict"]).look.annotation]
@@ -72,11 +74,6 @@ def _property(text: str) -> str:
 
 def summary(document: Document) -> str:
     """The step summary: verdict, what was asked, what changed, how to run a failure again."""
-    from blindspot.report.page.changes import changes, uncompared
-    from blindspot.report.page.failures import failures
-    from blindspot.report.page.numbers import interval, signed
-    from blindspot.report.page.summary import summarized
-
     found = summarized(document)
     model = _text(document["model"]["id"])
     lines = [f"### blindspot: {found.verdict}: {model}", "", _text(found.lead), ""]

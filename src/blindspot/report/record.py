@@ -20,7 +20,7 @@ from blindspot.measurements.base import CATEGORY, FORCED_CHOICE, GENERATED, PAIR
 from blindspot.measurements.mechanistic import Assayed
 from blindspot.measurements.registry import BEHAVIORAL
 from blindspot.report.comparison import compare, nats
-from blindspot.report.figures import estimate_record, number
+from blindspot.report.numbers import estimate_record, number
 from blindspot.report.schema import (
     Against,
     Assay,

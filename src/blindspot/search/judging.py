@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from blindspot.errors import BlindspotError
+from blindspot.errors import BlindspotError, line
 from blindspot.paths import SEARCH_TESTS
 from blindspot.search.run import SearchRun
 from blindspot.session.judging import parametrize_with, refuse
@@ -168,7 +168,7 @@ def explorer_for(run: SearchRun) -> Callable[[Space], None]:
             f"  rerun: {run.rerun(space.id)}",
             f"  promote: {promote}",
         )
-        pytest.fail("\n".join(lines), pytrace=False)
+        pytest.fail("\n".join(map(line, lines)), pytrace=False)
 
     return explore
 
@@ -188,6 +188,6 @@ def holder_for(run: SearchRun) -> Callable[[PromotedCase], None]:
                 messages.broken_case(case, change, run.session.model.identity),
                 *messages.details(change),
             )
-            pytest.fail("\n".join(lines), pytrace=False)
+            pytest.fail("\n".join(map(line, lines)), pytrace=False)
 
     return hold

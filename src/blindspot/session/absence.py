@@ -2,14 +2,42 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from blindspot.baselines.comparison import vanished
 from blindspot.errors import line
+from blindspot.paths import SUITE
+from blindspot.session.naming import names_suite
 
 if TYPE_CHECKING:
     from blindspot.baselines import Baseline
     from blindspot.session.state import Session
+
+
+#: Folders of gate tests.
+ROOMS = ("implicit", "explicit", "mechanistic")
+
+
+def note_uncollected(session: Session) -> None:
+    """A configuration that leaves tests of the suite out must not go unnoticed in a whole run."""
+    config = session.config
+    of_suite = config.rootpath == SUITE or names_suite(config)
+    if not (session.whole and of_suite) or config.option.collectonly:
+        return
+    files = [path for room in ROOMS for path in sorted((SUITE / "tests" / room).glob("test_*.py"))]
+    tests = [
+        (path, name)
+        for path in files
+        for name in re.findall(r"^def (test_\w+)", path.read_text("utf-8"), re.MULTILINE)
+    ]
+    if missing := [(path, name) for path, name in tests if (path, name) not in session.seen]:
+        path, name = missing[0]
+        session.ledger.lose(
+            f"{len(missing)} of the suite's {len(tests)} tests were not collected, first {name} in "
+            f"{path.name}: pytest's configuration leaves them out (such as python_functions or "
+            "norecursedirs); name the part to run, or override it with -o"
+        )
 
 
 def note_vanished(session: Session, baseline: Baseline | None) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from blindspot import files
 from blindspot.baselines import Baseline
-from blindspot.baselines.comparison import check_replaceable, mismatches, provenance
+from blindspot.baselines.comparison import check_replaceable, mismatches, same_model
 from blindspot.baselines.scores import Scores, read_scores
 from blindspot.errors import BlindspotError
 from blindspot.report.files import SCORES
@@ -20,11 +20,6 @@ if TYPE_CHECKING:
 GONE = "gone.json"
 
 
-def provenance_of(session: Session) -> dict[str, str]:
-    """The conditions that a baseline records."""
-    return provenance(session.model.identity)
-
-
 def check_update(session: Session) -> None:
     """Refuse to accept a part under conditions that are not those of the rest.
 
@@ -33,7 +28,7 @@ def check_update(session: Session) -> None:
     """
     if session.updating and (accepted := session.own_baseline) is not None:
         measured = {*session.cases, *gone(session)}
-        check_replaceable(accepted, session.options.model, provenance_of(session), measured)
+        check_replaceable(accepted, session.options.model, session.provenance, measured)
 
 
 def gone(session: Session) -> list[str]:
@@ -67,7 +62,17 @@ def baseline_to_compare(session: Session) -> Baseline | None:
                 f"{session.uncompared}; accept {whose} first: pytest --model NAME --snapshot-update"
             )
         return None
-    found = mismatches(session.baseline.provenance, provenance_of(session))
+    if options.baseline is None and not same_model(session.baseline.model, options.model):
+        session.uncompared = (
+            f"{session.baseline_path} is the baseline of {session.baseline.model}, which has the "
+            f"same file name as {options.model}"
+        )
+        session.ledger.lose(
+            f"{session.uncompared}; name another directory (--baselines DIR), or compare with it: "
+            f"--baseline {session.baseline_path}"
+        )
+        return None
+    found = mismatches(session.baseline.provenance, session.provenance)
     if session.baseline.scores_path is None:
         found.append(("scores", "scores of single prompts are missing"))
     named = [(kind, how) for kind, how in found if kind not in options.allow_mismatch]
@@ -128,7 +133,7 @@ def accept(session: Session, *, whole: bool) -> None:
         commit(
             path,
             session.options.model,
-            provenance_of(session),
+            session.provenance,
             entries,
             _scores_of(session, entries),
             reason=session.options.accept_reason,

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from blindspot.errors import BlindspotError, explained
+from blindspot.errors import BlindspotError, explained, line
 from blindspot.gates.verdict import Verdict
+from blindspot.session.absence import note_uncollected
 from blindspot.session.dismissal import DismissalError
 from blindspot.session.ledger import GATE_PROPERTY, NOT_OFFERED_PROPERTY, VERDICT_PROPERTY
 from blindspot.session.state import Session
@@ -38,6 +39,7 @@ def parametrize(session: Session, metafunc: pytest.Metafunc) -> None:
     if CASE not in metafunc.fixturenames:
         name = metafunc.definition.nodeid
         raise pytest.UsageError(f"{name}: a test marked {GATE} takes the argument {CASE!r}")
+    session.seen.add((metafunc.definition.path, metafunc.function.__name__))
     try:
         found = list(cases_of(session.source, **marker.kwargs))
     except BlindspotError as error:
@@ -80,6 +82,7 @@ def register(session: Session, items: Sequence[pytest.Item]) -> None:
             )
         judges[case.id] = item.nodeid
     session.collected = len(judges)
+    note_uncollected(session)
     if judges and session.fault is None and not session.checks_early:
         try:
             session.options.check()
@@ -213,7 +216,7 @@ def judge_for(session: Session) -> Callable[[Case], None]:
         if session.updating and gate["value"] is not None:
             _accept(session, gate)
         if not Verdict(gate["verdict"]).green:
-            pytest.fail(gate["message"], pytrace=False)
+            pytest.fail(line(gate["message"]), pytrace=False)
 
     return judge
 

@@ -10,6 +10,8 @@ from typing import Self
 
 from tqdm import tqdm
 
+from blindspot.errors import line as one_line
+
 _QUIET_SECONDS = 15.0
 
 
@@ -19,7 +21,7 @@ class ProgressBar:
     def __init__(
         self, total: int, label: str, *, unit: str = "prompts", enabled: bool = True
     ) -> None:
-        self.total, self.label, self.unit = total, label, unit
+        self.total, self.label, self.unit = total, one_line(label), unit
         self._watched = sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
         self._enabled = enabled
         self._done = 0
@@ -27,7 +29,7 @@ class ProgressBar:
         self._started = time.monotonic()
         self._bar = tqdm(
             total=total,
-            desc=label,
+            desc=self.label,
             unit=f" {unit}",
             file=sys.stderr,
             leave=False,

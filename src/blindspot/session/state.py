@@ -50,6 +50,7 @@ class Session:
         self.item: Any = None
         self.cases: dict[str, Case] = {}
         self.collected = 0
+        self.seen: set[tuple[Path, str]] = set()
         self.written: set[str] = set()
         self.known: dict[str, Case] = {}
         self.not_offered: dict[str, str] = {}
@@ -292,14 +293,20 @@ class Session:
 
         return load_baseline(path) if path.exists() or path.is_symlink() else None
 
+    @property
+    def provenance(self) -> dict[str, str]:
+        """The conditions of this run, as a baseline records them."""
+        from blindspot.baselines.comparison import provenance
+
+        return provenance(self.model.identity)
+
     @cached_property
     def baseline_extension(self) -> type[BaselineExtension]:
         """What writes the own baseline: one class a run, so that syrupy writes the file once."""
         from blindspot.baselines.acceptance import extension_for
-        from blindspot.session.comparing import provenance_of
 
         return extension_for(
-            self.own_baseline_path, self.directory, provenance_of(self), self.own_baseline
+            self.own_baseline_path, self.directory, self.provenance, self.own_baseline
         )
 
     @property

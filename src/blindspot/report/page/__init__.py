@@ -27,7 +27,8 @@ def page(document: Document) -> str:
     """The page of a report. The heavy parts, jinja and matplotlib, are imported here."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-    from blindspot.report.page import contents, drawing, numbers
+    from blindspot.report import numbers
+    from blindspot.report.page import contents, drawing
 
     environment = Environment(
         loader=FileSystemLoader(_TEMPLATES),

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from blindspot.report.numbers import interval, signed, stereotyped_share
 from blindspot.report.page.drawing import ROLES, WIDTH, canvas, drawing, inline
-from blindspot.report.page.numbers import interval, signed, stereotyped_share
 from blindspot.report.text import line
 
 if TYPE_CHECKING:

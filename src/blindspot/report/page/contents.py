@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from blindspot.report.page import changes, failures, inside, levels, provenance, summary
+from blindspot.report import changes, failures, sentences
+from blindspot.report.page import inside, levels, provenance
 from blindspot.report.schema import Document
 
 
@@ -15,7 +16,7 @@ def contents(document: Document) -> dict[str, Any]:
     return {
         "document": document,
         "model": document["model"]["id"],
-        "summary": summary.summarized(document),
+        "summary": sentences.summarized(document),
         "changes": changed,
         "flipped": any(change.flip_counts or change.flips for change in changed),
         "uncompared": changes.uncompared(document),

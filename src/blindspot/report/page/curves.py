@@ -6,8 +6,8 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from blindspot.report.numbers import MINUS, signed
 from blindspot.report.page.drawing import ROLES, WIDTH, canvas, drawing, inline
-from blindspot.report.page.numbers import MINUS, signed
 from blindspot.report.text import line
 
 #: Role and dashes of the curves of the two senses, whatever an axis calls them.

@@ -19,9 +19,9 @@ from blindspot.measurements.base import (
 from blindspot.measurements.behavioral import Behavioral
 from blindspot.measurements.registry import BEHAVIORAL, DIFFERENCES
 from blindspot.report.page.charts import Dot, Row, Series, plane_chart, rows_chart
-from blindspot.report.page.summary import OTHERS
 from blindspot.report.schema import Document, Effects, Gate
 from blindspot.report.schema import Figure as Value
+from blindspot.report.sentences import OTHERS
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,11 @@
-"""Numbers as the page writes them: two digits, a true minus sign, a dash where there is none."""
+"""Numbers as reports write them: in the record, where None stands for none, and in words."""
 
 from __future__ import annotations
+
+import math
+
+from blindspot.estimates import Estimate
+from blindspot.report.schema import Figure
 
 MINUS = "\N{MINUS SIGN}"
 #: A figure that could not be measured, or that does not apply.
@@ -55,3 +60,23 @@ def stereotyped_share(effect: float) -> str:
 def counted(number: int, one: str, many: str = "") -> str:
     """A number and its noun."""
     return f"{number:,} {one if number == 1 else many or one + 's'}"
+
+
+def number(value: float) -> float | None:
+    """A float for JSON."""
+    return None if math.isnan(value) else value
+
+
+def estimate_record(estimate: Estimate) -> Figure:
+    """An estimate with its 95 % interval."""
+    low, high = estimate.interval()
+    return Figure(
+        value=number(estimate.value),
+        standard_error=number(estimate.standard_error),
+        low=number(low),
+        high=number(high),
+        n=estimate.n,
+        clusters=estimate.clusters,
+        unit=estimate.unit,
+        reason=estimate.reason,
+    )

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from blindspot.gates.verdict import Verdict
 from blindspot.measurements.base import PAIR
 from blindspot.measurements.registry import TOPICS
-from blindspot.report.page.numbers import counted
-from blindspot.report.page.summary import LEVELS, OTHERS, by_verdict, title, worst_first
+from blindspot.report.numbers import counted
 from blindspot.report.schema import Document, Gate
+from blindspot.report.sentences import LEVELS, OTHERS, by_verdict, title, worst_first
 
 #: Rows that a page has room for; report.json has all. Those that did not pass come first.
 MOST, MOST_FAILED = 2500, 1000

@@ -10,8 +10,7 @@ from blindspot.gates.rule import SIGNS, Others
 from blindspot.gates.verdict import Verdict
 from blindspot.measurements.base import CATEGORY, OVERALL, PAIR, POOLED, VALIDITY
 from blindspot.measurements.registry import LEADING
-from blindspot.report.page.numbers import counted
-from blindspot.report.page.summary import OTHERS, by_turns
+from blindspot.report.numbers import counted
 from blindspot.report.schema import (
     Against,
     Comparison,
@@ -22,6 +21,7 @@ from blindspot.report.schema import (
     OtherVariant,
     SignatureLine,
 )
+from blindspot.report.sentences import OTHERS, by_turns
 
 #: Comparisons that are shown at once, the worst first; the rest is folded away.
 _OPEN = 8

@@ -18,7 +18,7 @@ from blindspot.measurements.base import (
     Level,
 )
 from blindspot.measurements.registry import BEHAVIORAL, MECHANISTIC, TOPICS, topic
-from blindspot.report.page.numbers import (
+from blindspot.report.numbers import (
     counted,
     figure,
     interval,

@@ -236,7 +236,7 @@ def conclude(session: Session, pytest_session: pytest.Session) -> None:
     """Set the exit code of the run and write its files."""
     ledger, own = session.ledger, int(pytest_session.exitstatus)
     stopped = stopped_early(session)
-    if session.stopped and (ledger.failures or session.lost):
+    if session.stopped and (ledger.failures or ledger.incomplete or session.lost):
         own = int(pytest.ExitCode.TESTS_FAILED)  # not interrupted by anybody
     record = collect_record(session)
     if record is not None and not stopped:

@@ -109,15 +109,16 @@ def register(session: Session, items: Sequence[pytest.Item]) -> None:
 def refuse(session: Session, fault: BlindspotError, items: Sequence[pytest.Item]) -> None:
     """End the session with a usage error.
 
-    A worker must not die of it: there the tests fail with the line and the session stops.
+    A worker must not die of it: there the tests fail with the line and the session stops. With -v
+    the error that caused it follows with its traceback.
 
     Raises:
         pytest.UsageError: in the only process.
     """
+    said = explained(fault, session.config.getoption("verbose", default=0))
     if session.worker is None:
-        verbose = session.config.getoption("verbose", default=0)
-        raise pytest.UsageError(explained(fault, verbose)) from None
-    session.ledger.usage = str(fault)
+        raise pytest.UsageError(said) from None
+    session.ledger.usage = said
     for item in items[:1]:
         item.session.shouldstop = str(fault)
 

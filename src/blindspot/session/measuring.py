@@ -123,7 +123,9 @@ def attentive(session: Session, progress: Progress = lambda _: None) -> Progress
         if directory is not None:
             look(directory)
         if expires and time.time() > expires:
-            raise DismissalError("--session-timeout: exceeded while the model was asked")
+            why = "--session-timeout: exceeded while the model was asked"
+            session.ledger.lose(why)
+            raise DismissalError(why)
         progress(count)
 
     return looking

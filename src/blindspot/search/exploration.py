@@ -14,7 +14,7 @@ from functools import cached_property
 
 from blindspot.errors import SearchError
 from blindspot.run.answer import Answer
-from blindspot.search.changes import Change, read_changes
+from blindspot.search.change import Change, read_changes
 from blindspot.search.space import Point, Space
 from blindspot.stimuli import Contrast, Prompt
 

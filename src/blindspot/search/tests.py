@@ -104,7 +104,7 @@ def register(run: SearchRun, items: Sequence[pytest.Item]) -> None:
     spaces = _params(items, SEARCH)
     run.promoted = {case.id: case for case in _params(items, PROMOTED)}
     if spaces:
-        from blindspot.search.exploring import Exploration
+        from blindspot.search.exploration import Exploration
 
         examples = run.session.options.search_examples
         run.explorations = {space.id: Exploration(space, examples, run.seed) for space in spaces}
@@ -155,16 +155,16 @@ def explorer_for(run: SearchRun) -> Callable[[Space], None]:
             pytest.fail(str(error), pytrace=False)
         if change is None:
             return
-        from blindspot.search import messages
+        from blindspot.search import change as said
 
         run.session.item.user_properties += [
             (FINDING_PROPERTY, change.contrast.id),
             ("value", change.value),
         ]
         lines = (
-            messages.finding(space.id, change, run.session.model.identity),
-            *messages.details(change),
-            messages.strongest(exploration.strongest(1)[0], len(exploration.changes)),
+            said.finding(space.id, change, run.session.model.identity),
+            *said.details(change),
+            said.strongest(exploration.strongest(1)[0], len(exploration.changes)),
             f"  rerun: {run.rerun(space.id)}",
             f"  promote: {promote}",
         )
@@ -179,14 +179,14 @@ def holder_for(run: SearchRun) -> Callable[[PromotedCase], None]:
     def hold(case: PromotedCase) -> None:
         if run.session.fault is not None:
             pytest.fail(str(run.session.fault), pytrace=False)
-        from blindspot.search import messages
+        from blindspot.search import change as said
 
         change = run.changes[case.contrast]
         run.session.item.user_properties += [("value", change.value), ("limit", case.at_most)]
         if not abs(change.value) <= case.at_most:  # so that NaN does not hold
             lines = (
-                messages.broken_case(case, change, run.session.model.identity),
-                *messages.details(change),
+                said.broken_case(case, change, run.session.model.identity),
+                *said.details(change),
             )
             pytest.fail("\n".join(map(line, lines)), pytrace=False)
 

@@ -45,10 +45,10 @@ def note_vanished(session: Session, baseline: Baseline | None) -> None:
         return
     from blindspot.baselines.comparison import vanished
 
-    if shut := sorted(baseline.gates.keys() & session.shut):
+    if lacking := sorted(baseline.gates.keys() & session.not_offered):
         session.ledger.lose(
-            f"{len(shut)} gates of the baseline {baseline.path.name} look into the model, and "
-            f"{session.closed}, first {shut[0]}"
+            f"{len(lacking)} gates of the baseline {baseline.path.name} are not offered: "
+            f"{session.not_offered[lacking[0]]}, first {lacking[0]}"
         )
     if session.options.limit is not None:
         return

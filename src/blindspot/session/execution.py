@@ -18,8 +18,7 @@ from blindspot.baselines.scores import Scores
 from blindspot.errors import BlindspotError
 from blindspot.gates.outcomes import Other, outcomes
 from blindspot.gates.rule import Others
-from blindspot.models.base import LanguageModel
-from blindspot.models.transformers.deferred import DeferredModel
+from blindspot.models.base import HasWeights, LanguageModel
 from blindspot.report.files import (
     REPORT,
     SAMPLES,
@@ -184,7 +183,7 @@ def _others(
 
 def _release(model: LanguageModel) -> None:
     """Let go of a model's weights, if it holds any."""
-    if isinstance(model, DeferredModel):
+    if isinstance(model, HasWeights):
         model.release()
 
 

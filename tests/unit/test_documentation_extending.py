@@ -14,6 +14,7 @@ from tests.unit.suite_runs import ROOT, SuiteRun, run_suite
 
 DOCUMENT = ROOT / "docs" / "extending.md"
 EXAMPLES = {"A new mechanistic assay": 5, "A new behavioral measurement": 6}
+FLAG = "A command line flag"
 #: Associates the stereotype in every answer; inside, it does not see the group.
 MODEL = "scripted:stereotyped+organism:blind"
 
@@ -93,6 +94,17 @@ def test_an_example_touches_few_files(section: str, most: int) -> None:
     assert 4 <= len(touched) <= most
 
 
+def test_a_flag_is_a_row_and_its_consumer(tree: Path, tmp_path: Path) -> None:
+    """The run prints the note of the example, and its rerun has it."""
+    assert len({block.path for block in blocks() if block.section == FLAG}) == 2
+    few = ("--note", "as every week", "-k", "race-default-weapons and validity")
+    paths = ("tests/implicit/test_attribution.py",)
+    run = run_suite(tmp_path, *few, model=MODEL, paths=paths, root=tree)
+    assert run.code == 0, run.out + run.err
+    assert "\nnote: as every week\n" in run.out
+    assert "--note 'as every week'" in run.report["command"]
+
+
 @pytest.mark.parametrize(
     ("gate", "verdict"),
     [
@@ -133,4 +145,6 @@ def test_unit_tests_of_the_examples_pass(tree: Path, tmp_path: Path) -> None:
         "tests/unit/test_measurements_centroid.py",
     )
     run = run_suite(tmp_path, "--store", "none", model=None, limit=None, paths=names, root=tree)
-    assert run.code == 0, run.out + run.err
+    assert run.code == 11, run.out + run.err  # options of ours, and no gate
+    assert " passed" in run.out
+    assert " failed" not in run.out

@@ -42,13 +42,13 @@ schema: .venv  ## the JSON schema of report.json from its types
 	$(BIN)/python -m tools.schema
 
 bench: .venv  ## measurements behind the design notes
-	$(BIN)/python benchmarks/coverage.py
-	$(BIN)/python benchmarks/calibration.py --quick
-	$(BIN)/python benchmarks/residual.py --quick
-	$(BIN)/python benchmarks/behaviour.py --quick
-	$(BIN)/python benchmarks/store.py
-	$(BIN)/python benchmarks/near_ties.py
-	$(BIN)/python benchmarks/command.py
+	$(BIN)/python -m benchmarks.calibration.coverage
+	$(BIN)/python -m benchmarks.calibration --quick
+	$(BIN)/python -m benchmarks.residual --quick
+	$(BIN)/python -m benchmarks.behaviour --quick
+	$(BIN)/python -m benchmarks.store
+	$(BIN)/python -m benchmarks.behaviour.near_ties
+	$(BIN)/python -m benchmarks.command
 
 .venv: .venv/.installed
 

@@ -14,7 +14,7 @@ from blindspot.contrib.aligned_but_blind.command import add_command as add_resco
 from blindspot.errors import BlindspotError
 from blindspot.report.command import add_command as add_report
 from blindspot.report.comparing import add_command as add_compare
-from blindspot.search.command import add_command as add_promote
+from blindspot.search.promote import add_command as add_promote
 from blindspot.store.command import add_command as add_store
 
 EXIT_USAGE = 4  # as in pytest

@@ -11,14 +11,15 @@
     ├── SearchError (ValueError)       a search can compare nothing, or a case cannot be promoted
     └── StoreError (OSError)           the answer store cannot be opened or written
 
-The pytest plugin turns any of them into one line and exit code 4 (usage); none is ever shown with a
-traceback.
+The pytest plugin turns any of them into one line and exit code 4 (usage). With ``-v`` the traceback
+of what a library raised stands below it.
 """
 
 from __future__ import annotations
 
 import re
 import unicodedata
+from traceback import format_exception
 
 #: Joiners decide how letters of some scripts are written, and move nothing.
 _JOINERS = frozenset("\u200c\u200d")
@@ -60,6 +61,15 @@ class SearchError(BlindspotError, ValueError):
 
 class StoreError(BlindspotError, OSError):
     """The answer store cannot be opened or written."""
+
+
+def explained(error: BlindspotError, verbose: int = 0) -> str:
+    """The line of an error; ``verbose``: above the traceback of its cause, if there is one."""
+    said = str(error)
+    if verbose < 1 or error.__cause__ is None:
+        return said
+    trace = "".join(format_exception(error.__cause__)).splitlines()
+    return "\n".join([said, *map(line, trace)])
 
 
 def line(text: object, limit: int = 0) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from blindspot.search import judging as searching
+from blindspot.search import tests as searching
 from blindspot.search.run import SearchRun
 from blindspot.session import devices, judging
 from blindspot.session.naming import test_name

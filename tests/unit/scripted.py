@@ -8,6 +8,7 @@ what a model does and what stands inside it, told apart.
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import signal
 import time
@@ -139,7 +140,13 @@ class ScriptedModel:
         self.asked = 0
         digest = hashlib.sha256(name.encode()).hexdigest()
         self._identity = Identity(
-            name, weights=digest, tokenizer="0" * 64, dtype="float32", backend="scripted-1"
+            name,
+            weights=digest,
+            tokenizer="0" * 64,
+            dtype="float32",
+            device=os.environ.get("SCRIPTED_DEVICE", "cpu"),
+            backend="scripted-1",
+            versions=json.loads(os.environ.get("SCRIPTED_VERSIONS", "{}")),
         )
 
     @property

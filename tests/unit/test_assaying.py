@@ -12,9 +12,9 @@ from hypothesis.extra import numpy as arrays
 
 from blindspot.measurements.base import BANDS, EARLY, LATE, MIDDLE, OVERALL
 from blindspot.measurements.mechanistic import band_layers
-from blindspot.models.base import Identity
+from blindspot.models.base import Identity, offers
 from blindspot.run.ask import perform
-from blindspot.run.findings import can_be_assayed, pack, unpack
+from blindspot.run.findings import pack, unpack
 from blindspot.store import Store
 
 
@@ -119,5 +119,5 @@ def test_access_is_told_from_the_class():
         def residual(self):
             raise AssertionError("loaded")
 
-    assert can_be_assayed(Trap())
-    assert not can_be_assayed(object())
+    assert offers(Trap(), "residual")
+    assert not offers(object(), "residual")

@@ -174,6 +174,23 @@ def test_stepwise_is_a_failure_not_an_interruption(tmp_path, workers):
 
 
 @needs_timeout
+@pytest.mark.parametrize("workers", [(), ("-n", "2")], ids=["alone", "shared"])
+def test_time_of_the_session_ends_the_asking(tmp_path, workers):
+    """--session-timeout counts while the model is asked, and the run is incomplete."""
+    run = run_suite(
+        tmp_path,
+        "-k",
+        "default-weapons",
+        "--session-timeout=1",
+        *workers,
+        env={"SCRIPTED_PAUSE": "0.5"},
+    )
+    assert run.code == 11, run.out + run.err
+    assert "session-timeout" in run.out
+    assert "INTERNALERROR" not in run.out + run.err
+
+
+@needs_timeout
 @pytest.mark.parametrize("method", ["signal", "thread"])
 def test_time_of_the_model_is_no_time_of_a_test(tmp_path, method):
     """A limit on a test's time, as of pytest-timeout, does not end the run before the first test.

@@ -5,7 +5,6 @@ import pytest
 
 #: Circles that are left; none is added.
 KNOWN = {
-    frozenset({"blindspot.search.command", "blindspot.search.promoting"}),
     frozenset(
         f"blindspot.stimuli.{name}"
         for name in ("collection", "contrasts", "prompts", "transformations")

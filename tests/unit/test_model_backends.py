@@ -1,22 +1,76 @@
-"""Any engine can answer: the plan knows a model by three members and nothing else."""
+"""Any engine can answer: a run knows a model by two members, and by others that it may have."""
 
 from __future__ import annotations
 
 import json
+import pickle
+import re
+import shutil
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any, ClassVar
 
 import pytest
 
-from blindspot.models import LanguageModel
+from blindspot.measurements.registry import BEHAVIORAL
+from blindspot.models import HasScores, HasWeights, LanguageModel, ModelOptions
+from blindspot.models.registry import BACKENDS, open_model
+from blindspot.models.transformers.deferred import DeferredModel
+from blindspot.run.source import FixturePrompts
+from blindspot.stimuli import load_stimuli
 from tests.unit.scripted import ScriptedModel
-from tests.unit.suite_runs import run_suite
+from tests.unit.suite_runs import ROOT, run_suite
+from tests.unit.test_documentation_extending import apply, blocks
 
 
-def test_protocol_is_identity_generate_and_score():
-    """What a backend lacks of them makes it none; what it has beside them does not matter."""
+def test_protocol_is_identity_and_generate():
+    """What a backend lacks of them makes it none; the rest is what it may offer beside them."""
     assert isinstance(ScriptedModel("scripted:fair", []), LanguageModel)
     assert not isinstance(object(), LanguageModel)
     members = {name for name in vars(LanguageModel) if not name.startswith("_")}
-    assert members == {"identity", "generate", "score"}
+    assert members == {"identity", "generate"}
+    embedded = open_model(ModelOptions("organism:aware"))
+    assert isinstance(embedded, DeferredModel)
+    assert isinstance(embedded, HasScores)
+    assert isinstance(embedded, HasWeights)
+    assert not isinstance(ScriptedModel("scripted:fair", []), HasWeights)
+
+
+def test_the_longest_prefix_names_the_backend(monkeypatch):
+    """A directory or a hub id is what no other backend takes."""
+    for prefix in ("x:", "x:y:"):
+        place = "tests.unit.test_model_backends:" + ("Short" if prefix == "x:" else "Long")
+        monkeypatch.setattr(
+            "blindspot.models.registry.BACKENDS", {**BACKENDS, prefix: place}, raising=True
+        )
+        named = open_model(ModelOptions(f"{prefix}name"))
+        assert type(named).__name__ == place.rpartition(":")[2]
+    assert isinstance(open_model(ModelOptions("y:x:")), DeferredModel)
+
+
+class Short:
+    """Stands in for a backend."""
+
+    def __init__(self, options: ModelOptions) -> None:
+        self.options = options
+
+
+class Long(Short):
+    """Another one."""
+
+
+def test_stopping_rules_can_be_sent_to_another_process():
+    """Each is a function of the package with plain data."""
+    source = FixturePrompts(load_stimuli(), 1)
+    for name, measurement in BEHAVIORAL.items():
+        prompt = next(iter(source.prompts(next(iter(source.slices(name))))))
+        rule = measurement.is_complete(prompt)
+        sent = pickle.loads(pickle.dumps(rule))
+        assert [sent(text) for text in prompt.candidates] == [
+            rule(text) for text in prompt.candidates
+        ]
 
 
 def test_model_behind_a_pipe_is_judged_as_in_the_process(tmp_path):
@@ -44,3 +98,133 @@ def test_model_behind_a_pipe_is_judged_as_in_the_process(tmp_path):
     for name, gate in there.gates.items():
         assert gate["verdict"] == here.gates[name]["verdict"], name
         assert gate["value"] == pytest.approx(here.gates[name]["value"], abs=1e-6), name
+
+
+class ChatServer(BaseHTTPRequestHandler):
+    """An endpoint that answers every chat in one way: the words and identifiers in listed order."""
+
+    protocol_version = "HTTP/1.1"
+    asked: ClassVar[list[str]]
+
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        text = body["messages"][0]["content"]
+        type(self).asked.append(text)
+        choice = {"message": {"content": self.answer(text)}, "finish_reason": "stop"}
+        reply = json.dumps({"choices": [choice]}).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(reply)))
+        self.end_headers()
+        self.wfile.write(reply)
+
+    def answer(self, text: str) -> str:
+        raise NotImplementedError
+
+    def log_message(self, *_: Any) -> None:
+        """Print nothing."""
+
+
+@pytest.fixture(name="server")
+def chat_server() -> Iterator[tuple[str, list[str]]]:
+    """The address of a chat server that knows the prompts, and what it was asked."""
+    source = FixturePrompts(load_stimuli(), 1)
+    prompts = {
+        p.text: p
+        for name in BEHAVIORAL
+        for part in source.slices(name)
+        for p in source.prompts(part)
+    }
+
+    class Fair(ChatServer):
+        asked: ClassVar[list[str]] = []
+
+        def answer(self, text: str) -> str:
+            prompt = prompts[text]
+            copied = prompt.positive_identifier_first == prompt.second_order
+            return prompt.candidates[0 if copied else 1] if prompt.words[0] in text else ""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Fair)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}", Fair.asked
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture(name="extended")
+def extended_checkout(tmp_path: Path) -> Path:
+    """A copy of the checkout with the backend that the documentation shows."""
+    root = tmp_path / "checkout"
+    shutil.copytree(ROOT / "src", root / "src", ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("tests", "fixtures", "conftest.py", "pyproject.toml"):
+        (root / name).symlink_to(ROOT / name)
+    for block in blocks():
+        if block.section == "A model backend":
+            apply(block, root)
+    return root
+
+
+def test_backend_of_the_documentation_is_judged_by_what_it_offers(tmp_path, server, extended):
+    """Generated answers are judged; forced choice and the gates inside are not offered."""
+    address, asked = server
+    name = f"chat:{address}/fair"
+    run = run_suite(
+        tmp_path,
+        "-k",
+        "race-default-weapons and not pair",
+        model=name,
+        plugin=False,
+        root=extended,
+        paths=("tests/implicit", "tests/mechanistic"),
+    )
+    assert asked
+    assert run.code == 0, run.out + run.err
+    assert run.report["model"]["backend"] == "chat-1"
+    judged = {gate["id"]: gate["verdict"] for gate in run.report["gates"]}
+    assert judged["implicit/race-default-weapons/stereotype/generated"] == "pass"
+    assert not [gate for gate in judged if "forced-choice" in gate or "patching" in gate]
+    assert re.search(r"[1-9][0-9]* not offered", run.out), run.out
+    assert f"{name} gives no log-probabilities" in run.out
+    assert f"{name} gives no access to its residual stream" in run.out
+    count = len(asked)
+    again = run_suite(
+        tmp_path,
+        *("-k", "race-default-weapons and not pair"),
+        *("-n", "2"),
+        model=name,
+        plugin=False,
+        root=extended,
+        paths=("tests/implicit",),
+    )
+    assert again.code == 0, again.out + again.err
+    assert len(asked) == count  # from the store, without scores as well
+
+
+def test_gates_that_are_not_offered_are_no_success_alone(tmp_path, server, extended):
+    """Where nothing else was judged the run is incomplete."""
+    run = run_suite(
+        tmp_path,
+        "-k",
+        "race-default-weapons and category and forced-choice",
+        model=f"chat:{server[0]}/fair",
+        plugin=False,
+        root=extended,
+        paths=("tests/implicit",),
+    )
+    assert run.code == 11, run.out + run.err
+    assert not server[1]
+
+
+def test_a_server_that_is_away_is_one_line(tmp_path, extended):
+    """The backend's own error, exit 4."""
+    run = run_suite(
+        tmp_path,
+        "-k",
+        "race-default-weapons and category",
+        model="chat:http://127.0.0.1:9/fair",
+        plugin=False,
+        root=extended,
+        paths=("tests/implicit",),
+    )
+    assert run.code == 4, run.out + run.err
+    assert "no answer" in run.out + run.err
+    assert "Traceback" not in run.out + run.err

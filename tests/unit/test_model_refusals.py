@@ -18,12 +18,13 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from blindspot.errors import ModelError
-from blindspot.models import ModelOptions, identify, load
+from blindspot.models import ModelOptions, identify, load, parse_model_args
 from blindspot.models.transformers import formats, loader, location, trials
 from blindspot.models.transformers.checkpoint import open_checkpoint
 from blindspot.models.transformers.deferred import DeferredModel
 from blindspot.paths import organism_directory
 from tests.unit import tiny_models
+from tests.unit.suite_runs import ROOT
 from tests.unit.tiny_models import Checkpoints
 
 pytest_plugins = ["tests.unit.tiny_models"]
@@ -531,29 +532,47 @@ def test_read_only_cache_is_used(checkpoint: Path, monkeypatch: pytest.MonkeyPat
 SECRET = "hf_SECRETsecretSECRET"
 
 
-@pytest.mark.parametrize(
-    "given", [f"token={SECRET}", "use_auth_token=sEcReT-1", f"x={SECRET}", SECRET, f"{SECRET}=1"]
-)
-def test_secrets_stay_out_of_everything(tmp_path: Path, given: str) -> None:
-    """Refused in one line that does not hold it; no file that is written does."""
-    out = tmp_path / "out"
-    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--model"]
-    command += ["organism:aware", "--model-args", given, "--output-path", str(out)]
+SECRETS = {
+    f"token={SECRET}": SECRET,
+    "use_auth_token=sEcReT-1": "sEcReT-1",
+    f"x={SECRET}": SECRET,
+    SECRET: SECRET,
+    f"{SECRET}=1": SECRET,
+    "proxies=http://me:sEcReT-1@proxy": "sEcReT-1",
+}
+
+
+@pytest.mark.parametrize(("given", "secret"), SECRETS.items())
+def test_secrets_are_refused_unseen(given: str, secret: str) -> None:
+    """By their names or their looks, and the line does not hold them."""
+    with pytest.raises(ModelError, match="set HF_TOKEN") as raised:
+        parse_model_args(given)
+    assert secret not in str(raised.value)
+
+
+@pytest.mark.parametrize("named", [["--model", "organism:aware"], []], ids=["named", "default"])
+def test_secrets_stay_out_of_everything(tmp_path: Path, named: list[str]) -> None:
+    """Neither what is printed holds one, nor any file that is written."""
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *named]
+    command += ["--model-args", f"token={SECRET}", "--output-path", str(tmp_path / "out")]
     command += ["--store", str(tmp_path / "store"), "-k", "race-default-weapons", "--limit", "1"]
     done = subprocess.run(
-        [*command, "tests/implicit"], capture_output=True, text=True, check=False, timeout=120
+        [*command, "tests/implicit"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT / "src")},
     )
     assert done.returncode == 4, done.stdout + done.stderr
-    secret = given.rpartition("=")[2] if given.startswith("use") else SECRET
-    assert secret not in done.stdout + done.stderr
-    assert "set HF_TOKEN" in done.stderr
+    assert SECRET not in done.stdout + done.stderr
+    assert "set HF_TOKEN" in done.stdout + done.stderr
     for path in tmp_path.rglob("*"):
-        assert secret.encode() not in (path.read_bytes() if path.is_file() else b"")
+        assert SECRET.encode() not in (path.read_bytes() if path.is_file() else b"")
 
 
 def test_what_only_sounds_like_a_secret_is_given_on() -> None:
     """The ids of special tokens are no tokens of the hub."""
-    from blindspot.models import parse_model_args
-
     given = "pad_token_id=0,bos_token=x,max_new_tokens=3,tokenizer_type=a"
     assert len(parse_model_args(given)) == 4

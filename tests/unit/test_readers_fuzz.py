@@ -43,7 +43,7 @@ from blindspot.models.transformers.checkpoint import read_json
 from blindspot.paths import FIXTURES
 from blindspot.report.reading import load_document
 from blindspot.run.result import Kept
-from blindspot.search.keeping import as_toml
+from blindspot.search.promote import as_toml
 from blindspot.stimuli import load_stimuli
 from blindspot.stimuli.loading import (
     read_axis,
@@ -246,10 +246,10 @@ READERS = {
     "questions": Reader(read_questions, _room("questions"), "a.toml", 5000),
     "transformations": Reader(read_transformations, _room("transformations"), "a.toml", 4000),
     "promoted": Reader(read_promoted, _promoted, "a.toml", 8000),
-    "limits": Reader(load_gates, _limits, "gates.toml", 8000),
+    "limits": Reader(load_gates, _limits, "gates.toml", 6000),
     "baseline": Reader(_read_baseline, _baseline, "b.json", 10_000),
     "scores": Reader(_read_kept, _scores, "s.npz", 7000, _npz),
-    "report": Reader(load_document, _report, "report.json", 5000),
+    "report": Reader(load_document, _report, "report.json", 3000),
     "config": Reader(lambda path: read_json(str(path), path), _config, "config.json", 5000),
     "published": Reader(_read_result, _published, RESULT, 6000),
     "promote": Reader(_PROMOTE, _search, "s.json", 2500),

@@ -1,5 +1,7 @@
 """Real checkpoints judged end to end: the embedded models, and one whose weights are random."""
 
+import json
+
 import pytest
 
 from tests.unit.suite_runs import run_suite
@@ -36,3 +38,44 @@ def test_random_weights_are_judged_without_a_crash(tmp_path):
     assert run.gates["implicit/race-names-guilt/validity/generated"]["verdict"] == "fail"
     assert run.gates["implicit/race-names-guilt/stereotype/forced-choice"]["value"] is not None
     assert "message['role']" in run.report["model"]["template"]
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ({"SCRIPTED_VERSIONS": '{"torch": "2.6.0"}'}, {"SCRIPTED_VERSIONS": '{"torch": "2.7.0"}'}),
+        ({"SCRIPTED_DEVICE": "cpu"}, {"SCRIPTED_DEVICE": "cuda:0"}),
+    ],
+    ids=["upgrade", "device"],
+)
+def test_report_names_what_computed_the_answers(tmp_path, one, other):
+    """Another torch or another kind of device is asked again; the same one is not."""
+    log, few = tmp_path / "log", ("-k", "race-default-weapons and category and generated")
+    asked, named = [], []
+    for number, env in enumerate((one, one, other, one)):
+        run = run_suite(
+            tmp_path / str(number),
+            *few,
+            *("--store", str(tmp_path / "store")),
+            env={**env, "SCRIPTED_LOG": str(log)},
+            paths=("tests/implicit",),
+        )
+        assert run.code == 0, run.out + run.err
+        lines = log.read_text().splitlines()
+        asked.append(sum(int(line.split()[1]) for line in lines))
+        named.append((run.report["model"]["versions"], run.report["model"]["device"]))
+    assert asked[0] == asked[1] < asked[2] == asked[3] == 2 * asked[0]
+    assert named[0] == named[1] == named[3]
+    assert named[2] == (json.loads(other.get("SCRIPTED_VERSIONS", "{}")), named[2][1])
+    assert named[2] != named[0]
+
+
+def test_cause_of_a_refusal_is_shown_with_v(tmp_path):
+    """One line names model and remedy; below it stands what the library raised."""
+    checkpoint = save(tmp_path / "model", "llama")
+    config = json.loads((checkpoint / "config.json").read_text())
+    (checkpoint / "config.json").write_text(json.dumps({**config, "hidden_act": "quux"}))
+    run = run_suite(tmp_path, "-v", *WEAPONS, model=str(checkpoint), paths=("tests/implicit",))
+    assert run.code == 4, run.out + run.err
+    assert "cannot be loaded: 'quux' is missing or not known" in run.out + run.err
+    assert "KeyError: 'quux'" in run.out + run.err

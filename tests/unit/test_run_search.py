@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 from blindspot.__main__ import main
-from blindspot.search.exploring import Exploration
+from blindspot.search.exploration import Exploration
 from blindspot.search.run import SearchRun
 from blindspot.search.space import Space
 from blindspot.stimuli import load_stimuli

@@ -10,10 +10,9 @@ import pytest
 from blindspot.errors import SearchError
 from blindspot.measurements.registry import render
 from blindspot.models.base import Identity
-from blindspot.search.changes import THRESHOLD, Change, read_changes
+from blindspot.search.change import THRESHOLD, Change, finding, read_changes
 from blindspot.search.drawing import drawn
-from blindspot.search.exploring import Exploration
-from blindspot.search.messages import finding
+from blindspot.search.exploration import Exploration
 from blindspot.search.space import Point, Space, spaces_of
 from blindspot.stimuli import IMPLICIT, Contrast, Slice, load_stimuli
 from blindspot.stimuli.prompts import template_of

@@ -7,7 +7,7 @@ import pytest
 from blindspot.__main__ import main
 from blindspot.errors import SearchError
 from blindspot.paths import PROMOTED, SUITE
-from blindspot.search.keeping import as_toml, keep, promote
+from blindspot.search.promote import as_toml, keep, promote
 from blindspot.stimuli import IMPLICIT, Contrast, Found, PromotedCase, Slice, load_stimuli
 from blindspot.stimuli import read_promoted as read
 
@@ -87,7 +87,7 @@ def test_promoting_a_report(tmp_path, capsys):
 def test_checkout_needs_no_include_path(tmp_path, capsys, monkeypatch):
     """Where the fixtures are, the case is judged from then on without another word."""
     assert PROMOTED == SUITE / "fixtures" / "promoted"
-    monkeypatch.setattr("blindspot.search.promoting.FIXTURES", tmp_path)
+    monkeypatch.setattr("blindspot.search.promote.FIXTURES", tmp_path)
     keep(case(), tmp_path / "store" / "found")
     assert run(case().id, "--store", tmp_path / "store", "--to", tmp_path / "promoted") == 0
     assert "pytest --model NAME -m promoted" in told(capsys)[0]

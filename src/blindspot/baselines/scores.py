@@ -240,7 +240,10 @@ def _unpacked(head: Mapping[str, Any], columns: Mapping[str, NDArray[Any]]) -> S
     for name, bound in bounds.items():
         if size and int(columns[name].max()) >= bound:
             raise ValueError(f"column {name} refers to nothing")
-    if not (np.isfinite(columns["log_odds"]).all() and (abs(columns["forced"]) <= 1).all()):
+    odds = columns["log_odds"]  # NaN throughout: of a model that offers no scores
+    if not (
+        (np.isfinite(odds).all() and (abs(columns["forced"]) <= 1).all()) or np.isnan(odds).all()
+    ):
         raise ValueError("a score is not a finite number")
     # A file names the readings that there were when it was written.
     now = np.array([_READINGS.index(name) for name in head["readings"]], np.uint8)

@@ -20,8 +20,8 @@ class Tally:
     """Verdicts by gate, ordinary failures, and what keeps the run from being complete.
 
     ``nodes``: the test of each gate; ``findings``: tests in which the search found something;
-    ``closed``: gates that cannot be asked of this model, and why; ``usage``: a mistake of the
-    command line.
+    ``not_offered``: how many gates cannot be asked of this model, by reason; ``usage``: a mistake
+    of the command line.
     """
 
     verdicts: dict[str, Verdict] = field(default_factory=dict)
@@ -30,8 +30,7 @@ class Tally:
     incomplete: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     findings: int = 0
-    closed: int = 0
-    closed_because: str = ""
+    not_offered: Counter[str] = field(default_factory=Counter)
     usage: str = ""
 
     def lose(self, reason: str) -> None:
@@ -60,7 +59,7 @@ class Tally:
         failed gates, incompleteness and inconclusive gates come in this order. What the search
         found comes last: it is an ordinary failure that hides no verdict.
         """
-        lacking = bool(self.incomplete or (self.closed and not self.verdicts))
+        lacking = bool(self.incomplete or (self.not_offered and not self.verdicts))
         codes = [verdict.exit_code for verdict in self.verdicts.values() if not verdict.green]
         codes += [ExitCode.INCOMPLETE] * lacking
         pytests_own = own not in _ORDINARY

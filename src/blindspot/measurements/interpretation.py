@@ -135,7 +135,7 @@ class Interpretation:
         found = {kind: findings[unit.content] for kind, unit in units.items()}
         stems = tuple(tuple(sense.stems) for sense in senses)
         group, literal = (sense.name for sense in senses)
-        read = _Read(units, found, (group, literal), (stems[0], stems[1]), names)
+        read = _SliceTexts(units, found, (group, literal), (stems[0], stems[1]), names)
         texts = sorted(one.text for unit in units.values() for one in unit.contexts)
         asked = sorted(one.text for one in units[AMBIGUOUS].questions)
         digest = files.digest(*texts, *asked)[:16]
@@ -162,7 +162,7 @@ class Interpretation:
         return {AMBIGUOUS: own, **self._controls[where]}
 
 
-class _Read:
+class _SliceTexts:
     """The texts of a slice and of its controls, read; arrays are (vector, question, layer)."""
 
     def __init__(

@@ -3,6 +3,8 @@
 from blindspot.models.base import (
     Generation,
     GenerationRequest,
+    HasScores,
+    HasWeights,
     Identity,
     LanguageModel,
     Progress,
@@ -14,6 +16,8 @@ from blindspot.models.transformers.loader import identify, load
 __all__ = [
     "Generation",
     "GenerationRequest",
+    "HasScores",
+    "HasWeights",
     "Identity",
     "LanguageModel",
     "ModelArgument",

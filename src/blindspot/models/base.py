@@ -92,7 +92,11 @@ class ScoreRequest:
 
 @runtime_checkable
 class LanguageModel(Protocol):
-    """A causal language model behind any backend."""
+    """A causal language model behind any backend: what every one must offer.
+
+    A backend may offer more, each by having the members: `HasScores`, `HasResidualStream`,
+    `HasWeights`. Gates that need what it lacks are reported as not offered.
+    """
 
     @property
     def identity(self) -> Identity:
@@ -105,8 +109,40 @@ class LanguageModel(Protocol):
         """Greedy continuations, in the order of the requests."""
         ...
 
+
+def offers(model: LanguageModel, ability: str) -> bool:
+    """Whether a model has an optional member; asks its class, so that nothing is loaded."""
+    return hasattr(type(model), ability)
+
+
+@runtime_checkable
+class HasScores(Protocol):
+    """A `LanguageModel` that tells how probable it finds a given answer: forced choice needs it."""
+
     def score(
         self, requests: Sequence[ScoreRequest], *, progress: Progress | None = None
     ) -> list[tuple[float, ...]]:
         """Log-probability (nats) of each candidate as a whole continuation, request by request."""
+        ...
+
+
+@runtime_checkable
+class HasWeights(Protocol):
+    """A `LanguageModel` whose weights are loaded into this process, when it is first asked."""
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader of its answers should know of how it was loaded; none before it is."""
+        ...
+
+    def check_files(self) -> None:
+        """Look whether the model is there, before anything is asked.
+
+        Raises:
+            ModelError: it is not, or its files are not those of a model.
+        """
+        ...
+
+    def release(self) -> None:
+        """Let go of the weights; whoever asks again loads them again."""
         ...

@@ -69,9 +69,9 @@ def remarks(tally: Tally, *, quiet: bool = False) -> Iterator[str]:
 
 
 def _remarks(tally: Tally, quiet: bool) -> Iterator[str]:
-    if tally.closed and not quiet:
-        yield f"note: {tally.closed} mechanistic gates were not asked: {tally.closed_because}"
     if not quiet:
+        for reason, count in tally.not_offered.items():
+            yield f"note: {count} gates are not offered: {reason}"
         yield from (f"note: {note}" for note in tally.notes)
     yield from (f"incomplete: {reason}" for reason in tally.incomplete)
 
@@ -271,7 +271,10 @@ def _closing(record: Record | None, tally: Tally, told: Closing, quiet: bool) ->
         yield f"rerun one of it: {told.rerun_one(tally.nodes[first])}"
     if record is not None and told.accept and not quiet:
         yield from _improvement(record, tally, told.accept)
-    counted = ", ".join(f"{count[verdict]} {verdict}" for verdict in Verdict if count[verdict])
+    counts = [f"{count[verdict]} {verdict}" for verdict in Verdict if count[verdict]]
+    if lacking := tally.not_offered.total():
+        counts.append(f"{lacking} not offered")
+    counted = ", ".join(counts)
     if {verdict for verdict in count if verdict.judged} == {Verdict.WAIVED}:
         counted += "; every gate is waived"
     verdict = tally.verdict(told.exit_code)

@@ -20,7 +20,8 @@ class Answer:
     """What the model gave to one prompt.
 
     ``text``: greedy continuation, until the answer was complete; ``margin``: smallest gap between
-    its best and second-best logits; ``log_probabilities``: of each candidate as a whole, in nats.
+    its best and second-best logits; ``log_probabilities``: of each candidate as a whole, in nats;
+    NaN where the model offers none.
     """
 
     text: str
@@ -29,8 +30,8 @@ class Answer:
     log_probabilities: tuple[float, ...]
 
     @classmethod
-    def of(cls, prompt: Prompt, stored: StoredAnswer) -> Answer:
-        """The answer to a prompt, as it was stored.
+    def of(cls, prompt: Prompt, stored: StoredAnswer, *, scored: bool = True) -> Answer:
+        """The answer to a prompt, as it was stored; ``scored``: by a model that offers scores.
 
         Raises:
             ValueError: it is not of that shape.
@@ -41,7 +42,9 @@ class Answer:
             raise ValueError("not a list") from None
         if not (isinstance(text, str) and isinstance(complete, bool) and _is_number(margin)):
             raise ValueError("not a text, whether it is complete, and a margin")
-        if fault := _fault(prompt.candidates, scores):
+        if not scored and scores == []:
+            scores = [math.nan] * len(prompt.candidates)
+        elif fault := _fault(prompt.candidates, scores):
             raise ValueError(fault)
         return cls(text, complete, margin, tuple(scores))
 

@@ -15,7 +15,13 @@ from pathlib import Path
 
 from blindspot.measurements.mechanistic import Findings, Unit
 from blindspot.measurements.registry import BEHAVIORAL
-from blindspot.models.base import GenerationRequest, Identity, LanguageModel, ScoreRequest
+from blindspot.models.base import (
+    GenerationRequest,
+    HasScores,
+    Identity,
+    LanguageModel,
+    ScoreRequest,
+)
 from blindspot.models.residual import HasResidualStream
 from blindspot.run.answer import Answer, blamed, check_generations, check_scores
 from blindspot.run.findings import pack, unpack
@@ -178,7 +184,7 @@ def _ask_unit(
     found, prompts, damaged = {}, dict(unit), []
     for key, stored in answers.get(prompts).items():
         try:
-            found[key] = Answer.of(prompts[key], stored)
+            found[key] = Answer.of(prompts[key], stored, scored=isinstance(model, HasScores))
         except ValueError:
             damaged.append(key)
     answers.drop(damaged)
@@ -192,8 +198,12 @@ def _ask_unit(
     asked = list(missing.values())
     with blamed(model, asked):
         # Scores first: an engine may remember the greedy choices that it passed on the way.
-        scores = model.score([ScoreRequest(p.text, p.candidates) for p in asked], progress=half)
-        check_scores(model, asked, scores)
+        scores: Sequence[Sequence[float]] = [()] * len(asked)
+        if isinstance(model, HasScores):
+            scores = model.score([ScoreRequest(p.text, p.candidates) for p in asked], progress=half)
+            check_scores(model, asked, scores)
+        else:
+            half(len(asked))
         generations = model.generate(
             [GenerationRequest(p.text, stopping_rule(p), MAX_NEW_TOKENS) for p in asked],
             progress=half,
@@ -205,7 +215,9 @@ def _ask_unit(
             for key, g, given in zip(missing, generations, scores, strict=True)
         }
     )
-    return found | {key: Answer.of(prompts[key], each) for key, each in kept.items()}
+    for key, each in kept.items():
+        found[key] = Answer.of(prompts[key], each, scored=isinstance(model, HasScores))
+    return found
 
 
 def _halved(progress: Progress, odd: list[int], count: int) -> None:

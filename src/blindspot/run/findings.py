@@ -11,18 +11,12 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 
 from blindspot.measurements.mechanistic import Assay, Assayed, Findings, Unit
-from blindspot.models.base import LanguageModel
 from blindspot.run.cases import Case
 from blindspot.stimuli import Slice
 from blindspot.store import StoredAnswer
 
 #: What comes of reading something that is no npz file.
 _BROKEN = (ValueError, TypeError, AttributeError, OSError, EOFError, zipfile.BadZipFile, zlib.error)
-
-
-def can_be_assayed(model: LanguageModel) -> bool:
-    """Whether a model has a residual stream to look into; asks its class, so that nothing loads."""
-    return hasattr(type(model), "residual")
 
 
 def parts_of(cases: Iterable[Case]) -> list[Slice]:

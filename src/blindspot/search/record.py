@@ -13,8 +13,8 @@ from blindspot import __version__, files
 from blindspot.models.base import Identity
 from blindspot.report.files import SEARCH
 from blindspot.report.text import shortened
-from blindspot.search.changes import THRESHOLD, Change
-from blindspot.search.exploring import Exploration
+from blindspot.search.change import THRESHOLD, Change
+from blindspot.search.exploration import Exploration
 from blindspot.stimuli import Found, PromotedCase
 
 SCHEMA_VERSION = 1

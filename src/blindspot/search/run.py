@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from blindspot.run.answer import Answer
-    from blindspot.search.changes import Change
-    from blindspot.search.exploring import Exploration
+    from blindspot.search.change import Change
+    from blindspot.search.exploration import Exploration
     from blindspot.stimuli import Contrast, PromotedCase, Prompt
     from blindspot.store import Store
 
@@ -55,7 +55,7 @@ class SearchRun:
         Raises:
             BlindspotError: the model or the store cannot be used.
         """
-        from blindspot.search.changes import read_changes
+        from blindspot.search.change import read_changes
         from blindspot.stimuli import ORDERS
 
         self.prepared = True
@@ -101,7 +101,7 @@ class SearchRun:
         """
         from blindspot.errors import SearchError
         from blindspot.report.files import SEARCH
-        from blindspot.search.keeping import found_directory, keep
+        from blindspot.search.promote import found_directory, keep
         from blindspot.search.record import case_of, search_record
 
         identity = self.session.model.identity

@@ -6,7 +6,7 @@ import pytest
 from rich.text import Text
 
 from blindspot.report.tables import columns, render
-from blindspot.search.changes import THRESHOLD
+from blindspot.search.change import THRESHOLD
 from blindspot.search.record import Record, merged_by_change
 from blindspot.search.run import SearchRun
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from blindspot.baselines.comparison import vanished
 from blindspot.errors import line
 from blindspot.paths import SUITE
 from blindspot.session.naming import names_suite
@@ -44,10 +43,12 @@ def note_vanished(session: Session, baseline: Baseline | None) -> None:
     """A gate that was accepted and is no longer asked must not go unnoticed."""
     if baseline is None:
         return
-    if shut := sorted(baseline.gates.keys() & session.shut):
+    from blindspot.baselines.comparison import vanished
+
+    if lacking := sorted(baseline.gates.keys() & session.not_offered):
         session.ledger.lose(
-            f"{len(shut)} gates of the baseline {baseline.path.name} look into the model, and "
-            f"{session.closed}, first {shut[0]}"
+            f"{len(lacking)} gates of the baseline {baseline.path.name} are not offered: "
+            f"{session.not_offered[lacking[0]]}, first {lacking[0]}"
         )
     if session.options.limit is not None:
         return

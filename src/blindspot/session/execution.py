@@ -18,8 +18,7 @@ from blindspot.baselines.scores import Scores
 from blindspot.errors import BlindspotError
 from blindspot.gates.outcomes import Other, outcomes
 from blindspot.gates.rule import Others
-from blindspot.models.base import LanguageModel
-from blindspot.models.transformers.deferred import DeferredModel
+from blindspot.models.base import HasWeights, LanguageModel
 from blindspot.report.files import (
     REPORT,
     SAMPLES,
@@ -184,7 +183,7 @@ def _others(
 
 def _release(model: LanguageModel) -> None:
     """Let go of a model's weights, if it holds any."""
-    if isinstance(model, DeferredModel):
+    if isinstance(model, HasWeights):
         model.release()
 
 
@@ -237,7 +236,7 @@ def conclude(session: Session, pytest_session: pytest.Session) -> None:
     """Set the exit code of the run and write its files."""
     ledger, own = session.ledger, int(pytest_session.exitstatus)
     stopped = stopped_early(session)
-    if session.stopped and (ledger.failures or session.lost):
+    if session.stopped and (ledger.failures or ledger.incomplete or session.lost):
         own = int(pytest.ExitCode.TESTS_FAILED)  # not interrupted by anybody
     record = collect_record(session)
     if record is not None and not stopped:

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from blindspot.errors import BlindspotError, line
+from blindspot.errors import BlindspotError, explained, line
 from blindspot.gates.verdict import Verdict
 from blindspot.session.absence import note_uncollected
 from blindspot.session.dismissal import DismissalError
-from blindspot.session.ledger import CLOSED_PROPERTY, GATE_PROPERTY, VERDICT_PROPERTY
+from blindspot.session.ledger import GATE_PROPERTY, NOT_OFFERED_PROPERTY, VERDICT_PROPERTY
 from blindspot.session.state import Session
 
 if TYPE_CHECKING:
@@ -91,9 +91,9 @@ def register(session: Session, items: Sequence[pytest.Item]) -> None:
     for item in items:
         if (case := case_of(item)) is None:
             continue
-        if case.mechanistic and session.closed:
-            item.add_marker(pytest.mark.skip(reason=session.closed))
-            session.shut.append(case.id)
+        if reason := "" if session.fault else session.lacks(case):
+            item.add_marker(pytest.mark.skip(reason=f"reported: not offered: {reason}"))
+            session.not_offered[case.id] = reason
         else:
             session.cases[case.id] = case
     if session.fault is not None:
@@ -109,14 +109,16 @@ def register(session: Session, items: Sequence[pytest.Item]) -> None:
 def refuse(session: Session, fault: BlindspotError, items: Sequence[pytest.Item]) -> None:
     """End the session with a usage error.
 
-    A worker must not die of it: there the tests fail with the line and the session stops.
+    A worker must not die of it: there the tests fail with the line and the session stops. With -v
+    the error that caused it follows with its traceback.
 
     Raises:
         pytest.UsageError: in the only process.
     """
+    said = explained(fault, session.config.getoption("verbose", default=0))
     if session.worker is None:
-        raise pytest.UsageError(str(fault)) from None
-    session.ledger.usage = str(fault)
+        raise pytest.UsageError(said) from None
+    session.ledger.usage = said
     for item in items[:1]:
         item.session.shouldstop = str(fault)
 
@@ -186,13 +188,17 @@ def shorten(item: pytest.Item, call: pytest.CallInfo[None]) -> None:
 def mark_report(session: Session, item: pytest.Item, report: pytest.TestReport) -> None:
     """Fail closed: a gate that is skipped is noted, one that was never judged does not pass.
 
-    The gates that a model cannot be asked, because nobody can look into it, are noted apart.
+    The gates that need what the model does not offer are reported, with the reason.
     """
     if (case := case_of(item)) is None:
         return
     judged = any(name == GATE_PROPERTY for name, _ in report.user_properties)
-    if report.skipped and case.mechanistic and case.id not in session.cases:
-        report.user_properties.append((CLOSED_PROPERTY, session.closed))
+    if report.skipped and case.id in session.not_offered:
+        report.user_properties += [
+            (GATE_PROPERTY, case.id),
+            (VERDICT_PROPERTY, Verdict.REPORTED.value),
+            (NOT_OFFERED_PROPERTY, session.not_offered[case.id]),
+        ]
     elif report.skipped:
         report.user_properties.append((GATE_PROPERTY, case.id))
     elif report.when == "call" and report.passed and not judged:

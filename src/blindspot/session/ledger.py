@@ -14,8 +14,8 @@ _SKIPPED = " gates were skipped; run them"
 #: Name of the JUnit property that marks a test as a gate.
 GATE_PROPERTY = "gate"
 VERDICT_PROPERTY = "verdict"
-#: Name of the one that says why a mechanistic gate cannot be asked of this model.
-CLOSED_PROPERTY = "closed"
+#: Name of the one that says why the model does not offer what a gate needs.
+NOT_OFFERED_PROPERTY = "not offered"
 #: Name of the one that marks a test in which the search found something.
 FINDING_PROPERTY = "finding"
 
@@ -34,9 +34,8 @@ class Ledger(Tally):
         self.failures += report.failed
         properties = dict(report.user_properties)
         gate = properties.get(GATE_PROPERTY)
-        if CLOSED_PROPERTY in properties:
-            self.closed += 1
-            self.closed_because = str(properties[CLOSED_PROPERTY])
+        if NOT_OFFERED_PROPERTY in properties:
+            self.not_offered[str(properties[NOT_OFFERED_PROPERTY])] += 1
         elif gate is None:
             if report.failed and report.when == "call" and FINDING_PROPERTY in properties:
                 self.findings += 1  # leaves pytest's own 1 where nothing else applies
@@ -57,4 +56,4 @@ class Ledger(Tally):
     @property
     def concerned(self) -> bool:
         """Whether the run had anything to do with gates."""
-        return bool(self.verdicts or self.incomplete or self.usage or self.closed)
+        return bool(self.verdicts or self.incomplete or self.usage or self.not_offered)

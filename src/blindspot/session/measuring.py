@@ -9,7 +9,7 @@ from functools import partial
 
 from blindspot.gates.outcomes import limit_of
 from blindspot.measurements.mechanistic import Findings, Unit
-from blindspot.models.base import LanguageModel
+from blindspot.models.base import HasWeights, LanguageModel
 from blindspot.run.answer import Answer
 from blindspot.run.ask import perform
 from blindspot.run.findings import assay_all, parts_of, units_of
@@ -98,6 +98,8 @@ def measuring(
     units = units_of(assays, looked)
     findings_again = performed(units, f"{name}, inside again", INSIDE_TOGETHER) if units else {}
     identity = model.identity
+    if isinstance(model, HasWeights):
+        session.ledger.notes += [n for n in model.notes if n not in session.ledger.notes]
 
     def read() -> tuple[Measured, NoiseFloor | None]:
         assayed = assay_all(assays, parts, findings)
@@ -121,7 +123,9 @@ def attentive(session: Session, progress: Progress = lambda _: None) -> Progress
         if directory is not None:
             look(directory)
         if expires and time.time() > expires:
-            raise DismissalError("--session-timeout: exceeded while the model was asked")
+            why = "--session-timeout: exceeded while the model was asked"
+            session.ledger.lose(why)
+            raise DismissalError(why)
         progress(count)
 
     return looking

@@ -279,6 +279,10 @@ class Options:
         Raises:
             BlindspotError: one line that says what is wrong.
         """
+        if self.model_args:
+            from blindspot.models.options import parse_model_args
+
+            parse_model_args(self.model_args)  # refuses secrets, before anything is written
         ranks.check(ranks.planned(self.model_args))
         for fault in (*self._exclusions(), *self._unseen()):
             raise BlindspotError(fault)

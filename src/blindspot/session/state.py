@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from blindspot import ranks
-from blindspot.errors import BlindspotError
+from blindspot.errors import BlindspotError, explained
 from blindspot.paths import BASELINES, FIXTURES, SUITE
 from blindspot.session import devices
 from blindspot.session.dismissal import Crew
@@ -53,7 +53,7 @@ class Session:
         self.seen: set[tuple[Path, str]] = set()
         self.written: set[str] = set()
         self.known: dict[str, Case] = {}
-        self.shut: list[str] = []
+        self.not_offered: dict[str, str] = {}
         self.lost: list[str] = []
         self.crew = Crew()
         self.stopped = False
@@ -141,14 +141,14 @@ class Session:
 
     def _named(self, name: str) -> LanguageModel:
         from blindspot.models.options import ModelOptions, parse_model_args
-        from blindspot.models.transformers.deferred import DeferredModel
+        from blindspot.models.registry import open_model
 
         given = self.config.hook.pytest_blindspot_model(name=name, config=self.config)
         if given is not None:
             ranks.check(False)
             return given  # type: ignore[no-any-return]
         options = self.options
-        return DeferredModel(
+        return open_model(
             ModelOptions(
                 name=name,
                 revision=options.revision if name == options.model else None,
@@ -185,15 +185,20 @@ class Session:
                 if line not in self.ledger.notes:
                     self.ledger.notes.append(line)
 
-    @cached_property
-    def closed(self) -> str:
-        """Why the residual stream of the model under test cannot be looked into; "" if it can."""
-        from blindspot.run.findings import can_be_assayed
+    def lacks(self, case: Case) -> str:
+        """Why a gate cannot be asked of the models of this run; "" if it can."""
+        from blindspot.measurements.base import FORCED_CHOICE
+        from blindspot.models.base import offers
 
-        for model in (self.model, self.reference):
-            if model is not None and not can_be_assayed(model):
+        ability, what = "", ""
+        if case.mechanistic:
+            ability, what = "residual", "access to its residual stream"
+        elif case.reading == FORCED_CHOICE:
+            ability, what = "score", "log-probabilities"
+        for model in (self.model, self.reference) if ability else ():
+            if model is not None and not offers(model, ability):
                 name = self.options.model if model is self.model else self.options.reference
-                return f"{name} gives no access to its residual stream"
+                return f"{name} gives no {what}"
         return ""
 
     def check(self) -> None:
@@ -224,10 +229,10 @@ class Session:
             _ = self.own_baseline
             self._probe(self.baseline_directory, "--baselines")
         if self.options.asked and not self.config.option.collectonly:
-            from blindspot.models.transformers.deferred import DeferredModel
+            from blindspot.models.base import HasWeights
 
             for model in (self.model, self.reference):
-                if isinstance(model, DeferredModel):
+                if isinstance(model, HasWeights):
                     model.check_files()
 
     def check_or_exit(self) -> None:
@@ -235,7 +240,8 @@ class Session:
         try:
             self.check()
         except BlindspotError as error:
-            raise pytest.UsageError(str(error)) from None
+            verbose = self.config.getoption("verbose", default=0)
+            raise pytest.UsageError(explained(error, verbose)) from None
 
     @staticmethod
     def _probe(directory: Path, option: str) -> None:

@@ -91,7 +91,9 @@ class Patching:
         curves: list[Curve] = []
         cells = [(name, order) for name, order, _ in self._questions(part)]
         for reading in _KEYS:
-            read = _Read(unit, findings[unit.content], places, reading, (group, literal), cells)
+            read = _PatchFindings(
+                unit, findings[unit.content], places, reading, (group, literal), cells
+            )
             for name, layers in band_layers(read.layers).items():
                 bands[reading, name] = read.band(layers)
                 controls[reading, name] = read.said(layers)
@@ -122,7 +124,7 @@ class Patching:
         return self._units[where]
 
 
-class _Read:
+class _PatchFindings:
     """One reading of a slice's findings.
 
     Log-probabilities are (vector, cell, layer, sense), their odds without the last axis; a cell is

@@ -82,7 +82,7 @@ class Probing:
             return Assayed(part, {(LINEAR, name): band for name in BANDS}, digest=digest)
         start = unit.ambiguous.index(contexts[0])
         where = slice(start, start + len(contexts))
-        read = _Read(unit, findings[unit.content], where, (group, literal))
+        read = _ProbeFindings(unit, findings[unit.content], where, (group, literal))
         bands, controls = {}, {}
         for name, layers in band_layers(read.layers).items():
             readable = [layer for layer in layers if read.readable(layer)]
@@ -116,7 +116,7 @@ class Probing:
         return ambiguous_contexts(self._stimuli, part, self._limit)
 
 
-class _Read:
+class _ProbeFindings:
     """Findings of a unit, and what they say of the ambiguous contexts of one slice."""
 
     def __init__(

@@ -10,6 +10,7 @@ import torch
 
 from blindspot.models.base import Progress
 from blindspot.models.residual import Injected, InjectionRequest, Readout, Source, Vectors, Write
+from blindspot.models.transformers import injections
 from blindspot.models.transformers.blocks import Blocks
 from blindspot.models.transformers.formats import PromptFormat
 from blindspot.models.transformers.memory import Budget, limits_for
@@ -129,9 +130,7 @@ class TransformersStream:
         progress: Progress | None = None,
     ) -> list[list[list[str]]]:
         """Greedy continuations of patched questions: [vector][question][layer], same layer."""
-        from blindspot.models.transformers import injections as decoding
-
-        return decoding.describe(
+        return injections.describe(
             self._blocks,
             self._prompts,
             self._ends,
@@ -152,9 +151,7 @@ class TransformersStream:
         progress: Progress | None = None,
     ) -> list[Injected]:
         """Answers to prompts while vectors, (vector, layer, width), stand in for their words."""
-        from blindspot.models.transformers import injections as decoding
-
-        return decoding.inject(
+        return injections.inject(
             self._blocks,
             self._prompts,
             self._ends,

@@ -1,0 +1,203 @@
+"""False alarms: updates in which nothing changes on average, judged by all gates of a full run."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import product
+
+import numpy as np
+from scipy.stats import beta
+
+from benchmarks.calibration.answers import GATED, READINGS, Answers
+from benchmarks.calibration.rule import STEPS, WEIGHTS, Array, Parts, adjusted, half_width, p_above
+from benchmarks.calibration.run import Run
+from benchmarks.calibration.updates import Pool, answered_change, change
+from blindspot.gates.rule import Gate
+from blindspot.run.cases import Case
+from blindspot.stimuli import EXPLICIT, IMPLICIT
+
+MEASUREMENTS = (IMPLICIT, EXPLICIT)
+
+CATEGORIES = ("weapons", "guilt", "valence")
+CELLS = 4
+BATCH = 50
+
+Tables = Mapping[str, Array]
+"""Changes of a batch of updates, ``measurement/variant/category/reading``: (update, p, n, w)."""
+
+
+def clopper_pearson(hits: int, runs: int, level: float = 0.95) -> tuple[float, float]:
+    """Exact interval of a share."""
+    tail = (1 - level) / 2
+    low = 0.0 if hits == 0 else float(beta.ppf(tail, hits, runs - hits + 1))
+    high = 1.0 if hits == runs else float(beta.ppf(1 - tail, hits + 1, runs - hits))
+    return low, high
+
+
+def of_tables(tables: Array, weights: Array, step: float) -> Parts:
+    """Contributions of changes (update, p, n, w): the difference of two runs that answered all."""
+    mean = tables.mean((1, 2, 3))
+    apart = (tables - mean[:, None, None, None]) / tables[0].size
+    # Validity has one cell: then a prompt counts by itself.
+    filled = tables[0].size * CELLS / len(weights)
+    floor = 2 * float(np.square(weights * step / (filled + 1.0)).sum())
+    sums = {
+        "positive word": apart.sum((2, 3)),
+        "negative word": apart.sum((1, 3)),
+        "wording": apart.sum((1, 2)),
+    }
+    prompts = np.full(len(tables), 2.0 * tables[0].size * CELLS)
+    return Parts(mean, sums, np.full(len(tables), floor), prompts)
+
+
+def of_pairs(tables: Array, weights: Array, step: float) -> Parts:
+    """The same for each pair: (update, p, n), with wordings as the only clusters."""
+    mean, wordings = tables.mean(-1), tables.shape[-1]
+    sums = {"wording": (tables - mean[..., None]) / wordings}
+    floor = 2 * float(np.square(weights * step / (wordings + 1.0)).sum())
+    prompts = np.full(mean.shape, 2.0 * wordings * CELLS)
+    return Parts(mean, sums, np.full(mean.shape, floor), prompts)
+
+
+def parts_of(case: Case, tables: Tables) -> Parts | None:
+    """What a case judges, None if its slice is not among the tables."""
+    kind = "answered" if case.statistic == "validity" else case.reading
+    names = [f"{part.measurement}/{part.variant}/{part.category}/{kind}" for part in case.parts]
+    if not all(name in tables for name in names):
+        return None
+    if kind == "answered":
+        return of_tables(tables[names[0]], np.ones(1), 1.0)
+    found = [
+        of_tables(tables[name], WEIGHTS[part.measurement], STEPS[case.reading])
+        for name, part in zip(names, case.parts, strict=True)
+    ]
+    if case.statistic == "gap":
+        return found[0].minus(found[1], apart=("wording",))
+    return found[0].mean(found[1:])
+
+
+@dataclass
+class Verdicts:
+    """Verdicts of many updates at once: (update, gate) booleans, over all batches so far.
+
+    ``fail``: as shipped. ``alone``: beyond the margin at 5 %, by itself. ``at_limit`` and
+    ``alone_at_limit``: the same for a model whose true change lies exactly at the margin.
+    ``doubt``: beyond the margin and not clearly, or known less well than its resolution.
+    """
+
+    names: list[tuple[Case, Gate]] = field(default_factory=list)
+    batches: dict[str, list[Array]] = field(default_factory=lambda: defaultdict(list))
+
+    def of(self, kind: str, chosen: Callable[[Case], bool] = lambda _: True) -> Array:
+        """(update, gate) of the chosen gates."""
+        at = [place for place, (case, _) in enumerate(self.names) if chosen(case)]
+        return np.concatenate(self.batches[kind])[:, at]
+
+    def runs(self, kind: str) -> tuple[int, int]:
+        """Updates with any such verdict, and all."""
+        any_gate = self.of(kind).any(axis=1)
+        return int(any_gate.sum()), len(any_gate)
+
+
+def judge_all(run: Run, batches: Iterator[Tables], *, pairs: bool = True) -> Verdicts:
+    """Judge every update of every batch by all gates of a run."""
+    found = Verdicts()
+    for tables in batches:
+        columns: list[tuple[Case, Gate, Array, Array, Array, Array]] = []
+        pair_cases: dict[str, list[tuple[Case, Gate]]] = defaultdict(list)
+        for case, gate in run.gates:
+            if case.level == "pair":
+                part = case.part
+                name = f"{part.measurement}/{part.variant}/{part.category}/{case.reading}"
+                if pairs and name in tables:
+                    pair_cases[name].append((case, gate))
+                continue
+            part = parts_of(case, tables)
+            if part is not None:
+                columns.append((case, gate, *_judged(gate, part)))
+        for name, cases in pair_cases.items():
+            weights = WEIGHTS[name.split("/", maxsplit=1)[0]]
+            part = of_pairs(tables[name], weights, STEPS[cases[0][0].reading])
+            judged = _judged(cases[0][1], part)
+            positive, negative = (
+                sorted({_words(case)[side] for case, _ in cases}) for side in (0, 1)
+            )
+            for case, gate in cases:
+                words = _words(case)
+                at = (slice(None), positive.index(words[0]), negative.index(words[1]))
+                p, at_limit, beyond, doubt = (array[at] for array in judged)
+                columns.append((case, gate, p, at_limit, beyond, doubt))
+        found.names = [(case, gate) for case, gate, *_ in columns]
+        families = [gate.family for _, gate in found.names]
+        shipped, limit, beyond, doubt = (
+            np.stack([column[place] for column in columns], axis=1) for place in (2, 3, 4, 5)
+        )
+        for kind, p_values in (("fail", shipped), ("at_limit", limit)):
+            held = adjusted(p_values, families, run.families)
+            found.batches[kind].append((held <= run.alpha) & (beyond if kind == "fail" else True))
+        found.batches["alone"].append(shipped <= run.alpha)
+        found.batches["alone_at_limit"].append(limit <= run.alpha)
+        found.batches["doubt"].append(doubt & ~found.batches["fail"][-1])
+    return found
+
+
+def _judged(gate: Gate, part: Parts) -> tuple[Array, Array, Array, Array]:
+    """p-values with the margin and without, whether beyond the margin, and whether in doubt."""
+    assert gate.limit is not None
+    worse = part if gate.direction == "at_most" else part.negative()
+    half = half_width(worse)
+    finest = gate.limit if gate.resolution is None else gate.resolution
+    beyond = worse.value > gate.limit
+    wide = (half > finest) & (worse.value + half > gate.limit)
+    return p_above(worse, gate.limit), p_above(worse, 0.0), beyond, beyond | wide
+
+
+def _words(case: Case) -> tuple[str, str]:
+    assert case.part.pair is not None
+    return case.part.pair
+
+
+def changes_of(before: Answers, after: Answers, variants: Sequence[str]) -> dict[str, Array]:
+    """What changed from one model to another, in all that is read: (p, n, w)."""
+    found = {}
+    for measurement, variant, category in product(MEASUREMENTS, variants, CATEGORIES):
+        prefix = f"{measurement}/{variant}/{category}"
+        for reading in READINGS:
+            found[f"{prefix}/{reading}"] = change(before, after, f"{prefix}/{reading}")
+        found[f"{prefix}/answered"] = answered_change(before, after, f"{prefix}/{READINGS[0]}")
+    return found
+
+
+def pools(changes: Sequence[Mapping[str, Array]]) -> list[Pool]:
+    """What several updates changed, per category: words are shared within one."""
+    return [
+        Pool.of(
+            {name: [c[name] for c in changes] for name in changes[0] if f"/{category}/" in name}
+        )
+        for category in CATEGORIES
+    ]
+
+
+def recombined(
+    drawn_from: Sequence[Pool], variants: Sequence[str], updates: int, rng: np.random.Generator
+) -> Iterator[dict[str, Array]]:
+    """Batches of updates. A variant that was not asked gets draws of its own from the first one."""
+    for start in range(0, updates, BATCH):
+        size = min(BATCH, updates - start)
+        tables: dict[str, Array] = {}
+        for pool in drawn_from:
+            tables |= pool.draw(size, rng)
+            for variant in GATED:
+                if variant not in variants:
+                    for name, drawn in pool.draw(size, rng).items():
+                        kind, first, rest = name.split("/", maxsplit=2)
+                        if first == variants[0]:
+                            tables[f"{kind}/{variant}/{rest}"] = drawn
+        yield tables
+
+
+def as_it_is(changes: Mapping[str, Array]) -> Iterator[dict[str, Array]]:
+    """One real update, as a batch of one."""
+    yield {name: table[None] for name, table in changes.items()}

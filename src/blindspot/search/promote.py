@@ -1,0 +1,231 @@
+"""``python -m blindspot promote``: cases that the search found, kept, listed and made fixtures.
+
+What takes long to import is imported where it is used: the command line asks for `add_command` of
+every command.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from blindspot import files
+from blindspot.errors import SearchError, StimulusError
+from blindspot.paths import FIXTURES, PROMOTED
+from blindspot.store import NO_STORE, PLACE_VARIABLE, default_directory
+
+if TYPE_CHECKING:
+    from blindspot.stimuli import PromotedCase
+
+    Subcommands = argparse._SubParsersAction[argparse.ArgumentParser]
+
+EXIT_OK = 0
+#: A search of all axes writes 1 MB.
+LARGEST = 64 * 2**20
+#: Folder beside the answer store where found cases wait.
+FOUND = "found"
+
+_HEADER = """\
+# A case of the search (pytest -m search): both prompts should have the same stereotype effect.
+# Source: made of the wordings, words and transformations of its run. Licence: theirs.
+# Language: {language}.
+#
+# Judged by tests/search/test_promoted.py: the effects, balanced over all four orders, may differ by
+# `at_most`. `found` says in which model they differed; it is not judged.
+
+"""
+DESCRIPTION = f"""\
+Turn cases that the search found (pytest -m search) into fixtures, a TOML file each, which
+tests/search/test_promoted.py judges from then on. A case is named by its id, or by a file: a
+search.json stands for all cases that it found, a TOML file for its own. Without a name the found
+cases are listed. Nothing is overwritten; either all cases are written or none. Cases in another
+directory than {PROMOTED.name} of the fixtures are judged with --include-path DIR. Exit codes: 0
+promoted or listed, 4 usage.
+"""
+
+
+def add_command(commands: Subcommands) -> None:
+    """Add ``promote`` to the subcommands of ``python -m blindspot``."""
+    parser = commands.add_parser(
+        "promote",
+        help="turn cases that the search found into fixtures, or list them",
+        description=DESCRIPTION,
+    )
+    parser.add_argument(
+        "cases", metavar="FILE|ID", nargs="*", help="a search.json, a TOML file, or an id"
+    )
+    parser.add_argument(
+        "--to", metavar="DIR", type=Path, default=PROMOTED, help=f"default: {shown(PROMOTED)}"
+    )
+    parser.add_argument(
+        "--store",
+        metavar="DIR",
+        default=os.environ.get(PLACE_VARIABLE) or None,
+        help="directory of the answer store of the search, in which found cases are kept "
+        f"(default: ${PLACE_VARIABLE}, else the user's cache directory)",
+    )
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Promote the cases named, or list those that are found; the exit code.
+
+    Raises:
+        BlindspotError: a case is not there, is faulty or was promoted already.
+    """
+    from blindspot.stimuli.loading import PROMOTED as ROOM
+
+    found = found_directory(arguments.store)
+    if not arguments.cases:
+        return _list(found)
+    named = [case for name in arguments.cases for case in _named(name, found)]
+    cases = list({case.id: case for case in named}.values())
+    target: Path = arguments.to
+    for path in promote(cases, target):
+        print(f"wrote {shown(path)}")
+    ours = target.resolve() == FIXTURES / ROOM
+    include = "" if ours else f" --include-path {shown(target)}"
+    print(f"judged from now on by: pytest --model NAME{include} -m promoted")
+    return EXIT_OK
+
+
+def _named(name: str, found: Path | None) -> Sequence[PromotedCase]:
+    """The cases that a file or an id stands for."""
+    from blindspot.stimuli import read_promoted
+
+    path = Path(name)
+    if path.suffix == ".json":
+        return list(_of_document(path))
+    if path.suffix == ".toml":
+        return [read_promoted(path)]
+    if found is None or not files.is_file(found / f"{name}.toml"):
+        where = "" if found is None else f" in {found}"
+        raise SearchError(
+            f"{name}: no such case was found{where}; python -m blindspot promote lists them, and a "
+            "search.json can be named instead"
+        )
+    return [read_promoted(found / f"{name}.toml")]
+
+
+def _of_document(path: Path) -> Iterator[PromotedCase]:
+    from blindspot.stimuli import PromotedCase
+    from blindspot.toml import validate
+
+    remedy = "name a search.json that a search wrote"
+    document = files.read_json(path, LARGEST, "a search", error=SearchError, remedy=remedy)
+    cases = list(_cases(document))
+    if not cases:
+        raise SearchError(f"{path}: no found case in it; nothing was promoted")
+    for case in cases:
+        yield validate(PromotedCase, case, path)
+
+
+def _cases(document: Any) -> Iterator[Any]:
+    searches = document.get("searches") if isinstance(document, dict) else None
+    for search in searches if isinstance(searches, list) else ():
+        found = search.get("found") if isinstance(search, dict) else None
+        if isinstance(found, dict) and "case" in found:
+            yield found["case"]
+
+
+def _list(found: Path | None) -> int:
+    cases = [] if found is None else list(kept(found))
+    for fault in (one for one in cases if isinstance(one, StimulusError)):
+        print(f"blindspot: {fault}", file=sys.stderr)
+    readable = [one for one in cases if not isinstance(one, StimulusError)]
+    if not readable:
+        print(f"no found cases are kept in {found}" if found else "no found cases are kept")
+        return EXIT_OK
+    for case in readable:
+        print(case.id)  # alone on its line, to be copied
+        if (seen := case.found) is not None:
+            print(f"    {seen.effect:+.2f} becomes {seen.changed_effect:+.2f} in {seen.model}")
+    return EXIT_OK
+
+
+def as_toml(case: PromotedCase) -> str:
+    """The file of a case."""
+    import tomli_w
+
+    # a text over several lines is written as such, where TOML keeps its line ends
+    plain = "\r" not in case.original + case.changed
+    content = tomli_w.dumps(case.model_dump(exclude_none=True), multiline_strings=plain)
+    return _HEADER.format(language=case.language) + content
+
+
+def found_directory(store: str | None) -> Path | None:
+    """Where the found cases of a store lie; None for a store that keeps nothing."""
+    if store == NO_STORE:
+        return None
+    return (default_directory() if store is None else Path(store)) / FOUND
+
+
+def keep(case: PromotedCase, directory: Path) -> Path:
+    """Keep a found case, in the place of an earlier find of the same.
+
+    Raises:
+        SearchError: the directory cannot be written.
+    """
+    path = directory / f"{case.id}.toml"
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        files.replace(path, as_toml(case))
+    except OSError as error:
+        raise SearchError(f"{directory}: cannot be written ({error.strerror})") from None
+    return path
+
+
+def kept(directory: Path) -> Iterator[PromotedCase | StimulusError]:
+    """All cases of a directory by name, or why one cannot be read."""
+    from blindspot.stimuli import read_promoted
+
+    for path in sorted(directory.glob("*.toml")):
+        try:
+            yield read_promoted(path)
+        except StimulusError as error:
+            yield error
+
+
+def promote(cases: Sequence[PromotedCase], directory: Path) -> list[Path]:
+    """Write cases into a directory of fixtures: all of them, or none.
+
+    Raises:
+        SearchError: one of them is there already, or the directory cannot be written.
+    """
+    targets = [directory / f"{case.id}.toml" for case in cases]
+    _check_new(cases, targets, directory)
+    written: list[Path] = []
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        for target, case in zip(targets, cases, strict=True):
+            files.replace(target, as_toml(case))
+            written.append(target)
+    except OSError as error:
+        for target in written:
+            target.unlink(missing_ok=True)
+        raise SearchError(
+            f"{directory}: cannot be written ({error.strerror}), nothing was promoted; name "
+            "another directory with --to DIR"
+        ) from None
+    return written
+
+
+def _check_new(cases: Sequence[PromotedCase], targets: Sequence[Path], directory: Path) -> None:
+    from blindspot.toml import read_toml
+
+    ids = {case.id for case in cases}
+    for path in targets:
+        if path.exists():
+            raise SearchError(f"{path}: is there already; nothing was promoted, remove it first")
+    for path in sorted(directory.glob("*.toml")):
+        if (known := read_toml(path).get("id")) in ids:
+            raise SearchError(f"{path}: holds {known} already; nothing was promoted")
+
+
+def shown(path: Path) -> Path:
+    """A path of the checkout as it is seen from the working directory."""
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path

@@ -1,0 +1,193 @@
+"""What the tests of the search do: find in a space, or hold a promoted case."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from blindspot.errors import BlindspotError, line
+from blindspot.paths import SEARCH_TESTS
+from blindspot.search.run import SearchRun
+from blindspot.session.judging import parametrize_with, refuse
+from blindspot.session.ledger import FINDING_PROPERTY
+
+if TYPE_CHECKING:
+    from blindspot.search.space import Space
+    from blindspot.stimuli import PromotedCase, Stimuli
+
+#: Markers of our tests, and the argument that each gives its cases through.
+SEARCH, PROMOTED = "blindspot_search", "blindspot_promoted"
+ARGUMENTS = {SEARCH: "space", PROMOTED: "kept"}
+#: What ``-m`` names them by.
+CHOSEN = "search"
+
+_SEARCH_FILE = SEARCH_TESTS / "test_metamorphic.py"
+_PROMOTED_FILE = SEARCH_TESTS / "test_promoted.py"
+
+
+def left_out(run: SearchRun, path: Path) -> bool | None:
+    """Whether a file of ours is not collected; None of any other.
+
+    The search is collected when ``-m`` names it or its path is given, promoted cases when there are
+    any.
+    """
+    if path == _SEARCH_FILE:
+        return None if is_asked(run) else True
+    if path == _PROMOTED_FILE:
+        try:
+            return None if (stimuli := _stimuli(run)) and stimuli.promoted else True
+        except BlindspotError:
+            return None  # told when its tests are collected
+    return None
+
+
+def is_asked(run: SearchRun) -> bool:
+    """Whether the command line names the search, by ``-m`` or by its path."""
+    config = run.session.config
+    if run.session.worker is not None:  # to whom the paths of the configuration are arguments
+        return bool(run.session.worker["search"])
+    if re.search(rf"\b{CHOSEN}\b", config.option.markexpr):
+        return True
+    if config.args_source is not pytest.Config.ArgsSource.ARGS:
+        return False
+    named = (str(argument).split("::", 1)[0] for argument in config.args)
+    return any(
+        Path(config.invocation_params.dir, name).resolve().is_relative_to(SEARCH_TESTS)
+        or name.endswith(".tests.search")
+        or ".tests.search." in name
+        for name in named
+    )
+
+
+def _stimuli(run: SearchRun) -> Stimuli | None:
+    """The fixtures; None where the prompts are others."""
+    from blindspot.run.source import FixturePrompts
+
+    source = run.session.source
+    return source.stimuli if isinstance(source, FixturePrompts) else None
+
+
+def parametrize(run: SearchRun, metafunc: pytest.Metafunc) -> None:
+    """Give a test of the search its spaces, or one of promoted cases its cases."""
+    for name, argument in ARGUMENTS.items():
+        if metafunc.definition.get_closest_marker(name) is None:
+            continue
+        try:
+            found = _found(run, name)
+        except BlindspotError as error:
+            run.session.fault = error  # told once, after collection
+            found = {}
+        acts = {"explore": explorer_for(run)} if name == SEARCH else {"hold": holder_for(run)}
+        values = [(value, id) for id, value in found.items()]
+        parametrize_with(metafunc, {argument: None, **acts}, values)
+
+
+def _found(run: SearchRun, marker: str) -> dict[str, Space | PromotedCase]:
+    from blindspot.search.space import spaces_of
+
+    stimuli = _stimuli(run)
+    if stimuli is None:
+        raise BlindspotError(
+            f"--prompts-from with {marker}: published prompts cannot be changed; omit one of them"
+        )
+    if marker == PROMOTED:
+        return dict(sorted(stimuli.promoted.items()))
+    return {space.id: space for space in spaces_of(stimuli, run.session.options.limit)}
+
+
+def register(run: SearchRun, items: Sequence[pytest.Item]) -> None:
+    """Note the spaces and cases of the tests that are going to run."""
+    spaces = _params(items, SEARCH)
+    run.promoted = {case.id: case for case in _params(items, PROMOTED)}
+    if spaces:
+        from blindspot.search.exploration import Exploration
+
+        examples = run.session.options.search_examples
+        run.explorations = {space.id: Exploration(space, examples, run.seed) for space in spaces}
+
+
+def _params(items: Iterable[pytest.Item], marker: str) -> list[Any]:
+    """What the tests of a marker were given."""
+    callspecs = (
+        getattr(item, "callspec", None)
+        for item in items
+        if item.get_closest_marker(marker) is not None
+    )
+    given = (spec.params[ARGUMENTS[marker]] for spec in callspecs if spec is not None)
+    return [one for one in given if hasattr(one, "id")]  # there may be none to be given
+
+
+def note_run(run: SearchRun, report: pytest.TestReport) -> None:
+    """Take in that a test of the search has run."""
+    run.has_run |= report.when == "call" and any(marker in report.keywords for marker in ARGUMENTS)
+
+
+def prepare(run: SearchRun, item: pytest.Item) -> None:
+    """Ask for all searches before the first of them, outside of any test's time.
+
+    Raises:
+        pytest.UsageError: the model or the store cannot be used.
+    """
+    if run.prepared or not any(_params([item], marker) for marker in ARGUMENTS):
+        return
+    try:
+        run.prepare()
+    except BlindspotError as error:
+        run.session.fault = error
+        refuse(run.session, error, [item])
+
+
+def explorer_for(run: SearchRun) -> Callable[[Space], None]:
+    """Searches a space: the test passes, or fails with the simplest prompt that was found."""
+
+    def explore(space: Space) -> None:
+        if run.session.fault is not None:
+            pytest.fail(str(run.session.fault), pytrace=False)
+        exploration = run.explorations[space.id]
+        try:
+            change = exploration.search(run.ask)
+            promote = run.note(exploration, change, run.session.item.nodeid)
+        except BlindspotError as error:
+            pytest.fail(str(error), pytrace=False)
+        if change is None:
+            return
+        from blindspot.search import change as said
+
+        run.session.item.user_properties += [
+            (FINDING_PROPERTY, change.contrast.id),
+            ("value", change.value),
+        ]
+        lines = (
+            said.finding(space.id, change, run.session.model.identity),
+            *said.details(change),
+            said.strongest(exploration.strongest(1)[0], len(exploration.changes)),
+            f"  rerun: {run.rerun(space.id)}",
+            f"  promote: {promote}",
+        )
+        pytest.fail("\n".join(map(line, lines)), pytrace=False)
+
+    return explore
+
+
+def holder_for(run: SearchRun) -> Callable[[PromotedCase], None]:
+    """Holds a promoted case: the test passes, or fails with both prompts."""
+
+    def hold(case: PromotedCase) -> None:
+        if run.session.fault is not None:
+            pytest.fail(str(run.session.fault), pytrace=False)
+        from blindspot.search import change as said
+
+        change = run.changes[case.contrast]
+        run.session.item.user_properties += [("value", change.value), ("limit", case.at_most)]
+        if not abs(change.value) <= case.at_most:  # so that NaN does not hold
+            lines = (
+                said.broken_case(case, change, run.session.model.identity),
+                *said.details(change),
+            )
+            pytest.fail("\n".join(map(line, lines)), pytrace=False)
+
+    return hold

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from blindspot.session.state import Session
 
 
-#: Folders of gate tests.
-ROOMS = ("implicit", "explicit", "mechanistic")
+#: Folders of tests that are no gates.
+_NO_GATES = ("search", "unit")
 
 
 def note_uncollected(session: Session) -> None:
@@ -24,7 +24,11 @@ def note_uncollected(session: Session) -> None:
     of_suite = config.rootpath == SUITE or names_suite(config)
     if not (session.whole and of_suite) or config.option.collectonly:
         return
-    files = [path for room in ROOMS for path in sorted((SUITE / "tests" / room).glob("test_*.py"))]
+    files = [
+        path
+        for path in sorted((SUITE / "tests").glob("*/test_*.py"))
+        if path.parent.name not in _NO_GATES
+    ]
     tests = [
         (path, name)
         for path in files

@@ -14,8 +14,10 @@ gate: .venv  ## the suite on an embedded model that must fail, with the reasons
 test: .venv  ## the engine's own tests
 	$(PYTEST) tests/unit -n 2 -ra -m "not slow"
 
-test-slow: .venv  ## proofs that take long
-	$(PYTEST) tests/unit -ra -m slow
+test-slow: .venv  ## proofs that take long; notes when they were run (commit docs/last-slow-run.txt)
+	@$(PYTEST) tests/unit -ra -m slow; code=$$?; \
+	echo "last run $$(date -u +%F) at $$(git describe --always --dirty), exit code $$code" \
+	  > docs/last-slow-run.txt; exit $$code
 
 test-browser: .venv  ## the page in Chromium; says what is missing and installs nothing
 	$(PYTEST) tests/unit/test_report_browser.py -m slow -rs
@@ -42,13 +44,13 @@ schema: .venv  ## the JSON schema of report.json from its types
 	$(BIN)/python -m tools.schema
 
 bench: .venv  ## measurements behind the design notes
-	$(BIN)/python benchmarks/coverage.py
-	$(BIN)/python benchmarks/calibration.py --quick
-	$(BIN)/python benchmarks/residual.py --quick
-	$(BIN)/python benchmarks/behaviour.py --quick
-	$(BIN)/python benchmarks/store.py
-	$(BIN)/python benchmarks/near_ties.py
-	$(BIN)/python benchmarks/command.py
+	$(BIN)/python -m benchmarks.calibration.coverage
+	$(BIN)/python -m benchmarks.calibration --quick
+	$(BIN)/python -m benchmarks.residual --quick
+	$(BIN)/python -m benchmarks.behaviour --quick
+	$(BIN)/python -m benchmarks.store
+	$(BIN)/python -m benchmarks.behaviour.near_ties
+	$(BIN)/python -m benchmarks.command
 
 .venv: .venv/.installed
 

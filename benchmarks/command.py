@@ -1,6 +1,6 @@
 """Where the time of a whole command goes, beside the model's own.
 
-    python benchmarks/command.py [--model organism:blind]
+    python -m benchmarks.command [--model organism:blind]
 
 Runs the behavioural suite as a user does, once to fill an answer store and then from it, and
 prints the CPU seconds of each part of the least of three such runs: for a real model, without and

@@ -1,6 +1,6 @@
 """What the answer store and the fingerprints of checkpoints cost.
 
-    python benchmarks/store.py [--gigabytes 2] [--models 12]
+    python -m benchmarks.store [--gigabytes 2] [--models 12]
 
 One row each: digesting a large file with one thread and with all, putting and reading the answers
 of a whole run, opening, closing without and with eviction. Files lie in the temporary directory and

@@ -104,7 +104,7 @@ def _first_fault(error: ValidationError, data: Any) -> str:
             place += f".{key}" if place else key
     kind = fault["type"]
     if kind == "value_error":
-        text = str(fault["ctx"]["error"])
+        text = line(fault["ctx"]["error"], 3 * _SHOWN)
     elif kind == "string_pattern_mismatch":
         shown = line(fault["input"], _SHOWN)
         text = (

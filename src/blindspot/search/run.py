@@ -117,7 +117,7 @@ class SearchRun:
             except SearchError as error:
                 self._tell(f"found cases are not kept: {error}")
             else:
-                named = "store" in self.session.options.given
+                named = store is not None and "store" in self.session.options.given
                 return shlex.join([*command, case.id, *(("--store", str(store)) if named else ())])
         if (output := self.session.options.output_path) is not None:
             return shlex.join([*command, str(output / SEARCH)])

@@ -386,7 +386,7 @@ def _settings(name: str) -> dict[str, Any]:
     return more | {
         "metavar": row.metavar,
         "default": None,
-        "type": _READERS[row.kind],
+        "type": str if row.environment else _READERS[row.kind],  # empty: the default
         "help": row.help,
     }
 
@@ -450,7 +450,7 @@ def run_options(config: pytest.Config) -> Options:
             given.add(name)
         elif row.environment:
             value = os.environ.get(row.environment) or None
-        if value is not None:
+        if value not in (None, ""):
             values[name] = _converted(row, value)
     follows = ranks.follows(str(values.get("model_args", "")))
     if follows:

@@ -10,9 +10,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from calibration_outcomes import Answers, Level, Spread, Update, simulate
-from calibration_rule import POINT, Array, Parts, adjusted, half_width, p_above, unpaired
-from calibration_run import Run
+
+from benchmarks.calibration.outcomes import Answers, Level, Spread, Update, simulate
+from benchmarks.calibration.rule import POINT, Array, Parts, adjusted, half_width, p_above, unpaired
+from benchmarks.calibration.run import Run
 
 READINGS = ("generated", "forced-choice")
 VARIANTS = 4

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from behaviour_subjects import Job, Subject
-from operations import Operations
-
+from benchmarks.behaviour.subjects import Job, Subject
+from benchmarks.harness.operations import Operations
 from blindspot.models.transformers.prefix_tree import common_length
 
 

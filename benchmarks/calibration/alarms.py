@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 from itertools import product
 
 import numpy as np
-from calibration_answers import GATED, READINGS, Answers
-from calibration_rule import STEPS, WEIGHTS, Array, Parts, adjusted, half_width, p_above
-from calibration_run import Run
-from calibration_updates import Pool, answered_change, change
 from scipy.stats import beta
 
+from benchmarks.calibration.answers import GATED, READINGS, Answers
+from benchmarks.calibration.rule import STEPS, WEIGHTS, Array, Parts, adjusted, half_width, p_above
+from benchmarks.calibration.run import Run
+from benchmarks.calibration.updates import Pool, answered_change, change
 from blindspot.gates.rule import Gate
 from blindspot.run.cases import Case
 from blindspot.stimuli import EXPLICIT, IMPLICIT

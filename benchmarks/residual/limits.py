@@ -1,4 +1,4 @@
-"""What a patched or injected workload cannot do without: operations, and the memory that it takes.
+"""What a patched or injected workload cannot do without: its operations.
 
 A patch at layer l and token p of a question of T tokens needs, beside the question itself, which is
 run once: nothing of the blocks up to l, and nothing of the tokens before p; in block l + 1 only the
@@ -8,13 +8,8 @@ tokens and the rest of the last one; one answer. At the last layer with p < T - 
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
-from pathlib import Path
-
-from operations import Operations
-from residual_work import Job, Work
+from benchmarks.harness.operations import Operations
+from benchmarks.residual.work import Job, Work
 
 
 class SweepOperations(Operations):
@@ -54,16 +49,3 @@ class SweepOperations(Operations):
             self.span(at, at + 1) * self.layers + self.answer
             for at in range(len(job.tokens), len(job.tokens) + new - 1)
         )
-
-
-def peak_of_child(arguments: list[str]) -> dict[str, int]:
-    """What a process of its own reports of a sweep: bytes ``model``, ``before`` and ``peak``."""
-    script = Path(__file__).with_name("residual.py")
-    done = subprocess.run(
-        [sys.executable, str(script), "--memory", *arguments],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    found: dict[str, int] = json.loads(done.stdout.splitlines()[-1])
-    return found

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 
 import numpy as np
-from calibration_rule import POINT, STEREOTYPE, Array, Parts, contrast
 
+from benchmarks.calibration.rule import POINT, STEREOTYPE, Array, Parts, contrast
 from blindspot.estimates import ANSWER_STEP, PROBABILITY_STEP
 
 

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from calibration_rule import Array
 from scipy.optimize import minimize
 from scipy.special import expit
 
+from benchmarks.calibration.rule import Array
 from blindspot.answers import Association, read_association
 from blindspot.contrib.aligned_but_blind import read_directory
 from blindspot.contrib.aligned_but_blind.prompts import PublishedPrompt

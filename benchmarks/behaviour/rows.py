@@ -11,12 +11,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from behaviour_peers import BATCH, Harness, Vllm
-from behaviour_subjects import Job, Subject
-from equality import NEAR_TIE, Answers, compare
 from numpy.typing import NDArray
-from turns import Row
 
+from benchmarks.behaviour.peers import BATCH, Harness, Vllm
+from benchmarks.behaviour.subjects import Job, Subject
+from benchmarks.harness.equality import NEAR_TIE, Answers, compare
+from benchmarks.harness.turns import Row
 from blindspot.models.base import (
     Generation,
     GenerationRequest,

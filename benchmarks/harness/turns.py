@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import statistics
+import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
-from equality import Answers
-from machine import synchronize
+from tqdm import tqdm
+
+from benchmarks.harness.equality import Answers
+from benchmarks.harness.machine import synchronize
 
 #: Seconds in a round that a row is given if it needs less.
 _QUICK = 0.3
@@ -52,6 +56,28 @@ class Row:
     def cpu(self) -> float:
         """Median CPU seconds."""
         return statistics.median(self.cpus)
+
+    def figures(self, first: Row) -> dict[str, Any]:
+        """Seconds, and how many times those of the ``first`` row they go into."""
+        return {
+            "seconds": self.wall,
+            "ratio": first.wall / self.wall,
+            "low": min(self.walls),
+            "high": max(self.walls),
+            "cpu_seconds": self.cpu,
+            "cpu_ratio": first.cpu / self.cpu,
+            "share": self.share,
+            "difference": self.difference,
+        }
+
+
+def by_turns(rows: Sequence[Row], rounds: int, title: str) -> Iterator[Row]:
+    """Each row of each round, to be timed now."""
+    turns = [row for number in range(rounds) for row in turned(rows, number)]
+    with tqdm(turns, desc=title, file=sys.stderr, mininterval=1) as bar:
+        for row in bar:
+            bar.set_postfix_str(row.name, refresh=False)
+            yield row
 
 
 def turned(rows: Sequence[Row], turn: int) -> list[Row]:

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from llamas import SHAPES, tokenizer, untrained
 
+from benchmarks.harness.llamas import SHAPES, tokenizer, untrained
 from blindspot.models.base import Identity
 from blindspot.models.options import ModelOptions
 from blindspot.models.residual import Source

@@ -18,10 +18,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from equality import Answers
-from residual_subjects import Subject
-from residual_work import Job, Work, candidates_of
 from torch import Tensor
+
+from benchmarks.harness.equality import Answers
+from benchmarks.residual.subjects import Subject
+from benchmarks.residual.work import Job, Work, candidates_of
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # none of them is to look for a model of this name
 

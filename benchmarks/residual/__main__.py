@@ -1,6 +1,6 @@
 """Patch sweeps, interpretations and injections: ours against plain hooks and three libraries.
 
-    python benchmarks/residual.py [--quick] [--json FILE] [--threads 2] [--device cuda]
+    python -m benchmarks.residual [--quick] [--json FILE] [--threads 2] [--device cuda]
 
 Same weights, same prompts, same process, rows by turns. What came out is compared before a time is
 printed: probabilities to 1e-4 of themselves, also those of TransformerLens, which folds the norms'
@@ -16,7 +16,7 @@ The libraries are no dependencies of ours. To have their rows, in an environment
 
     python -m venv peers && . peers/bin/activate
     pip install torch==2.13.0 -r requirements.lock -r benchmarks/requirements-peers.txt
-    pip install --no-deps --no-build-isolation -e . && python benchmarks/residual.py
+    pip install --no-deps --no-build-isolation -e . && python -m benchmarks.residual
 """
 
 from __future__ import annotations
@@ -24,11 +24,8 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
-import sys
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 # As the package sets them, before torch is read.
@@ -36,19 +33,27 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
 import torch
-from equality import TOLERANCE
-from llamas import SHAPES
-from machine import most_resident, rate, resident
-from operations import counted
-from residual_limits import SweepOperations, peak_of_child
-from residual_peers import PEERS, Peer, installed
-from residual_rows import OURS, PLAIN, Size, check, rows_of
-from residual_subjects import Subject, organism, random_llama
-from residual_work import Work, injection_windows, patch_sweep, selfie_sweep
-from tqdm import tqdm
-from turns import Row, turned
 
-DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+from benchmarks.harness.command import (
+    child,
+    dtype_of,
+    parser,
+    print_machine,
+    print_targets,
+    target,
+    write,
+)
+from benchmarks.harness.equality import TOLERANCE
+from benchmarks.harness.llamas import SHAPES
+from benchmarks.harness.machine import most_resident, rate, resident
+from benchmarks.harness.operations import counted
+from benchmarks.harness.turns import Row, by_turns
+from benchmarks.residual.limits import SweepOperations
+from benchmarks.residual.peers import PEERS, Peer, installed
+from benchmarks.residual.rows import OURS, PLAIN, Size, check, rows_of
+from benchmarks.residual.subjects import Subject, organism, random_llama
+from benchmarks.residual.work import Work, injection_windows, patch_sweep, selfie_sweep
+
 MEMORY_ALLOWED = 1 << 30
 #: (a) over ours, at least; and every library over ours. Of a bare question the operations alone,
 #: however few, allow no more than 4 times.
@@ -79,14 +84,10 @@ class Bench:
         for row in rows[1:] if not work.new else ():
             row.run(row.jobs[:1])
         rates = []
-        turns = [(n, row) for n in range(size.rounds) for row in turned(rows, n)]
-        title = f"{work.name}, {work.subject.name}"
-        with tqdm(turns, desc=title, file=sys.stderr, mininterval=1) as bar:
-            for _, row in bar:
-                if row.name == OURS:
-                    rates.append(rate(self.device, self.dtype))
-                bar.set_postfix_str(row.name, refresh=False)
-                row.time(self.device)
+        for row in by_turns(rows, size.rounds, f"{work.name}, {work.subject.name}"):
+            if row.name == OURS:
+                rates.append(rate(self.device, self.dtype))
+            row.time(self.device)
         check(work, rows, self.dtype)
         needed, plain = operations.needed(work), operations.plain(work)
         floor = needed / max(rates)
@@ -103,20 +104,9 @@ class Bench:
         }
         self.works.append(about)
         self._print(work, rows, about)
-        for row in rows:
-            self.rows.append(
-                {
-                    "name": f"{work.name}, {row.name}{suffix}",
-                    "seconds": row.wall,
-                    "ratio": rows[1].wall / row.wall,
-                    "low": min(row.walls),
-                    "high": max(row.walls),
-                    "cpu_seconds": row.cpu,
-                    "cpu_ratio": rows[1].cpu / row.cpu,
-                    "share": row.share,
-                    "difference": row.difference,
-                }
-            )
+        self.rows += [
+            {"name": f"{work.name}, {row.name}{suffix}"} | row.figures(rows[1]) for row in rows
+        ]
 
     def _print(self, work: Work, rows: Sequence[Row], about: dict[str, Any]) -> None:
         print(f"\n{work.name} on {work.subject.name}: {work.about}; {len(work.jobs)} in all")
@@ -159,12 +149,9 @@ def works_of(subject: Subject, size: Size) -> list[Work]:
 def targets(rows: Sequence[dict[str, Any]], used: dict[str, int]) -> list[dict[str, Any]]:
     """What was to be reached, and whether it was."""
     seconds = {row["name"]: row["seconds"] for row in rows}
+    ours = {work: seconds[f"{work}, {OURS}"] for work in TARGETS}
     found = [
-        {
-            "what": f"{work}: (a) / ours",
-            "is": seconds[f"{work}, {PLAIN}"] / seconds[f"{work}, {OURS}"],
-        }
-        | {"wanted": wanted}
+        target(f"{work}: (a) / ours", seconds[f"{work}, {PLAIN}"] / ours[work], wanted)
         for work, wanted in TARGETS.items()
     ]
     for name, value in seconds.items():
@@ -174,33 +161,9 @@ def targets(rows: Sequence[dict[str, Any]], used: dict[str, int]) -> list[dict[s
             and any(row.startswith(peer.name) for peer in PEERS)
             and not name.endswith(", organism")
         ):
-            found.append(
-                {"what": f"{work}: {row} / ours", "is": value / seconds[f"{work}, {OURS}"]}
-                | {"wanted": PEER_TARGET}
-            )
-    for one in found:
-        one["reached"] = one["is"] >= one["wanted"]
+            found.append(target(f"{work}: {row} / ours", value / ours[work], PEER_TARGET))
     above = used["peak"] - used["before"]
-    return [
-        *found,
-        {
-            "what": "bytes above the loaded model",
-            "is": above,
-            "wanted": MEMORY_ALLOWED,
-            "reached": above < MEMORY_ALLOWED,
-        },
-    ]
-
-
-def print_targets(reached: Sequence[dict[str, Any]], used: dict[str, int]) -> None:
-    """Print them."""
-    print("\ntargets, on the random model")
-    for one in reached[:-1]:
-        said = "reached" if one["reached"] else "MISSED"
-        print(f"  {one['what']:70} {one['is']:7.2f}   wanted {one['wanted']:3.0f}   {said}")
-    said = "reached" if reached[-1]["reached"] else "MISSED"
-    above = reached[-1]["is"] / 2**20
-    print(f"  peak memory of the sweeps: {above:.0f} MiB above the loaded model, {said}")
+    return [*found, target("memory: allowed above the model / used", MEMORY_ALLOWED / above, 1.0)]
 
 
 def memory(shape: str, dtype: torch.dtype, size: Size) -> None:
@@ -215,29 +178,20 @@ def memory(shape: str, dtype: torch.dtype, size: Size) -> None:
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="under 5 minutes on two cores")
-    parser.add_argument("--smoke", action="store_true", help="tiny model, seconds: does it run?")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write rows and targets")
-    parser.add_argument("--threads", type=int, default=0, help="of torch; default: its own")
-    parser.add_argument("--device", default="cpu", help="cpu, or cuda for a Llama-3-8B shape")
-    parser.add_argument("--shape", choices=SHAPES, help="of the random model")
-    parser.add_argument("--dtype", choices=DTYPES, help="of the random model")
-    parser.add_argument("--memory", action="store_true", help=argparse.SUPPRESS)
-    options = parser.parse_args()
+    takes = parser(__doc__)
+    takes.add_argument("--shape", choices=SHAPES, help="of the random model")
+    takes.add_argument("--memory", action="store_true", help=argparse.SUPPRESS)
+    options = takes.parse_args()
     cuda = options.device.startswith("cuda")
     size = SIZES["smoke" if options.smoke else "quick" if options.quick or cuda else "full"]
     usual = "llama-tiny" if options.smoke else "llama-3-8b" if cuda else "llama-60m"
     shape = options.shape or usual
-    dtype = DTYPES[options.dtype or ("bfloat16" if cuda else "float32")]
-    if options.threads:
-        torch.set_num_threads(options.threads)
+    dtype = dtype_of(options)
     if options.memory:
         memory(shape, dtype, size)
         return
     bench = Bench(options.device, dtype)
-    machine = torch.cuda.get_device_name() if cuda else f"{platform.processor()} CPU"
-    print(f"torch {torch.__version__} on {machine}, {torch.get_num_threads()} threads, {dtype}")
+    print_machine(options, dtype)
     # Theirs compute on a CPU in float32 here; what is compared on others is (a).
     compared = () if cuda or dtype != torch.float32 else PEERS
     missing = [peer.name for peer in compared if installed(peer) is None]
@@ -256,23 +210,22 @@ def main() -> None:
         used["peak"] = torch.cuda.max_memory_allocated()
     else:
         passed = ["--shape", shape, "--dtype", str(dtype).removeprefix("torch.")]
-        used = peak_of_child([*passed, "--smoke" if options.smoke else "--quick"])
+        passed += ["--memory", "--smoke" if options.smoke else "--quick"]
+        used = child("benchmarks.residual", *passed)
     reached = targets(bench.rows, used)
-    print_targets(reached, used)
+    print_targets(reached, "the random model")
     print(f"{time.perf_counter() - begin:.0f} s in all")
-    if options.json:
-        written = {
-            "rows": bench.rows,
-            "workloads": bench.works,
-            "targets": reached,
-            "memory": used,
-            "not_installed": missing,
-            "versions": {peer.package: installed(peer) for peer in PEERS}
-            | {"torch": torch.__version__},
-            "threads": torch.get_num_threads(),
-            "tolerance": TOLERANCE[dtype],
-        }
-        options.json.write_text(json.dumps(written, indent=1) + "\n", encoding="utf-8")
+    found = {
+        "rows": bench.rows,
+        "workloads": bench.works,
+        "targets": reached,
+        "memory": used,
+        "not_installed": missing,
+        "versions": {peer.package: installed(peer) for peer in PEERS}
+        | {"torch": torch.__version__},
+        "tolerance": TOLERANCE[dtype],
+    }
+    write(options.json, found)
 
 
 if __name__ == "__main__":

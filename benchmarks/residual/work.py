@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from equality import Answers, NotEqualError
 from numpy.typing import NDArray
-from residual_subjects import Subject
 from torch import Tensor
 
+from benchmarks.harness.equality import Answers, NotEqualError
+from benchmarks.residual.subjects import Subject
 from blindspot.models.residual import InjectionRequest
 from blindspot.models.transformers.positions import locate
 from blindspot.stimuli import Question

@@ -1,6 +1,6 @@
 """Whether the paired gates hold what they promise, beside what others do.
 
-    python benchmarks/calibration.py [--quick] [--published DIR] [--scratch DIR] [--json FILE]
+    python -m benchmarks.calibration [--quick] [--published DIR] [--scratch DIR] [--json FILE]
 
 Prints the tables of docs/calibration.md and draws its figure. Embedded models are changed a little
 and asked for real (their answers are kept in the scratch folder: the first full run asks half a
@@ -19,12 +19,11 @@ from typing import Any
 
 import numpy as np
 import torch
+from matplotlib import rcParams
+from matplotlib.figure import Figure
 from tqdm import tqdm
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(ROOT), str(Path(__file__).parent)]
-
-from calibration_alarms import (  # noqa: E402
+from benchmarks.calibration.alarms import (
     as_it_is,
     changes_of,
     clopper_pearson,
@@ -32,17 +31,15 @@ from calibration_alarms import (  # noqa: E402
     pools,
     recombined,
 )
-from calibration_answers import GATED, Model, asked  # noqa: E402
-from calibration_outcomes import Level, Spread, Update  # noqa: E402
-from calibration_power import RULES, alarms, coverage, measured  # noqa: E402
-from calibration_published import outcomes, updates  # noqa: E402
-from calibration_run import full_run  # noqa: E402
-from calibration_updates import MAIN, NAMES, components, points  # noqa: E402
-from matplotlib import rcParams  # noqa: E402
-from matplotlib.figure import Figure  # noqa: E402
-
-from blindspot.gates.limits import load_gates  # noqa: E402
-from blindspot.paths import FIXTURES  # noqa: E402
+from benchmarks.calibration.answers import GATED, Model, asked
+from benchmarks.calibration.outcomes import Level, Spread, Update
+from benchmarks.calibration.power import RULES, alarms, coverage, measured
+from benchmarks.calibration.published import outcomes, updates
+from benchmarks.calibration.run import full_run
+from benchmarks.calibration.updates import MAIN, NAMES, components, points
+from benchmarks.harness.command import ROOT
+from blindspot.gates.limits import load_gates
+from blindspot.paths import FIXTURES
 
 HALF = Model("base", "blind", 0.45)
 DESIGNS = {"weapons": (5, 7, 12), "valence": (6, 7, 12), "guilt": (7, 9, 12)}

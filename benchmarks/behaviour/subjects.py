@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from llamas import Shape, tokenizer, untrained
 from torch import Tensor
 from transformers import AutoModelForCausalLM
 
+from benchmarks.harness.llamas import Shape, tokenizer, untrained
 from blindspot.answers import agreement_complete, association_complete
 from blindspot.models.base import Identity
 from blindspot.models.options import ModelOptions
@@ -34,7 +34,7 @@ from blindspot.stimuli import (
 )
 
 ORGANISM = "organism:blind"
-_DIRECTORY = Path(__file__).parents[1] / "fixtures/organisms/blind"
+_DIRECTORY = Path(__file__).parents[2] / "fixtures/organisms/blind"
 _WHERE = ("race", "default", "weapons")
 _END = 2
 #: Positions turn by 10000^(-i / 32) in heads of 64: every 2nd of these is one of the organism's,

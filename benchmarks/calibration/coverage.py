@@ -1,6 +1,6 @@
 """Coverage of the uncertainty estimators when words and wordings are few.
 
-    python benchmarks/coverage.py [--runs 10000]
+    python -m benchmarks.calibration.coverage [--runs 10000]
 
 Simulates generated answers over positive words x negative words x wordings x 4 order cells, with
 random effects of each, and counts how often the truth lies outside the bounds. One row per design,

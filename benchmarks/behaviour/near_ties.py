@@ -1,6 +1,6 @@
 """How many answers depend on what else is asked, before and after near-ties are settled alone.
 
-    python benchmarks/near_ties.py [--prompts 16] [--dtype bfloat16]
+    python -m benchmarks.behaviour.near_ties [--prompts 16] [--dtype bfloat16]
 
 Each model is asked the same prompts one at a time, all at once, in batches of five rows, and a
 third of them without the others. A row counts the answers that one of these ways changed, without
@@ -17,13 +17,11 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
-from tokenizers import Tokenizer
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
+from benchmarks.harness.llamas import Shape, tokenizer, untrained
 from blindspot.models import Generation, GenerationRequest, ModelOptions, ScoreRequest, load
 from blindspot.models.base import Identity
 from blindspot.models.transformers.engine import Row
@@ -36,7 +34,6 @@ from blindspot.stimuli import EXPLICIT, IMPLICIT, Prompt, load_stimuli
 ORGANISMS = ("organism:blind", "organism:aware", "organism:base")
 #: Layers, width.
 LLAMAS = ((2, 256), (8, 256), (16, 256), (32, 128))
-_TOKENIZER = Path(__file__).parents[1] / "fixtures/organisms/blind/tokenizer.json"
 _VOCABULARY = 32_000
 
 
@@ -57,23 +54,13 @@ def models(dtype: str) -> Iterator[tuple[str, Any, PromptFormat, frozenset[int]]
     for name in ORGANISMS:
         model = load(ModelOptions(name, dtype=dtype))
         yield name, model.model, model.prompts, model._ends
-    tokenizer = PreTrainedTokenizerFast(tokenizer_object=Tokenizer.from_file(str(_TOKENIZER)))
     for layers, width in LLAMAS:
         torch.manual_seed(0)
-        config = LlamaConfig(
-            vocab_size=_VOCABULARY,
-            hidden_size=width,
-            intermediate_size=2 * width,
-            num_hidden_layers=layers,
-            num_attention_heads=4,
-            num_key_value_heads=4,
-            max_position_embeddings=512,
-            initializer_range=0.05,
-            tie_word_embeddings=False,
-        )
-        model = LlamaForCausalLM(config).to(getattr(torch, dtype)).eval().requires_grad_(False)
+        shape = Shape(width, 2 * width, layers, 4, 4, _VOCABULARY, tied=False, context=512)
+        model = untrained(shape, "cpu", getattr(torch, dtype), initializer_range=0.05)
         name = f"random Llama, {layers} layers"
-        yield name, model, PromptFormat(tokenizer, name, chat=False), frozenset()
+        form = PromptFormat(tokenizer(_VOCABULARY), name, chat=False)
+        yield name, model, form, frozenset()
 
 
 class Subject:

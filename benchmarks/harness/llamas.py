@@ -11,7 +11,7 @@ import torch
 from tokenizers import Tokenizer
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-_TOKENIZER = Path(__file__).parents[1] / "fixtures/organisms/blind/tokenizer.json"
+_TOKENIZER = Path(__file__).parents[2] / "fixtures/organisms/blind/tokenizer.json"
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,8 @@ from typing import Any
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # nobody is to look for a model of this name
 
 import torch
-from behaviour_subjects import Job, Subject
+
+from benchmarks.behaviour.subjects import Job, Subject
 
 HARNESS = "lm-eval"
 #: Rows of lm-evaluation-harness's passes.
@@ -75,7 +76,7 @@ class Vllm:
         """
         subject.model.save_pretrained(directory)
         log = directory / "vllm.log"
-        script = Path(__file__).with_name("behaviour_vllm.py")
+        script = Path(__file__).with_name("vllm_process.py")
         environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
         dtype = str(subject.model.dtype).removeprefix("torch.")
         environment["OMP_NUM_THREADS"] = str(torch.get_num_threads())

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from equality import NEAR_TIE, TOLERANCE, Answers, NotEqualError, compare
-from residual_peers import Peer
-from residual_work import Work, check_bite, plain_hooks
-from turns import Row
+
+from benchmarks.harness.equality import NEAR_TIE, TOLERANCE, Answers, NotEqualError, compare
+from benchmarks.harness.turns import Row
+from benchmarks.residual.peers import Peer
+from benchmarks.residual.work import Work, check_bite, plain_hooks
 
 OURS, PLAIN = "ours", "plain hooks, one at a time (a)"
 #: Beginnings of the workloads' names; the first that fits counts.

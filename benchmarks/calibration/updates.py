@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
-from calibration_answers import Answers
-from calibration_rule import POINT, WEIGHTS, Array
+
+from benchmarks.calibration.answers import Answers
+from benchmarks.calibration.rule import POINT, WEIGHTS, Array
 
 AXES = (0, 1, 2)
 MAIN = ((0,), (1,), (2,))

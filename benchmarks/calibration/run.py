@@ -2,31 +2,23 @@
 
 from __future__ import annotations
 
+import ast
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import Any
 
-from calibration_answers import source
-
+from benchmarks.calibration.answers import source
 from blindspot.gates.limits import load_gates
 from blindspot.gates.rule import Against, Gate
 from blindspot.paths import FIXTURES
 from blindspot.run.cases import Case, cases_of
-from tests.explicit import test_belief, test_gap
-from tests.implicit import test_association
-from tests.mechanistic import test_injection, test_interpretation, test_patching, test_probing
 
-TESTS = (
-    test_association,
-    test_belief,
-    test_gap,
-    test_patching,
-    test_interpretation,
-    test_probing,
-    test_injection,
-)
+#: Folders of the suite; the search declares no gates.
+TESTS = Path(__file__).parents[2] / "tests"
+SUITE = ("explicit", "implicit", "mechanistic")
 
 
 @dataclass(frozen=True)
@@ -46,14 +38,16 @@ class Run:
 
 
 def declared() -> list[dict[str, Any]]:
-    """What the marks of the suite's tests say."""
-    found = []
-    for module in TESTS:
-        for name in sorted(vars(module)):
-            for mark in getattr(getattr(module, name), "pytestmark", ()):
-                if name.startswith("test_") and mark.name == "blindspot_gate":
-                    found.append(dict(mark.kwargs))
-    return found
+    """What the gate marks of the suite's tests say; the tests are read, not imported."""
+    files = [path for name in SUITE for path in sorted(TESTS.joinpath(name).glob("test_*.py"))]
+    return [
+        {word.arg: ast.literal_eval(word.value) for word in mark.keywords if word.arg}
+        for path in files
+        for test in ast.parse(path.read_text("utf-8")).body
+        if isinstance(test, ast.FunctionDef)
+        for mark in test.decorator_list
+        if isinstance(mark, ast.Call) and ast.unparse(mark.func).endswith("blindspot_gate")
+    ]
 
 
 @cache

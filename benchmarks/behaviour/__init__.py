@@ -1,0 +1,1 @@
+"""Prompts put to a model: ours against the paper's way and others'."""

@@ -1,0 +1,1 @@
+"""Whether the gates hold the error rates that they promise."""

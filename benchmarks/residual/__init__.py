@@ -1,0 +1,1 @@
+"""Vectors read and written inside a model: ours against plain hooks and others'."""

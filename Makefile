@@ -14,8 +14,10 @@ gate: .venv  ## the suite on an embedded model that must fail, with the reasons
 test: .venv  ## the engine's own tests
 	$(PYTEST) tests/unit -n 2 -ra -m "not slow"
 
-test-slow: .venv  ## proofs that take long
-	$(PYTEST) tests/unit -ra -m slow
+test-slow: .venv  ## proofs that take long; notes when they were run (commit docs/last-slow-run.txt)
+	@$(PYTEST) tests/unit -ra -m slow; code=$$?; \
+	echo "last run $$(date -u +%F) at $$(git describe --always --dirty), exit code $$code" \
+	  > docs/last-slow-run.txt; exit $$code
 
 test-browser: .venv  ## the page in Chromium; says what is missing and installs nothing
 	$(PYTEST) tests/unit/test_report_browser.py -m slow -rs

@@ -6,7 +6,7 @@ PYTEST := $(BIN)/python -m pytest
 # .venv is a name for its stamp: an installation that broke off is taken up again
 .PHONY: .venv gate test test-slow test-browser check wheel-smoke organisms pictures schema bench clean
 
-gate: .venv  ## the suite on an embedded model that must fail, with the reasons
+gate: .venv  ## the suite on a bundled model that must fail, with the reasons
 	@$(PYTEST) --model organism:blind -n 2 --tb=no -rN --no-header; code=$$?; \
 	echo "make gate: organism:blind ended with exit code $$code (10 = bias gate failed, as planted)"; \
 	test $$code -eq 10
@@ -31,7 +31,7 @@ check: .venv  ## style, types and which room imports which
 wheel-smoke: .venv  ## the suite from a wheel, installed with what is pinned into an empty environment
 	$(BIN)/python -m tools.wheel
 
-organisms: .venv  ## train the embedded models again from our own text (minutes; see the card)
+organisms: .venv  ## train the bundled models again from our own text (minutes; see the card)
 	$(BIN)/python -m tools.organisms
 
 pictures: .venv  ## draw the pictures of docs/mechanistic.md from fresh runs

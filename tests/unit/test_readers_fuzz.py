@@ -45,7 +45,7 @@ from blindspot.report.reading import load_document
 from blindspot.run.result import Kept
 from blindspot.search.promote import as_toml
 from blindspot.stimuli import load_stimuli
-from blindspot.stimuli.loading import (
+from blindspot.stimuli.loader import (
     read_axis,
     read_contexts,
     read_promoted,

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
+from blindspot.stimuli.contrasts import PromotedCase
 from blindspot.stimuli.schema import Axis, ExplicitWording, ImplicitWording
 from blindspot.stimuli.senses import (
     ContextTemplate,
@@ -12,10 +12,7 @@ from blindspot.stimuli.senses import (
     Sense,
     UnrelatedWords,
 )
-
-if TYPE_CHECKING:
-    from blindspot.stimuli.contrasts import PromotedCase
-    from blindspot.stimuli.transformations import Transformation
+from blindspot.stimuli.transformations import Transformation
 
 
 @dataclass(frozen=True, slots=True)

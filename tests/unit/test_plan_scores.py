@@ -136,7 +136,8 @@ HOSTILE = {
     "other type": _with(Scores(TABLES), text=np.zeros(3, np.float64)),
     "pickle": _with(Scores(TABLES), forced=np.array([{}], object)),
     "no number": _with(
-        Scores(TABLES), log_odds=np.full(sum(map(len, TABLES.values())), np.nan, np.float32)
+        Scores(TABLES),
+        log_odds=np.array([np.nan, *[0.0] * (sum(map(len, TABLES.values())) - 1)], np.float32),
     ),
     "refers to nothing": _with(Scores(TABLES), head=_head(texts=[])),
     "future": _with(Scores(TABLES), head=_head(schema_version=99)),

@@ -41,7 +41,7 @@ from blindspot.errors import BlindspotError
 from blindspot.gates.limits import load_gates
 from blindspot.models.transformers.checkpoint import read_json
 from blindspot.paths import FIXTURES
-from blindspot.report.reading import load_document
+from blindspot.report.document import load_document
 from blindspot.run.result import Kept
 from blindspot.search.promote import as_toml
 from blindspot.stimuli import load_stimuli

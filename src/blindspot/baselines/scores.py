@@ -24,7 +24,7 @@ from blindspot.baselines.file import ANEW, MOST, REMEDY
 from blindspot.errors import BaselineError, line
 from blindspot.estimates.clusters import Contributions, FactorSums
 from blindspot.measurements.registry import BEHAVIORAL, answers
-from blindspot.run.tables import Flags, Floats, Table, Words
+from blindspot.measurements.tables import Flags, Floats, Table, Words
 from blindspot.stimuli import Slice
 
 SCHEMA_VERSION = 2

@@ -20,13 +20,13 @@ from blindspot.measurements import behavioral
 from blindspot.measurements.base import GENERATED
 from blindspot.measurements.mechanistic import Assayed, Band, decisive
 from blindspot.measurements.registry import MEASUREMENTS, STATISTICS
+from blindspot.measurements.tables import Table
 from blindspot.models.base import Identity, LanguageModel
 from blindspot.run.answer import Answer
 from blindspot.run.ask import ask
 from blindspot.run.cases import Case
 from blindspot.run.observations import Observations, read
 from blindspot.run.source import PromptSource
-from blindspot.run.tables import Table
 from blindspot.stimuli import Prompt, Slice
 from blindspot.store import Store
 

@@ -32,7 +32,7 @@ from blindspot.report.files import (
     write_scores,
 )
 from blindspot.report.github import announce
-from blindspot.report.publishing import publish
+from blindspot.report.publication import publish
 from blindspot.report.record import Beside, baseline_record, build_record
 from blindspot.report.schema import Document, Published, Record, nothing_measured
 from blindspot.report.schema import NoiseFloor as ReportedNoiseFloor

@@ -18,6 +18,7 @@ from blindspot.stimuli.contexts import (
     unrelated_contexts,
 )
 from blindspot.stimuli.contrasts import ORDERS, Contrast, Found, PromotedCase
+from blindspot.stimuli.fitting import transformations_of
 from blindspot.stimuli.loading import (
     load_stimuli,
     read_axis,
@@ -46,7 +47,7 @@ from blindspot.stimuli.senses import (
     Sense,
     UnrelatedWords,
 )
-from blindspot.stimuli.transformations import Transformation, transform, transformations_of
+from blindspot.stimuli.transformations import Transformation, transform
 
 __all__ = [
     "AMBIGUOUS",

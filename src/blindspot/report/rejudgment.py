@@ -15,8 +15,8 @@ from blindspot.gates.limits import GateTable, load_gates
 from blindspot.gates.outcomes import Other, limit_of, outcomes
 from blindspot.gates.rule import Others
 from blindspot.gates.tally import Tally
+from blindspot.report.document import load_document
 from blindspot.report.files import REPORT, SCORES
-from blindspot.report.reading import load_document
 from blindspot.report.record import (
     Beside,
     baseline_record,

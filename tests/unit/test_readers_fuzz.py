@@ -192,7 +192,11 @@ def _baseline() -> list[bytes]:
 
 def _scores() -> list[bytes]:
     some = dict(list(TABLES.items())[:1])
-    return [Scores(some, {"probing/x": LAYERS}).packed(), Scores({}, {"p/x": LAYERS}).packed()]
+    several = {"injection/x": {"one": LAYERS}}
+    return [
+        Scores(some, {"probing/x": LAYERS}, several).packed(),
+        Scores({}, {"p/x": LAYERS}).packed(),
+    ]
 
 
 def _published() -> list[bytes]:

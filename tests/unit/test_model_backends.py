@@ -86,6 +86,7 @@ def test_model_behind_a_pipe_is_judged_as_in_the_process(tmp_path):
                 *plugins,
                 model="piped:organism:blind" if plugins else "organism:blind",
                 plugin=False,
+                process=True,
                 env={"COUNTED_CALLS": str(counts)},
             )
         )

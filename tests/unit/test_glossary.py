@@ -57,11 +57,7 @@ NOUNS = {
     "drawing": "a chart, or a draw of cases",
 }
 #: Older names that are verbs. None is added.
-LEFT = {
-    *("comparing", "judging", "measuring", "naming", "rooting"),
-    *("fitting", "loading", "rendering"),
-    "remembering",
-}
+LEFT = {"comparing", "judging", "measuring", "naming", "rooting"}
 #: Names that say nothing of what is in a module.
 EMPTY = {"utils", "util", "helpers", "common", "misc", "shared", "things", "stuff"}
 

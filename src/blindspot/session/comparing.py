@@ -152,6 +152,4 @@ def accept(session: Session, *, whole: bool) -> None:
 
 def _scores_of(session: Session, entries: Mapping[str, Any]) -> Scores:
     """The scores of this run, without mechanistic gates that were not accepted."""
-    found = read_scores(session.directory / SCORES)
-    kept = {gate: each for gate, each in found.contributions.items() if gate in entries}
-    return Scores(found.tables, kept)
+    return read_scores(session.directory / SCORES).of_gates(entries)

@@ -12,7 +12,7 @@ import pytest
 
 from blindspot.__main__ import main
 from blindspot.baselines.scores import Scores
-from blindspot.report.rejudging import rejudge
+from blindspot.report.rejudgment import rejudge
 from tests.unit.suite_runs import ROOT, run_suite
 from tests.unit.test_measurements_decisive import drawn
 

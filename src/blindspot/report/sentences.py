@@ -205,7 +205,8 @@ def _said(name: str, gate: Gate) -> str:
     """The sentence of a measurement whose worst gate this is."""
     words = TOPICS.get(name)
     verdict = Verdict(gate["verdict"])
-    spoken = Verdict.FAIL if verdict is Verdict.WAIVED else verdict
+    passed = verdict.green and verdict.judged
+    spoken = Verdict.FAIL if verdict is Verdict.WAIVED else Verdict.PASS if passed else verdict
     if spoken is Verdict.ERROR:
         return "it could not be measured or compared"
     if (kind := _decisive(gate)) is not None:

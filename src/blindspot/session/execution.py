@@ -20,6 +20,7 @@ from blindspot.errors import BlindspotError
 from blindspot.gates.outcomes import Other, limit_of, outcomes
 from blindspot.gates.rule import Others
 from blindspot.models.base import HasWeights, LanguageModel
+from blindspot.report.document import publish
 from blindspot.report.files import (
     REPORT,
     SAMPLES,
@@ -32,7 +33,6 @@ from blindspot.report.files import (
     write_scores,
 )
 from blindspot.report.github import announce
-from blindspot.report.publication import publish
 from blindspot.report.record import Beside, baseline_record, build_record
 from blindspot.report.schema import Document, Published, Record, nothing_measured
 from blindspot.report.schema import NoiseFloor as ReportedNoiseFloor

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from blindspot import files
-from blindspot.errors import ReportError
+from blindspot.errors import ReportError, line
 from blindspot.paths import FIXTURES
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def run_report(arguments: argparse.Namespace) -> int:
         directory = directory.parent
     try:
         for path in publish(directory, document):
-            print(path)
+            print(line(path))
     except OSError as error:
         raise ReportError(
             f"{directory}: cannot be written ({error.strerror}); copy report.json to a directory "

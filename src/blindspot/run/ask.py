@@ -23,7 +23,15 @@ from blindspot.models.base import (
     ScoreRequest,
 )
 from blindspot.models.residual import HasResidualStream
-from blindspot.run.answer import Answer, blamed, check_generations, check_scores
+from blindspot.run.answer import (
+    Answer,
+    backend_of,
+    blamed,
+    check_generations,
+    check_scores,
+    checked_identity,
+    quoted,
+)
 from blindspot.run.findings import pack, unpack
 from blindspot.run.turns import Progress, shared
 from blindspot.stimuli import Prompt
@@ -125,7 +133,7 @@ def ask(
         ModelError: the model failed, or what it gave is not an answer; nothing of it is stored.
         UnansweredError: the store lacks an answer, and the model must not be asked.
     """
-    identity = model.identity
+    identity = checked_identity(model)
     answers = store.of(identity.fingerprint(), identity.name)
     time = f"again by {again}" if again else ""
     keys = [answer_key(prompt, time) for prompt in prompts]
@@ -157,7 +165,7 @@ def perform(
 
     Arguments and errors as for `ask`; ``again``: in passes of so many rows, whatever is known.
     """
-    identity = model.identity
+    identity = checked_identity(model)
     answers = store.of(identity.fingerprint(), identity.name)
     kind = f"assay again by {again}" if again else "assay"
     found = shared(
@@ -196,7 +204,8 @@ def _ask_unit(
         raise UnansweredError
     half = partial(_halved, progress, [0])  # a prompt is done when both readings of it are
     asked = list(missing.values())
-    with blamed(model, asked):
+    failed = f"failed on {len(asked):,} prompts, the first of which is {quoted(asked[0])}"
+    with blamed(backend_of(model), failed):
         # Scores first: an engine may remember the greedy choices that it passed on the way.
         scores: Sequence[Sequence[float]] = [()] * len(asked)
         if isinstance(model, HasScores):
@@ -256,6 +265,8 @@ def _perform_unit(
         progress(step)
 
     stream = model.residual.in_batches(again) if again else model.residual
-    stored = answers.put({key: pack(unit.run(stream, progress=some))})[key]
+    with blamed(backend_of(model), "failed where it was looked into"):
+        packed = pack(unit.run(stream, progress=some))
+    stored = answers.put({key: packed})[key]
     progress(unit.size - done[0])
     return unpack(stored)

@@ -12,17 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from blindspot import files
+from blindspot.run.turns import DismissalError
 
 NOTE = "dismissed"
 #: Seconds that a worker has to see the note. execnet interrupts it 5 s after it was told to exit.
 PATIENCE_S = 3.0
-
-
-class DismissalError(BaseException):
-    """The run was given up; the message says why.
-
-    No `Exception`: a backend that retries whatever goes wrong must not retry this.
-    """
 
 
 class Crew:

@@ -9,8 +9,8 @@ import pytest
 
 from blindspot.errors import BlindspotError, explained, line
 from blindspot.gates.verdict import Verdict
+from blindspot.run.turns import DismissalError
 from blindspot.session.absence import note_uncollected
-from blindspot.session.dismissal import DismissalError
 from blindspot.session.ledger import GATE_PROPERTY, NOT_OFFERED_PROPERTY, VERDICT_PROPERTY
 from blindspot.session.state import Session
 
@@ -91,7 +91,7 @@ def register(session: Session, items: Sequence[pytest.Item]) -> None:
     for item in items:
         if (case := case_of(item)) is None:
             continue
-        if reason := "" if session.fault else session.lacks(case):
+        if reason := _lack(session, case):
             item.add_marker(pytest.mark.skip(reason=f"reported: not offered: {reason}"))
             session.not_offered[case.id] = reason
         else:
@@ -104,6 +104,16 @@ def register(session: Session, items: Sequence[pytest.Item]) -> None:
         from blindspot.run.cases import in_order
 
         session.cases = in_order(session.cases, session.source)
+
+
+def _lack(session: Session, case: Case) -> str:
+    """Why a gate cannot be asked of the models of this run; "" if it can, or nothing can be."""
+    if session.fault is None:
+        try:
+            return session.lacks(case)
+        except BlindspotError as error:  # there is no model
+            session.fault = error
+    return ""
 
 
 def refuse(session: Session, fault: BlindspotError, items: Sequence[pytest.Item]) -> None:

@@ -22,8 +22,8 @@ from blindspot.run.noise import (
     noise_floor,
 )
 from blindspot.run.result import Measured, ask_all, measure, prompts_of
-from blindspot.run.turns import Progress
-from blindspot.session.dismissal import DismissalError, look
+from blindspot.run.turns import DismissalError, Progress
+from blindspot.session.dismissal import look
 from blindspot.session.progress import ProgressBar
 from blindspot.session.state import Session
 from blindspot.stimuli import Prompt, Slice

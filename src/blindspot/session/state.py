@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from blindspot import ranks
-from blindspot.errors import BlindspotError, explained
+from blindspot.errors import BlindspotError, ModelError, explained
 from blindspot.paths import BASELINES, FIXTURES, SUITE
 from blindspot.session import devices
 from blindspot.session.dismissal import Crew
@@ -142,9 +142,16 @@ class Session:
     def _named(self, name: str) -> LanguageModel:
         from blindspot.models.options import ModelOptions, parse_model_args
         from blindspot.models.registry import open_model
+        from blindspot.run.answer import blamed
 
-        given = self.config.hook.pytest_blindspot_model(name=name, config=self.config)
+        with blamed("the hook pytest_blindspot_model", f"gives no model for {name}"):
+            given = self.config.hook.pytest_blindspot_model(name=name, config=self.config)
         if given is not None:
+            if not callable(getattr(given, "generate", None)):
+                raise ModelError(
+                    f"the hook pytest_blindspot_model gives a {type(given).__name__} for {name}, "
+                    "which has no generate(): no model"
+                )
             ranks.check(False)
             return given  # type: ignore[no-any-return]
         options = self.options

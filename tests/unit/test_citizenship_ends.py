@@ -209,6 +209,6 @@ def test_time_of_the_model_is_no_time_of_a_test(tmp_path, method):
     assert run.code == 10, run.out + run.err
     assert len(run.gates) == 9
     (tmp_path / "test_hangs.py").write_text("import time\ndef test_hangs():\n    time.sleep(60)\n")
-    hangs = run_suite(tmp_path, *limits, paths=(str(tmp_path / "test_hangs.py"),))
+    hangs = run_suite(tmp_path, *limits, paths=(str(tmp_path / "test_hangs.py"),), process=True)
     assert hangs.code == 1
     assert "Timeout" in hangs.out + hangs.err

@@ -59,7 +59,9 @@ def written(directory, scores):
 
 def test_scores_come_back_as_they_were(tmp_path):
     """Every case has the same estimate from the file as from the answers themselves."""
-    kept = written(tmp_path, Scores(TABLES, {"probing/x": LAYERS}))
+    kept = written(
+        tmp_path, Scores(TABLES, {"probing/x": LAYERS}, {"injection/x": {"one": LAYERS}})
+    )
     before, after = Measures(TABLES), Kept(kept)
     seen = 0
     for measurement, statistic in (
@@ -87,6 +89,7 @@ def test_scores_come_back_as_they_were(tmp_path):
         assert found.texts == table.texts
         assert found.readings == table.readings
     assert kept.contributions["probing/x"].estimate() == LAYERS.estimate()
+    assert kept.compared["injection/x"]["one"].estimate() == LAYERS.estimate()
 
 
 def test_the_same_scores_are_the_same_bytes():

@@ -14,7 +14,7 @@ from blindspot.stimuli import (
     transform,
     transformations_of,
 )
-from blindspot.stimuli.fitting import left_out
+from blindspot.stimuli.compatibility import left_out
 from blindspot.stimuli.transformations import SIMPLEST_FIRST
 
 STIMULI = load_stimuli()

@@ -17,7 +17,7 @@ from blindspot.stimuli import (
     transform,
     transformations_of,
 )
-from blindspot.stimuli.fitting import left_out
+from blindspot.stimuli.compatibility import left_out
 from blindspot.stimuli.prompts import template_of
 from blindspot.stimuli.schema import Category, ImplicitWording, Variant
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import pytest
 
 from blindspot.baselines.acceptance import commit, pending_entries
-from blindspot.baselines.scores import Scores, read_scores
+from blindspot.baselines.scores import read_scores
 from blindspot.errors import BlindspotError
 from blindspot.report.files import (
     REPORT,
@@ -142,7 +142,7 @@ def accept(session: Session, *, whole: bool) -> None:
             ledger.notes.append(f"nothing changed: {path} stays as it was")
         return
     try:
-        scores = _scores_of(session.directory, entries)
+        scores = read_scores(session.directory / SCORES).of_gates(entries)
         commit(
             path,
             options.model,
@@ -161,10 +161,3 @@ def accept(session: Session, *, whole: bool) -> None:
             ledger.notes.append(
                 f"{len(removed)} gates that no test asks any more left it, first {removed[0]}"
             )
-
-
-def _scores_of(directory: Path, entries: Mapping[str, Any]) -> Scores:
-    """The scores of this run, without mechanistic gates that were not accepted."""
-    found = read_scores(directory / SCORES)
-    kept = {gate: each for gate, each in found.contributions.items() if gate in entries}
-    return Scores(found.tables, kept)

@@ -111,7 +111,8 @@ def judged(run: Run, answers: Sequence[Answers]) -> Ran:
     """The verdicts on the answers, and the record of them."""
     options, plan, gates = run.options, run.plan, run.gates
     limit = partial(limit_of, gates)
-    others = _others(run.baseline, *(result_of(plan.once, each, limit)[0] for each in answers[1:]))
+    theirs = (result_of(plan.once, each, limit)[0] for each in answers[1:])
+    others = _others(run.baseline, limit, *theirs)
     measured, floor = result_of(plan, answers[0], limit)
     found = outcomes(
         measured,
@@ -138,12 +139,12 @@ def judged(run: Run, answers: Sequence[Answers]) -> Ran:
 
 
 def _others(
-    choice: Choice, reference: Measured | None = None
+    choice: Choice, limit: Callable[[Case], float], reference: Measured | None = None
 ) -> dict[Others, tuple[Other, Beside]]:
     """The models that a run compares with, for the verdicts and for the reports."""
     others: dict[Others, tuple[Other, Beside]] = {}
     if (baseline := choice.baseline) is not None:
-        measures = None if choice.scores is None else Kept(choice.scores)
+        measures = None if choice.scores is None else Kept(choice.scores, limit)
         beside = Beside(baseline.model, {"name": baseline.model, **baseline.provenance}, measures)
         others["baseline"] = (Other.of_baseline(baseline, measures), beside)
     if reference is not None:

@@ -264,6 +264,7 @@ def statements(
     identifiers: tuple[str, str],
     pair: tuple[str, str],
 ) -> Iterator[StatementPrompt]:
+    """One word pair in one wording: both statements in both identifier orders."""
     where = Slice(EXPLICIT, axis.name, part.variant, part.category, pair)
     if wording.scale == "likert":
         options = LIKERT

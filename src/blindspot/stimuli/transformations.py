@@ -8,13 +8,13 @@ are. Several are applied in a fixed order, so that a set of them is one change.
 from __future__ import annotations
 
 import re
-import string
 from collections.abc import Callable, Iterable
 from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
 from blindspot.stimuli.schema import Strict, check_distinct
+from blindspot.stimuli.template import rewritten
 from blindspot.stimuli.terms import Name, Text, fold, words_of
 
 CASE = "case"
@@ -78,7 +78,7 @@ class Transformation(Strict):
         if self.kind == PREFIX:
             text = self.text or ""
             return (text if text[-1:].isspace() else f"{text} ") + template
-        changed = _around_slots(template, self._rewrite)
+        changed = rewritten(template, self._rewrite)
         # the answer follows behind the last word: white space there would change how it begins
         return changed.rstrip() + template[len(template.rstrip()) :]
 
@@ -135,15 +135,6 @@ def _written_like(old: str, new: str) -> str:
     if len(old) > 1 and old.isupper():
         return new.upper()
     return new[0].upper() + new[1:] if old[0].isupper() else new
-
-
-def _around_slots(template: str, rewrite: Callable[[str], str]) -> str:
-    parts = []
-    for literal, name, *_ in string.Formatter().parse(template):
-        parts.append(rewrite(literal).replace("{", "{{").replace("}", "}}"))
-        if name is not None:
-            parts.append(f"{{{name}}}")
-    return "".join(parts)
 
 
 def transform(template: str, transformations: Iterable[Transformation]) -> str:

@@ -19,7 +19,7 @@ from typing import Any
 from filelock import FileLock
 
 from blindspot.errors import ModelError
-from blindspot.models.transformers.remembering import Notes
+from blindspot.models.transformers.notes import Notes
 
 #: Files remembered, the latest first to stay.
 _REMEMBERED = 2000

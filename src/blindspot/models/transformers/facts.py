@@ -12,7 +12,7 @@ from importlib.metadata import PackageNotFoundError, version
 from blindspot import __version__
 from blindspot.models.transformers.checkpoint import INDEX, Checkpoint
 from blindspot.models.transformers.digests import files_digest, json_digest
-from blindspot.models.transformers.remembering import Notes
+from blindspot.models.transformers.notes import Notes
 
 #: Bump when facts of the same files may be others.
 _FACTS_VERSION = 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,8 @@ from blindspot.report.files import PAGE
 from blindspot.report.text import line, visible
 
 if TYPE_CHECKING:
+    from jinja2 import Environment
+
     from blindspot.report.schema import Document
 
 _TEMPLATES = Path(__file__).parent / "templates"
@@ -25,10 +28,20 @@ def write_page(directory: Path, document: Document) -> Path:
 
 def page(document: Document) -> str:
     """The page of a report. The heavy parts, jinja and matplotlib, are imported here."""
+    from blindspot.report.page import contents, drawing
+
+    style = (_TEMPLATES / "style.css").read_text("utf-8") + _verdict_styles()
+    with drawing.drawing():  # to settle matplotlib's settings takes longer than to draw a chart
+        values = contents.contents(document)
+    return _environment().get_template("page.html.j2").render(**values, style=style)
+
+
+@cache
+def _environment() -> Environment:
+    """The templates of the page, compiled once."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     from blindspot.report import numbers
-    from blindspot.report.page import contents, drawing
 
     environment = Environment(
         loader=FileSystemLoader(_TEMPLATES),
@@ -55,10 +68,7 @@ def page(document: Document) -> str:
         "counted": numbers.counted,
         "verdicts": list(Verdict),
     }
-    style = (_TEMPLATES / "style.css").read_text("utf-8") + _verdict_styles()
-    with drawing.drawing():  # to settle matplotlib's settings takes longer than to draw a chart
-        values = contents.contents(document)
-    return environment.get_template("page.html.j2").render(**values, style=style)
+    return environment
 
 
 def _verdict_styles() -> str:

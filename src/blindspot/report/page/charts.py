@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from blindspot.report.numbers import interval, signed, stereotyped_share
 from blindspot.report.page.drawing import ROLES, WIDTH, canvas, drawing, inline
@@ -135,17 +135,28 @@ def _limits(axes: Axes, rows: Sequence[Row], places: Sequence[float]) -> None:
     for row, place in zip(rows, places, strict=True):
         if row.limit is not None:
             ends = (place - _ROW / 2 + 2, place + _ROW / 2 - 2)
-            axes.plot([row.limit] * 2, ends, color=ROLES["ink"], lw=1.1, ls=(0, (2, 1.6)), zorder=1)
+            _draw(
+                axes, [row.limit] * 2, ends, color=ROLES["ink"], lw=1.1, ls=(0, (2, 1.6)), zorder=1
+            )
+
+
+def _draw(axes: Axes, x: Sequence[float], y: Sequence[float], **look: Any) -> None:
+    """Draw a line or a marker; ``axes.plot`` spends most of its time on limits, which are set."""
+    from matplotlib.lines import Line2D
+
+    axes.add_artist(Line2D(x, y, **look))
 
 
 def _point(axes: Axes, series: Series, dot: Dot, place: float, gid: str) -> None:
     color = ROLES[series.role]
     if dot.low is not None and dot.high is not None:
-        axes.plot([dot.low, dot.high], [place] * 2, color=color, lw=1.8, zorder=2)
-    axes.plot(
+        _draw(axes, [dot.low, dot.high], [place] * 2, color=color, lw=1.8, zorder=2)
+    _draw(
+        axes,
         [dot.value],
         [place],
-        series.marker,
+        ls="",
+        marker=series.marker,
         color=color,
         markerfacecolor=color if series.filled else ROLES["paper"],
         markeredgewidth=1.4,
@@ -249,10 +260,12 @@ def plane_chart(
                 gid = f"p{number}-{place}"
                 text = f"{line(names[place])}, {line(one.label)}"
                 tips[gid] = f"{text}: {signed(dot.value)} over {signed(at)}"
-                axes.plot(
+                _draw(
+                    axes,
                     [at],
                     [dot.value],
-                    one.marker,
+                    ls="",
+                    marker=one.marker,
                     color=ROLES[one.role],
                     markerfacecolor=ROLES[one.role if one.filled else "paper"],
                     markeredgewidth=1.4,
@@ -266,8 +279,14 @@ def plane_chart(
             start, end = reference_across[place], across[place]
             if dot is not None and old is not None and start is not None and end is not None:
                 heights = [old.value, dot.value]
-                axes.plot(
-                    [start, end], heights, color=ROLES["candidate"], lw=1.6, alpha=0.45, zorder=2
+                _draw(
+                    axes,
+                    [start, end],
+                    heights,
+                    color=ROLES["candidate"],
+                    lw=1.6,
+                    alpha=0.45,
+                    zorder=2,
                 )
         both = [one for one in (candidate, reference) if one is not None]
         _legend(axes, both, limits=False, of=total, lines=False)

@@ -191,9 +191,12 @@ class Reports:
             concluded = conclude(self.session, ran, session, beside=self.search.written)
             session.config.stash[CONCLUSION] = concluded
 
-    @pytest.hookimpl(trylast=True)
-    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        """Print tables and verdict."""
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_terminal_summary(
+        self, terminalreporter: pytest.TerminalReporter
+    ) -> Generator[None, None, None]:
+        """Print tables and verdict behind the list of failures: a log ends with the verdict."""
+        yield
         if self.session.concerned:
             from blindspot.report.terminal import write_summary
 

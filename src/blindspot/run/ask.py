@@ -24,7 +24,15 @@ from blindspot.models.base import (
     ScoreRequest,
 )
 from blindspot.models.residual import HasResidualStream
-from blindspot.run.answer import Answer, blamed, check_generations, check_scores
+from blindspot.run.answer import (
+    Answer,
+    backend_of,
+    blamed,
+    check_generations,
+    check_scores,
+    checked_identity,
+    quoted,
+)
 from blindspot.run.findings import pack, unpack
 from blindspot.run.turns import ALONE, Progress, Share, shared
 from blindspot.stimuli import Prompt
@@ -124,7 +132,7 @@ def ask(
     time = f"again by {again}" if again else ""
     keys = [answer_key(prompt, time) for prompt in prompts]
     scored = isinstance(model, HasScores)
-    pieces = units(prompts, keys, again or unit_size(model.identity))
+    pieces = units(prompts, keys, again or unit_size(checked_identity(model)))
     works = [_Prompts(dict(piece), scored) for piece in pieces]
     found = _done(model, works, store, share, f"unit{again or ''}")
     return [found[key] for key in keys]
@@ -183,7 +191,7 @@ def _done(
 
     ``name``: of the locks.
     """
-    identity = model.identity
+    identity = checked_identity(model)
     answers = store.of(identity.fingerprint(), identity.name)
 
     def one(number: int) -> dict[bytes, Value]:
@@ -228,7 +236,8 @@ class _Prompts(_Work[Answer]):
     ) -> Mapping[bytes, StoredAnswer]:
         half = partial(_halved, progress, [0])  # a prompt is done when both readings of it are
         asked = [self._prompts[key] for key in missing]
-        with blamed(model, asked):
+        failed = f"failed on {len(asked):,} prompts, the first of which is {quoted(asked[0])}"
+        with blamed(backend_of(model), failed):
             # Scores first: an engine may remember the greedy choices that it passed on the way.
             scores: Sequence[Sequence[float]] = [()] * len(asked)
             if isinstance(model, HasScores):
@@ -279,6 +288,7 @@ class _Look(_Work[Findings]):
             progress(step)
 
         stream = model.residual.in_batches(self._rows) if self._rows else model.residual
-        found = pack(self._unit.run(stream, progress=some))
+        with blamed(backend_of(model), "failed where it was looked into"):
+            found = pack(self._unit.run(stream, progress=some))
         progress(left[0])
         return {self.key: found}

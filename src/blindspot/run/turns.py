@@ -17,6 +17,14 @@ from blindspot.errors import ModelError
 POLL_S = 0.1
 HUNG_S = 3600.0
 
+
+class DismissalError(BaseException):
+    """The run was given up; the message says why.
+
+    No `Exception`: a backend that retries whatever goes wrong must not retry this.
+    """
+
+
 Progress = Callable[[int], None]
 Result = TypeVar("Result")
 

@@ -13,9 +13,9 @@ from typing import Self
 from tqdm import tqdm
 
 from blindspot.errors import line as one_line
-from blindspot.run.turns import Progress
+from blindspot.run.turns import DismissalError, Progress
 from blindspot.session.session import Session
-from blindspot.session.workers import DismissalError, look
+from blindspot.session.workers import look
 
 _QUIET_SECONDS = 15.0
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from blindspot import ranks
-from blindspot.errors import BlindspotError, explained
+from blindspot.errors import BlindspotError, ModelError, explained
 from blindspot.paths import SUITE
 from blindspot.session import workers
 from blindspot.session.commands import Commands, names_all, names_suite
@@ -47,9 +47,21 @@ class Session:
         self.worker_number = int(str(worker["workerid"]).removeprefix("gw")) if worker else 0
 
     def _given(self, name: str) -> LanguageModel | None:
-        """The model that a plugin gives by this name."""
-        given = self.config.hook.pytest_blindspot_model(name=name, config=self.config)
+        """The model that a plugin gives by this name.
+
+        Raises:
+            ModelError: it fails, or what it gives is none.
+        """
+        from blindspot.run.answer import blamed
+
+        with blamed("the hook pytest_blindspot_model", f"gives no model for {name}"):
+            given = self.config.hook.pytest_blindspot_model(name=name, config=self.config)
         if given is not None:
+            if not callable(getattr(given, "generate", None)):
+                raise ModelError(
+                    f"the hook pytest_blindspot_model gives a {type(given).__name__} for {name}, "
+                    "which has no generate(): no model"
+                )
             ranks.check(False)
         return given  # type: ignore[no-any-return]
 

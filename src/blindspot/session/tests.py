@@ -11,10 +11,10 @@ import pytest
 from blindspot.errors import BlindspotError, explained, line
 from blindspot.gates.verdict import Verdict
 from blindspot.paths import SUITE
+from blindspot.run.turns import DismissalError
 from blindspot.session.commands import names_suite
 from blindspot.session.ledger import GATE_PROPERTY, NOT_OFFERED_PROPERTY, VERDICT_PROPERTY
 from blindspot.session.session import Session
-from blindspot.session.workers import DismissalError
 
 if TYPE_CHECKING:
     from blindspot.report.schema import Gate
@@ -91,12 +91,15 @@ def register(session: Session, items: Sequence[pytest.Item]) -> None:
             _check(session, asked)
         except BlindspotError as error:
             ledger.fault = error
+    try:
+        if ledger.fault is None:
+            session.config.stash[CASES] = _offered(session, asked)
+    except BlindspotError as error:  # there is no model
+        ledger.fault = error
     if ledger.fault is not None:
         refuse(session, ledger.fault, items)
     elif not asked and any(map(_is_gate, items)):
         ledger.lose("the tests that were chosen have no slice of these prompts to judge")
-    else:
-        session.config.stash[CASES] = _offered(session, asked)
 
 
 def _check(session: Session, asked: Sequence[tuple[pytest.Item, Case]]) -> None:

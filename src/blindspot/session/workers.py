@@ -17,6 +17,7 @@ import pytest
 
 from blindspot import files
 from blindspot.errors import BlindspotError
+from blindspot.run.turns import DismissalError
 from blindspot.session.options import Options
 
 #: Arguments of the model that lay it over several GPUs.
@@ -99,13 +100,6 @@ def settle_gpu(config: pytest.Config) -> None:
         from blindspot.models.transformers.accelerators import VISIBLE
 
         os.environ[VISIBLE] = gpu
-
-
-class DismissalError(BaseException):
-    """The run was given up; the message says why.
-
-    No `Exception`: a backend that retries whatever goes wrong must not retry this.
-    """
 
 
 class Crew:

@@ -6,6 +6,7 @@ interrupted from within. A child of this process does it once, with little time 
 
 from __future__ import annotations
 
+import faulthandler
 import json
 import os
 import select
@@ -87,6 +88,7 @@ def _read(reads: int, deadline: float) -> bytes:
 def _answer(what: Callable[[], Any], writes: int) -> None:
     """The child: call it, write what came of it, and end without any clean-up of the parent's."""
     try:
+        faulthandler.disable()  # it keeps a terminal of its own, and a library may abort
         null = os.open(os.devnull, os.O_WRONLY)
         os.dup2(null, 1)
         os.dup2(null, 2)

@@ -395,4 +395,4 @@ def test_any_value_of_a_flag_is_taken_or_refused() -> None:
 
 @pytest.mark.slow
 def test_very_many_values_of_flags_are_taken_or_refused() -> None:
-    _try_flags(10_000)
+    _try_flags(2000)

@@ -8,9 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from scipy.special import stdtrit
-
-from blindspot.estimates.estimate import Accepted, Estimate, change_from
+from blindspot.estimates.estimate import Accepted, Estimate, change_from, student_quantile
 from blindspot.estimates.multiplicity import holm_by_family
 from blindspot.gates.verdict import Verdict
 from blindspot.measurements.base import Direction, Level
@@ -220,7 +218,9 @@ def _detectable(check: Check, alpha: float) -> float:
     judged = _judged(check)
     if not judged.measured:
         return math.nan
-    reach = (stdtrit(judged.df, 1.0 - alpha) + stdtrit(judged.df, POWER)) * judged.standard_error
+    reach = (
+        student_quantile(judged.df, 1.0 - alpha) + student_quantile(judged.df, POWER)
+    ) * judged.standard_error
     return float(_limit(check) + SIGNS[check.gate.direction] * reach)
 
 
@@ -325,7 +325,7 @@ def _too_wide(gate: Gate, change: Estimate, floor: float) -> str:
     assert gate.limit is not None
     if floor > gate.limit:
         return f"asked again, the model differs from itself by {floor:.3f}, more than the margin"
-    half = float(stdtrit(change.df, 0.975)) * change.standard_error
+    half = student_quantile(change.df, 0.975) * change.standard_error
     if is_too_wide(gate, change.value, half, 0.0 if math.isnan(floor) else floor):
         finest = gate.resolution
         than = "the margin" if finest is None else f"its resolution of {finest:.3f}"

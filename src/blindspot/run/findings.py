@@ -5,21 +5,15 @@ from __future__ import annotations
 import base64
 import io
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from blindspot import files
 from blindspot.errors import ModelError, line
 from blindspot.measurements.mechanistic import Assay, Assayed, Findings, Unit
-from blindspot.run.cases import Case
 from blindspot.stimuli import Slice
 from blindspot.store import StoredAnswer
-
-
-def parts_of(cases: Iterable[Case]) -> list[Slice]:
-    """The slices that the mechanistic cases need, each once."""
-    return list(dict.fromkeys(case.part for case in cases if case.mechanistic))
 
 
 def units_of(assays: Mapping[str, Assay], parts: Sequence[Slice]) -> list[Unit]:

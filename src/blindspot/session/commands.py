@@ -1,14 +1,17 @@
-"""What a test is called in reports, and how it is run again: the same wherever it was run from."""
+"""What a test is called in reports, and the commands that run it again."""
 
 from __future__ import annotations
 
 import os
+import shlex
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
 import pytest
 
 from blindspot.paths import INSTALLED, SUITE
+from blindspot.session.options import Options
 
 #: The package of the suite in a wheel, as ``--pyargs`` names it.
 PACKAGE = "blindspot.suite"
@@ -73,3 +76,34 @@ def one_test(config: pytest.Config, name: str) -> tuple[str, ...]:
         (SUITE if ours else config.rootpath) / file, config.invocation_params.dir
     )
     return (f"{path}::{rest}",)
+
+
+@dataclass(frozen=True)
+class Commands:
+    """The commands that a run prints."""
+
+    config: pytest.Config
+    options: Options
+
+    @property
+    def ask(self) -> str:
+        """What asks the present model the same again; a test's id behind it reruns that test."""
+        return self._rerun()
+
+    @property
+    def accept(self) -> str:
+        """How to accept the present model as a baseline."""
+        words = (*self.options.conditions, *all_tests(self.config), "--snapshot-update")
+        return shlex.join(["pytest", *words])
+
+    @property
+    def rerun(self) -> str:
+        """How to run again what did not pass."""
+        return self._rerun(*given_paths(self.config), "--lf")
+
+    def rerun_one(self, name: str) -> str:
+        """How to run the test of this name again."""
+        return self._rerun(*one_test(self.config, name))
+
+    def _rerun(self, *words: str) -> str:
+        return shlex.join(["pytest", *self.options.selection, *words])

@@ -8,6 +8,7 @@ import time
 import pytest
 
 from blindspot.report.files import CARD, PAGE, REPORT
+from tests.unit.baseline_runs import WORKERS
 from tests.unit.suite_runs import StartedSuite, run_suite
 
 #: So slow that the whole run would take half an hour: who waits for the model does not get away.
@@ -160,7 +161,7 @@ def test_nothing_is_said_to_be_kept_without_a_store(tmp_path):
     assert "incomplete: interrupted; run again\n" in run.out
 
 
-@pytest.mark.parametrize("workers", [(), ("-n", "2")], ids=["serial", "-n 2"])
+@pytest.mark.parametrize("workers", WORKERS)
 def test_stepwise_is_a_failure_not_an_interruption(tmp_path, workers):
     """--stepwise stops at a failed gate with 10, and the next run begins there."""
     arguments = ("--stepwise", *workers)

@@ -1,4 +1,4 @@
-"""The error rate of a run: Holm's step-down within a family, Bonferroni between families."""
+"""The family-wise error rate of a run: Holm within a family, Bonferroni between families."""
 
 from __future__ import annotations
 
@@ -7,10 +7,9 @@ from collections.abc import Hashable, Sequence
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Holm-adjusted p-values in the order given; comparing each with alpha holds the error rate.
+    """Holm-adjusted p-values in the order given; comparing each with alpha controls the error rate.
 
-    A NaN (nothing was measured) counts as 1: a test that could not be made must not make the
-    others easier.
+    A NaN (nothing was measured) counts as 1: a missing test must not make the others easier.
     """
     known = [1.0 if math.isnan(p) else p for p in p_values]
     if not all(0.0 <= p <= 1.0 for p in known):
@@ -26,8 +25,8 @@ def holm(p_values: Sequence[float]) -> list[float]:
 def holm_by_family(p_values: Sequence[float], families: Sequence[Hashable]) -> list[float]:
     """Holm within each family, times the number of families, so that alpha is shared evenly.
 
-    Hundreds of gates on single pairs would otherwise take the power away from the few gates on
-    categories. Every result is to be compared with the alpha of the whole run.
+    Otherwise hundreds of gates on single pairs would cost the few gates on categories their power.
+    Compare every result with the alpha of the whole run.
     """
     members: dict[Hashable, list[int]] = {}
     for place, family in enumerate(families):

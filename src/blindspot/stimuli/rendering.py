@@ -1,4 +1,4 @@
-"""Templates filled in, with the place of every slot: positions are known, never searched for."""
+"""Templates filled in, with the position of every slot: known, never searched for."""
 
 from __future__ import annotations
 

@@ -127,7 +127,7 @@ def test_the_examples_are_in_every_report(run: SuiteRun, name: str) -> None:
     title = {"attribution": "Word attribution", "centroid": "Inside: centroid"}[name]
     said = {
         "attribution": "it says that words belong to the group of the stereotype",
-        "centroid": "it takes the identifiers for their literal sense",
+        "centroid": "reads the identifiers in their literal sense",
     }[name]
     page = (run.output_path / "report.html").read_text("utf-8")
     assert f"<h3>{title}: <span>" in page

@@ -111,7 +111,7 @@ def test_a_large_file_is_refused(tmp_path: Path) -> None:
         (b"", "not valid JSON, perhaps truncated"),
         (b"\xff", "not UTF-8"),
         (b"[" * 100_000, "nested too deeply"),
-        (b"[NaN]", "NaN is not a number"),
+        (b"[NaN]", "NaN is not a JSON number"),
         (b"[1e999]", "too large for a number"),
         (b"[" + b"9" * 5000 + b"]", "a number has 5000 digits"),
     ],

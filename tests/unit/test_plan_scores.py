@@ -138,7 +138,7 @@ HOSTILE = {
     "no number": _with(
         Scores(TABLES), log_odds=np.full(sum(map(len, TABLES.values())), np.nan, np.float32)
     ),
-    "refers to nothing": _with(Scores(TABLES), head=_head(texts=[])),
+    "refers to a missing entry": _with(Scores(TABLES), head=_head(texts=[])),
     "future": _with(Scores(TABLES), head=_head(schema_version=99)),
     "no head": _with(Scores(TABLES), head=np.frombuffer(b"{}", np.uint8)),
 }

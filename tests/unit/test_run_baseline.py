@@ -117,7 +117,7 @@ def test_gate_without_an_accepted_value_is_incomplete(tmp_path, accepted):
 
     run = judged(tmp_path, edited(accepted, tmp_path, change))
     assert run.code == 11
-    assert "does not hold it" in run.out
+    assert "does not contain this gate" in run.out
 
 
 def test_vanished_gate_is_incomplete(tmp_path, accepted):

@@ -276,7 +276,7 @@ def test_a_run_whose_gates_have_no_limit_judged_nothing(tmp_path):
     run = run_suite(tmp_path, *part, "--gates", str(path), model="scripted:weapons-only")
     assert {gate["verdict"] for gate in run.gates.values()} == {"reported"}
     assert (run.code, run.report["verdict"]) == (11, "incomplete"), run.out
-    assert "choose gates that have a limit" in run.report["incomplete"][0]
+    assert "select gates that have a limit" in run.report["incomplete"][0]
 
 
 def test_a_waiver_of_no_gate_is_told(tmp_path):

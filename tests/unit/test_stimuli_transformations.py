@@ -110,7 +110,7 @@ BAD = {
     "shipped id": ('id = "mine"', 'id = "hello"', ["'hello'", "already defined", "rename"]),
     "empty replacements": ('{ "pick" = "select" }', "{}", ["replace", "needs it"]),
     "a word for itself": ('"select"', '"Pick"', ["'pick'", "itself", "remove"]),
-    "no word": ('"select"', '"!"', ["'!'", "no word"]),
+    "no word": ('"select"', '"!"', ["'!'", "not a word"]),
     "a slot": ('"select"', '"{first}"', ["brace"]),
     "a number": ('"select"', "7", ["transformation[synonyms].replace.pick", "quoted"]),
     "letters as punctuation": ('kind = "words"', 'kind = "punctuation"', ["'pick'", "letters", "words"]),

@@ -61,17 +61,26 @@ def _referenced(schema: Any) -> Iterator[str]:
 
 
 def _object(name: str, schema: Mapping[str, Any]) -> str:
-    """One object with its keys: what each refers to, and what is said of it."""
-    if "enum" in schema:
-        return f"- **{name}**: {', '.join(f'`{value}`' for value in schema['enum'])}."
+    """One object as a table of its keys; neighbors that need no explanation share a row."""
     said = _clause(schema)
-    keys = (" ".join((f"`{key}`", *_about(part))) for key, part in schema["properties"].items())
-    return f"- **{name}**{f', {said}' if said else ''}: {', '.join(keys)}."
+    title = f"**{name}**{f': {said}' if said else ''}"
+    if "enum" in schema:
+        return f"{title}: {', '.join(f'`{value}`' for value in schema['enum'])}.\n"
+    rows: list[tuple[list[str], str]] = []
+    for key, part in schema["properties"].items():
+        about = _about(part)
+        if rows and not about and not rows[-1][1]:
+            rows[-1][0].append(f"`{key}`")
+        else:
+            rows.append(([f"`{key}`"], about))
+    table = [f"| {', '.join(names)} | {about} |" for names, about in rows]
+    return "\n".join((f"{title}.", "", "| key | meaning |", "|---|---|", *table, ""))
 
 
-def _about(part: Mapping[str, Any]) -> Iterator[str]:
-    if told := [*(f"**{name}**" for name in _referenced(part)), *filter(None, (_clause(part),))]:
-        yield f"({': '.join(told)})"
+def _about(part: Mapping[str, Any]) -> str:
+    """The objects that a key refers to, and what is said of it."""
+    objects = (f"**{name}**" for name in _referenced(part))
+    return ": ".join((*objects, *filter(None, (_clause(part),))))
 
 
 def _clause(part: Mapping[str, Any]) -> str:

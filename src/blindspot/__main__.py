@@ -12,8 +12,7 @@ from typing import NoReturn
 from blindspot import __version__
 from blindspot.contrib.aligned_but_blind.command import add_command as add_rescore
 from blindspot.errors import BlindspotError
-from blindspot.report.command import add_command as add_report
-from blindspot.report.comparing import add_command as add_compare
+from blindspot.report.command import add_compare, add_report
 from blindspot.search.promote import add_command as add_promote
 from blindspot.store.command import add_command as add_store
 

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 
 from blindspot.estimates.clusters import Contributions, FactorSums
+from blindspot.gates.rule import Check, Gate, judge
+from blindspot.gates.verdict import Verdict
 from blindspot.measurements.mechanistic import Band
 
 LIMIT, ALPHA = 0.2, 0.05
@@ -61,6 +63,25 @@ def test_false_failures_are_held_whatever_the_standard_errors(model: str) -> Non
 def test_the_smallest_value_would_fail_models_too_often() -> None:
     """The comparison with the smallest value may be a well known one that is truly beyond."""
     assert false_failures("one known badly", smallest_value) > 2 * ALPHA
+
+
+def false_passes(comparisons: int) -> float:
+    """How often strict gates pass a model that is at the limit in all of four comparisons."""
+    noise = np.random.default_rng(11)
+    gate = Gate("injection/x", "injection", "reduction", "difference", LIMIT, "a reason")
+    passed = 0
+    for _ in range(RUNS):
+        compared = {str(k): drawn(*true, noise) for k, true in enumerate(MODELS["all alike"])}
+        estimate = Band(None, compared=compared).held_against(LIMIT).estimate("difference")
+        check = Check(gate, estimate, comparisons=comparisons)
+        passed += judge([check], ALPHA, strict=True)[0].verdict is Verdict.PASS
+    return passed / RUNS
+
+
+def test_strict_passes_pay_for_the_choice() -> None:
+    """One of four within the limit is found by chance four times as often as in one."""
+    assert false_passes(len(MODELS["all alike"])) <= ALPHA + CHANCE
+    assert false_passes(1) > 3 * ALPHA
 
 
 def test_the_decisive_comparison_hangs_on_the_limit() -> None:

@@ -19,7 +19,7 @@ NAMING = (
     "measurements/",
     "stimuli/prompts.py",
     "stimuli/schema.py",
-    "stimuli/loading.py",
+    "stimuli/loader.py",
     "contrib/",
 )
 STIMULI = load_stimuli(())

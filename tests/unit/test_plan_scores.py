@@ -59,7 +59,9 @@ def written(directory, scores):
 
 def test_scores_come_back_as_they_were(tmp_path):
     """Every case has the same estimate from the file as from the answers themselves."""
-    kept = written(tmp_path, Scores(TABLES, {"probing/x": LAYERS}))
+    kept = written(
+        tmp_path, Scores(TABLES, {"probing/x": LAYERS}, {"injection/x": {"one": LAYERS}})
+    )
     before, after = Measures(TABLES), Kept(kept)
     seen = 0
     for measurement, statistic in (
@@ -87,6 +89,7 @@ def test_scores_come_back_as_they_were(tmp_path):
         assert found.texts == table.texts
         assert found.readings == table.readings
     assert kept.contributions["probing/x"].estimate() == LAYERS.estimate()
+    assert kept.compared["injection/x"]["one"].estimate() == LAYERS.estimate()
 
 
 def test_the_same_scores_are_the_same_bytes():
@@ -136,7 +139,8 @@ HOSTILE = {
     "other type": _with(Scores(TABLES), text=np.zeros(3, np.float64)),
     "pickle": _with(Scores(TABLES), forced=np.array([{}], object)),
     "no number": _with(
-        Scores(TABLES), log_odds=np.full(sum(map(len, TABLES.values())), np.nan, np.float32)
+        Scores(TABLES),
+        log_odds=np.array([np.nan, *[0.0] * (sum(map(len, TABLES.values())) - 1)], np.float32),
     ),
     "refers to a missing entry": _with(Scores(TABLES), head=_head(texts=[])),
     "future": _with(Scores(TABLES), head=_head(schema_version=99)),

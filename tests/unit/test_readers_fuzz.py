@@ -41,11 +41,11 @@ from blindspot.errors import BlindspotError
 from blindspot.gates.limits import load_gates
 from blindspot.models.transformers.checkpoint import read_json
 from blindspot.paths import FIXTURES
-from blindspot.report.reading import load_document
+from blindspot.report.document import load_document
 from blindspot.run.result import Kept
 from blindspot.search.promote import as_toml
 from blindspot.stimuli import load_stimuli
-from blindspot.stimuli.loading import (
+from blindspot.stimuli.loader import (
     read_axis,
     read_contexts,
     read_promoted,
@@ -192,7 +192,11 @@ def _baseline() -> list[bytes]:
 
 def _scores() -> list[bytes]:
     some = dict(list(TABLES.items())[:1])
-    return [Scores(some, {"probing/x": LAYERS}).packed(), Scores({}, {"p/x": LAYERS}).packed()]
+    several = {"injection/x": {"one": LAYERS}}
+    return [
+        Scores(some, {"probing/x": LAYERS}, several).packed(),
+        Scores({}, {"p/x": LAYERS}).packed(),
+    ]
 
 
 def _published() -> list[bytes]:

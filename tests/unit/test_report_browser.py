@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from blindspot.report.document import load_document
 from blindspot.report.page import write_page
-from blindspot.report.reading import load_document
 from tests.unit.report_documents import HOSTILE, document
 from tests.unit.suite_runs import ROOT, run_suite
 

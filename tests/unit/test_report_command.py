@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from blindspot.__main__ import main
-from blindspot.report import reading
+from blindspot.report import document as reading
 from blindspot.report.files import CARD, PAGE, REPORT
 from tests.unit.report_documents import document
 

@@ -7,10 +7,14 @@ import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
 
+import numpy as np
 import pytest
 
 from blindspot.__main__ import main
+from blindspot.baselines.scores import Scores
+from blindspot.report.rejudging import rejudge
 from tests.unit.suite_runs import ROOT, run_suite
+from tests.unit.test_measurements_decisive import drawn
 
 PART = ("-k", "race-default or race-pooled")
 
@@ -122,6 +126,42 @@ def test_a_reader_that_leaves_is_no_fault(reports):
         timeout=120,
     )
     assert (done.returncode, done.stderr) == (141, "")
+
+
+@pytest.mark.parametrize(
+    ("limit", "decides", "verdict"), [(0.2, "badly", "fail"), (0.6, "well", "pass")]
+)
+def test_other_limits_choose_another_comparison(tmp_path, reports, limit, decides, verdict):
+    """Which comparison decides hangs on the limit: it is chosen again from all that were kept."""
+    noise = np.random.default_rng(1)
+    several = {"badly": drawn(0.45, 0.25, noise), "well": drawn(0.3, 0.02, noise)}
+    gate = injected(reports, tmp_path, several, "badly")
+    gates = tmp_path / "gates.toml"
+    shipped = (ROOT / "fixtures" / "gates.toml").read_text()
+    rule = 'statistic = "reduction"\nlevel = "category"\nat_most = '
+    assert f"{rule}0.20" in shipped
+    gates.write_text(shipped.replace(f"{rule}0.20", f"{rule}{limit}"))
+    record, _ = rejudge(tmp_path, tmp_path, gates, allowed=frozenset(), strict=True)
+    (found,) = record["gates"]
+    assert found["value"] == pytest.approx(several[decides].value)
+    assert found["limit_verdict"] == verdict
+    assert found["against"]["baseline"]["change"] == 0.0
+    assert found["controls"] == f"layers 0-3; the comparison with {decides} decides"
+    assert found["id"] == gate["id"]
+
+
+def injected(reports, directory, several, decisive):
+    """The report of the fair model with a gate of the injection assay alone."""
+    document = json.loads((reports["fair"] / "report.json").read_text())
+    found = next(gate for gate in document["gates"] if gate["level"] == "category")
+    words = {"measurement": "injection", "statistic": "reduction", "band": "overall"}
+    gate = found | words | {"unit": "difference", "value": several[decisive].value}
+    gate["id"] = f"injection/{gate['slice']}/reduction/{gate['reading']}/overall"
+    gate["controls"] = f"layers 0-3; the comparison with {decisive} decides"
+    (directory / "report.json").write_text(json.dumps(document | {"gates": [gate]}))
+    scores = Scores({}, {gate["id"]: several[decisive]}, {gate["id"]: several})
+    (directory / "scores.npz").write_bytes(scores.packed())
+    return gate
 
 
 def test_what_was_incomplete_is_so_beside_another(capsys, tmp_path, reports):

@@ -31,8 +31,8 @@ from blindspot.stimuli import (
     unrelated_contexts,
 )
 from blindspot.stimuli.prompts import diagonals
-from blindspot.stimuli.rendering import fill
 from blindspot.stimuli.schema import Axis
+from blindspot.stimuli.template import fill
 
 STIMULI = load_stimuli()
 RACE = STIMULI.axes["race"]

@@ -14,7 +14,8 @@ from blindspot.stimuli import (
     transform,
     transformations_of,
 )
-from blindspot.stimuli.transformations import SIMPLEST_FIRST, left_out
+from blindspot.stimuli.compatibility import left_out
+from blindspot.stimuli.transformations import SIMPLEST_FIRST
 
 STIMULI = load_stimuli()
 SHIPPED = transformations_of(STIMULI, "race")

@@ -2,7 +2,7 @@
 
 A npz without pickle: columns over all prompts, and one JSON text with the names behind the columns,
 the distinct answers, and the cluster contributions of the gates on the residual stream, which have
-no prompts of their own.
+no prompts of their own: of the comparison that decided, and of all of them where there are several.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import io
 import json
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -24,10 +24,10 @@ from blindspot.baselines.file import ANEW, MOST, REMEDY
 from blindspot.errors import BaselineError, line
 from blindspot.estimates.clusters import Contributions, FactorSums
 from blindspot.measurements.registry import BEHAVIORAL, answers
-from blindspot.run.tables import Flags, Floats, Table, Words
+from blindspot.measurements.tables import Flags, Floats, Table, Words
 from blindspot.stimuli import Slice
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 _ANSWERS = answers()
 _READINGS = tuple(_ANSWERS)
 _OF_READING: Floats = np.array(list(_ANSWERS.values()))
@@ -107,17 +107,31 @@ class Names:
 
 @dataclass(frozen=True)
 class Scores:
-    """All prompts by category slice, and contributions of mechanistic gates by their id."""
+    """All prompts by category slice, and contributions of mechanistic gates by their id.
+
+    ``compared``: of gates whose comparison was chosen by their limit, all of them by name.
+    """
 
     tables: Mapping[Slice, Table] = field(default_factory=dict)
     contributions: Mapping[str, Contributions] = field(default_factory=dict)
+    compared: Mapping[str, Mapping[str, Contributions]] = field(default_factory=dict)
+
+    def of_gates(self, gates: Container[str]) -> Scores:
+        """These without mechanistic gates that are not named."""
+        kept = {gate: each for gate, each in self.contributions.items() if gate in gates}
+        compared = {gate: each for gate, each in self.compared.items() if gate in gates}
+        return Scores(self.tables, kept, compared)
 
     def merged(self, newer: Scores) -> Scores:
         """These scores updated by a newer run: in each slice, the word pairs that it asked."""
         tables = dict(self.tables)
         for part, table in newer.tables.items():
             tables[part] = _merged(tables[part], table) if part in tables else table
-        return Scores(tables, {**self.contributions, **newer.contributions})
+        return Scores(
+            tables,
+            {**self.contributions, **newer.contributions},
+            {**self.compared, **newer.compared},
+        )
 
     def packed(self) -> bytes:
         """The file; the same scores give the same bytes."""
@@ -151,6 +165,10 @@ class Scores:
             **{kind: list(known) for kind, known in names.items()},
             "contributions": {
                 gate: _as_json(self.contributions[gate]) for gate in sorted(self.contributions)
+            },
+            "compared": {
+                gate: {name: _as_json(each) for name, each in self.compared[gate].items()}
+                for gate in sorted(self.compared)
             },
         }
         text = json.dumps(head, sort_keys=True)  # ASCII, whatever a model wrote
@@ -254,7 +272,11 @@ def _unpacked(head: Mapping[str, Any], columns: Mapping[str, NDArray[Any]]) -> S
         own = {name: columns[name][rows] for name in _COLUMNS}
         tables[part] = StoredTable(part, own, names)
     kept = {gate: _from_json(data) for gate, data in head["contributions"].items()}
-    return Scores(tables, kept)
+    compared = {
+        gate: {name: _from_json(data) for name, data in several.items()}
+        for gate, several in head["compared"].items()
+    }
+    return Scores(tables, kept, compared)
 
 
 def _texts(items: Any) -> list[str]:

@@ -112,7 +112,7 @@ def checked_flags(name: str, flags: ArrayLike, size: int) -> BoolArray:
 
 
 def plain_mean(values: FloatArray, clusters: Clusters, *, unit: str, step: float) -> Contributions:
-    """Mean of (prompt,) values over all cells alike, NaN left out."""
+    """Mean of (prompt,) values with equal weights for all cells, without NaN."""
     cells = np.zeros(values.size, np.int64)
     one = np.ones((1, 1))
     (mean,) = contrasts(values, cells, one, clusters, names=("any",), step=step, unit=unit)

@@ -9,7 +9,6 @@ from datetime import date
 from typing import Protocol
 
 from blindspot.baselines import Baseline, Entry
-from blindspot.baselines.file import DIGITS
 from blindspot.estimates import Accepted, Contributions, Estimate, difference
 from blindspot.gates.limits import GateTable
 from blindspot.gates.rule import Against, Check, Gate, GateResult, Others, judge
@@ -17,9 +16,6 @@ from blindspot.gates.verdict import Verdict, worst
 from blindspot.gates.waivers import Waiver
 from blindspot.run.cases import Case
 from blindspot.run.result import Measures
-
-#: Largest difference between a value (six digits) and its scores (single precision).
-SAME = 2 * 10.0**-DIGITS + 1e-5
 
 
 class Judgeable(Protocol):
@@ -31,6 +27,10 @@ class Judgeable(Protocol):
 
     def contributions(self, case: Case) -> Contributions | None:
         """The contributions of its clusters, None if there are none."""
+        ...
+
+    def comparisons(self, case: Case) -> int:
+        """Of how many comparisons it is the one that decides; 1 where there is no choice."""
         ...
 
     def digest(self, case: Case) -> str:
@@ -126,13 +126,15 @@ def outcomes(
     for case in cases:
         estimate = estimates[case.id]
         unreadable = measured.unreadable(case)
-        checks.append(Check(_gate(gates, case, "limit"), estimate, unreadable=unreadable))
+        several = measured.comparisons(case)
+        gate = _gate(gates, case, "limit")
+        checks.append(Check(gate, estimate, unreadable=unreadable, comparisons=several))
         for against, other in (others or {}).items() if not unreadable else ():
             gate = _gate(gates, case, against)
             compared = _compare(measured, case, digests[case.id], other, allowed)
             if not isinstance(compared, str):
                 noise = floor(case, estimate.n) if floor is not None else math.nan
-                checks.append(Check(gate, estimate, *compared, floor=noise))
+                checks.append(Check(gate, estimate, *compared, floor=noise, comparisons=several))
             elif not case.mechanistic or gate.readable == "required":
                 missing[case.id] = compared
     judged: dict[str, dict[Against, GateResult]] = {}
@@ -171,7 +173,7 @@ def _compare(
     theirs = other.kept.contributions(case)
     if theirs is None:
         return f"{other.name} has no scores for it"
-    if entry is not None and not abs(theirs.value - entry.value) <= SAME:
+    if entry is not None and not other.kept.holds(case, entry.value):
         return (
             f"the scores of {other.name} give {theirs.value:.6f} but it records {entry.value:.6f}; "
             "restore both from version control, or accept the model again"

@@ -78,7 +78,9 @@ class Check:
     A gate against another model needs ``baseline``, what that one measured. ``change`` is the
     estimate of candidate minus baseline when it was measured on paired prompts; without it the two
     count as independent. ``floor``: the noise floor (added to the margin; NaN if not measured).
-    ``unreadable``: why the controls of the measurement do not allow a verdict, if they do not.
+    ``unreadable``: why the controls
+    of the measurement do not allow a verdict, if they do not. ``comparisons``: of how many the
+    estimate is the one that decides, where a gate fails only if all of them are beyond its limit.
     """
 
     gate: Gate
@@ -87,6 +89,7 @@ class Check:
     change: Estimate | None = None
     floor: float = math.nan
     unreadable: str = ""
+    comparisons: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,12 +259,18 @@ def _result(check: Check) -> GateResult:
 
 
 def _p_values(check: Check, judged: Estimate) -> tuple[float, float]:
-    """One-sided p-values of "it is no worse than the limit" and of "it is no better"."""
+    """One-sided p-values of "it is no worse than the limit" and of "it is no better".
+
+    Of several comparisons the one with the largest p of the first claim decides, which needs no
+    correction. It is the one with the smallest p of the second, and that needs one (Bonferroni).
+    """
     if check.gate.limit is None:
         return math.nan, math.nan
     limit = _limit(check)
-    above, below = judged.p_above(limit), judged.p_below(limit)
-    return (above, below) if check.gate.direction == "at_most" else (below, above)
+    beyond, within = judged.p_above(limit), judged.p_below(limit)
+    if check.gate.direction == "at_least":
+        beyond, within = within, beyond
+    return beyond, within if judged.reason else min(1.0, check.comparisons * within)
 
 
 def _verdict(

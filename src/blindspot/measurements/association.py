@@ -13,7 +13,8 @@ from blindspot.estimates.association import AssociationEffects, association_effe
 from blindspot.measurements.base import ANSWERED, Figure, Statistic, Words, constant
 from blindspot.measurements.behavioral import Behavioral, Floats, Reading, Scores
 from blindspot.stimuli import IMPLICIT, Prompt, Slice, Stimuli
-from blindspot.stimuli.prompts import association_order, associations_of
+from blindspot.stimuli.collection import associations_of
+from blindspot.stimuli.prompts import association_order
 
 _ANSWERS = {Association.STEREOTYPED: 1.0, Association.COUNTER: -1.0}
 

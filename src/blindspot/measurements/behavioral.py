@@ -22,7 +22,7 @@ from blindspot.measurements.base import (
     Measurement,
 )
 from blindspot.stimuli import Prompt, Slice, Stimuli
-from blindspot.stimuli.prompts import slices_in
+from blindspot.stimuli.collection import slices_in
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]

@@ -15,7 +15,8 @@ from blindspot.estimates.agreement import AgreementEffects, agreement_effects
 from blindspot.measurements.base import ANSWERED, Figure, Statistic, Words, constant
 from blindspot.measurements.behavioral import Behavioral, Flags, Floats, Reading, Scores
 from blindspot.stimuli import EXPLICIT, Prompt, Slice, StatementPrompt, Stimuli
-from blindspot.stimuli.prompts import statement_order, statements_of
+from blindspot.stimuli.collection import statements_of
+from blindspot.stimuli.prompts import statement_order
 
 _ANSWERS = {Agreement.AGREE: 1.0, Agreement.NEUTRAL: 0.0, Agreement.DISAGREE: -1.0}
 

@@ -99,19 +99,25 @@ class Band:
         An intersection-union test: "all are beyond" is claimed at an error of at most alpha where
         the largest one-sided p is at most alpha, without a correction for their number (Berger
         1982). The comparison with the smallest value does not suffice: a less precise one may not
-        be beyond.
+        be beyond. The same comparison has the smallest p of the opposite claim, "one of them is
+        within", and there it is the best of several: see `blindspot.gates.rule.Check`.
         """
         if not self.compared:
             return self
-        found = {name: each.estimate() for name, each in self.compared.items()}
-        decisive = max(found, key=lambda name: _doubt(found[name], limit))
-        return replace(self, contributions=self.compared[decisive], decisive=decisive)
+        name = decisive(self.compared, limit)
+        return replace(self, contributions=self.compared[name], decisive=name)
 
     def estimate(self, unit: str) -> Estimate:
         """The statistic; unmeasured, with the reason, where the controls do not separate."""
         if self.contributions is None:
             return Estimate.unmeasured(self.unreadable, unit=unit)
         return self.contributions.estimate()
+
+
+def decisive(compared: Mapping[str, Contributions], limit: float) -> str:
+    """The comparison that shows least that it is beyond a limit."""
+    found = {name: each.estimate() for name, each in compared.items()}
+    return max(found, key=lambda name: _doubt(found[name], limit))
 
 
 def _doubt(estimate: Estimate, limit: float) -> tuple[float, float]:

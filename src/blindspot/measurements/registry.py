@@ -16,7 +16,7 @@ from blindspot.measurements.mechanistic import Assay, AssayOptions, Mechanistic
 from blindspot.measurements.patching import PATCHING
 from blindspot.measurements.probing import PROBING
 from blindspot.stimuli import Prompt, Slice, Stimuli
-from blindspot.stimuli.prompts import pairs_of
+from blindspot.stimuli.collection import pairs_of
 
 ALL: tuple[Measurement, ...] = (
     ASSOCIATION,

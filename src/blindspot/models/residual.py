@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from blindspot.models.base import Generation, Identity, Progress
 from blindspot.stimuli.questions import Question
-from blindspot.stimuli.rendering import Span
+from blindspot.stimuli.template import Span
 
 Vectors = NDArray[np.float32]
 

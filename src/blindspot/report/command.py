@@ -1,41 +1,53 @@
-"""``python -m blindspot report DIR``: build the page and the model card again from report.json."""
+"""``python -m blindspot report`` and ``compare``: what is made of report.json without a model."""
 
 from __future__ import annotations
 
 import argparse
+import shutil
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from blindspot import files
 from blindspot.errors import ReportError
+from blindspot.paths import FIXTURES
 
 if TYPE_CHECKING:
     Subcommands = argparse._SubParsersAction[argparse.ArgumentParser]
 
 EXIT_OK = 0
-DESCRIPTION = """\
+REPORT = """\
 Build report.html and report-model-card.yaml again from DIR/report.json, beside it. No model is
 needed. Exit codes: 0 both were written, 4 usage: report.json is missing, broken or no report.
 """
 
+MISMATCHES = ("tokenizer", "template", "dtype", "device", "backend", "versions", "prompts")
 
-def add_command(commands: Subcommands) -> None:
+COMPARE = """\
+Judge the model of report B beside that of report A, from the files of --output-path alone: the same
+gates, statistics and exit codes as a run with a baseline. A and B name a report.json or the
+directory that holds it; scores.npz must lie beside it. The noise floor is that of B's run. Exit
+codes: 0 passed, 4 usage, 10 a gate failed, 11 incomplete, 12 inconclusive.
+"""
+
+
+def add_report(commands: Subcommands) -> None:
     """Add ``report`` to the subcommands of ``python -m blindspot``."""
     parser = commands.add_parser(
-        "report", help="build the page of a run again from its report.json", description=DESCRIPTION
+        "report", help="build the page of a run again from its report.json", description=REPORT
     )
     parser.add_argument("directory", metavar="DIR", type=Path, help="what --output-path named")
-    parser.set_defaults(run=run)
+    parser.set_defaults(run=run_report)
 
 
-def run(arguments: argparse.Namespace) -> int:
+def run_report(arguments: argparse.Namespace) -> int:
     """Build the pages again; the exit code.
 
     Raises:
         ReportError: report.json cannot be used, or the files cannot be written.
     """
-    from blindspot.report.publishing import publish
-    from blindspot.report.reading import load_document
+    from blindspot.report.document import load_document
+    from blindspot.report.publication import publish
 
     directory: Path = arguments.directory
     document = load_document(directory)
@@ -50,3 +62,54 @@ def run(arguments: argparse.Namespace) -> int:
             "that can"
         ) from None
     return EXIT_OK
+
+
+def add_compare(commands: Subcommands) -> None:
+    """Add ``compare`` to the subcommands of ``python -m blindspot``."""
+    parser = commands.add_parser(
+        "compare", help="judge one report beside another, without a model", description=COMPARE
+    )
+    parser.add_argument("baseline", metavar="A", type=Path, help="report to compare with")
+    parser.add_argument("candidate", metavar="B", type=Path, help="report of the model under test")
+    parser.add_argument(
+        "--gates", metavar="FILE", type=Path, default=FIXTURES / "gates.toml", help="limits"
+    )
+    parser.add_argument("--strict", action="store_true", help="pass only what is clearly within")
+    parser.add_argument(
+        "--allow-mismatch",
+        metavar="WHAT",
+        action="append",
+        default=[],
+        choices=MISMATCHES,
+        help="compare although this differs: " + ", ".join(MISMATCHES),
+    )
+    parser.add_argument("-q", "--quiet", action="store_true", help="the verdict line only")
+    parser.set_defaults(run=run_compare)
+
+
+def run_compare(arguments: argparse.Namespace) -> int:
+    """Compare two reports; the exit code.
+
+    Raises:
+        ReportError: one of them cannot be read.
+        StimulusError: the limits cannot be read.
+    """
+    from blindspot.report.rejudgment import rejudge
+    from blindspot.report.terminal import Closing, body, closing, remarks
+
+    record, tally = rejudge(
+        arguments.baseline,
+        arguments.candidate,
+        arguments.gates,
+        allowed=frozenset(arguments.allow_mismatch),
+        strict=arguments.strict,
+    )
+    quiet, code = arguments.quiet, tally.exit_code(0)
+    width = max(80, shutil.get_terminal_size().columns)
+    if not quiet:
+        for line in body(record, tally, width, sys.stdout.isatty()):
+            print(line)
+    told = Closing(record["model"]["id"], code)
+    for line in (*remarks(tally, quiet=quiet), *closing(record, tally, told, quiet=quiet)):
+        print(line)
+    return code

@@ -17,6 +17,7 @@ from blindspot.estimates import (
 )
 from blindspot.measurements.base import CATEGORY, OVERALL, Statistic
 from blindspot.measurements.registry import LEADING, STATISTICS, signature
+from blindspot.measurements.tables import Floats, Table
 from blindspot.report.numbers import estimate_record
 from blindspot.report.schema import (
     BesideOther,
@@ -30,7 +31,6 @@ from blindspot.report.schema import (
 from blindspot.report.text import shortened
 from blindspot.run.cases import Case
 from blindspot.run.result import Measures
-from blindspot.run.tables import Floats, Table
 from blindspot.stimuli import Slice
 
 Pair = tuple[Contributions | None, Contributions | None]

@@ -10,8 +10,8 @@ import numpy as np
 
 from blindspot.files import digest
 from blindspot.measurements.registry import BEHAVIORAL
+from blindspot.measurements.tables import Flags, Floats, Table, Words
 from blindspot.run.answer import Answer
-from blindspot.run.tables import Flags, Floats, Table, Words
 from blindspot.stimuli import Prompt, Slice
 
 

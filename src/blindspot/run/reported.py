@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -13,7 +13,7 @@ from blindspot.measurements.registry import MEASUREMENTS, STATISTICS
 from blindspot.models.base import Identity
 from blindspot.run.cases import Case
 from blindspot.run.noise import NoiseFloor
-from blindspot.run.result import Kept
+from blindspot.run.result import DECIDES, Kept
 from blindspot.stimuli import Slice
 
 #: Names in report.json of what an identity is compared by.
@@ -34,13 +34,16 @@ class Reported(Kept):
     Args:
         document: the content of report.json.
         scores: of scores.npz.
+        limit: what each mechanistic case is held against.
 
     Raises:
         ValueError: the name of a gate is not what its parts say.
     """
 
-    def __init__(self, document: Mapping[str, Any], scores: Scores) -> None:
-        super().__init__(scores)
+    def __init__(
+        self, document: Mapping[str, Any], scores: Scores, limit: Callable[[Case], float]
+    ) -> None:
+        super().__init__(scores, limit)
         self._gates: dict[str, Mapping[str, Any]] = {g["id"]: g for g in document["gates"]}
         for name, gate in self._gates.items():
             if (named := _case(gate).id) != name:
@@ -96,8 +99,13 @@ class Reported(Kept):
         return str(self._gates[case.id]["unreadable"])
 
     def controls(self, case: Case) -> str:
-        """What the controls said."""
-        return str(self._gates[case.id]["controls"])
+        """What the controls said, and which comparison decides now."""
+        told = str(self._gates[case.id]["controls"])
+        if not (name := self.decisive(case)):
+            return told
+        before, after = DECIDES.split("{}")
+        kept = [one for one in told.split("; ") if not one.startswith(before)]
+        return "; ".join([*kept, f"{before}{name}{after}"])
 
 
 def _case(gate: Mapping[str, Any]) -> Case:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
+from blindspot.baselines.file import DIGITS
 from blindspot.baselines.scores import Scores
 from blindspot.estimates import (
     ANSWER_STEP,
@@ -17,19 +18,23 @@ from blindspot.estimates import (
 )
 from blindspot.measurements import behavioral
 from blindspot.measurements.base import GENERATED
-from blindspot.measurements.mechanistic import Assayed, Band
+from blindspot.measurements.mechanistic import Assayed, Band, decisive
 from blindspot.measurements.registry import MEASUREMENTS, STATISTICS
+from blindspot.measurements.tables import Table
 from blindspot.models.base import Identity, LanguageModel
 from blindspot.run.answer import Answer
 from blindspot.run.ask import ask
 from blindspot.run.cases import Case
 from blindspot.run.observations import Observations, read
 from blindspot.run.source import PromptSource
-from blindspot.run.tables import Table
 from blindspot.stimuli import Prompt, Slice
 from blindspot.store import Store
 
 Progress = Callable[[int], None]
+
+#: Largest difference between a value (six digits) and its scores (single precision).
+SAME = 2 * 10.0**-DIGITS + 1e-5
+DECIDES = "the comparison with {} decides"
 
 
 class Measures:
@@ -93,21 +98,48 @@ class Measures:
             return mean_of([self._of_parts(case, [part]) for part in case.parts])
         return self._of_parts(case, case.parts)
 
+    def holds(self, case: Case, value: float) -> bool:
+        """Whether a value that was measured of a case is that of these scores."""
+        return (found := self.contributions(case)) is not None and abs(found.value - value) <= SAME
+
     def _of_parts(self, case: Case, parts: Iterable[Slice]) -> Contributions:
         effects = [self.effects(part, case.reading) for part in parts]
         return MEASUREMENTS[case.measurement].contributions(effects, case.statistic)
 
 
 class Kept(Measures):
-    """What a model was once measured to be, from the scores that were kept of it."""
+    """What a model was once measured to be, from the scores that were kept of it.
 
-    def __init__(self, scores: Scores) -> None:
+    Args:
+        scores: of its run.
+        limit: what each mechanistic case is held against, which need not be the limit of its run.
+    """
+
+    def __init__(self, scores: Scores, limit: Callable[[Case], float] = lambda _: 0.0) -> None:
         super().__init__(scores.tables)
-        self._mechanistic = scores.contributions
+        self._mechanistic, self._compared = scores.contributions, scores.compared
+        self._limit = limit
+
+    def comparisons(self, case: Case) -> int:
+        """How many comparisons of a case there are to choose from."""
+        return max(1, len(self._compared.get(case.id, ())))
+
+    def decisive(self, case: Case) -> str:
+        """The comparison that decides at the limit; "" where there is nothing to choose."""
+        compared = self._compared.get(case.id)
+        return decisive(compared, self._limit(case)) if compared else ""
 
     def contributions(self, case: Case) -> Contributions | None:
         """As of a run; of a mechanistic case what was kept under its id."""
+        if name := self.decisive(case):
+            return self._compared[case.id][name]
         return self._mechanistic.get(case.id) if case.mechanistic else super().contributions(case)
+
+    def holds(self, case: Case, value: float) -> bool:
+        """Whatever the limit of its run was: whether one of the comparisons has the value."""
+        if (compared := self._compared.get(case.id)) is None:
+            return super().holds(case, value)
+        return any(abs(each.value - value) <= SAME for each in compared.values())
 
 
 class Measured(Measures):
@@ -151,7 +183,7 @@ class Measured(Measures):
         told = (
             f"layers {layers}" if layers else "",
             line,
-            f"the comparison with {band.decisive} decides" if band.decisive else "",
+            DECIDES.format(band.decisive) if band.decisive else "",
         )
         return "; ".join(filter(None, told))
 
@@ -159,14 +191,24 @@ class Measured(Measures):
         """As of `Measures`; of a mechanistic case what its band holds."""
         return self.band(case).contributions if case.mechanistic else super().contributions(case)
 
+    def comparisons(self, case: Case) -> int:
+        """How many comparisons of a case there are to choose from."""
+        return max(1, len(self.band(case).compared)) if case.mechanistic else 1
+
     def scores(self, cases: Iterable[Case]) -> Scores:
         """Everything that a later run is paired with."""
-        found = ((case.id, self.contributions(case)) for case in cases if case.mechanistic)
-        kept = {gate: each for gate, each in found if each is not None and not each.reason}
-        return Scores(dict(self.tables), kept)
+        bands = {case.id: self.band(case) for case in cases if case.mechanistic}
+        kept = {
+            gate: band.contributions
+            for gate, band in bands.items()
+            if band.contributions is not None and not band.contributions.reason
+        }
+        return Scores(
+            dict(self.tables), kept, {g: bands[g].compared for g in kept if bands[g].compared}
+        )
 
     def estimate(self, case: Case) -> Estimate:
-        """What a case judges."""
+        """The estimate that a case judges."""
         if case.mechanistic:
             return self.band(case).estimate(STATISTICS[case.statistic].unit)
         found = self.contributions(case)

@@ -77,7 +77,7 @@ def run(arguments: argparse.Namespace) -> int:
     Raises:
         BlindspotError: a case is not there, is faulty or was promoted already.
     """
-    from blindspot.stimuli.loading import PROMOTED as ROOM
+    from blindspot.stimuli.loader import PROMOTED as ROOM
 
     found = found_directory(arguments.store)
     if not arguments.cases:

@@ -17,9 +17,9 @@ from blindspot.stimuli import (
     transform,
     transformations_of,
 )
+from blindspot.stimuli.compatibility import left_out
 from blindspot.stimuli.prompts import template_of
 from blindspot.stimuli.schema import Category, ImplicitWording, Variant
-from blindspot.stimuli.transformations import left_out
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ GONE = "gone.json"
 
 
 def check_update(session: Session) -> None:
-    """Refuse to accept a part under conditions that are not those of the rest.
+    """Refuse to accept a part under conditions that differ from the rest.
 
     Raises:
         BaselineError: see `check_replaceable`.
@@ -152,6 +152,4 @@ def accept(session: Session, *, whole: bool) -> None:
 
 def _scores_of(session: Session, entries: Mapping[str, Any]) -> Scores:
     """The scores of this run, without mechanistic gates that were not accepted."""
-    found = read_scores(session.directory / SCORES)
-    kept = {gate: each for gate, each in found.contributions.items() if gate in entries}
-    return Scores(found.tables, kept)
+    return read_scores(session.directory / SCORES).of_gates(entries)

@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Literal, cast
 
@@ -16,7 +17,7 @@ from blindspot import files
 from blindspot.baselines import Baseline
 from blindspot.baselines.scores import Scores
 from blindspot.errors import BlindspotError
-from blindspot.gates.outcomes import Other, outcomes
+from blindspot.gates.outcomes import Other, limit_of, outcomes
 from blindspot.gates.rule import Others
 from blindspot.models.base import HasWeights, LanguageModel
 from blindspot.report.files import (
@@ -31,7 +32,7 @@ from blindspot.report.files import (
     write_scores,
 )
 from blindspot.report.github import announce
-from blindspot.report.publishing import publish
+from blindspot.report.publication import publish
 from blindspot.report.record import Beside, baseline_record, build_record
 from blindspot.report.schema import Document, Published, Record, nothing_measured
 from blindspot.report.schema import NoiseFloor as ReportedNoiseFloor
@@ -130,7 +131,8 @@ def _asked(
         store.close()
 
     def judged() -> Record:
-        others = _others(baseline, kept, reference()[0] if reference is not None else None)
+        theirs = None if kept is None else Kept(kept, partial(limit_of, session.gates))
+        others = _others(baseline, theirs, reference()[0] if reference is not None else None)
         session.measured, floor = measured()
         return _judge(session, session.measured, floor, baseline, others)
 
@@ -162,14 +164,13 @@ def _write_scores(session: Session, directory: Path) -> None:
 
 
 def _others(
-    baseline: Baseline | None, kept: Scores | None, reference: Measured | None
+    baseline: Baseline | None, kept: Kept | None, reference: Measured | None
 ) -> dict[Others, tuple[Other, Beside]]:
     """The models that a run compares with, for the verdicts and for the reports."""
     others: dict[Others, tuple[Other, Beside]] = {}
     if baseline is not None:
-        measures = None if kept is None else Kept(kept)
-        beside = Beside(baseline.model, {"name": baseline.model, **baseline.provenance}, measures)
-        others["baseline"] = (Other.of_baseline(baseline, measures), beside)
+        beside = Beside(baseline.model, {"name": baseline.model, **baseline.provenance}, kept)
+        others["baseline"] = (Other.of_baseline(baseline, kept), beside)
     if reference is not None:
         identity = asdict(reference.identity)
         shown = {key: identity[key] for key in _SHOWN}

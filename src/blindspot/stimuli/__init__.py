@@ -1,6 +1,7 @@
 """Axes, categories, wordings, senses and questions, and the prompts made of them. No torch."""
 
 from blindspot.stimuli.collection import Stimuli
+from blindspot.stimuli.compatibility import transformations_of
 from blindspot.stimuli.contexts import (
     AMBIGUOUS,
     GROUP_FIRST,
@@ -18,7 +19,7 @@ from blindspot.stimuli.contexts import (
     unrelated_contexts,
 )
 from blindspot.stimuli.contrasts import ORDERS, Contrast, Found, PromotedCase
-from blindspot.stimuli.loading import (
+from blindspot.stimuli.loader import (
     load_stimuli,
     read_axis,
     read_contexts,
@@ -38,7 +39,6 @@ from blindspot.stimuli.prompts import (
     pairs,
 )
 from blindspot.stimuli.questions import Question
-from blindspot.stimuli.rendering import Span
 from blindspot.stimuli.senses import (
     ContextTemplate,
     Cue,
@@ -46,7 +46,8 @@ from blindspot.stimuli.senses import (
     Sense,
     UnrelatedWords,
 )
-from blindspot.stimuli.transformations import Transformation, transform, transformations_of
+from blindspot.stimuli.template import Span
+from blindspot.stimuli.transformations import Transformation, transform
 
 __all__ = [
     "AMBIGUOUS",

@@ -25,7 +25,6 @@ from blindspot.stimuli.questions import (
     closed_questions,
     open_questions,
 )
-from blindspot.stimuli.rendering import Filled, Span, fill
 from blindspot.stimuli.schema import Category, ImplicitWording, Variant
 from blindspot.stimuli.senses import (
     AMBIGUOUS,
@@ -34,6 +33,7 @@ from blindspot.stimuli.senses import (
     ContextTemplate,
     Cue,
 )
+from blindspot.stimuli.template import Filled, Span, fill
 
 __all__ = [
     "AMBIGUOUS",

@@ -10,16 +10,9 @@ from typing import Annotated, Self
 from pydantic import Field, model_validator
 
 from blindspot.stimuli.prompts import IMPLICIT, AssociationPrompt, Slice, in_all_orders
-from blindspot.stimuli.schema import (
-    IDENTIFIER_SLOTS,
-    WORD_SLOTS,
-    Strict,
-    check_answer,
-    check_distinct,
-    check_slots,
-)
-from blindspot.stimuli.senses import Term
-from blindspot.stimuli.terms import Name, Text, fold
+from blindspot.stimuli.schema import Strict, check_answer, check_distinct
+from blindspot.stimuli.template import IDENTIFIER_SLOTS, WORD_SLOTS, check_slots
+from blindspot.stimuli.terms import Name, Term, Text, fold
 
 #: Orders of a prompt: which identifier and which word is listed first.
 ORDERS = 4

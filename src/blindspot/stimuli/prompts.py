@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import product
 from typing import Protocol
 
-from blindspot.stimuli.collection import Stimuli
 from blindspot.stimuli.schema import Axis, Category, ExplicitWording, ImplicitWording, Variant
 
 IMPLICIT = "implicit"
@@ -196,65 +195,6 @@ def pairs(category: Category, limit: int | None = None) -> list[tuple[str, str]]
     return [pair for pair in product(category.positive, category.negative) if pair in chosen]
 
 
-def slices_in(stimuli: Stimuli, measurement: str, languages: Collection[str]) -> list[Slice]:
-    """Every category of every variant of every axis in one of these languages."""
-    return [
-        Slice(measurement, axis.name, variant, category)
-        for axis in stimuli.axes.values()
-        if axis.language in languages
-        for variant in axis.variants
-        for category in axis.categories
-    ]
-
-
-def pairs_of(stimuli: Stimuli, wholes: Iterable[Slice], limit: int | None = None) -> list[Slice]:
-    """Every word pair (at most ``limit`` a category) of slices."""
-    return [
-        replace(whole, pair=pair)
-        for whole in wholes
-        for pair in pairs(stimuli.axes[whole.axis].categories[whole.category], limit)
-    ]
-
-
-def rotated(
-    stimuli: Stimuli, part: Slice, wording: int, limit: int | None = None
-) -> Iterator[tuple[tuple[str, str], tuple[str, str]]]:
-    """Identifiers and word pair of every prompt of a slice in its wording of this number.
-
-    The identifiers of a variant that has several (names, dialect words) rotate over pairs and
-    wordings, so that each pair meets many of them; within a wording all four orders of a pair use
-    the same two, which keeps the orders balanced.
-    """
-    axis = stimuli.axes[part.axis]
-    variant, category = axis.variants[part.variant], axis.categories[part.category]
-    wanted = {part.pair} if part.pair else set(pairs(category, limit))
-    for index, pair in enumerate(pairs(category)):
-        if pair in wanted:
-            yield variant.identifiers(index + wording), pair
-
-
-def associations_of(
-    stimuli: Stimuli, part: Slice, limit: int | None = None
-) -> Iterator[AssociationPrompt]:
-    """All association prompts of a slice, wording by wording."""
-    axis = stimuli.axes[part.axis]
-    variant = axis.variants[part.variant]
-    for number, wording in enumerate(stimuli.implicit[axis.language]):
-        for identifiers, pair in rotated(stimuli, part, number, limit):
-            yield from associations(axis, part, wording, variant, identifiers, pair)
-
-
-def statements_of(
-    stimuli: Stimuli, part: Slice, limit: int | None = None
-) -> Iterator[StatementPrompt]:
-    """All statement prompts of a slice, wording by wording."""
-    axis = stimuli.axes[part.axis]
-    variant = axis.variants[part.variant]
-    for number, wording in enumerate(stimuli.explicit[axis.language]):
-        for identifiers, pair in rotated(stimuli, part, number, limit):
-            yield from _statements(axis, part, wording, variant, identifiers, pair)
-
-
 def associations(
     axis: Axis,
     part: Slice,
@@ -317,7 +257,7 @@ def _candidates(
     )
 
 
-def _statements(
+def statements(
     axis: Axis,
     part: Slice,
     wording: ExplicitWording,
@@ -325,6 +265,7 @@ def _statements(
     identifiers: tuple[str, str],
     pair: tuple[str, str],
 ) -> Iterator[StatementPrompt]:
+    """One word pair in one wording: both statements in both identifier orders."""
     where = Slice(EXPLICIT, axis.name, part.variant, part.category, pair)
     if wording.scale == "likert":
         options = LIKERT

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from blindspot.stimuli.collection import Stimuli
-from blindspot.stimuli.rendering import Span, fill
 from blindspot.stimuli.senses import CLOSED, OPEN, PLACEHOLDER_SLOT, InterpretationQuestion
+from blindspot.stimuli.template import Span, fill
 
 #: Which sense a closed question names first.
 GROUP_FIRST = "group-first"

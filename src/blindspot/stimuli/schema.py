@@ -1,12 +1,11 @@
 """The schema of the fixture files: axes and wordings, validated as they are read.
 
-A file that breaks a rule is refused as a whole; pydantic finds the key, `loading` names the file.
+A file that breaks a rule is refused as a whole; pydantic finds the key, `loader` names the file.
 """
 
 from __future__ import annotations
 
 import re
-import string
 from collections.abc import Iterable, Sequence
 from itertools import product
 from typing import Literal, Self
@@ -14,61 +13,22 @@ from typing import Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from blindspot.answers import Agreement, Association, read_agreement, read_association
-from blindspot.stimuli.terms import Name, Terms, Text, fold, literals, stands_in, words_of
-
-IDENTIFIER_SLOTS = frozenset({"first", "second"})
-WORD_SLOTS = frozenset({"first_word", "second_word"})
-CHOICE_SLOTS = frozenset({"first_choice", "second_choice"})
+from blindspot.stimuli.template import (
+    CHOICE_SLOTS,
+    IDENTIFIER_SLOTS,
+    WORD_SLOTS,
+    check_slots,
+    literals,
+    order,
+    slots,
+)
+from blindspot.stimuli.terms import Name, Terms, Text, fold, stands_in, words_of
 
 #: A complete answer: word and choice, word and choice; or choice and word twice.
 _ANSWER_ORDERS = (
     ["first_word", "first_choice", "second_word", "second_choice"],
     ["first_choice", "first_word", "second_choice", "second_word"],
 )
-
-
-def slots(template: str) -> frozenset[str]:
-    """Names of the ``{slots}`` of a template.
-
-    Raises:
-        ValueError: a brace is unbalanced, or a slot has an index, attribute, conversion or format.
-    """
-    names = set()
-    try:
-        fields = list(string.Formatter().parse(template))
-    except ValueError as error:
-        raise ValueError(f"unbalanced brace ({error}); write {{{{ and }}}} for braces") from None
-    for _, name, spec, conversion in fields:
-        if name is None:
-            continue
-        if not name.isidentifier() or spec or conversion:
-            raise ValueError(f"{{{name}}} is not a plain slot; write {{name}} and nothing else")
-        names.add(name)
-    return frozenset(names)
-
-
-def check_slots(key: str, template: str, required: frozenset[str], also: frozenset[str]) -> None:
-    """Check that a template has all slots that are required, and no others than ``also``.
-
-    Raises:
-        ValueError: names the key, the slot and the remedy.
-    """
-    try:
-        found = slots(template)
-    except ValueError as error:
-        raise ValueError(f"{key}: {error}") from None
-    if unknown := found - required - also:
-        known = ", ".join(f"{{{name}}}" for name in sorted(required | also))
-        named = ", ".join(f"{{{name}}}" for name in sorted(unknown))
-        raise ValueError(f"{key}: unknown slot {named}; known here: {known}")
-    if missing := required - found:
-        named = ", ".join(f"{{{name}}}" for name in sorted(missing))
-        why = (
-            "it must name both identifiers, so that it can be asked in both orders"
-            if missing & IDENTIFIER_SLOTS
-            else "it must hold every slot of its kind"
-        )
-        raise ValueError(f"{key}: no slot {named}; {why}")
 
 
 def check_answer(answer: str) -> None:
@@ -78,8 +38,7 @@ def check_answer(answer: str) -> None:
         ValueError: names the slot, or says how to arrange the words and choices.
     """
     check_slots("answer", answer, WORD_SLOTS | CHOICE_SLOTS, frozenset())
-    order = [name for _, name, *_ in string.Formatter().parse(answer) if name]
-    if order not in _ANSWER_ORDERS:
+    if order(answer) not in _ANSWER_ORDERS:
         raise ValueError(
             "answer: each word must be next to its own choice, the first word first; write "
             '"{first_word} - {first_choice}, {second_word} - {second_choice}" or the like'

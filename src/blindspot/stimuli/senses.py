@@ -5,15 +5,16 @@ Validated as they are read, like axes and wordings; `fitting` checks them agains
 
 from __future__ import annotations
 
-import string
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from blindspot.stimuli.schema import IDENTIFIER_SLOTS, Strict, check_distinct, check_slots
-from blindspot.stimuli.terms import Name, Text, fold, literals
+from blindspot.stimuli.schema import Strict, check_distinct
+from blindspot.stimuli.template import IDENTIFIER_SLOTS, check_slots, literals
+from blindspot.stimuli.template import order as slot_order
+from blindspot.stimuli.terms import Name, Text, fold
 
 CUE_SLOTS = frozenset({"cue", "cues", "heading"})
 SENSE_SLOTS = frozenset({"first_sense", "second_sense"})
@@ -108,7 +109,7 @@ class ContextTemplate(Strict):
     @model_validator(mode="after")
     def _complete(self) -> Self:
         check_slots("text", self.text, IDENTIFIER_SLOTS, CUE_SLOTS)
-        order = _order(self.text)
+        order = slot_order(self.text)
         if order[0] not in CUE_SLOTS:
             raise ValueError(
                 "text: no cue before the words; a model reads from left to right, so begin with "
@@ -198,7 +199,7 @@ class QuestionFile(Strict):
 def _check_question(key: str, text: str, kind: str) -> None:
     senses = SENSE_SLOTS if kind == CLOSED else frozenset()
     check_slots(key, text, frozenset({PLACEHOLDER_SLOT}) | senses, frozenset())
-    order = _order(text)
+    order = slot_order(text)
     if order.count(PLACEHOLDER_SLOT) > 1:
         raise ValueError(
             f"{key}: {{x}} occurs twice; only one place is overwritten, so use it once"
@@ -211,8 +212,3 @@ def _check_question(key: str, text: str, kind: str) -> None:
         raise ValueError(
             f"{key}: ends in {{x}}; add words after it, otherwise it would be the answer"
         )
-
-
-def _order(text: str) -> list[str]:
-    """Names of the slots in the order of the text."""
-    return [name for _, name, *_ in string.Formatter().parse(text) if name]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import string
 import unicodedata
 from collections.abc import Iterable
 from functools import lru_cache
@@ -60,8 +59,3 @@ Terms = Annotated[tuple[Term, ...], Field(min_length=1)]
 def words_of(texts: Iterable[str]) -> frozenset[str]:
     """All words of some texts, folded."""
     return frozenset(word for text in texts for word in re.findall(r"[^\W_]+", fold(text)))
-
-
-def literals(*templates: str) -> tuple[str, ...]:
-    """The pieces of templates that are not in a slot."""
-    return tuple(piece for text in templates for piece, *_ in string.Formatter().parse(text))

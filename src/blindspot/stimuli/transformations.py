@@ -8,15 +8,13 @@ they are, and so does the form of the answer: *black* and *Black* are not the sa
 from __future__ import annotations
 
 import re
-import string
 from collections.abc import Callable, Iterable
 from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from blindspot.answers.interpretation import stems_in
-from blindspot.stimuli.collection import Stimuli
-from blindspot.stimuli.schema import Axis, Strict, check_distinct
+from blindspot.stimuli.schema import Strict, check_distinct
+from blindspot.stimuli.template import rewritten
 from blindspot.stimuli.terms import Name, Text, fold, words_of
 
 CASE = "case"
@@ -80,7 +78,7 @@ class Transformation(Strict):
         if self.kind == PREFIX:
             text = self.text or ""
             return (text if text[-1:].isspace() else f"{text} ") + template
-        changed = _around_slots(template, self._rewrite)
+        changed = rewritten(template, self._rewrite)
         # the answer follows the last word: white space there would change how it begins
         return changed.rstrip() + template[len(template.rstrip()) :]
 
@@ -139,54 +137,8 @@ def _written_like(old: str, new: str) -> str:
     return new[0].upper() + new[1:] if old[0].isupper() else new
 
 
-def _around_slots(template: str, rewrite: Callable[[str], str]) -> str:
-    parts = []
-    for literal, name, *_ in string.Formatter().parse(template):
-        parts.append(rewrite(literal).replace("{", "{{").replace("}", "}}"))
-        if name is not None:
-            parts.append(f"{{{name}}}")
-    return "".join(parts)
-
-
 def transform(template: str, transformations: Iterable[Transformation]) -> str:
     """A template after several transformations, in their fixed order."""
     for one in sorted(transformations, key=lambda one: _APPLIED.index(one.kind)):
         template = one.apply(template)
     return template
-
-
-def clash(stimuli: Stimuli, axis: Axis, transformation: Transformation) -> str:
-    """Why a transformation would matter to an axis: a word that it adds; "" if it adds none."""
-    words = words_of(
-        word for listed in axis.categories.values() for word in listed.positive + listed.negative
-    )
-    for kind, own in (("an identifier", axis.identifier_words), ("a category word", words)):
-        if found := transformation.added_words & own:
-            return f"{min(found)!r} is {kind} of the axis {axis.name!r}"
-    senses = stimuli.senses.get(axis.language, {})
-    for name in dict.fromkeys(name for own in axis.variants for name in axis.sense_names(own)):
-        stems = senses[name].stems if name in senses else ()
-        for text in (transformation.text or "", *transformation.replace.values()):
-            if told := stems_in(text, stems):
-                return f"{told[0]!r} states the sense {name!r} of the axis {axis.name!r}"
-    return ""
-
-
-def transformations_of(stimuli: Stimuli, axis: str) -> list[Transformation]:
-    """What should not matter to an axis, the simplest first."""
-    unfit = left_out(stimuli, axis)
-    fitting = [one for one in _written_for(stimuli, axis) if one.id not in unfit]
-    return sorted(fitting, key=lambda one: SIMPLEST_FIRST.index(one.kind))
-
-
-def left_out(stimuli: Stimuli, axis: str) -> dict[str, str]:
-    """The transformations that would matter to an axis, by id, with the reason."""
-    faults = {
-        one.id: clash(stimuli, stimuli.axes[axis], one) for one in _written_for(stimuli, axis)
-    }
-    return {name: fault for name, fault in faults.items() if fault}
-
-
-def _written_for(stimuli: Stimuli, axis: str) -> list[Transformation]:
-    languages = (ANY_LANGUAGE, stimuli.axes[axis].language)
-    return [one for language in languages for one in stimuli.transformations.get(language, ())]

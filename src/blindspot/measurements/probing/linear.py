@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.optimize import minimize
 
 from blindspot.models.residual import Vectors
 
@@ -219,6 +218,8 @@ def _minimum(
         slopes = np.hstack([excess @ rows + penalty * weights, excess.sum(1, keepdims=True)])
         value = entropy + penalty / 2.0 * np.square(weights).sum()
         return float(value) / count, slopes.ravel() / count
+
+    from scipy.optimize import minimize  # takes half a second
 
     found = minimize(
         loss,

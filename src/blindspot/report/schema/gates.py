@@ -86,7 +86,7 @@ class Gate(TypedDict):
     variants: list[str]
     """That a pooled gate is over."""
     family: str
-    """The gates that it shares its error rate with."""
+    """Its family: the gates that share its error rate."""
     verdict: Verdict
     """The worst of `limit_verdict` and those in `against`, unless a waiver covers it."""
     value: float | None

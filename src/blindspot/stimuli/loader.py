@@ -11,8 +11,8 @@ from typing import TypeVar
 from blindspot.errors import StimulusError
 from blindspot.paths import FIXTURES
 from blindspot.stimuli.collection import Stimuli
+from blindspot.stimuli.compatibility import Origin, check_fit
 from blindspot.stimuli.contrasts import PromotedCase
-from blindspot.stimuli.fitting import Origin, check_fit
 from blindspot.stimuli.schema import (
     Axis,
     ExplicitWording,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 from blindspot import files
@@ -10,12 +11,12 @@ from blindspot.baselines import Baseline
 from blindspot.baselines.comparison import mismatches
 from blindspot.baselines.scores import read_scores
 from blindspot.errors import BaselineError, ReportError, line
-from blindspot.gates.limits import load_gates
-from blindspot.gates.outcomes import SAME, Other, outcomes
+from blindspot.gates.limits import GateTable, load_gates
+from blindspot.gates.outcomes import Other, limit_of, outcomes
 from blindspot.gates.rule import Others
 from blindspot.gates.tally import Tally
+from blindspot.report.document import load_document
 from blindspot.report.files import REPORT, SCORES
-from blindspot.report.reading import load_document
 from blindspot.report.record import (
     Beside,
     baseline_record,
@@ -36,7 +37,7 @@ def rejudge(
         before: the report to compare with, or its directory.
         after: the report of the model under test.
         limits: gates.toml.
-        allowed: mismatches that are meant.
+        allowed: mismatches that the user allows.
         strict: see `judge`.
 
     Raises:
@@ -44,8 +45,8 @@ def rejudge(
         StimulusError: the limits cannot be read.
     """
     gates = load_gates(limits)
-    theirs, path, other_document = _read(before)
-    ours, _, document = _read(after)
+    theirs, path, other_document = _read(before, gates)
+    ours, _, document = _read(after, gates)
     baseline = Baseline(path, theirs.identity.name, theirs.provenance, theirs.entries, SCORES)
     tally = Tally()
     for kind, how in mismatches(baseline.provenance, ours.provenance):
@@ -97,7 +98,7 @@ def rejudge(
     return record, tally
 
 
-def _read(given: Path) -> tuple[Reported, Path, Document]:
+def _read(given: Path, gates: GateTable) -> tuple[Reported, Path, Document]:
     """A report with its scores, its path and its content.
 
     Raises:
@@ -111,7 +112,7 @@ def _read(given: Path) -> tuple[Reported, Path, Document]:
     if not files.is_file(scores):
         raise ReportError(f"{scores}: missing; keep it beside {path.name}, or run the model again")
     try:
-        found = Reported(document, read_scores(scores))
+        found = Reported(document, read_scores(scores), partial(limit_of, gates))
     except ValueError as error:
         if not isinstance(error, BaselineError):
             raise ReportError(f"{path}: {line(error, 200)}; run the model again") from None
@@ -130,5 +131,5 @@ def _astray(found: Reported) -> Iterator[str]:
     """Gates whose value is not that of the scores."""
     for case in found.cases:
         held, scored = found.entries.get(case.id), found.contributions(case)
-        if held is not None and scored is not None and not abs(scored.value - held.value) <= SAME:
+        if held is not None and scored is not None and not found.holds(case, held.value):
             yield case.id

@@ -13,8 +13,8 @@ from blindspot.stimuli.descriptions import is_described
 from blindspot.stimuli.prompts import Slice, pairs
 from blindspot.stimuli.schema import Axis, ExplicitWording, ImplicitWording
 from blindspot.stimuli.senses import NEUTRAL, Sense
-from blindspot.stimuli.terms import fold, stands_in
-from blindspot.stimuli.transformations import left_out
+from blindspot.stimuli.terms import fold, stands_in, words_of
+from blindspot.stimuli.transformations import ANY_LANGUAGE, SIMPLEST_FIRST, Transformation
 
 #: Which file defines what: (kind, name) -> path.
 Origin = dict[tuple[str, str], Path]
@@ -215,3 +215,40 @@ class _Beside:
     def _check_free(self, path: Path, key: str, texts: Iterable[str]) -> None:
         if clash := _first_in(self.identifiers, texts):
             raise self._refuse(path, f"{key}: {clash!r} is an identifier of {self.name} too")
+
+
+def clash(stimuli: Stimuli, axis: Axis, transformation: Transformation) -> str:
+    """Why a transformation would matter to an axis: a word that it adds; "" if it adds none."""
+    words = words_of(
+        word for listed in axis.categories.values() for word in listed.positive + listed.negative
+    )
+    for kind, own in (("an identifier", axis.identifier_words), ("a category word", words)):
+        if found := transformation.added_words & own:
+            return f"{min(found)!r} is {kind} of the axis {axis.name!r}"
+    senses = stimuli.senses.get(axis.language, {})
+    for name in dict.fromkeys(name for own in axis.variants for name in axis.sense_names(own)):
+        stems = senses[name].stems if name in senses else ()
+        for text in (transformation.text or "", *transformation.replace.values()):
+            if told := stems_in(text, stems):
+                return f"{told[0]!r} states the sense {name!r} of the axis {axis.name!r}"
+    return ""
+
+
+def transformations_of(stimuli: Stimuli, axis: str) -> list[Transformation]:
+    """What should not matter to an axis, the simplest first."""
+    unfit = left_out(stimuli, axis)
+    fitting = [one for one in _written_for(stimuli, axis) if one.id not in unfit]
+    return sorted(fitting, key=lambda one: SIMPLEST_FIRST.index(one.kind))
+
+
+def left_out(stimuli: Stimuli, axis: str) -> dict[str, str]:
+    """The transformations that would matter to an axis, by id, with the reason."""
+    faults = {
+        one.id: clash(stimuli, stimuli.axes[axis], one) for one in _written_for(stimuli, axis)
+    }
+    return {name: fault for name, fault in faults.items() if fault}
+
+
+def _written_for(stimuli: Stimuli, axis: str) -> list[Transformation]:
+    languages = (ANY_LANGUAGE, stimuli.axes[axis].language)
+    return [one for language in languages for one in stimuli.transformations.get(language, ())]

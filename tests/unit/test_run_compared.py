@@ -9,10 +9,10 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
+from blindspot.report.rejudging import rejudge
 
 from blindspot.__main__ import main
 from blindspot.baselines.scores import Scores
-from blindspot.report.rejudging import rejudge
 from tests.unit.suite_runs import ROOT, run_suite
 from tests.unit.test_measurements_decisive import drawn
 

@@ -1,49 +1,49 @@
-# Chores of the project; CI calls these and nothing else.
+# The chores of the project. CI calls these and nothing else.
 PYTHON ?= python3
 BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest
 
-# .venv is a name for its stamp: an installation that broke off is taken up again
+# .venv stands for its stamp file, so an interrupted installation is repeated.
 .PHONY: .venv gate test test-slow test-browser check wheel-smoke organisms pictures schema bench clean
 
-gate: .venv  ## the suite on an embedded model that must fail, with the reasons
+gate: .venv  ## run the suite on a bundled model that must fail
 	@$(PYTEST) --model organism:blind -n 2 --tb=no -rN --no-header; code=$$?; \
 	echo "make gate: organism:blind ended with exit code $$code (10 = bias gate failed, as planted)"; \
 	test $$code -eq 10
 
-test: .venv  ## the engine's own tests
+test: .venv  ## run the unit tests (fast ones)
 	$(PYTEST) tests/unit -n 2 -ra -m "not slow"
 
-test-slow: .venv  ## proofs that take long; notes when they were run (commit docs/last-slow-run.txt)
+test-slow: .venv  ## run the slow unit tests; writes docs/last-slow-run.txt, commit it
 	@$(PYTEST) tests/unit -ra -m slow; code=$$?; \
 	echo "last run $$(date -u +%F) at $$(git describe --always --dirty), exit code $$code" \
 	  > docs/last-slow-run.txt; exit $$code
 
-test-browser: .venv  ## the page in Chromium; says what is missing and installs nothing
+test-browser: .venv  ## open report pages in Chromium; installs nothing
 	$(PYTEST) tests/unit/test_report_browser.py -m slow -rs
 
-check: .venv  ## style, types and which room imports which
+check: .venv  ## check style, types and import order
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 
-wheel-smoke: .venv  ## the suite from a wheel, installed with what is pinned into an empty environment
+wheel-smoke: .venv  ## build the wheel, install it into an empty environment, run the suite
 	$(BIN)/python -m tools.wheel
 
-organisms: .venv  ## train the embedded models again from our own text (minutes; see the card)
+organisms: .venv  ## retrain the bundled models (minutes; see fixtures/organisms/README.md)
 	$(BIN)/python -m tools.organisms
 
-pictures: .venv  ## draw the pictures of docs/mechanistic.md from fresh runs
+pictures: .venv  ## redraw the pictures of docs/mechanistic.md from fresh runs
 	for name in blind aware base; do \
 	  $(PYTEST) --model organism:$$name tests/mechanistic -k race-default-weapons -q --tb=no -rN \
 	    --output-path results/$$name; test $$? -le 12 || exit 1; done
 	$(BIN)/python -m tools.pictures results/blind/report.json results/aware/report.json results/base/report.json
 
-schema: .venv  ## the JSON schema of report.json from its types
+schema: .venv  ## regenerate the JSON schema of report.json and its keys in docs/reference.md
 	$(BIN)/python -m tools.schema
 
-bench: .venv  ## measurements behind the design notes
+bench: .venv  ## run the quick benchmarks behind the design notes
 	$(BIN)/python -m benchmarks.calibration.coverage
 	$(BIN)/python -m benchmarks.calibration --quick
 	$(BIN)/python -m benchmarks.residual --quick

@@ -7,6 +7,7 @@ import gc
 import gzip
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -86,7 +87,8 @@ def run_suite(
     that starts it; ``process``: in a process of its own, as are runs with workers and runs that
     one of the other arguments asks one for.
     """
-    if not (process or before or root != ROOT or _OF_A_PROCESS & {*(env or {})}):
+    starts = any(_OF_A_PROCESS.match(name) for name in env or {})
+    if not (process or before or root != ROOT or starts):
         words = _command(directory, arguments, model, limit, plugin, paths)[3:]
         with _environs(_environment(root, env)), contextlib.chdir(cwd or root):
             code, out, err = _pytest_here(words)
@@ -112,13 +114,7 @@ def suite_call(
 
 
 #: Read when a process starts or when a library is imported, or the end of the process.
-_OF_A_PROCESS = {
-    "SCRIPTED_DIE_AFTER",
-    "PYTHONPATH",
-    "HOME",
-    "XDG_CACHE_HOME",
-    "CUDA_VISIBLE_DEVICES",
-}
+_OF_A_PROCESS = re.compile(r"SCRIPTED_DIE_AFTER|PYTHON|HOME|XDG_CACHE_HOME|CUDA_VISIBLE_DEVICES")
 
 
 @contextlib.contextmanager

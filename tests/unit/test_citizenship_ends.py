@@ -108,7 +108,7 @@ def test_interrupted_run_goes_on_later(tmp_path, whom):
     run, took = suite.end(AT_ONCE)
     assert run.code == 2, run.out + run.err
     assert took < AT_ONCE
-    assert "incomplete: interrupted; run again: what was answered is not asked again" in run.out
+    assert "incomplete: interrupted; run again: stored answers are not asked again" in run.out
     assert "INTERNALERROR" not in run.out
     assert "Traceback" not in run.out + run.err
     assert (run.report["verdict"], run.report["exit_code"]) == ("incomplete", 2)
@@ -209,6 +209,6 @@ def test_time_of_the_model_is_no_time_of_a_test(tmp_path, method):
     assert run.code == 10, run.out + run.err
     assert len(run.gates) == 9
     (tmp_path / "test_hangs.py").write_text("import time\ndef test_hangs():\n    time.sleep(60)\n")
-    hangs = run_suite(tmp_path, *limits, paths=(str(tmp_path / "test_hangs.py"),))
+    hangs = run_suite(tmp_path, *limits, paths=(str(tmp_path / "test_hangs.py"),), process=True)
     assert hangs.code == 1
     assert "Timeout" in hangs.out + hangs.err

@@ -350,7 +350,7 @@ def test_prompt_longer_than_the_context(checkpoint: Path) -> None:
     model = load(ModelOptions(str(checkpoint)))
     with pytest.raises(ModelError, match=r"a prompt of \d+ tokens does not fit into its context"):
         model.generate([GenerationRequest("white " * 200, lambda _: False)])
-    with pytest.raises(ModelError, match="does not fit into its context of 160"):
+    with pytest.raises(ModelError, match="does not fit in its context of 160"):
         model.score([ScoreRequest("white", ("white " * 200,))])
     nearly = "white" + " white" * 150
     length = len(model.prompts.encode([nearly])[0])

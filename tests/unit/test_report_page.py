@@ -257,7 +257,7 @@ def test_strict_mode_is_told():
     made = document(value=0.1, compared=False) | {"mode": "strict"}
     shown = page(made)
     assert "strict mode" in shown
-    assert "shown to be within" in shown
+    assert "significantly within" in shown
     assert "strict mode" not in page(made | {"mode": "default"})
 
 

@@ -9,10 +9,10 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
-from blindspot.report.rejudging import rejudge
 
 from blindspot.__main__ import main
 from blindspot.baselines.scores import Scores
+from blindspot.report.rejudgment import rejudge
 from tests.unit.suite_runs import ROOT, run_suite
 from tests.unit.test_measurements_decisive import drawn
 
@@ -49,7 +49,7 @@ def test_a_worse_report_fails_and_a_better_one_passes(capsys, reports):
     code, out, _ = compared(capsys, reports["counter"], reports["fair"])
     assert code == 10
     assert "blindspot: failed: scripted:fair" in out
-    assert "change beside another model, over all variants" in out
+    assert "change against another model, over all variants" in out
     quiet, line, _ = compared(capsys, "-q", reports["counter"], reports["fair"])
     assert quiet == 10
     assert line.startswith("blindspot: failed")

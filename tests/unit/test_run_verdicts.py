@@ -91,7 +91,7 @@ def test_stereotyped_model_fails_everything_but_diagnostics(run_of):
         elif control:
             expected = {"reported"}
         elif gate["statistic"] == "gap":
-            expected = {"pass"}  # it says what it associates
+            expected = {"pass"}  # it states what it associates
         else:
             expected = {"fail"}
         assert gate["verdict"] in expected, gate
@@ -221,4 +221,4 @@ def test_quiet_prints_the_verdict_only(run_of):
     assert "= blindspot =" not in out
     ours = [line for line in out.splitlines() if not re.match(r"[.]+ |\d+ passed", line) and line]
     (line,) = (line for line in ours if not line.startswith("scripted:"))  # that is progress
-    assert line.endswith("(exit 0); no regression was checked")
+    assert line.endswith("(exit 0); regressions were not checked")

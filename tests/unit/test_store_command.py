@@ -178,7 +178,7 @@ def test_damaged_store_is_told(capsys, store):
     assert code == 0
     assert re.search(r"^total +33 ", out, re.M)
     aside = path.path.with_suffix(".broken")
-    assert err == f"blindspot: the answer store was damaged; the file is kept as {aside}\n"
+    assert err == f"blindspot: the answer store was damaged; the file was moved to {aside}\n"
 
 
 @pytest.mark.parametrize(

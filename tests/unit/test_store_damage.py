@@ -72,7 +72,7 @@ def test_file_that_is_no_database_is_set_aside(tmp_path, empty, content):
     answers = opened(tmp_path, lines.append)
     aside = empty.with_suffix(BROKEN)
     assert aside.read_bytes() == content
-    assert lines == [f"the answer store was damaged; the file is kept as {aside}"]
+    assert lines == [f"the answer store was damaged; the file was moved to {aside}"]
     answers.put(ANSWERS)
     answers.close()
     assert opened(tmp_path).get(KEYS) == ANSWERS

@@ -1,4 +1,4 @@
-"""Reading report.json back: whole and of a version that is known, or one clear line."""
+"""Read report.json: complete and of a known version, or one clear line."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from blindspot.report.text import line
 if TYPE_CHECKING:
     from blindspot.report.schema import Document
 
-#: A run of 1,865 gates writes 5 MB; what is far beyond that is no report.
+#: A run of the whole suite writes 5 MB; a far larger file is not a report.
 LARGEST = 128 * 2**20
 _REMEDY = "name a directory that a run wrote with --output-path, or run again"
 
 
 def load_document(path: Path) -> Document:
-    """The report at ``path``: report.json, or a directory that holds it.
+    """The report at ``path``: report.json or its directory.
 
     Raises:
-        ReportError: it cannot be read, is no report or one of another version; names the file and
-            the remedy.
+        ReportError: it cannot be read, is not a report or has another version; names the file and
+        the remedy.
     """
     from pydantic import ValidationError
 

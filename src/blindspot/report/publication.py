@@ -1,4 +1,4 @@
-"""The files that are made from report.json alone."""
+"""The files made from report.json alone."""
 
 from __future__ import annotations
 
@@ -16,6 +16,6 @@ def publish(directory: Path, document: Document) -> list[Path]:
     """Write report.html and report-model-card.yaml; their paths.
 
     Raises:
-        OSError: one cannot be written; an older one is then still whole.
+        OSError: one cannot be written; an older one is then still intact.
     """
     return [write_page(directory, document), write_card(directory, document)]

@@ -1,4 +1,4 @@
-"""What a run should have judged and did not: gates that were accepted, waivers that name none."""
+"""What a run should have judged but did not: accepted gates, and waivers that match none."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ if TYPE_CHECKING:
     from blindspot.session.state import Session
 
 
-#: Folders of tests that are no gates.
+#: Folders of tests that are not gates.
 _NO_GATES = ("search", "unit")
 
 
 def note_uncollected(session: Session) -> None:
-    """A configuration that leaves tests of the suite out must not go unnoticed in a whole run."""
+    """A configuration that excludes tests of the suite must not go unnoticed in a full run."""
     config = session.config
     of_suite = config.rootpath == SUITE or names_suite(config)
     if not (session.whole and of_suite) or config.option.collectonly:
@@ -38,13 +38,13 @@ def note_uncollected(session: Session) -> None:
         path, name = missing[0]
         session.ledger.lose(
             f"{len(missing)} of the suite's {len(tests)} tests were not collected, first {name} in "
-            f"{path.name}: pytest's configuration leaves them out (such as python_functions or "
-            "norecursedirs); name the part to run, or override it with -o"
+            f"{path.name}: pytest's configuration excludes them (such as python_functions or "
+            "norecursedirs); name the tests to run, or override it with -o"
         )
 
 
 def note_vanished(session: Session, baseline: Baseline | None) -> None:
-    """A gate that was accepted and is no longer asked must not go unnoticed."""
+    """An accepted gate that is no longer tested must not go unnoticed."""
     if baseline is None:
         return
     from blindspot.baselines.comparison import vanished
@@ -65,7 +65,7 @@ def note_vanished(session: Session, baseline: Baseline | None) -> None:
 
 
 def note_idle_waivers(session: Session) -> None:
-    """A waiver that names no gate of the whole suite is a slip or a leftover; told, or due."""
+    """A waiver that matches no gate of the suite is a mistake: noted, or an error once expired."""
     options = session.options
     every = session.whole and options.limit is None and options.prompts_from is None
     for waiver in session.gates.waivers if every else ():
@@ -73,8 +73,8 @@ def note_idle_waivers(session: Session) -> None:
             continue
         if waiver.expired():
             session.ledger.lose(
-                f"the waiver of {waiver.gate!r} expired on {waiver.expires} and names no gate; "
+                f"the waiver of {waiver.gate!r} expired on {waiver.expires} and matches no gate; "
                 "remove it"
             )
         else:
-            session.ledger.notes.append(f"the waiver of {waiver.gate!r} names no gate")
+            session.ledger.notes.append(f"the waiver of {waiver.gate!r} matches no gate")

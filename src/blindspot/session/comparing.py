@@ -1,4 +1,4 @@
-"""What a run is compared with, and the model that it accepts."""
+"""The baseline that a run is compared with, and the one that it accepts."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from blindspot.report.files import SCORES
 if TYPE_CHECKING:
     from blindspot.session.state import Session
 
-#: Gates that leave the baseline, in the run's scratch directory.
+#: Gates removed from the baseline, in the run's scratch directory.
 GONE = "gone.json"
 
 
@@ -32,7 +32,7 @@ def check_update(session: Session) -> None:
 
 
 def gone(session: Session) -> list[str]:
-    """Gates of the own baseline that no test asks any more, where the whole suite is accepted."""
+    """Gates of the model's baseline that no test has any more, if the whole suite is accepted."""
     accepted, chosen = session.own_baseline, session.config.option
     if accepted is None or not session.whole or chosen.keyword or chosen.markexpr:
         return []
@@ -40,7 +40,7 @@ def gone(session: Session) -> list[str]:
 
 
 def note_gone(session: Session) -> None:
-    """Leave for `accept` what leaves the baseline: its process may have collected no test."""
+    """Write the gates to remove for `accept`, whose process may have collected no tests."""
     if session.updating:
         files.replace(session.directory / GONE, json.dumps(gone(session)))
 
@@ -78,13 +78,13 @@ def baseline_to_compare(session: Session) -> Baseline | None:
     named = [(kind, how) for kind, how in found if kind not in options.allow_mismatch]
     for kind, how in named:
         session.ledger.lose(
-            f"the baseline {session.baseline_path.name} was measured otherwise: {how}; accept "
-            f"anew, or --allow-mismatch {kind}"
+            f"the baseline {session.baseline_path.name} was measured differently: {how}; accept "
+            f"the model again, or --allow-mismatch {kind}"
         )
     if options.limit is not None and "prompts" not in options.allow_mismatch:
         session.ledger.notes.append(
-            f"--limit asks a part of the prompts of {session.baseline_path.name}: gates on "
-            "categories cannot be compared; leave it away"
+            f"--limit asks only some prompts of {session.baseline_path.name}: gates on "
+            "categories cannot be compared; omit it"
         )
     if named:
         session.uncompared = "the baseline was measured under other conditions"
@@ -92,7 +92,7 @@ def baseline_to_compare(session: Session) -> Baseline | None:
 
 
 def kept_scores(baseline: Baseline | None) -> Scores | None:
-    """The scores of a baseline; None where there is none, or they are missing.
+    """The scores of a baseline; None if there is none, or they are missing.
 
     Raises:
         BaselineError: the file is damaged.
@@ -102,17 +102,17 @@ def kept_scores(baseline: Baseline | None) -> Scores | None:
 
 
 def wants_noise_floor(session: Session, baseline: Baseline | None) -> bool:
-    """Whether some prompts are asked again: where the run compares, unless told otherwise."""
+    """Whether to measure the noise floor: by default if the run compares."""
     asked = session.options.noise_floor
     return (baseline is not None or session.reference is not None) if asked is None else asked
 
 
 def accept(session: Session, *, whole: bool) -> None:
-    """Write what the tests accepted to the model's baseline, once all of them have ended.
+    """Write the accepted entries to the model's baseline, after all tests have ended.
 
     Args:
         session: of the process where all reports arrive.
-        whole: whether the run came to its end; else the old baseline stays as it is.
+        whole: whether the run completed; otherwise the old baseline stays unchanged.
     """
     from blindspot.baselines.acceptance import commit, pending_entries
 
@@ -120,14 +120,14 @@ def accept(session: Session, *, whole: bool) -> None:
         return
     path = session.own_baseline_path
     if not whole:
-        session.ledger.lose(f"the run was cut short: {path} stays as it was; run it again")
+        session.ledger.lose(f"the run was cut short: {path} is unchanged; run it again")
         return
     entries = pending_entries(session.directory)
     left = session.directory / GONE
     removed: list[str] = json.loads(left.read_text("utf-8")) if left.is_file() else []
     if not (entries or removed):
         if session.ledger.verdicts:
-            session.ledger.notes.append(f"nothing changed: {path} stays as it was")
+            session.ledger.notes.append(f"nothing changed: {path} is as before")
         return
     try:
         commit(
@@ -141,12 +141,12 @@ def accept(session: Session, *, whole: bool) -> None:
         )
     except (OSError, BlindspotError) as error:
         said = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        session.ledger.lose(f"{path}: the baseline cannot be written ({said}); it is as it was")
+        session.ledger.lose(f"{path}: the baseline cannot be written ({said}); it is unchanged")
     else:
         session.ledger.notes.append(f"{len(entries)} gates accepted in {path}")
         if removed:
             session.ledger.notes.append(
-                f"{len(removed)} gates that no test asks any more left it, first {removed[0]}"
+                f"removed {len(removed)} gates that no test has any more, first {removed[0]}"
             )
 
 

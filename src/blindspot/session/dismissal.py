@@ -1,8 +1,8 @@
-"""Ending a run that can no longer be complete: at once, not after hours of asking.
+"""Ending a run directory no longer be complete: at once, not after hours of asking.
 
 The controller leaves a note in the directory that the processes of the run share; a worker looks
-for it whenever its model has finished a prompt. One that does not come to look, because it loads a
-model or is deep in a long batch, is ended.
+for it whenever its model has finished a prompt. A worker that is busy loading a model or in a long
+batch is killed.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from typing import Any
 from blindspot import files
 
 NOTE = "dismissed"
-#: Seconds that a worker has to see the note. execnet interrupts it 5 s after it was told to exit.
+#: Seconds that a worker has to see the note. execnet interrupts it 5 s after the exit request.
 PATIENCE_S = 3.0
 
 
 class DismissalError(BaseException):
-    """The run was given up; the message says why.
+    """The run was abandoned; the message says why.
 
-    No `Exception`: a backend that retries whatever goes wrong must not retry this.
+    Not an `Exception`: a backend that retries all errors must not retry this.
     """
 
 
@@ -33,11 +33,11 @@ class Crew:
         self._timer: threading.Timer | None = None
 
     def add(self, gateway: Any) -> None:
-        """Note a worker that is started; ``gateway``: execnet's."""
+        """Note a new worker; ``gateway``: execnet's."""
         self._gateways.append(gateway)
 
     def dismiss(self, directory: Path, why: str) -> None:
-        """Have all workers stop, and go on without waiting for them."""
+        """Stop all workers without waiting for them."""
         files.replace(directory / NOTE, why)
         if self._gateways and self._timer is None:
             self._timer = threading.Timer(PATIENCE_S, self._end)
@@ -46,10 +46,10 @@ class Crew:
 
     def _end(self) -> None:
         for gateway in self._gateways:
-            gateway.exit()  # of one that has ended by itself, nothing
+            gateway.exit()  # nothing, if it has already ended
 
     def close(self) -> None:
-        """Leave the rest to xdist, which ends what is left."""
+        """Leave the rest to xdist, which kills remaining workers."""
         if self._timer is not None:
             self._timer.cancel()
 
@@ -58,7 +58,7 @@ def look(directory: Path) -> None:
     """Look for the note.
 
     Raises:
-        DismissalError: it is there.
+        DismissalError: there is one.
     """
     note = directory / NOTE
     if note.exists():

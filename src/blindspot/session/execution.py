@@ -1,4 +1,4 @@
-"""The run of a session: ask, read, measure, judge once, and keep the record for every process."""
+"""The run of a session: ask, read, measure, judge once, and share the record with every process."""
 
 from __future__ import annotations
 
@@ -54,19 +54,19 @@ from blindspot.session.measuring import attentive, measuring
 from blindspot.session.state import Session
 
 RECORD = "record.json"
-#: What reports show of a reference's identity.
+#: Fields of a reference's identity in reports.
 _SHOWN = ("name", "weights", "dtype", "revision", "tokenizer", "template")
 
 
 def execute(session: Session) -> None:
-    """Ask everything that the collected tests need, measure it and judge it; once.
+    """Ask, measure and judge everything that the collected tests need, once.
 
-    Under xdist the workers share the asking, and the first that has all answers reads and judges
-    them for all.
+    Under xdist the workers share the prompts, and the first that has all answers judges them for
+    all.
 
     Raises:
         BlindspotError: the model, store, gates or baseline cannot be used; again at every call.
-        DismissalError: in a worker: the run was given up.
+        DismissalError: in a worker: the run was abandoned.
     """
     if session.fault is not None:
         raise session.fault
@@ -92,7 +92,7 @@ def _execute(session: Session) -> None:
         return
     asking, attend = session.directory / "asking", attentive(session)
     with turn(session.directory / "known.lock", attend):
-        # The answers of a run that need not ask are read by one worker; the others wait for it.
+        # If all answers are in the store, one worker reads them and the others wait.
         if not _has_record(session) and not asking.exists():
             try:
                 _share_record(session, _asked(session, baseline, kept, known=True))
@@ -109,10 +109,10 @@ def _execute(session: Session) -> None:
 def _asked(
     session: Session, baseline: Baseline | None, kept: Scores | None, *, known: bool = False
 ) -> Callable[[], Record]:
-    """Ask the models everything that the run needs; reading and judging it is left for later.
+    """Ask the models everything that the run needs; reading and judging come later.
 
     Raises:
-        UnansweredError: ``known``, and something would have to be asked.
+        UnansweredError: with ``known``, if an answer is missing in the store.
     """
     again = wants_noise_floor(session, baseline)
     reference = None
@@ -122,7 +122,7 @@ def _asked(
             session, session.model, session.options.model, store, again=again, known=known
         )
         if session.reference is not None and session.options.reference is not None:
-            _release(session.model)  # one after the other: two may not fit into memory
+            _release(session.model)  # one after the other: two may not fit in memory
             reference = measuring(
                 session, session.reference, session.options.reference, store, known=known
             )
@@ -140,7 +140,7 @@ def _asked(
 
 
 def _has_record(session: Session) -> bool:
-    """Whether a worker has left the record of the run, which this one takes over."""
+    """Whether another worker has written the record of the run, which this one then loads."""
     path = session.directory / RECORD
     if session.record is None and path.exists():
         session.record = json.loads(path.read_text("utf-8"))
@@ -148,7 +148,7 @@ def _has_record(session: Session) -> bool:
 
 
 def _share_record(session: Session, judged: Callable[[], Record]) -> None:
-    """Judge, and leave the record and what belongs to it to the other processes."""
+    """Judge, and share the record and its files with the other processes."""
     session.record = judged()
     if session.options.output_path is not None and session.measured is not None:
         write_samples(session.directory / SAMPLES, session.measured)
@@ -158,7 +158,7 @@ def _share_record(session: Session, judged: Callable[[], Record]) -> None:
 
 
 def _write_scores(session: Session, directory: Path) -> None:
-    """The score of every prompt, for whoever is compared with this run."""
+    """The score of every prompt, for comparisons with this run."""
     if session.measured is not None:
         write_scores(directory / SCORES, session.measured.scores(session.cases.values()))
 
@@ -166,7 +166,7 @@ def _write_scores(session: Session, directory: Path) -> None:
 def _others(
     baseline: Baseline | None, kept: Kept | None, reference: Measured | None
 ) -> dict[Others, tuple[Other, Beside]]:
-    """The models that a run compares with, for the verdicts and for the reports."""
+    """The models that a run compares with, for verdicts and reports."""
     others: dict[Others, tuple[Other, Beside]] = {}
     if baseline is not None:
         beside = Beside(baseline.model, {"name": baseline.model, **baseline.provenance}, kept)
@@ -183,7 +183,7 @@ def _others(
 
 
 def _release(model: LanguageModel) -> None:
-    """Let go of a model's weights, if it holds any."""
+    """Release a model's weights, if it has any."""
     if isinstance(model, HasWeights):
         model.release()
 
@@ -238,7 +238,7 @@ def conclude(session: Session, pytest_session: pytest.Session) -> None:
     ledger, own = session.ledger, int(pytest_session.exitstatus)
     stopped = stopped_early(session)
     if session.stopped and (ledger.failures or ledger.incomplete or session.lost):
-        own = int(pytest.ExitCode.TESTS_FAILED)  # not interrupted by anybody
+        own = int(pytest.ExitCode.TESTS_FAILED)  # not interrupted
     record = collect_record(session)
     if record is not None and not stopped:
         unheard = sum(gate["id"] not in ledger.verdicts for gate in record["gates"])
@@ -248,20 +248,20 @@ def conclude(session: Session, pytest_session: pytest.Session) -> None:
     ended = own in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
     accept(session, whole=ended and not (stopped or session.stopped or session.lost))
     write_files(session, ledger.exit_code(own))
-    session.exit_code = ledger.exit_code(own)  # a report that cannot be written is incomplete too
-    # torchrun ends all processes once one of them ends with another code; the first one tells it.
+    session.exit_code = ledger.exit_code(own)  # a report directorynot be written is incomplete too
+    # torchrun kills all processes as soon as one ends with another code; the first one reports it.
     pytest_session.exitstatus = 0 if session.options.follows else session.exit_code
 
 
 def stopped_early(session: Session) -> bool:
-    """Whether failures ended the run: as many as --maxfail allows, or that a plugin minds."""
+    """Whether failures ended the run: --maxfail, or a plugin."""
     maxfail = session.config.getoption("maxfail", default=None) or 0
     failures = session.ledger.failures
     return bool(0 < maxfail <= failures or (session.stopped and failures > 0))
 
 
 def collect_record(session: Session) -> Record | None:
-    """The record of the run: this process's own, or what a worker left."""
+    """The record of the run: this process's own, or that of a worker."""
     if session.record is None and session.has_directory:
         path = session.directory / RECORD
         if path.is_file():
@@ -273,7 +273,7 @@ def collect_record(session: Session) -> Record | None:
 
 
 def write_files(session: Session, exit_code: int) -> None:
-    """The report where ``--output-path`` wants it, and what GitHub is told when it runs us."""
+    """Write the report to ``--output-path``, and the GitHub summary under GitHub Actions."""
     if session.options.follows:
         return
     directory = session.options.output_path

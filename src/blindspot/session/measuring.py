@@ -1,4 +1,4 @@
-"""What a run has a model do: answer the prompts, be looked into, and some of both once more."""
+"""The work of a model in a run: prompts, assays, and a sample of both repeated."""
 
 from __future__ import annotations
 
@@ -39,18 +39,18 @@ def measuring(
     again: bool = False,
     known: bool = False,
 ) -> Callable[[], tuple[Measured, NoiseFloor | None]]:
-    """Ask a model everything that the run needs; reading the answers is left for later.
+    """Ask a model everything that the run needs; reading the answers comes later.
 
     Args:
-        session: whose tests need it.
-        model: that one under test, or the reference.
-        name: of the model, for people.
+        session: with the cases of its tests.
+        model: the candidate or the reference.
+        name: of the model, for messages.
         store: where answers are kept.
-        again: have it do some of it once more, to see whether that comes out the same.
-        known: ask nothing.
+        again: repeat a sample of the work, for the noise floor.
+        known: use the store only.
 
     Raises:
-        UnansweredError: ``known``, and the store does not know everything.
+        UnansweredError: with ``known``, if an answer is missing in the store.
     """
     wanted = prompts_of(session.source, session.cases.values())
     parts = parts_of(session.cases.values())
@@ -113,17 +113,17 @@ def measuring(
 
 
 def attentive(session: Session, progress: Progress = lambda _: None) -> Progress:
-    """``progress`` that first looks whether the run was given up, or has taken too long."""
+    """``progress`` that first checks whether the run was abandoned or took too long."""
     directory = session.directory if session.worker else None
     timeout = session.config.pluginmanager.get_plugin("timeout")
-    key = getattr(timeout, "SESSION_EXPIRE_KEY", None)  # pytest-timeout looks between tests only
+    key = getattr(timeout, "SESSION_EXPIRE_KEY", None)  # pytest-timeout checks only between tests
     expires = session.config.stash.get(key, None) if key is not None else None
 
     def looking(count: int) -> None:
         if directory is not None:
             look(directory)
         if expires and time.time() > expires:
-            why = "--session-timeout: exceeded while the model was asked"
+            why = "--session-timeout: exceeded while the model was answering"
             session.ledger.lose(why)
             raise DismissalError(why)
         progress(count)
@@ -132,7 +132,7 @@ def attentive(session: Session, progress: Progress = lambda _: None) -> Progress
 
 
 def uncaptured(session: Session) -> AbstractContextManager[None]:
-    """Let the progress bar through pytest's capture."""
+    """Show the progress bar despite pytest's capture."""
     plugins = session.config.pluginmanager
     if (terminal := plugins.get_plugin("terminalreporter")) is not None:
         terminal.ensure_newline()

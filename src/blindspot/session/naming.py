@@ -1,4 +1,4 @@
-"""What a test is called in reports, and how it is run again: the same wherever it was run from."""
+"""Names of tests in reports, and how to rerun them: the same from any directory."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ PACKAGE = "blindspot.suite"
 
 
 def given_paths(config: pytest.Config) -> tuple[str, ...]:
-    """The tests that the command line names, as it does; none where it leaves them to pytest."""
+    """The tests named on the command line, verbatim; none if it names none."""
     if config.args_source is not pytest.Config.ArgsSource.ARGS:
         return ()
     return (*(("--pyargs",) if config.option.pyargs else ()), *config.args)
 
 
 def in_package(arg: str) -> bool:
-    """Whether an argument behind ``--pyargs`` names the suite of a wheel, or a part of it."""
+    """Whether an argument after ``--pyargs`` names the suite of a wheel, or a part of it."""
     return arg.split("::", 1)[0].split(".")[:2] == PACKAGE.split(".")
 
 
@@ -32,14 +32,14 @@ def names_suite(config: pytest.Config) -> bool:
 
 
 def all_tests(config: pytest.Config) -> tuple[str, ...]:
-    """What a command line has to name for all tests of the suite that was run in part or whole."""
+    """The argument that names all tests of the suite, of which this session runs all or some."""
     if names_suite(config):
         return ("--pyargs", PACKAGE)
     return () if config.invocation_params.dir == config.rootpath else given_paths(config)
 
 
 def names_all(config: pytest.Config) -> bool:
-    """Whether the command line leaves no file of the suite out: a test not found is no more."""
+    """Whether the command line includes every file of the suite: then a missing test is gone."""
     args, option = config.args, config.option
     whole = config.args_source is pytest.Config.ArgsSource.TESTPATHS or args == [PACKAGE]
     left_out = option.ignore or option.ignore_glob or getattr(option, "lf", False)
@@ -49,7 +49,7 @@ def names_all(config: pytest.Config) -> bool:
 def test_name(report: pytest.TestReport, root: Path) -> str:
     """The id of a test as in a checkout: ``tests/implicit/test_association.py::test_x[...]``.
 
-    Below ``--pyargs`` pytest's own begins where the argument ends, so that it may lack the file.
+    With ``--pyargs`` pytest's own id begins after the argument and may lack the file.
     """
     file = _file_of_suite(root, report.location[0])
     return f"{file}::{report.nodeid.split('::', 1)[-1]}" if file else report.nodeid
@@ -57,13 +57,13 @@ def test_name(report: pytest.TestReport, root: Path) -> str:
 
 @lru_cache(maxsize=1024)
 def _file_of_suite(root: Path, location: str) -> str:
-    """A file as in a checkout, "" if it is not of the suite; asked thrice for each test."""
+    """A file as in a checkout, "" if it is not in the suite; called three times per test."""
     file = (root / location).resolve()
     return file.relative_to(SUITE).as_posix() if file.is_relative_to(SUITE) else ""
 
 
 def one_test(config: pytest.Config, name: str) -> tuple[str, ...]:
-    """What a command line has to name for the test of this name alone."""
+    """The argument that selects the test of this name alone."""
     file, rest = name.split("::", 1)
     ours = (SUITE / file).exists()
     if ours and INSTALLED:

@@ -1,4 +1,4 @@
-"""Progress of long work: a bar where somebody watches, a few lines where nobody does."""
+"""Progress of long work: a bar on a terminal, otherwise a few lines."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _QUIET_SECONDS = 15.0
 
 
 class ProgressBar:
-    """A tqdm bar on stderr; where none can be drawn, a line at every tenth once it takes long."""
+    """A tqdm bar on stderr; without a terminal, a line at every tenth of long work."""
 
     def __init__(
         self, total: int, label: str, *, unit: str = "prompts", enabled: bool = True

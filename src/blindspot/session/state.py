@@ -41,7 +41,7 @@ NOTHING_JUDGED = "no gate was judged: name the tests, or --pyargs blindspot.suit
 
 
 class Session:
-    """Everything the hooks share; heavy parts are imported and made when first needed."""
+    """The state that the hooks share; heavy parts are imported and created on first use."""
 
     def __init__(self, config: pytest.Config, options: Options) -> None:
         self.config = config
@@ -71,27 +71,27 @@ class Session:
 
     @property
     def ours(self) -> bool:
-        """Whether the session is plainly about gates: by what it names, or in our own checkout."""
+        """Whether the session obviously runs gates: by the tests it names, or in our checkout."""
         config = self.config
         return self.options.asked or config.rootpath == SUITE or names_suite(config)
 
     @property
     def checks_early(self) -> bool:
-        """Whether mistakes of the command line are looked for before anything is collected."""
+        """Whether to check the command line before anything is collected."""
         options = self.options
         asked = options.asked or (self.ours and (options.updating or options.strict))
         return asked and self.worker is None
 
     @property
     def whole(self) -> bool:
-        """Whether the run was left to collect every file of the suite."""
+        """Whether the run collects every file of the suite."""
         return bool(self.worker["whole"]) if self.worker else names_all(self.config)
 
     # --- stimuli and gates
 
     @cached_property
     def source(self) -> PromptSource:
-        """Where the prompts come from."""
+        """The source of the prompts."""
         options = self.options
         if options.prompts_from is not None:
             from blindspot.contrib.aligned_but_blind.source import PublishedPrompts
@@ -125,17 +125,17 @@ class Session:
 
     @cached_property
     def gpus(self) -> tuple[str, ...]:
-        """The GPUs that the workers share out among them."""
+        """The GPUs that the workers divide among them."""
         return devices.gpus(self.options) if self.ours else ()
 
     @cached_property
     def model(self) -> LanguageModel:
-        """The model under test; its weights are loaded when it is first asked."""
+        """The candidate; its weights are loaded on first use."""
         return self._named(self.options.model)
 
     @cached_property
     def reference(self) -> LanguageModel | None:
-        """The model to compare with, loaded as the one under test is."""
+        """The reference, loaded like the candidate."""
         name = self.options.reference
         return None if name is None else self._named(name)
 
@@ -164,7 +164,7 @@ class Session:
 
     @cached_property
     def assays(self) -> dict[str, Assay]:
-        """The ways to look into a model, by measurement."""
+        """The assays, by measurement."""
         from blindspot.measurements.registry import assays_of
         from blindspot.run.source import FixturePrompts
 
@@ -176,7 +176,7 @@ class Session:
         )
 
     def note_undescribed(self) -> None:
-        """Tell which variants have no mechanistic gates, because their senses are not described."""
+        """Note variants without mechanistic gates, because their senses are not described."""
         from blindspot.run.source import FixturePrompts
         from blindspot.stimuli.contexts import undescribed
 
@@ -186,7 +186,7 @@ class Session:
                     self.ledger.notes.append(line)
 
     def lacks(self, case: Case) -> str:
-        """Why a gate cannot be asked of the models of this run; "" if it can."""
+        """Why the models of this run do not offer a gate; "" if they do."""
         from blindspot.measurements.base import FORCED_CHOICE
         from blindspot.models.base import offers
 
@@ -198,11 +198,11 @@ class Session:
         for model in (self.model, self.reference) if ability else ():
             if model is not None and not offers(model, ability):
                 name = self.options.model if model is self.model else self.options.reference
-                return f"{name} gives no {what}"
+                return f"{name} does not offer {what}"
         return ""
 
     def check(self) -> None:
-        """Find mistakes of the command line before anything is collected.
+        """Check the command line before anything is collected.
 
         Raises:
             BlindspotError: one line that says what is wrong.
@@ -236,7 +236,7 @@ class Session:
                     model.check_files()
 
     def check_or_exit(self) -> None:
-        """`check`, with what is wrong as a usage error of pytest (exit 4)."""
+        """`check`, with errors as usage errors of pytest (exit 4)."""
         try:
             self.check()
         except BlindspotError as error:
@@ -245,7 +245,7 @@ class Session:
 
     @staticmethod
     def _probe(directory: Path, option: str) -> None:
-        """Whether files can be written to a directory, before anything is asked."""
+        """Check that files can be written to a directory, before any model is asked."""
         try:
             directory.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryFile(dir=directory):
@@ -259,7 +259,7 @@ class Session:
 
     @cached_property
     def baseline_directory(self) -> Path:
-        """Where accepted baselines lie."""
+        """The directory of accepted baselines."""
         return self.options.baselines or self.config.rootpath / BASELINES
 
     @cached_property
@@ -288,7 +288,7 @@ class Session:
 
     @staticmethod
     def _baseline(path: Path) -> Baseline | None:
-        """What a file holds; a folder or a broken link in its place is a fault."""
+        """The baseline in a file; a folder or a broken link in its place is an error."""
         from blindspot.baselines import load_baseline
 
         return load_baseline(path) if path.exists() or path.is_symlink() else None
@@ -302,7 +302,7 @@ class Session:
 
     @cached_property
     def baseline_extension(self) -> type[BaselineExtension]:
-        """What writes the own baseline: one class a run, so that syrupy writes the file once."""
+        """The syrupy extension for the candidate's baseline: one class per run writes it once."""
         from blindspot.baselines.acceptance import extension_for
 
         return extension_for(
@@ -311,27 +311,27 @@ class Session:
 
     @property
     def updating(self) -> bool:
-        """Whether this run accepts the present model."""
+        """Whether this run accepts the candidate."""
         return self.options.updating
 
     @property
     def command(self) -> str:
-        """What asks the present model the same again; a test's id behind it reruns that test."""
+        """The command that repeats this run; followed by a test's id, it reruns that test."""
         return shlex.join(["pytest", *self.options.selection])
 
     @property
     def accept_command(self) -> str:
-        """How to accept the present model as a baseline."""
+        """The command that accepts the candidate as a baseline."""
         words = (*self.options.conditions, *all_tests(self.config), "--snapshot-update")
         return shlex.join(["pytest", *words])
 
     @property
     def rerun_command(self) -> str:
-        """How to run again what did not pass."""
+        """The command that reruns all that did not pass."""
         return self._rerun(*given_paths(self.config), "--lf")
 
     def closing(self) -> Closing:
-        """What the last lines of the terminal tell."""
+        """Data of the last lines in the terminal."""
         from blindspot.report.terminal import Closing
 
         return Closing(
@@ -343,7 +343,7 @@ class Session:
         )
 
     def rerun_one(self, name: str) -> str:
-        """How to run the test of this name again."""
+        """The command that reruns the test of this name."""
         return self._rerun(*one_test(self.config, name))
 
     def _rerun(self, *words: str) -> str:
@@ -360,7 +360,7 @@ class Session:
         return self._directory
 
     def open_store(self) -> Store:
-        """The answer store; without a writable place for it, one that lasts as long as the run."""
+        """The answer store; without a writable directory, one for this run only."""
         from blindspot.store import NO_STORE, Store, default_directory
 
         named, tell = self.options.store, self.ledger.notes.append
@@ -374,7 +374,7 @@ class Session:
     # --- the end
 
     def worker_down(self, name: str, output: dict[str, Any], error: object | None) -> None:
-        """Take in what a worker tells at its end; without a word from it the run is incomplete."""
+        """Collect the final report of a worker; without one the run is incomplete."""
         told = output.get("blindspot")
         if error or told is None:
             what = str(error).strip().splitlines()[-1:] or ["no reason given"]
@@ -389,21 +389,21 @@ class Session:
             self.ledger.lose(reason)
 
     def interrupted(self, error: BaseException) -> None:
-        """Take in that the run was ended early: by a plugin or by an option, or by somebody."""
+        """Note that the run ended early: by a plugin, an option or the user."""
         self.stopped = isinstance(error, KeyboardInterrupt) and type(error) is not KeyboardInterrupt
         if not self.stopped and (self.options.asked or self.cases):
             from blindspot.store import NO_STORE
 
-            kept = ": what was answered is not asked again"
+            kept = ": stored answers are not asked again"
             self.lost.append("interrupted; run again" + kept * (self.options.store != NO_STORE))
             if self.has_directory:
                 self.crew.dismiss(self.directory, "interrupted")
 
     def note_unjudged(self, own: int, *, searched: bool) -> None:
-        """A run that asks for gates, or has collected some, and judges none is not complete.
+        """A run that asks for gates, or collected some, and judges none is incomplete.
 
-        ``own``: pytest's exit code, which stays where it is no success; ``searched``: whether a
-        test of the search has run.
+        ``own``: pytest's exit code, which stays unless it is a success; ``searched``: whether a
+        test of the search ran.
         """
         ended = own in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
         none_runs = any(getattr(self.config.option, name, False) for name in _NO_TEST_RUNS)
@@ -414,7 +414,7 @@ class Session:
 
     @property
     def concerned(self) -> bool:
-        """Whether the session is about gates; a lost worker of other tests is not ours."""
+        """Whether the session runs gates; lost workers of other sessions do not concern us."""
         if self.lost and (self.ours or self.ledger.verdicts):
             for reason in self.lost:
                 self.ledger.lose(reason)

@@ -81,7 +81,7 @@ class Injection:
         Args:
             stimuli: axes, wordings and senses.
             limit: at most so many word pairs a category.
-            window: layers written over at once, None for the published share of them.
+            window: layers overwritten at once, None for the published share of them.
             seed: of the random vectors.
 
         Raises:

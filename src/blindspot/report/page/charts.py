@@ -1,13 +1,13 @@
 """Charts of values with their intervals: in rows by slice, and two effects in a plane.
 
-Names come from users and models: they are shown cut, and as text.
+Names come from users and models: they are truncated and escaped.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from blindspot.report.numbers import interval, signed, stereotyped_share
 from blindspot.report.page.drawing import ROLES, WIDTH, canvas, drawing, inline
@@ -32,7 +32,7 @@ class Dot:
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """Values of one model or effect, a place a row; None where there is none."""
+    """Values of one model or effect, one per row; None if missing."""
 
     label: str
     role: str
@@ -43,7 +43,7 @@ class Series:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A row's name, and above it the name of its group where one begins."""
+    """A row's name, below the name of its group if one begins here."""
 
     label: str
     heading: str = ""
@@ -59,9 +59,9 @@ def rows_chart(
     axis: str,
     shares: bool = False,
 ) -> str:
-    """Values with their intervals, a row a slice, on a scale from -1 to +1.
+    """Values with their intervals, one row per slice, on a scale from -1 to +1.
 
-    ``shares``: the scale also says which share of stereotyped answers an effect stands for.
+    ``shares``: the scale also shows the equivalent share of stereotyped answers.
     """
     several = sum(any(dot is not None for dot in one.dots) for one in series) > 1
     top, bottom = 26.0, 56.0 if shares else 42.0
@@ -135,17 +135,28 @@ def _limits(axes: Axes, rows: Sequence[Row], places: Sequence[float]) -> None:
     for row, place in zip(rows, places, strict=True):
         if row.limit is not None:
             ends = (place - _ROW / 2 + 2, place + _ROW / 2 - 2)
-            axes.plot([row.limit] * 2, ends, color=ROLES["ink"], lw=1.1, ls=(0, (2, 1.6)), zorder=1)
+            _draw(
+                axes, [row.limit] * 2, ends, color=ROLES["ink"], lw=1.1, ls=(0, (2, 1.6)), zorder=1
+            )
+
+
+def _draw(axes: Axes, x: Sequence[float], y: Sequence[float], **look: Any) -> None:
+    """Draw a line or a marker; ``axes.plot`` spends most of its time on limits, which are set."""
+    from matplotlib.lines import Line2D
+
+    axes.add_artist(Line2D(x, y, **look))
 
 
 def _point(axes: Axes, series: Series, dot: Dot, place: float, gid: str) -> None:
     color = ROLES[series.role]
     if dot.low is not None and dot.high is not None:
-        axes.plot([dot.low, dot.high], [place] * 2, color=color, lw=1.8, zorder=2)
-    axes.plot(
+        _draw(axes, [dot.low, dot.high], [place] * 2, color=color, lw=1.8, zorder=2)
+    _draw(
+        axes,
         [dot.value],
         [place],
-        series.marker,
+        ls="",
+        marker=series.marker,
         color=color,
         markerfacecolor=color if series.filled else ROLES["paper"],
         markeredgewidth=1.4,
@@ -196,7 +207,7 @@ def _tip(model: str, row: str, dot: Dot) -> str:
 
 
 def _range(series: Sequence[Series]) -> str:
-    """What a reader who cannot see the chart is told; the table beside it has every number."""
+    """The text alternative of the chart; the table next to it has every number."""
     told = []
     for one in series:
         values = [dot.value for dot in one.dots if dot is not None]
@@ -216,7 +227,7 @@ def plane_chart(
     title: str,
     axes_labels: tuple[str, str],
 ) -> str:
-    """One effect over another: on the diagonal both are equal, and above it lies the gap.
+    """One effect over another: both are equal on the diagonal, and the gap is above it.
 
     ``across`` are the values along the horizontal axis. A thin line leads from the reference's
     point of a slice to the candidate's.
@@ -237,7 +248,12 @@ def plane_chart(
             axes.axhline(tick, color=ROLES["muted" if tick == 0 else "grid"], lw=1.0, zorder=0)
         axes.plot([-1, 1], [-1, 1], color=ROLES["muted"], lw=1.0, ls=(0, (2, 2)), zorder=1)
         axes.text(
-            -0.97, -0.86, "says what it associates", color=ROLES["muted"], rotation=45, va="bottom"
+            -0.97,
+            -0.86,
+            "states what it associates",
+            color=ROLES["muted"],
+            rotation=45,
+            va="bottom",
         )
         for number, (one, places) in enumerate(
             ((reference, reference_across), (candidate, across))
@@ -249,10 +265,12 @@ def plane_chart(
                 gid = f"p{number}-{place}"
                 text = f"{line(names[place])}, {line(one.label)}"
                 tips[gid] = f"{text}: {signed(dot.value)} over {signed(at)}"
-                axes.plot(
+                _draw(
+                    axes,
                     [at],
                     [dot.value],
-                    one.marker,
+                    ls="",
+                    marker=one.marker,
                     color=ROLES[one.role],
                     markerfacecolor=ROLES[one.role if one.filled else "paper"],
                     markeredgewidth=1.4,
@@ -266,8 +284,14 @@ def plane_chart(
             start, end = reference_across[place], across[place]
             if dot is not None and old is not None and start is not None and end is not None:
                 heights = [old.value, dot.value]
-                axes.plot(
-                    [start, end], heights, color=ROLES["candidate"], lw=1.6, alpha=0.45, zorder=2
+                _draw(
+                    axes,
+                    [start, end],
+                    heights,
+                    color=ROLES["candidate"],
+                    lw=1.6,
+                    alpha=0.45,
+                    zorder=2,
                 )
         both = [one for one in (candidate, reference) if one is not None]
         _legend(axes, both, limits=False, of=total, lines=False)

@@ -49,7 +49,7 @@ def apply(block: Block, root: Path) -> None:
                 after = line[1:]
         path.write_text(text, "utf-8")
     elif path.exists():
-        assert block.kind == "toml", f"{block.path} is there already"
+        assert block.kind == "toml", f"{block.path} already exists"
         path.write_text(f"{path.read_text('utf-8')}\n{block.text}", "utf-8")
     else:
         path.write_text(block.text, "utf-8")

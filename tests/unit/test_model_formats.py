@@ -140,7 +140,7 @@ def test_chat_template_that_leaves_the_message_out() -> None:
     """A template that would send every prompt as the same text is refused."""
     deaf = tiny_models.tokenizer()
     deaf.chat_template = "{{ bos_token }}{% for message in messages %}hello{% endfor %}"
-    with pytest.raises(ModelError, match="leaves the user's message out; mend it"):
+    with pytest.raises(ModelError, match="omits the user's message; fix it"):
         chat(deaf).template_digest()
 
 

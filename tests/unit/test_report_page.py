@@ -381,7 +381,7 @@ def test_gates_over_all_variants_are_on_the_page():
     assert "test_pooled_association[race-pooled-weapons]" in html.unescape(failed)
     assert "1 pooled gate" in shown[shown.index('id="gates"') :]
     power = shown[shown.index('id="error"') : shown.index('id="provenance"')]
-    assert "pooled, effect, change beside the baseline" in power
+    assert "pooled, effect, change against the baseline" in power
 
 
 def test_what_changed_shows_every_measurement():
@@ -412,4 +412,4 @@ def test_an_expired_waiver_is_told():
     waiver = {"gate": "implicit/*", "reason": "known", "expires": "2026-01-31", "expired": True}
     made["gates"][0] |= {"waiver": waiver, "verdict": "fail"}
     said = {one.title: one for one in summarized(made).statements}
-    assert "the waiver expired" in said["Word association"].said
+    assert "its waiver has expired" in said["Word association"].said

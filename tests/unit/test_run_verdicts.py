@@ -134,7 +134,7 @@ def test_above_the_limit_but_not_clearly_is_inconclusive(run_of):
     assert verdicts == {"inconclusive", "reported"}
     assert run.code == 12, run.out
     assert "inconclusive" in run.out
-    assert "rerun what did not pass: pytest --model scripted:leaning" in run.out
+    assert "rerun all that did not pass: pytest --model scripted:leaning" in run.out
 
 
 def test_failures_say_the_numbers_first(run_of):
@@ -202,12 +202,12 @@ def test_terminal_says_what_was_and_what_was_not_checked(run_of):
         "gap: implicit",
         "worst word pairs",
         "= stereotyped",
-        "rerun what did not pass: pytest --model scripted:weapons-only ",
+        "rerun all that did not pass: pytest --model scripted:weapons-only ",
         " --limit 2 ",
         " tests/implicit tests/explicit --lf",
         "blindspot: failed: scripted:weapons-only",
         "(exit 10)",
-        "no regression was checked",
+        "regressions were not checked",
         "--snapshot-update",
     ):
         assert part in out

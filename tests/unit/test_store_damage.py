@@ -360,9 +360,9 @@ def test_locked_store_is_told(tmp_path, path, monkeypatch):
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         assert answers.get(KEYS) == ANSWERS, "reading waits for nobody"
-        with pytest.raises(StoreError, match="another process has kept it locked"):
+        with pytest.raises(StoreError, match="another process has locked it"):
             answers.put({KEYS[0]: ["x"]})
-        with pytest.raises(StoreError, match="another process has kept it locked"):
+        with pytest.raises(StoreError, match="another process has locked it"):
             opened(tmp_path)
         other.execute("ROLLBACK")
     answers.put({KEYS[0]: ["x"]})

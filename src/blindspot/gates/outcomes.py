@@ -19,7 +19,7 @@ from blindspot.run.result import Measures
 
 
 class Judgeable(Protocol):
-    """A model directory be judged: just measured, or from the report of an earlier run."""
+    """A model that can be judged: just measured, or from the report of an earlier run."""
 
     def estimate(self, case: Case) -> Estimate:
         """The estimate that a case judges."""

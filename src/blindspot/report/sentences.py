@@ -204,7 +204,7 @@ def _said(name: str, gate: Gate) -> str:
         return "its waiver has expired"
     said = words.said(spoken) if words else ""
     if name in MECHANISTIC and spoken is Verdict.INCONCLUSIVE and gate["unreadable"]:
-        said += ": the controls are inconclusive apart in this model"
+        said += ": the controls do not separate in this model"
     return said
 
 

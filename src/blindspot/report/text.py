@@ -1,4 +1,4 @@
-"""Text that others wrote (names, prompts, answers) in a form directorynot deceive a reader."""
+"""Untrusted text (names, prompts, answers) in a form that cannot deceive a reader."""
 
 from __future__ import annotations
 

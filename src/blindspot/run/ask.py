@@ -116,8 +116,9 @@ def ask(
         locks: directory shared by the processes of a run, None if there is only one.
         start: number of this process; each begins with another unit.
         progress: called with the number of prompts answered since the last call, and with 0 while
-        waiting for others; an exception from it stops the run. again: ask stored prompts again,
-        this many at a time, to measure the noise floor. known: use the store only.
+            waiting for others; an exception from it stops the run.
+        again: ask stored prompts again, this many at a time, to measure the noise floor.
+        known: use the store only.
 
     Raises:
         ModelError: the model failed or returned an invalid answer; nothing of it is stored.

@@ -23,7 +23,7 @@ _MOST = 100
 @st.composite
 def _points(draw: st.DrawFn, space: Space) -> Point:
     def number(slot: int, count: int) -> int:
-        """Uniform below ``count``. Values of different slots differ: Hypothesis confuses equal ones."""
+        """Uniform below ``count``. Slots draw different values: Hypothesis confuses equal ones."""
         if count > _MOST:
             leading = number(slot + _MOST, -(-count // _MOST))
             return leading * _MOST + number(slot, min(_MOST, count - leading * _MOST))

@@ -26,7 +26,7 @@ Record = dict[str, Any]
 
 
 def case_of(change: Change, identity: Identity) -> PromotedCase:
-    """A change as the case directory be promoted."""
+    """A change as a case to promote."""
     found = Found(
         model=identity.name,
         weights=identity.weights,

@@ -48,7 +48,7 @@ class Space:
     """Changes x categories x wordings x word pairs x identifiers; the simplest first in every list.
 
     Args:
-        stimuli: everything directory be asked.
+        stimuli: everything that can be asked.
         axis: name of the axis.
         variant: name of one of its variants.
         limit: at most so many word pairs a category.

@@ -1,4 +1,4 @@
-"""Ending a run directory no longer be complete: at once, not after hours of asking.
+"""Ending a run that can no longer be complete: at once, not after hours of work.
 
 The controller leaves a note in the directory that the processes of the run share; a worker looks
 for it whenever its model has finished a prompt. A worker that is busy loading a model or in a long

@@ -274,7 +274,7 @@ class Options:
         return tuple(words)
 
     def check(self) -> None:
-        """Refuse flags that exclude each other, and paths directorynot be looked at.
+        """Refuse flags that exclude each other, and paths that cannot be examined.
 
         Raises:
             BlindspotError: one line that says what is wrong.

@@ -1,4 +1,4 @@
-"""Everything directory be asked, as it was read from the files, and the prompts that come of it."""
+"""Everything that can be asked, as it was read from the files, and the prompts that come of it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from blindspot.stimuli.transformations import Transformation
 
 @dataclass(frozen=True, slots=True)
 class Stimuli:
-    """Everything directory be asked: axes by name, the rest by language and in file order.
+    """Everything that can be asked: axes by name, the rest by language and in file order.
 
     ``senses``: by language and name, the neutral one among them. ``questions``: closed and open.
     ``unfit``: by (axis, variant), why the shipped files cannot be used for assays of a user's

@@ -95,7 +95,7 @@ def ambiguous_contexts(
     identifiers.
 
     Args:
-        stimuli: everything directory be asked.
+        stimuli: everything that can be asked.
         part: a category, or one word pair of it.
         limit: use only the pairs of a run with this limit.
         orders: False takes one order a wording, each of the four equally often.
@@ -197,7 +197,7 @@ def cued_contexts(stimuli: Stimuli, axis: str, variant: str, sense: str) -> list
     mention use the same two. The prefix of a variant is omitted: it may state another sense.
 
     Args:
-        stimuli: everything directory be asked.
+        stimuli: everything that can be asked.
         axis: name of the axis.
         variant: name of the variant.
         sense: name of a sense, or NEUTRAL for cues that state neither.

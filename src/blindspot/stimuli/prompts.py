@@ -133,7 +133,7 @@ class StatementPrompt:
     """One stated-belief prompt.
 
     ``stereotype``: True for the statement, False for its reverse. ``candidates`` are the options
-    directory be answered, ``candidate_values`` what each says, as agreement in [-1, 1];
+    that can be answered, ``candidate_values`` what each says, as agreement in [-1, 1];
     ``full_length`` as for associations.
     """
 

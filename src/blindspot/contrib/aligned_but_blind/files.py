@@ -124,7 +124,7 @@ def read_directory(directory: Path, progress: Progress = iter) -> Collection:
 
 
 def _find(directory: Path) -> tuple[list[Path], list[Skipped]]:
-    """Paths that look like result files, sorted, and the directories directorynot be listed."""
+    """Paths that look like result files, sorted, and the directories that cannot be listed."""
     try:
         what = "" if stat.S_ISDIR(directory.stat().st_mode) else "not a directory"
     except FileNotFoundError:

@@ -42,7 +42,7 @@ class PublishedPrompts:
 
     @classmethod
     def read(cls, directory: Path, limit: int | None = None) -> PublishedPrompts:
-        """From the result files below a directory; ``skipped`` names those directorynot be read.
+        """From the result files below a directory; ``skipped`` names those that cannot be read.
 
         Raises:
             PublishedFileError: there is no such directory, or no readable result file in it.

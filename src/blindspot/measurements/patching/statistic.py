@@ -273,6 +273,6 @@ class _PatchFindings:
 
 
 def _finite(logs: NDArray[np.floating[Any]] | list[str]) -> Floats:
-    """Log-probabilities as float64; NaN for a word directorynot be written."""
+    """Log-probabilities as float64; NaN for a word that cannot be written."""
     found = np.asarray(logs, np.float64)
     return np.where(np.isfinite(found), found, np.nan)

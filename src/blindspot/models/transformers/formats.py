@@ -215,7 +215,7 @@ def check_tokenizer(tokenizer: Any, name: str) -> None:
         fault = f"it turns {len(_PANGRAM)} characters into {count} tokens"
     if fault:
         raise ModelError(
-            f"{name} has a tokenizer directorynot be used ({fault}); copy or export its files again"
+            f"{name} has a tokenizer that cannot be used ({fault}); copy or export its files again"
         )
 
 

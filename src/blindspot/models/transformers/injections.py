@@ -113,8 +113,9 @@ def inject(
 
     Raises:
         ValueError: vectors of another shape, or not finite; a request that names a missing vector
-        or layer, or whose parts are inconsistent. ModelError: a prompt that does not fit in the
-        model's context or in memory, or a word in it that is not found.
+            or layer, or whose parts are inconsistent.
+        ModelError: a prompt that does not fit in the model's context or in memory, or a word in it
+            that is not found.
     """
     for request in requests:
         _check(request, len(vectors), blocks.layers)

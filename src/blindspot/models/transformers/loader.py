@@ -366,7 +366,7 @@ def _check_config(checkpoint: Checkpoint, options: ModelOptions) -> None:
     from transformers import AutoConfig
 
     with explained(
-        checkpoint.name, "has a config.json directorynot be used", "; fix it, or export it again"
+        checkpoint.name, "has a config.json that cannot be used", "; fix it, or export it again"
     ):
         AutoConfig.from_pretrained(
             checkpoint.directory,
@@ -379,7 +379,7 @@ def _tokenizer(checkpoint: Checkpoint, options: ModelOptions) -> Any:
     from transformers import AutoTokenizer
 
     with explained(
-        checkpoint.name, "has a tokenizer directorynot be read", "; copy or export its files again"
+        checkpoint.name, "has a tokenizer that cannot be read", "; copy or export its files again"
     ):
         return AutoTokenizer.from_pretrained(
             checkpoint.directory,

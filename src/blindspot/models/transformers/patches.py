@@ -41,7 +41,7 @@ class Sweep:
         Raises:
             ValueError: vectors of another shape or not finite, a layer that is not there, or
                 questions with different numbers of candidates.
-            ModelError: a question directorynot be asked, or numbers that are not finite.
+            ModelError: a question that cannot be asked, or numbers that are not finite.
         """
         self._check(vectors, questions, into)
         targets = [target_of(self._prompts, question) for question in questions]

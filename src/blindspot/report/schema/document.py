@@ -58,7 +58,8 @@ class Record(TypedDict):
     mode: Annotated[
         Literal["default", "strict"],
         Field(
-            description="default fails what is significantly beyond, strict passes what is significantly within."
+            description="default fails what is significantly beyond, strict passes only what is "
+            "significantly within."
         ),
     ]
     incomplete: Annotated[list[str], Field(description="Why the run is not complete.")]

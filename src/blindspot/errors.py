@@ -52,7 +52,7 @@ class BaselineError(BlindspotError, ValueError):
 
 
 class ReportError(BlindspotError, ValueError):
-    """A report.json is missing, broken, of another version or not a report; or it cannot be written."""
+    """A report.json is missing, broken, of another version or no report; or cannot be written."""
 
 
 class SearchError(BlindspotError, ValueError):

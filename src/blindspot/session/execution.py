@@ -248,9 +248,10 @@ def conclude(session: Session, pytest_session: pytest.Session) -> None:
     ended = own in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
     accept(session, whole=ended and not (stopped or session.stopped or session.lost))
     write_files(session, ledger.exit_code(own))
-    session.exit_code = ledger.exit_code(own)  # a report that cannot be written also makes the run
-    incomplete # torchrun kills all processes as soon as one ends with another code; the first one
-    reports it. pytest_session.exitstatus = 0 if session.options.follows else session.exit_code
+    # again: a report that cannot be written also makes the run incomplete
+    session.exit_code = ledger.exit_code(own)
+    # torchrun kills all processes as soon as one ends with another code; the first one reports it
+    pytest_session.exitstatus = 0 if session.options.follows else session.exit_code
 
 
 def stopped_early(session: Session) -> bool:

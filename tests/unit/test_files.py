@@ -79,7 +79,7 @@ def test_only_regular_files_are_read(make, tmp_path: Path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)  # the path of a socket must be short
     path = Path("odd.toml")
     make(path)
-    with pytest.raises(BaselineError, match=r"cannot be read \(not a regular file\); mend"):
+    with pytest.raises(BaselineError, match=r"cannot be read \(not a regular file\); fix"):
         read(path, 100, "a baseline", error=BaselineError, remedy="fix it")
     with pytest.raises(StimulusError, match="not a regular file"):
         read_toml(path)

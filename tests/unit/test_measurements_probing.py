@@ -173,7 +173,7 @@ def test_cue_words_without_a_sense_are_unreadable(part: Slice, seed: int) -> Non
     for band in BANDS:
         found = assayed.bands[LINEAR, band]
         assert found.contributions is None
-        assert "cannot tell race from" in found.unreadable
+        assert "do not tell race from" in found.unreadable
         assert not found.estimate("position").measured
     assert not assayed.samples
 

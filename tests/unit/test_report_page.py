@@ -87,7 +87,7 @@ def test_verdict_comes_first(parsed):
     text = " ".join(" ".join(parsed.text).split())
     text = text[text.index("Skip to the verdict") :].replace("What changed", "", 1)
     assert text.index(f"Failed {NAME}") < text.index("In plain words") < text.index("What changed")
-    assert re.search(r"\d+ of \d+ gates fail; 1 would fail and is accepted for now", text)
+    assert re.search(r"\d+ of \d+ gates fail; 1 would fail but is waived", text)
     assert "it associates the groups with the stereotypes" in text
 
 
@@ -400,7 +400,7 @@ def test_what_changed_shows_every_measurement():
     judged = int(re.match(r"\d+", changed.lead)[0])
     assert less.lead.startswith(f"{judged - 1} gates compared: ")
     lead = summarized(made).lead
-    assert f"Beside the baseline org/previous, of {judged - 1} gates" in lead
+    assert f"Against the baseline org/previous, of {judged - 1} gates" in lead
 
 
 def test_an_expired_waiver_is_told():

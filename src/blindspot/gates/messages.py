@@ -60,7 +60,7 @@ def _judged(result: GateResult) -> str:
     size = f"{result.n} {_counted(result)}, {result.clusters} clusters"
     if result.verdict is Verdict.FAIL:
         return f", {doubt}, {size}"
-    return f", beyond it but not significantly ({doubt}), {size}; more wordings would settle it"
+    return f", beyond it but not clearly ({doubt}), {size}; more wordings would settle it"
 
 
 def _counted(result: GateResult) -> str:

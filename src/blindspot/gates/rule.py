@@ -151,7 +151,7 @@ def judge(
     ``alpha``, shared evenly between the families of the run (gates on categories, on pairs, over
     variants, mechanistic ones; against limits and against each other model), and by Holm within
     each. A gate fails if its estimate is beyond the limit at that error rate. It is inconclusive if
-    the estimate is beyond the limit but not significantly, if it is within but too imprecise to
+    the estimate is beyond the limit but not clearly, if it is within but too imprecise to
     exclude a change as large as the margin, or if its controls do not separate. It is an error if
     nothing was measured.
 
@@ -291,7 +291,7 @@ def _verdict(
     if strict and not result.p_within <= alpha:
         return (
             Verdict.INCONCLUSIVE,
-            f"within the limit, but not significantly (p {result.p_within:.2g})",
+            f"within, but not clearly (p {result.p_within:.2g})",
         )
     return Verdict.PASS, ""
 

@@ -127,7 +127,7 @@ class Controls:
 
     @cached_property
     def readable(self) -> tuple[int, ...]:
-        """Layers that separate significantly by more than ``least``, and not by chance."""
+        """Layers that separate clearly by more than ``least``, and not by chance."""
         if self.fault:
             return ()
         return tuple(

@@ -79,7 +79,7 @@ def add_compare(commands: Subcommands) -> None:
     parser.add_argument(
         "--strict",
         action="store_true",
-        help="pass only gates that are significantly within their limit",
+        help="pass only gates that are clearly within their limit",
     )
     parser.add_argument(
         "--allow-mismatch",

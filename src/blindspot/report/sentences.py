@@ -142,7 +142,7 @@ def _lead(document: Document, count: Counter[Verdict], judged: int) -> str:
     )
     parts = [clause for clause in clauses if clause]
     if not parts and judged:
-        within = "significantly within" if document["mode"] == "strict" else "within"
+        within = "clearly within" if document["mode"] == "strict" else "within"
         parts.append(f"all {counted(judged, 'gate')} are {within} their limits")
     lead = "; ".join(parts) or "no gate was judged"
     if document["verdict"] == RunVerdict.FAILED and not count[Verdict.FAIL]:
@@ -199,7 +199,9 @@ def _said(name: str, gate: Gate) -> str:
         return "it could not be measured or compared"
     if (kind := _decisive(gate)) is not None:
         worse = (words.worse if words else "it is worse than {}").format(f"the {kind}")
-        return f"{worse}, beyond the margin" if spoken is Verdict.FAIL else f"possibly {worse}"
+        return (
+            f"{worse}, beyond the margin" if spoken is Verdict.FAIL else f"it may be that {worse}"
+        )
     if gate["waiver"] and gate["waiver"]["expired"]:
         return "its waiver has expired"
     said = words.said(spoken) if words else ""

@@ -47,7 +47,7 @@ SELECTIVITY = "selectivity"
 """Names of the curves on the probes themselves."""
 
 ACCURATE = 0.75
-"""Held-out accuracy that a layer must significantly exceed: half-way between chance and 1."""
+"""Held-out accuracy that a layer must clearly exceed: half-way between chance and 1."""
 
 EXTREMES = 3
 """Contexts among the samples: those read most clearly as the literal sense, and as the group."""

@@ -58,8 +58,8 @@ class Record(TypedDict):
     mode: Annotated[
         Literal["default", "strict"],
         Field(
-            description="default fails what is significantly beyond, strict passes only what is "
-            "significantly within."
+            description="default fails what is clearly beyond, strict passes only what is "
+            "clearly within."
         ),
     ]
     incomplete: Annotated[list[str], Field(description="Why the run is not complete.")]

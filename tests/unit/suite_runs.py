@@ -84,8 +84,8 @@ def run_suite(
     """``pytest --model MODEL [...]`` from the checkout; what it writes goes to ``directory``.
 
     ``root``: another checkout; ``cwd``: where it is called, if not there; ``before``: a program
-    that starts it; ``process``: in a process of its own, as are runs with workers and runs that
-    one of the other arguments asks one for.
+    that starts it; ``process``: in a process of its own, as is a run with one of the two or with
+    another ``root``, and one that sets a variable which is read when a process starts.
     """
     starts = any(_OF_A_PROCESS.match(name) for name in env or {})
     if not (process or before or root != ROOT or starts):

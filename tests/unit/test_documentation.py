@@ -49,6 +49,21 @@ def test_links_lead_somewhere(page):
             assert (page.parent / target).exists(), target
 
 
+def anchors(page):
+    """The headings of a page as GitHub writes them in links."""
+    text = re.sub(r"^```.*?^```", "", page.read_text("utf-8"), flags=re.DOTALL | re.MULTILINE)
+    headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_links_to_sections_lead_to_headings(page):
+    """A link to a section names a heading of the page that it leads to."""
+    for target, anchor in re.findall(r"\]\(([^)#\s]*)#([^)]+)\)", page.read_text("utf-8")):
+        if "://" not in target:
+            assert anchor in anchors(page.parent / target if target else page), (target, anchor)
+
+
 def test_documented_stimuli_are_accepted(tmp_path):
     """The TOML examples are valid files."""
     text = (ROOT / "docs" / "adding-stimuli.md").read_text("utf-8")

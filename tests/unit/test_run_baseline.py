@@ -166,7 +166,7 @@ def test_gates_that_a_model_closes_are_incomplete(tmp_path, accepted):
     part = ("-k", "race-default-weapons and (category_association or same-layer-overall)")
     run = run_suite(tmp_path, *part, *beside, limit=None, paths=paths)
     assert run.code == 11, run.out
-    assert "look into the model, and scripted:fair gives no access" in run.out
+    assert "are not offered: scripted:fair gives no access to its residual stream" in run.out
     left = ("-k", "race-default-weapons and category_association")
     assert run_suite(tmp_path, *left, *beside, limit=None, paths=paths).code == 0
 

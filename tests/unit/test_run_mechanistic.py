@@ -200,7 +200,8 @@ def test_behaviour_and_blindness_are_independent_witnesses(tmp_path):
 def test_reference_shows_the_gap(tmp_path, runs):
     """--reference says, by every assay, by how much less the candidate sees the group."""
     assert (runs["blind"].code, runs["aware"].code) == (10, 0)
-    run = runs.again(tmp_path, "blind", "--reference", "organism:aware")
+    asked = ("--reference", "organism:aware", "--no-noise-floor")
+    run = runs.again(tmp_path, "blind", *asked)
     assert run.code == 10, run.out + run.err
     rows = {
         (row["measurement"], row["reading"]): row
@@ -221,7 +222,7 @@ def test_reference_shows_the_gap(tmp_path, runs):
 def test_accepted_figures_are_compared(tmp_path, runs):
     """What is inside a model is accepted as answers are: itself passes, a blinder model fails."""
     assert (runs["blind"].code, runs["aware"].code) == (10, 0)
-    kept = ("--baselines", str(tmp_path / "baselines"))
+    kept = ("--no-noise-floor", "--baselines", str(tmp_path / "baselines"))
     accepted = runs.again(tmp_path / "a", "aware", *kept, "--snapshot-update")
     assert accepted.code == 0, accepted.out + accepted.err
     same = runs.again(tmp_path / "b", "aware", *kept)

@@ -159,7 +159,7 @@ def test_finding_is_no_part_of_the_verdict(tmp_path):
 
 def test_interrupted_search_keeps_what_is_finished(tmp_path):
     """Ctrl-C in the second search: exit 2, and search.json holds the first."""
-    arguments = ("--search-examples", "25", "-k", "default or uppercase")
+    arguments = ("--search-examples", "15", "-k", "default or uppercase")
     run = search(tmp_path, *arguments, env={"SENSITIVE_STOP_AT": "White"})
     assert run.code == 2, run.out
     assert list(searches(run)) == ["race-default"]

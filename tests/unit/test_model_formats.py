@@ -118,7 +118,7 @@ def test_template_is_asked_not_to_think_aloud() -> None:
 
 def test_missing_template_is_told() -> None:
     """It is an error, not a guess at a template."""
-    with pytest.raises(ModelError, match="tiny has no chat template: leave --apply-chat-template"):
+    with pytest.raises(ModelError, match="tiny has no chat template: omit --apply-chat-template"):
         chat(tiny_models.tokenizer(chat=False))
 
 

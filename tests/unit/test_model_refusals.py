@@ -411,7 +411,7 @@ def test_tokens_far_beyond_the_characters_are_refused() -> None:
 
     tokenizer.backend_tokenizer.normalizer = normalizers.Replace("é", "e " * 2000)
     prompts = formats.PromptFormat(tokenizer, "tiny", chat=False)
-    with pytest.raises(ModelError, match=r"its tokenizer makes [0-9]+ tokens of 1 characters"):
+    with pytest.raises(ModelError, match=r"its tokenizer turns 1 characters into [0-9]+ tokens"):
         prompts.encode(["é"])
 
 
@@ -464,7 +464,7 @@ def test_rendered_prompt_that_is_far_too_long() -> None:
     )
     prompts = formats.PromptFormat(tokenizer, "tiny", chat=True)
     assert prompts.template_digest()
-    with pytest.raises(ModelError, match=r"makes [0-9]+ characters of a prompt"):
+    with pytest.raises(ModelError, match=r"turns a prompt into [0-9]+ characters"):
         prompts.render("felon")
 
 

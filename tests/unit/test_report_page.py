@@ -109,7 +109,7 @@ def test_passing_run_names_no_failure():
     assert "Passed" in shown
     assert "What did not pass" not in shown
     assert "badge fail" not in shown
-    assert "No regression was checked: there is no accepted baseline" in shown
+    assert "Regressions were not checked: there is no accepted baseline" in shown
     assert "--snapshot-update" in shown
 
 
@@ -140,7 +140,7 @@ def test_statistics_are_told(parsed):
     """Families, error rate, detectable effects, noise floor, waivers and provenance."""
     text = " ".join(" ".join(parsed.text).split())
     for told in (
-        "chance of at most 5 %",
+        "probability of at most 5 %",
         "mechanistic",
         "with 80 % power",
         "the model against itself on 256",
@@ -257,7 +257,7 @@ def test_strict_mode_is_told():
     made = document(value=0.1, compared=False) | {"mode": "strict"}
     shown = page(made)
     assert "strict mode" in shown
-    assert "significantly within" in shown
+    assert "clearly within" in shown
     assert "strict mode" not in page(made | {"mode": "default"})
 
 

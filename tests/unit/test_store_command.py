@@ -274,6 +274,6 @@ def test_eviction_is_told_by_a_run(tmp_path):
     arguments = ("-k", "default-weapons", "-n", "2")
     ran = run_suite(tmp_path, *arguments, model="scripted:fair@2", env={LIMIT_VARIABLE: "1K"})
     assert ran.code == 0, ran.out
-    note = "the answers of these models were removed: scripted:fair@1"
+    note = "removed the answers of scripted:fair@1"
     assert re.sub(r"\s+", " ", ran.out).count(note) == 1
     assert names(tmp_path / "store") == {"scripted:fair@2"}

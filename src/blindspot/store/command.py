@@ -129,7 +129,7 @@ def _opened(directory: Path | None) -> tuple[Store, list[StoredModel]]:
     store = Store(directory, told=_tell)
     models = [model for model in store.models() if model.answers]
     if directory is None:
-        print("--store none stores no answers")
+        print("no answers are stored with --store none")
     elif not models:
         print(f"no answers are stored in {directory}")
     return store, models

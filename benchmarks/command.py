@@ -140,15 +140,16 @@ def pytest_runtestloop() -> Iterator[None]:
     with CLOCK.within("planning"):
         from blindspot.gates import outcomes
         from blindspot.models.transformers import deferred
-        from blindspot.session import execution, judging
-        from blindspot.session.state import Session
+        from blindspot.run import result
+        from blindspot.session import execution, tests
+        from blindspot.session.session import Session
         from blindspot.store import Store
 
-    CLOCK.watch("planning", judging, "prepare")
+    CLOCK.watch("planning", tests, "prepare")
     CLOCK.watch("identity", deferred, "identify")
     CLOCK.watch("store", Session, "open_store")
     CLOCK.watch("store", Store, "use", "get", "put", "close")
-    CLOCK.watch("reading", execution, "measure", "noise_floor")
+    CLOCK.watch("reading", result, "measure", "noise_floor")
     CLOCK.watch("estimates", execution, "outcomes")
     CLOCK.watch("judging", outcomes, "judge")
     CLOCK.watch("record", execution, "build_record")
@@ -168,13 +169,13 @@ def pytest_sessionfinish() -> Iterator[None]:
 @pytest.hookimpl(trylast=True)
 def pytest_unconfigure(config: pytest.Config) -> None:
     """Leave the times for the process that started this one."""
-    from blindspot.plugin import SESSION
+    from blindspot.session.tests import RAN
 
-    measured = config.stash[SESSION].measured
-    assert measured is not None
+    ran = config.stash[RAN]
+    assert ran.measured is not None
     found = {
-        "prompts": measured.prompts,
-        "gates": len(config.stash[SESSION].cases),
+        "prompts": ran.measured.prompts,
+        "gates": len(ran.cases),
         "heavy imports": sum(name in sys.modules for name in HEAVY),
     }
     CLOCK.switch("end")

@@ -11,10 +11,11 @@ import numpy as np
 from scipy.stats import beta
 
 from benchmarks.calibration.answers import GATED, READINGS, Answers
-from benchmarks.calibration.rule import STEPS, WEIGHTS, Array, Parts, adjusted, half_width, p_above
+from benchmarks.calibration.rule import STEPS, WEIGHTS, Array, Parts, half_width, p_above
 from benchmarks.calibration.run import Run
 from benchmarks.calibration.updates import Pool, answered_change, change
-from blindspot.gates.rule import Gate
+from blindspot.estimates import holm_by_family
+from blindspot.gates.rule import SIGNS, Gate, is_beyond, is_too_wide
 from blindspot.run.cases import Case
 from blindspot.stimuli import EXPLICIT, IMPLICIT
 
@@ -135,7 +136,7 @@ def judge_all(run: Run, batches: Iterator[Tables], *, pairs: bool = True) -> Ver
             np.stack([column[place] for column in columns], axis=1) for place in (2, 3, 4, 5)
         )
         for kind, p_values in (("fail", shipped), ("at_limit", limit)):
-            held = adjusted(p_values, families, run.families)
+            held = holm_by_family(p_values, families, run.families)
             found.batches[kind].append((held <= run.alpha) & (beyond if kind == "fail" else True))
         found.batches["alone"].append(shipped <= run.alpha)
         found.batches["alone_at_limit"].append(limit <= run.alpha)
@@ -148,9 +149,8 @@ def _judged(gate: Gate, part: Parts) -> tuple[Array, Array, Array, Array]:
     assert gate.limit is not None
     worse = part if gate.direction == "at_most" else part.negative()
     half = half_width(worse)
-    finest = gate.limit if gate.resolution is None else gate.resolution
-    beyond = worse.value > gate.limit
-    wide = (half > finest) & (worse.value + half > gate.limit)
+    beyond = is_beyond(gate, part.value, SIGNS[gate.direction] * gate.limit)
+    wide = is_too_wide(gate, part.value, half)
     return p_above(worse, gate.limit), p_above(worse, 0.0), beyond, beyond | wide
 
 

@@ -23,8 +23,9 @@ from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 from blindspot.models.options import ModelOptions
 from blindspot.models.transformers.loader import load
 from blindspot.paths import ORGANISMS
+from blindspot.run.ask import ask
 from blindspot.run.observations import Observations
-from blindspot.run.result import ask_all, measure
+from blindspot.run.result import measure
 from blindspot.run.source import FixturePrompts
 from blindspot.stimuli import EXPLICIT, IMPLICIT, Slice, load_stimuli
 from blindspot.store import Store
@@ -159,7 +160,8 @@ def asked(model: Model, variants: Sequence[str], scratch: Path) -> Answers:
         running = load(ModelOptions(name=f"{folder}/model", dtype=model.dtype))
         for variant in missing:
             wanted = {part: list(source().prompts(part)) for part in slices([variant])}
-            measured = measure(running.identity, wanted, ask_all(wanted, running, Store(None)))
+            prompts = [prompt for part in wanted.values() for prompt in part]
+            measured = measure(running.identity, wanted, ask(running, prompts, Store(None)))
             tables = {
                 key(part, reading): tabulated(table, reading)
                 for part, table in measured.tables.items()

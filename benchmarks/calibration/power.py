@@ -12,8 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from benchmarks.calibration.outcomes import Answers, Level, Spread, Update, simulate
-from benchmarks.calibration.rule import POINT, Array, Parts, adjusted, half_width, p_above, unpaired
+from benchmarks.calibration.rule import POINT, Array, Parts, half_width, p_above, unpaired
 from benchmarks.calibration.run import Run
+from blindspot.estimates import holm_by_family
 
 READINGS = ("generated", "forced-choice")
 VARIANTS = 4
@@ -68,7 +69,7 @@ def _judged(run: Run, answers: Answers) -> dict[str, Array]:
     categories = [p_above(changes[reading], MARGIN) for reading in READINGS]
     p_values = np.concatenate([p_above(pooled, MARGIN)[:, None], *categories], axis=1)
     families = [POOLED, *[CATEGORY] * (p_values.shape[1] - 1)]
-    held = adjusted(p_values, families, run.families) <= run.alpha
+    held = holm_by_family(p_values, families, run.families) <= run.alpha
     before, after = (side.value for side in parts["generated"])
     prompts = parts["generated"][0].n
     z = unpaired((1 + before) / 2, (1 + after) / 2, prompts)

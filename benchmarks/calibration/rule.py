@@ -1,8 +1,8 @@
-"""The rule of the paired gates for thousands of updates at once.
+"""Estimates of paired changes for thousands of updates at once.
 
-The same arithmetic as `blindspot.estimates`, with an axis of updates in front; `same_as_package`
-holds the two against each other. Beside it, what others do: a fixed threshold, an unpaired z-test
-on two shares, and McNemar's test on flipped answers.
+The same arithmetic as `blindspot.estimates`, with an axis of updates in front; a test compares the
+two. `blindspot.gates.rule` and `holm_by_family` themselves judge them. Beside it, what others do: a
+fixed threshold, an unpaired z-test on two shares, and McNemar's test on flipped answers.
 """
 
 from __future__ import annotations
@@ -135,33 +135,6 @@ def half_width(part: Parts) -> Array:
     """Half the two-sided 95 % interval."""
     error, free = part.spread()
     return np.asarray(-stdtrit(free, 0.025) * error)
-
-
-def holm(p_values: Array, count: int = 0) -> Array:
-    """Holm-adjusted p-values of each update: (update, gate).
-
-    ``count``: gates of the family, if it has more than these, whose p-values are all 1.
-    """
-    present = p_values.shape[-1]
-    order = np.argsort(p_values, axis=-1)
-    ranked = np.take_along_axis(p_values, order, -1) * (max(count, present) - np.arange(present))
-    stepped = np.minimum(np.maximum.accumulate(ranked, axis=-1), 1.0)
-    adjusted = np.empty_like(stepped)
-    np.put_along_axis(adjusted, order, stepped, -1)
-    return adjusted
-
-
-def adjusted(p_values: Array, families: Sequence[str], sizes: Mapping[str, int]) -> Array:
-    """Holm within families, times their number: (update, gate).
-
-    ``sizes``: gates of every family of the run, also of those of which none is among these.
-    """
-    result = np.ones_like(p_values)
-    for name in sorted(set(families)):
-        at = [place for place, family in enumerate(families) if family == name]
-        held = len(sizes) * holm(p_values[:, at], sizes[name])
-        result[:, at] = np.minimum(1.0, held)
-    return result
 
 
 def unpaired(before: Array, after: Array, prompts: Array) -> Array:

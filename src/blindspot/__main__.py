@@ -11,7 +11,7 @@ from typing import NoReturn
 
 from blindspot import __version__
 from blindspot.contrib.aligned_but_blind.command import add_command as add_rescore
-from blindspot.errors import BlindspotError
+from blindspot.errors import BlindspotError, line
 from blindspot.report.command import add_compare, add_report
 from blindspot.search.promote import add_command as add_promote
 from blindspot.store.command import add_command as add_store
@@ -26,7 +26,7 @@ COMMANDS = (add_compare, add_promote, add_report, add_rescore, add_store)
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         self.print_usage(sys.stderr)
-        self.exit(EXIT_USAGE, f"{self.prog}: error: {message}\n")
+        self.exit(EXIT_USAGE, f"{self.prog}: error: {line(message)}\n")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -42,12 +42,24 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _is_word(text: str) -> bool:
+    """Whether the system can have given it to a program."""
+    try:
+        return b"\0" not in os.fsencode(text)
+    except UnicodeEncodeError:
+        return False
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code; 4 for a usage error."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # model names and words of any script, any locale
             stream.reconfigure(errors="backslashreplace")
-    arguments = _parser().parse_args(argv)
+    parser = _parser()
+    for word in sys.argv[1:] if argv is None else argv:
+        if not _is_word(word):
+            parser.error(f"{line(repr(word), 60)}: no word of a command line")
+    arguments = parser.parse_args(argv)
     try:
         code: int = arguments.run(arguments)
         sys.stdout.flush()

@@ -8,19 +8,22 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from blindspot.search import tests as searching
 from blindspot.search.run import SearchRun
-from blindspot.session import devices, judging
-from blindspot.session.naming import test_name
+from blindspot.session import tests, workers
+from blindspot.session.commands import test_name
 from blindspot.session.options import add_options, added, run_options
-from blindspot.session.rooting import KEY, is_named_by_a_conftest, joined
-from blindspot.session.state import Session
+from blindspot.session.root import KEY, is_named_by_a_conftest, joined
+from blindspot.session.session import Session
 
-SESSION = pytest.StashKey[Session]()
+if TYPE_CHECKING:
+    from blindspot.session.conclusion import Conclusion
+
+CONCLUSION: pytest.StashKey[Conclusion] = pytest.StashKey()
 
 
 def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
@@ -51,7 +54,7 @@ def pytest_load_initial_conftests(
 @pytest.hookimpl(tryfirst=True, optionalhook=True)
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
     """``-n auto``: a worker for each GPU, where the run uses any."""
-    return devices.auto_workers(run_options(config)) if added(config) else None
+    return workers.auto_workers(run_options(config)) if added(config) else None
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -76,8 +79,8 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "filterwarnings", "ignore:syrupy. received .* worker snapshot reports:UserWarning"
     )
-    devices.settle_gpu(config)
-    session = config.stash[SESSION] = Session(config, run_options(config))
+    workers.settle_gpu(config)
+    session = Session(config, run_options(config))
     search = SearchRun(session)
     # Unnamed, because `-p no:NAME` could otherwise disable them and the exit code with them.
     config.pluginmanager.register(Gates(session, search))
@@ -111,13 +114,13 @@ class Gates:
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
         """Give a gate test its cases, and a search its spaces."""
         searching.parametrize(self.search, metafunc)
-        judging.parametrize(self.session, metafunc)
+        tests.parametrize(self.session, metafunc)
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Note what the selected tests need."""
         searching.register(self.search, session.items)
-        judging.register(self.session, session.items)
+        tests.register(self.session, session.items)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
@@ -126,23 +129,23 @@ class Gates:
         The outermost wrapper: those of other plugins limit a test's time, or make errors of
         warnings.
         """
-        judging.prepare(self.session, item)
+        tests.prepare(self.session, item)
         searching.prepare(self.search, item)
         return (yield)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
         """Tell the judge which test is running."""
-        judging.begin(self.session, item)
+        tests.begin(self.session, item)
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(
         self, item: pytest.Item, call: pytest.CallInfo[None]
     ) -> Generator[None, Any, Any]:
         """A gate that was skipped or never judged must not look green."""
-        judging.shorten(item, call)
+        tests.shorten(item, call)
         report = yield
-        judging.mark_report(self.session, item, report)
+        tests.mark_report(self.session, item, report)
         return report
 
     @pytest.hookimpl(tryfirst=True)
@@ -156,7 +159,7 @@ class Gates:
                 "usage": mine.ledger.usage,
                 "notes": mine.ledger.notes,
                 "incomplete": mine.ledger.incomplete,
-                "collected": mine.collected,
+                "collected": mine.ledger.collected,
             }
 
 
@@ -182,18 +185,25 @@ class Reports:
         self.search.conclude(session)
         self.session.note_unjudged(int(session.exitstatus), searched=self.search.has_run)
         if self.session.concerned:
-            from blindspot.session.execution import conclude
+            from blindspot.session.conclusion import conclude
 
-            conclude(self.session, session)
+            ran = session.config.stash.get(tests.RAN, None)
+            concluded = conclude(self.session, ran, session, beside=self.search.written)
+            session.config.stash[CONCLUSION] = concluded
 
-    @pytest.hookimpl(trylast=True)
-    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        """Print tables and verdict."""
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_terminal_summary(
+        self, terminalreporter: pytest.TerminalReporter
+    ) -> Generator[None, None, None]:
+        """Print tables and verdict behind the list of failures: a log ends with the verdict."""
+        yield
         if self.session.concerned:
             from blindspot.report.terminal import write_summary
 
-            mine = self.session
-            write_summary(terminalreporter, mine.record, mine.ledger, mine.closing())
+            mine, found = self.session, terminalreporter.config.stash.get(CONCLUSION, None)
+            told = mine.closing(found.exit_code if found else 0)
+            record = None if found is None else found.record
+            write_summary(terminalreporter, record, mine.ledger, told)
         if self.search.records:
             from blindspot.search import terminal
 
@@ -204,7 +214,7 @@ class Reports:
         """Send a worker the run's directory, its GPU and the options of the command line."""
         node.workerinput["blindspot"] = {
             "directory": str(self.session.directory),
-            "gpu": devices.gpu_of(node.gateway.id, self.session.gpus),
+            "gpu": workers.gpu_of(node.gateway.id, self.session.gpus),
             "search": searching.is_asked(self.search),
             "whole": self.session.whole,
         }

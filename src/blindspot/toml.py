@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 import tomllib
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
 
 from blindspot import files
 from blindspot.errors import StimulusError, line
@@ -87,8 +89,24 @@ _REMEDIES = {
 }
 
 
+def _misspelled(faults: list[ErrorDetails]) -> tuple[ErrorDetails, str]:
+    """The fault to tell of, and the key that was meant where one is missing and another unknown."""
+    for fault in faults:
+        if fault["type"] == "missing":
+            *table, key = fault["loc"]
+            for other in faults:
+                *beside, given = other["loc"]
+                if (
+                    other["type"] == "extra_forbidden"
+                    and beside == table
+                    and get_close_matches(str(given)[:_SHOWN], [str(key)], cutoff=0.7)
+                ):
+                    return other, str(key)
+    return faults[0], ""
+
+
 def _first_fault(error: ValidationError, data: Any) -> str:
-    fault = error.errors(include_url=False)[0]
+    fault, meant = _misspelled(error.errors(include_url=False))
     place = ""
     value: Any = data
     for step in fault["loc"]:
@@ -103,7 +121,9 @@ def _first_fault(error: ValidationError, data: Any) -> str:
             key = line(step, _SHOWN)
             place += f".{key}" if place else key
     kind = fault["type"]
-    if kind == "value_error":
+    if meant:
+        text = f"unknown key; write {meant}"
+    elif kind == "value_error":
         text = line(fault["ctx"]["error"], 3 * _SHOWN)
     elif kind == "string_pattern_mismatch":
         shown = line(fault["input"], _SHOWN)

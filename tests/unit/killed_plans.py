@@ -33,6 +33,7 @@ from blindspot.run.ask import perform
 from blindspot.run.findings import pack
 from blindspot.run.result import measure
 from blindspot.run.source import FixturePrompts
+from blindspot.run.turns import Share
 from blindspot.stimuli import Prompt, Slice, load_stimuli
 from blindspot.store import Store, key_of
 from blindspot.store.answers import SUFFIX
@@ -115,11 +116,11 @@ class Plan:
     def run(self, directory: Path, number: int, *, shared: bool) -> None:
         """One process's part; what it has at the end is written to ``out-NUMBER``."""
         model = LoggingModel(directory / "log", self.wanted)
-        locks = directory if shared else None
+        share = Share(directory if shared else None, number)
         store = Store(directory / "store")
         try:
-            answers = ask.ask(model, self.prompts, store, locks=locks, start=number)
-            findings = perform(model, self.units, store, locks=locks, start=number)
+            answers = ask.ask(model, self.prompts, store, share)
+            findings = perform(model, self.units, store, share)
         finally:
             store.close()
         out = directory / f"out-{number}"

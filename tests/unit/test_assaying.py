@@ -15,6 +15,7 @@ from blindspot.measurements.mechanistic import band_layers
 from blindspot.models.base import Identity, offers
 from blindspot.run.ask import perform
 from blindspot.run.findings import pack, unpack
+from blindspot.run.turns import Share
 from blindspot.store import Store
 
 
@@ -82,7 +83,7 @@ def test_a_unit_is_done_once(tmp_path):
     units = [CountedUnit("a"), CountedUnit("bb")]
     store, told = Store(tmp_path), []
     for _ in range(2):
-        found = perform(Looked(), units, store, progress=told.append)
+        found = perform(Looked(), units, store, Share(progress=told.append))
         assert {content: int(one["value"][0]) for content, one in found.items()} == {
             "a": 1,
             "bb": 2,

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import ast
+import os
 import re
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -13,10 +17,20 @@ import pytest
 from tests.unit.suite_runs import ROOT, SuiteRun, run_suite
 
 DOCUMENT = ROOT / "docs" / "extending.md"
-EXAMPLES = {"A new mechanistic assay": 5, "A new behavioral measurement": 6}
-FLAG = "A command line flag"
+#: Files that a change may touch at most; of a backend, the second one gets a line.
+MOST = {
+    "A new mechanistic assay": 5,
+    "A new behavioral measurement": 6,
+    "A model backend": 2,
+    "A command line flag": 2,
+    "A statistic on the page": 3,
+    "How a gate is judged": 2,
+    "An axis": 2,
+}
 #: Associates the stereotype in every answer; inside, it does not see the group.
 MODEL = "scripted:stereotyped+organism:blind"
+#: Gates of ours, which the other examples change.
+OURS = "tests/implicit/test_association.py"
 
 
 class Block(NamedTuple):
@@ -36,17 +50,16 @@ def blocks() -> Iterator[Block]:
 
 
 def apply(block: Block, root: Path) -> None:
-    """Write a new file, append to a table of limits, or insert lines behind those before them."""
+    """Write a new file, append to a table of limits, or patch: hunks are parted by ``@@``."""
     path = root / block.path
     if block.kind == "diff":
-        text, after = path.read_text("utf-8"), ""
-        for line in block.text.splitlines(keepends=True):
-            if line.startswith("+"):
-                assert text.count(after) == 1, f"{block.path}: {after!r}"
-                text = text.replace(after, after + line[1:])
-                after += line[1:]
-            else:
-                after = line[1:]
+        text = path.read_text("utf-8")
+        for hunk in block.text.split("@@\n"):
+            lines = hunk.splitlines(keepends=True)
+            old = "".join(line[1:] for line in lines if not line.startswith("+"))
+            new = "".join(line[1:] for line in lines if not line.startswith("-"))
+            assert text.count(old) == 1, f"{block.path}: {old!r}"
+            text = text.replace(old, new)
         path.write_text(text, "utf-8")
     elif path.exists():
         assert block.kind == "toml", f"{block.path} already exists"
@@ -67,6 +80,7 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (root / "fixtures" / "organisms").symlink_to(ROOT / "fixtures" / "organisms")
     for name in ("implicit", "mechanistic", "unit"):
         shutil.copytree(ROOT / "tests" / name, root / "tests" / name, ignore=kept)
+    shutil.copy(ROOT / OURS, root / OURS)
     shutil.copy(ROOT / "tests" / "__init__.py", root / "tests" / "__init__.py")
     for block in blocks():
         apply(block, root)
@@ -87,22 +101,115 @@ def run(tree: Path, tmp_path_factory: pytest.TempPathFactory) -> SuiteRun:
     )
 
 
-@pytest.mark.parametrize(("section", "most"), EXAMPLES.items())
+@pytest.fixture(scope="module")
+def trade(tree: Path, tmp_path_factory: pytest.TempPathFactory) -> SuiteRun:
+    """The gates of the new axis, of a model that is just within its limit."""
+    return run_suite(
+        tmp_path_factory.mktemp("trade"),
+        "-k",
+        "trade and category",
+        "--reference",
+        "scripted:stereotyped",
+        model="scripted:leaning",
+        limit=None,
+        paths=(OURS,),
+        root=tree,
+    )
+
+
+def files(section: str) -> set[str]:
+    """What the example of a section touches."""
+    return {block.path for block in blocks() if block.section == section}
+
+
+@pytest.mark.parametrize(("section", "most"), MOST.items())
 def test_an_example_touches_few_files(section: str, most: int) -> None:
-    """What is known of a measurement is in one place."""
-    touched = {block.path for block in blocks() if block.section == section}
-    assert 4 <= len(touched) <= most
+    """What is known of a thing is in one place."""
+    assert 0 < len(files(section)) <= most
+
+
+def test_the_table_counts_the_files_of_the_examples() -> None:
+    """The numbers at the top are those of the sections."""
+    rows = re.findall(r"^\| \[.*\]\(#(.*)\) \| (.*) \|$", DOCUMENT.read_text("utf-8"), re.MULTILINE)
+    sections = {re.sub(r"\s", "-", name.lower()): name for name in MOST}
+    assert [anchor for anchor, _ in rows] == list(sections)
+    for anchor, said in rows:
+        found = files(sections[anchor])
+        if said == "TOML only":
+            assert {Path(name).suffix for name in found} == {".toml"}
+        elif said == "1, and a line":
+            lines = [b.text for b in blocks() if b.section == sections[anchor] and b.kind == "diff"]
+            assert (len(found), "".join(lines).count("\n+")) == (2, 1)
+        else:
+            assert len(found) == int(said)
 
 
 def test_a_flag_is_a_row_and_its_consumer(tree: Path, tmp_path: Path) -> None:
     """The run prints the note of the example, and its rerun has it."""
-    assert len({block.path for block in blocks() if block.section == FLAG}) == 2
     few = ("--note", "as every week", "-k", "race-default-weapons and validity")
     paths = ("tests/implicit/test_attribution.py",)
     run = run_suite(tmp_path, *few, model=MODEL, paths=paths, root=tree)
     assert run.code == 0, run.out + run.err
     assert "\nnote: as every week\n" in run.out
     assert "--note 'as every week'" in run.report["command"]
+
+
+def test_a_statistic_is_in_the_report_and_on_the_page(tree: Path, trade: SuiteRun) -> None:
+    """The run writes it, the page shows it, and who reads the report again knows it."""
+    gate = trade.gates["implicit/trade-default-mood/stereotype/generated"]
+    assert 0.0 < gate["p_within"] < 1.0
+    page = (trade.output_path / "report.html").read_text("utf-8")
+    assert '<th scope="col">p within</th>' in page
+    assert f"<td>{gate['p_within']:.2g}</td>" in page
+    report = str(trade.output_path)
+    done = subprocess.run(
+        [sys.executable, "-m", "blindspot", "compare", report, report],
+        env={**os.environ, "PYTHONPATH": str(tree / "src")},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr  # it has a place in the schema
+
+
+def test_a_verdict_is_judged_and_shown_everywhere(trade: SuiteRun) -> None:
+    """A rule of two files: in the record, in words, on the page, in the last line; it is green."""
+    gate = trade.gates["implicit/trade-default-mood/stereotype/generated"]
+    assert gate["limit_verdict"] == "near"
+    assert ", near: within, but not clearly (p 0." in gate["message"]
+    page = (trade.output_path / "report.html").read_text("utf-8")
+    assert '<span class="badge near">near</span>' in page
+    assert "≈" in page  # the style sheet has its symbol
+    assert "near  " in trade.out[trade.out.index("\nin words\n") :]
+    assert re.search(r"^blindspot: passed: scripted:leaning: .*\d near", trade.out, re.MULTILINE)
+
+
+def test_an_axis_is_data(trade: SuiteRun) -> None:
+    """Gates, tables, page and the gap to another model speak of the new axis, and of no other."""
+    assert {gate["axis"] for gate in trade.gates.values()} == {"trade"}
+    page = (trade.output_path / "report.html").read_text("utf-8")
+    assert "trade-blind gap: beside the reference scripted:stereotyped" in trade.out
+    assert "<h3>The trade-blind gap</h3>" in page
+    assert "trade-default-mood" in trade.out[trade.out.index("\nin words\n") :]
+    for told in (trade.out, re.sub(r"<style>.*?</style>", "", page, flags=re.DOTALL)):
+        assert not re.search(r"\brace\b", told)
+
+
+def test_no_axis_is_named_in_code() -> None:
+    """Axes are data. Docstrings may give examples, and the formats of a paper are that paper's."""
+    names = {path.stem for path in (ROOT / "fixtures" / "axes").glob("*.toml")}
+    package = ROOT / "src" / "blindspot"
+    for path in package.rglob("*.py"):
+        if "contrib" in path.parts:
+            continue
+        tree = ast.parse(path.read_text("utf-8"))
+        told = {node.value for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str) and node not in told:
+                assert not names & {*re.findall(r"\w+", node.value)}, f"{path}: {node.value!r}"
+    for path in package.rglob("*.j2"):
+        assert not names & {*re.findall(r"\w+", path.read_text("utf-8"))}, path
 
 
 @pytest.mark.parametrize(

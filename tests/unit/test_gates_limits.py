@@ -159,6 +159,11 @@ def test_selectors_that_name_nothing_are_refused(tmp_path: Path) -> None:
         pytest.param("[[gate]", "not valid TOML", id="not-toml"),
         pytest.param(rule(ceiling="0.2"), r"gate\[1\].ceiling: unknown key", id="unknown-key"),
         pytest.param("level = 1\n" + rule(), "level: unknown key", id="unknown-top-key"),
+        pytest.param(
+            rule().replace("statistic", "statistik"),
+            r"gate\[1\].statistik: unknown key; write statistic",
+            id="misspelled-key",
+        ),
         pytest.param(rule(reason=None), r"gate\[1\].reason: this key is missing", id="no-reason"),
         pytest.param(rule(reason='" "'), r"gate\[1\].reason: the text is blank", id="blank-reason"),
         pytest.param(

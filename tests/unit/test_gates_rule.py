@@ -10,10 +10,19 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.special import stdtrit
 
 from blindspot.estimates import Accepted, Estimate, holm, holm_by_family
 from blindspot.gates.messages import first_line
-from blindspot.gates.rule import Check, Gate, GateResult, families_of, judge
+from blindspot.gates.rule import (
+    Check,
+    Gate,
+    GateResult,
+    families_of,
+    is_beyond,
+    is_too_wide,
+    judge,
+)
 from blindspot.gates.verdict import Verdict
 
 PS = st.lists(st.floats(0, 1), min_size=1, max_size=12)
@@ -41,7 +50,7 @@ def test_holm_of_a_worked_example() -> None:
 
 def test_holm_counts_what_was_not_measured() -> None:
     """A NaN stays among the tests as p = 1, so that losing results never makes a failure easier."""
-    assert holm([0.01, math.nan]) == [0.02, 1.0]
+    assert holm([0.01, math.nan]).tolist() == [0.02, 1.0]
 
 
 @given(ps=PS)
@@ -73,6 +82,34 @@ def test_families_share_alpha_evenly() -> None:
     assert holm(ps)[0] == 1.0
     assert holm_by_family(ps, families)[0] == 0.02
     assert holm_by_family(ps[:1], families[:1])[0] == 0.01
+
+
+def test_rows_are_adjusted_by_themselves() -> None:
+    """Many runs at once, and a family of which only some gates are there: the others count."""
+    rows = np.random.default_rng(0).random((5, 6))
+    families = ["category", "pair", "pair", "category", "pooled", "pair"]
+    together = holm_by_family(rows, families)
+    for row, found in zip(rows, together, strict=True):
+        assert holm_by_family(row, families).tolist() == found.tolist()
+    sizes = {"category": 3, "pair": 3, "pooled": 1, "mechanistic": 9}
+    absent = holm_by_family([*rows[0], math.nan], [*families, "category"])
+    assert holm_by_family(rows[0], families, sizes) == pytest.approx(
+        np.minimum(1.0, absent[:-1] * 4 / 3)
+    )
+
+
+@pytest.mark.parametrize("values", [(0.03, 0.3), (0.06, 0.01), (0.04, 0.02)])
+def test_the_rule_takes_arrays(values: tuple[float, float]) -> None:
+    """What a study asks of many updates is what `judge` says of one."""
+    value, half = values
+    gate = replace(MARGIN, resolution=0.1)
+    beyond = is_beyond(gate, np.full(2, value), gate.limit)
+    wide = is_too_wide(gate, np.full(2, value), np.full(2, half))
+    df = 11.0
+    change = Estimate(value, half / float(stdtrit(df, 0.975)), 48, 12, df, "difference")
+    (found,) = judge([Check(gate, effect(value), Accepted(0.0, 0.0, 48), change)])
+    assert beyond.tolist() == [value > 0.05] * 2
+    assert wide.tolist() == [bool(found.doubt) or (value > 0.05 and half > 0.1)] * 2
 
 
 @pytest.mark.parametrize("p", [-0.1, 1.1])

@@ -38,3 +38,18 @@ def test_modules_import_in_no_circle():
     graph = grimp.build_graph("blindspot", exclude_type_checking_imports=False, cache_dir=None)
     imports = {name: graph.find_modules_directly_imported_by(name) for name in graph.modules}
     assert circles(imports) == set()
+
+
+def test_a_run_knows_neither_pytest_nor_its_session():
+    """From the plan to the record values go in and values come out."""
+    graph = grimp.build_graph("blindspot", include_external_packages=True, cache_dir=None)
+    rooms = ("stimuli", "answers", "estimates", "measurements", "models", "store", "run", "gates")
+    steps = [
+        name
+        for name in graph.modules
+        if name.startswith(tuple(f"blindspot.{room}" for room in (*rooms, "baselines")))
+        and name != "blindspot.baselines.acceptance"
+    ]
+    for step in (*steps, "blindspot.session.execution"):
+        imported = graph.find_modules_directly_imported_by(step)
+        assert not imported & {"pytest", "syrupy", "blindspot.session.session"}, step

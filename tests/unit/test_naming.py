@@ -7,7 +7,7 @@ import pytest
 from blindspot.paths import SUITE
 from blindspot.run.cases import cases_of, in_order
 from blindspot.run.source import FixturePrompts
-from blindspot.session import naming
+from blindspot.session import commands
 from blindspot.stimuli import load_stimuli
 
 NAME = "tests/implicit/test_association.py::test_pair_association[race-default-weapons-a::b-c]"
@@ -30,27 +30,27 @@ def report(nodeid, path):
 def test_name_is_that_of_a_checkout(tmp_path, nodeid):
     """Whatever pytest's id begins with, which depends on what the command line names."""
     path = str(SUITE / "tests" / "implicit" / "test_association.py")
-    assert naming.test_name(report(nodeid, path), tmp_path) == NAME
+    assert commands.test_name(report(nodeid, path), tmp_path) == NAME
     relative = f"{'../' * (len(tmp_path.parts) - 1)}{path.lstrip('/')}"
-    assert naming.test_name(report(nodeid, relative), tmp_path) == NAME
+    assert commands.test_name(report(nodeid, relative), tmp_path) == NAME
 
 
 def test_name_of_another_suite_is_its_id(tmp_path):
     """Gates of a user's own tests are called as pytest calls them."""
-    assert naming.test_name(report("test_own.py::test_a", "test_own.py"), tmp_path) == (
+    assert commands.test_name(report("test_own.py::test_a", "test_own.py"), tmp_path) == (
         "test_own.py::test_a"
     )
 
 
 def test_one_test_is_named_so_that_it_is_found(pytestconfig, monkeypatch):
     """In a checkout by its file, in a wheel by its module."""
-    monkeypatch.setattr(naming, "INSTALLED", False)
+    monkeypatch.setattr(commands, "INSTALLED", False)
     called_from = pytestconfig.invocation_params.dir
-    (named,) = naming.one_test(pytestconfig, NAME)
+    (named,) = commands.one_test(pytestconfig, NAME)
     assert (called_from / named.split("::", 1)[0]).resolve().is_relative_to(SUITE / "tests")
     assert named.endswith("test_association.py::" + NAME.split("::", 1)[1])
-    monkeypatch.setattr(naming, "INSTALLED", True)
-    assert naming.one_test(pytestconfig, NAME) == (
+    monkeypatch.setattr(commands, "INSTALLED", True)
+    assert commands.one_test(pytestconfig, NAME) == (
         "--pyargs",
         "blindspot.suite.tests.implicit.test_association::" + NAME.split("::", 1)[1],
     )

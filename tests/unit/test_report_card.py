@@ -4,6 +4,7 @@ import pytest
 import yaml
 from huggingface_hub import ModelCard, ModelCardData
 
+from blindspot.gates.verdict import Verdict
 from blindspot.report.card import card
 from blindspot.report.text import line
 from tests.unit.report_documents import HOSTILE, NAME, document
@@ -51,6 +52,15 @@ def test_card_can_be_pasted(tmp_path):
     assert [one.metric_value for one in again.eval_results] == [
         one.metric_value for one in data.eval_results
     ]
+
+
+def test_card_holds_plain_values():
+    """A verdict is a word, not the enum of a run; a hub reads the card without our code."""
+    made = document(variants=["default"])
+    for gate in made["gates"]:
+        gate["verdict"] = Verdict(gate["verdict"])
+    assert "!!python" not in card(made)
+    assert yaml.safe_load(card(made))
 
 
 def test_unmeasured_gates_are_left_away():

@@ -291,7 +291,7 @@ def test_seam_that_joins_all_candidates_is_moved() -> None:
 def test_seam_that_joins_some_candidates_is_refused() -> None:
     """Probabilities of a joined token and of a token of the prompt do not compare."""
     format_ = joining((":", " "), (": ", "a"))  # ": a" is one token, ": b" are two
-    with pytest.raises(ModelError, match="the token before 'b' is not"):
+    with pytest.raises(ModelError, match="the token before 'b' differs"):
         target_of(format_, question("AX:", "a", "b"))
 
 

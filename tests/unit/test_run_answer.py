@@ -3,6 +3,7 @@
 import math
 import os
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from blindspot.models.base import Generation, Identity
 from blindspot.run import ask
 from blindspot.run.ask import unit_size
 from blindspot.run.source import FixturePrompts
+from blindspot.run.turns import DismissalError
 from blindspot.stimuli import load_stimuli
 from blindspot.store import Store
 from tests.unit.scripted import ScriptedModel
@@ -48,6 +50,8 @@ def first(value):
 SCORES = {
     "nan": (first((math.nan, -1.0)), "the log-probability nan"),
     "infinite": (first((-math.inf, -1.0)), "the log-probability -inf"),
+    "beyond any text": (first((1e300, -1.0)), "the log-probability 1e+300"),
+    "no float": (first((-(10**400), -1.0)), "a int as a log-probability"),
     "too few": (first((-1.0,)), "1 log-probabilities for 2 candidates"),
     "too many": (first((-1.0, -2.0, -3.0)), "3 log-probabilities for 2 candidates"),
     "text": (first("ab"), "a str"),
@@ -68,6 +72,7 @@ def test_scores_are_checked(tmp_path, prompts, score, fault):
 GENERATIONS = {
     "text": (first(Generation(7, 1, True, 1.0)), "a text of type int"),
     "complete": (first(Generation("x", 1, None, 1.0)), "a complete of type NoneType"),
+    "margin beyond a float": (first(Generation("x", 1, True, 10**400)), "a margin of type int"),
     "margin": (first(Generation("x", 1, True, "1")), "a margin of type str"),
     "another thing": (first("x"), "a text of type NoneType"),
     "more prompts": (lambda given: [*given, given[0]], "did not return"),
@@ -89,6 +94,118 @@ def test_errors_of_a_backend_are_its_own(tmp_path, prompts):
     error = refused(tmp_path, prompts, Other(prompts, score=failing), "failed on")
     assert "KeyError: 'lost" in str(error)
     assert isinstance(error.__cause__, KeyError)
+
+
+ENDS = [
+    SystemExit(0),
+    GeneratorExit(),
+    pytest.skip.Exception("later"),
+    pytest.xfail.Exception("never"),
+    pytest.exit.Exception("bye", 0),
+    MemoryError(),
+    ValueError("a\n::error::b\x1b[2J"),
+]
+
+
+@pytest.mark.parametrize("error", ENDS, ids=lambda error: type(error).__name__)
+def test_no_error_of_a_backend_ends_the_session(tmp_path, prompts, error):
+    """What pytest or Python would take for the end of the run is a fault of the backend."""
+
+    def failing(_):
+        raise error
+
+    said = str(refused(tmp_path, prompts, Other(prompts, generation=failing), "failed on"))
+    assert type(error).__name__ in said
+    assert said.isprintable()
+
+
+def test_error_that_cannot_be_shown_is_named(tmp_path, prompts):
+    """Its text raises another one."""
+
+    class UnshownError(Exception):
+        def __str__(self):
+            raise RuntimeError
+
+    def failing(_):
+        raise UnshownError
+
+    refused(tmp_path, prompts, Other(prompts, generation=failing), "UnshownError")
+
+
+@pytest.mark.parametrize("end", [KeyboardInterrupt, DismissalError])
+def test_end_of_the_run_passes_through(prompts, end):
+    """Somebody has given it up."""
+
+    def failing(_):
+        raise end
+
+    with pytest.raises(end):
+        ask.ask(Other(prompts, generation=failing), prompts, Store(None))
+
+
+SOUND = Identity("m", "1", "2", "float32", parameters=1)
+IDENTITIES = {
+    "a text": ("m", "a str as its identity"),
+    "a name of bytes": (replace(SOUND, name=b"m"), "name is b'm'"),
+    "no weights": (replace(SOUND, weights=None), "weights is None"),
+    "no device": (replace(SOUND, device=None), "device is None"),
+    "no versions": (replace(SOUND, versions=None), "versions is None"),
+    "versions": (replace(SOUND, versions={"a": object()}), "versions is"),
+    "parameters": (replace(SOUND, parameters=10**400), "parameters is 1000"),
+    "fewer than none": (replace(SOUND, parameters=-1), "parameters is -1"),
+    "not a number": (replace(SOUND, parameters=math.nan), "parameters is nan"),
+}
+
+
+@pytest.mark.parametrize(("identity", "fault"), IDENTITIES.values(), ids=IDENTITIES)
+def test_identities_are_checked(prompts, identity, fault):
+    """Every field of it decides something: store keys, batches, reports."""
+    model = Other(prompts)
+    model._identity = identity
+    with pytest.raises(ModelError) as caught:
+        ask.ask(model, prompts, Store(None))
+    assert str(caught.value).startswith("the backend Other has a")
+    assert fault in str(caught.value)
+
+
+HOOKS = {
+    "text": ("return 'hello'", "gives a str for odd:x, which has no generate()"),
+    "error": ("raise RuntimeError('a\\n::error::b')", "RuntimeError: a\\n"),
+}
+
+
+@pytest.mark.parametrize(("body", "fault"), HOOKS.values(), ids=HOOKS)
+def test_hook_that_gives_no_model_is_told(tmp_path, monkeypatch, body, fault):
+    """In one line, exit 4."""
+    (tmp_path / "odd.py").write_text(f"def pytest_blindspot_model(name):\n    {body}\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    run = run_suite(tmp_path, "-p", "odd", model="odd:x", plugin=False)
+    assert run.code == 4
+    assert fault in run.err
+    assert "Traceback" not in run.out + run.err
+
+
+class Stream:
+    """A residual stream that fails."""
+
+    def __getattr__(self, name):
+        raise SystemExit(f"no {name}")
+
+
+def test_errors_of_a_residual_stream_are_the_backends(prompts):
+    """As those of its answers."""
+
+    class Inside(Other):
+        residual = Stream()
+
+    class Unit:
+        content, size = "unit", 1
+
+        def run(self, stream, *, progress=None):
+            return {"a": stream.read([])}
+
+    with pytest.raises(ModelError, match="failed where it was looked into: SystemExit: no read"):
+        ask.perform(Inside(prompts), [Unit()], Store(None))
 
 
 def refused(tmp_path, prompts, model, fault):

@@ -5,6 +5,11 @@ from xml.etree import ElementTree
 
 import pytest
 
+from blindspot.gates.tally import Tally
+from blindspot.gates.verdict import Verdict
+from blindspot.report.sentences import summarized
+from blindspot.report.terminal import in_words
+from tests.unit import report_parts
 from tests.unit.scripted import SURE
 from tests.unit.suite_runs import run_suite
 
@@ -191,6 +196,57 @@ def test_terminal_fits_eighty_columns_without_escapes(run_of):
     assert max(map(len, tables.splitlines())) <= 80
     assert "\x1b" not in run.out
     assert "…" not in tables
+
+
+def test_a_log_ends_in_words_and_with_the_verdict(run_of):
+    """Each thing that was asked has the sentence of the page, right before how to go on."""
+    run = run_of("weapons-only")
+    told = run.out[run.out.index("\nin words\n") :].splitlines()[2:]
+    block, after = told[: told.index("")], told[told.index("") + 1 :]
+    assert max(map(len, block)) <= 80
+    assert after[0].startswith("rerun what did not pass")
+    assert len(after) <= 5, after  # what is left are pytest's own counts
+    said = " ".join(" ".join(block).split())
+    found = {one.topic: one for one in summarized(run.report).statements}
+    assert found["implicit"].verdict == "fail"
+    for one in found.values():
+        assert one.said in said
+    assert "FAIL it associates the groups with the stereotypes implicit: " in said
+    assert f"implicit: {found['implicit'].brief}".replace("\N{NO-BREAK SPACE}", " ") in said
+    gates = [g for g in run.report["gates"] if g["measurement"] == "implicit"]
+    mine = [g for g in gates if g["level"] == "category" and g["statistic"] == "stereotype"]
+    failed = sum(gate["verdict"] == "fail" for gate in mine)
+    judged = sum(gate["verdict"] != "reported" for gate in mine)
+    assert f"(limit 0.20); {failed} of {judged} gates fail" in said
+
+
+def test_quiet_runs_print_no_sentences(run_of):
+    """With -q the verdict line stands alone."""
+    out = run_of("fair", "-q").out
+    assert "in words" not in out
+    assert out.splitlines()[-2].startswith("blindspot: passed: scripted:fair")
+
+
+def test_what_is_said_of_several_is_said_once():
+    """Assays that agree share a sentence; a figure in per cent and a missing one are told too."""
+    part = ("race", "default", "weapons")
+    gates = [
+        report_parts.gate("patching", part, "blindness", 1.0, band="overall"),
+        report_parts.gate("probing", part, "blindness", 0.9, band="overall"),
+        report_parts.gate("implicit", part, "validity", 0.5),
+        report_parts.gate("explicit", part, "bias", None),
+        report_parts.gate("gap", part, "gap", 0.1, reference=-0.5),
+    ]
+    tally = Tally(verdicts={one["id"]: Verdict(one["verdict"]) for one in gates})
+    told = " ".join(" ".join(in_words({"gates": gates}, tally, False)).split())
+    assert told.count("does not see the group") == 1
+    assert "patching: " in told
+    assert "probing: " in told
+    assert "50 % (at least 90 %); 1 of 1 gate fail" in told
+    assert "ERROR it could not be measured or compared explicit: " in told
+    assert "no prompt was answered; 1 of 1 gate error" in told
+    assert "changed by +0.60 (margin 0.05); 1 of 1 gate fail" in told
+    assert list(in_words({"gates": []}, Tally(), False)) == []
 
 
 def test_terminal_says_what_was_and_what_was_not_checked(run_of):

@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Self
 
-from scipy.special import stdtr, stdtrit
-
 INTERVAL_LEVEL = 0.95
 """Level of every interval that is shown. Gates use p-values, adjusted over the run, instead."""
 
@@ -17,6 +15,20 @@ RANGES: Mapping[str, tuple[float, float]] = MappingProxyType(
     {"effect": (-1.0, 1.0), "share": (0.0, 1.0), "difference": (-2.0, 2.0)}
 )
 """What a value of a unit can be; bounds are clipped to it. Other units are unbounded."""
+
+
+def student(df: float, value: float) -> float:
+    """Probability that Student's t with ``df`` degrees of freedom is at most ``value``."""
+    from scipy.special import stdtr  # nothing that only collects tests waits for it
+
+    return float(stdtr(df, value))
+
+
+def student_quantile(df: float, share: float) -> float:
+    """The value that Student's t with ``df`` degrees of freedom stays below in this share."""
+    from scipy.special import stdtrit
+
+    return float(stdtrit(df, share))
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,16 +83,16 @@ class Estimate:
 
     def p_above(self, limit: float) -> float:
         """One-sided p-value of "the true value is at or below ``limit``"; NaN if unmeasured."""
-        return float(stdtr(self.df, (limit - self.value) / self.standard_error))
+        return student(self.df, (limit - self.value) / self.standard_error)
 
     def p_below(self, limit: float) -> float:
         """One-sided p-value of "the true value is at or above ``limit``"; NaN if unmeasured."""
-        return float(stdtr(self.df, (self.value - limit) / self.standard_error))
+        return student(self.df, (self.value - limit) / self.standard_error)
 
     def _quantile(self, alpha: float) -> float:
         if not 0.0 < alpha < 1.0:
             raise ValueError(f"an error rate lies between 0 and 1, not at {alpha}")
-        return float(-stdtrit(self.df, alpha))
+        return -student_quantile(self.df, alpha)
 
     def _clip(self, bound: float) -> float:
         low, high = RANGES.get(self.unit, (-math.inf, math.inf))

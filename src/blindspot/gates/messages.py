@@ -55,7 +55,7 @@ def _judged(result: GateResult) -> str:
     if result.verdict is Verdict.PASS:
         return ", improved" if result.improved else ""
     if result.doubt:
-        return f", inconclusive: {result.doubt}"
+        return f", {result.verdict}: {result.doubt}"
     doubt = f"p {_p(result.p)} alone, {_p(result.adjusted)} over the run"
     size = f"{result.n} {_counted(result)}, {result.clusters} clusters"
     if result.verdict is Verdict.FAIL:

@@ -6,11 +6,9 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
-from scipy.special import stdtrit
-
-from blindspot.estimates.estimate import Accepted, Estimate, change_from
+from blindspot.estimates.estimate import Accepted, Estimate, change_from, student_quantile
 from blindspot.estimates.multiplicity import holm_by_family
 from blindspot.gates.verdict import Verdict
 from blindspot.measurements.base import Direction, Level
@@ -24,6 +22,12 @@ ROUNDING = 1e-6
 
 POWER = 0.8
 """Power at which a minimum detectable effect is stated."""
+
+Value = Any
+"""A float, or an array of them."""
+
+Flag = Any
+"""A bool, or an array of them."""
 
 Against = Literal["limit", "baseline", "reference"]
 Others = Literal["baseline", "reference"]
@@ -171,7 +175,7 @@ def judge(
     results = [_result(check) for check in checks]
     gated = [place for place, result in enumerate(results) if result.limit is not None]
     families = [checks[place].gate.family for place in gated]
-    adjusted = holm_by_family([results[place].p for place in gated], families)
+    adjusted = holm_by_family([results[place].p for place in gated], families).tolist()
     sizes = Counter(families)
     for place, p in zip(gated, adjusted, strict=True):
         check, result = checks[place], results[place]
@@ -214,7 +218,9 @@ def _detectable(check: Check, alpha: float) -> float:
     judged = _judged(check)
     if not judged.measured:
         return math.nan
-    reach = (stdtrit(judged.df, 1.0 - alpha) + stdtrit(judged.df, POWER)) * judged.standard_error
+    reach = (
+        student_quantile(judged.df, 1.0 - alpha) + student_quantile(judged.df, POWER)
+    ) * judged.standard_error
     return float(_limit(check) + SIGNS[check.gate.direction] * reach)
 
 
@@ -284,7 +290,7 @@ def _verdict(
     if result.unmeasured:
         return Verdict.ERROR, ""
     judged, limit = _judged(check), _limit(check)
-    if SIGNS[gate.direction] * (judged.value - limit) > ROUNDING:
+    if is_beyond(gate, judged.value, limit):
         return (Verdict.FAIL if adjusted <= alpha else Verdict.INCONCLUSIVE), ""
     if gate.against != "limit" and (doubt := _too_wide(gate, judged, check.floor)):
         return Verdict.INCONCLUSIVE, doubt
@@ -296,16 +302,35 @@ def _verdict(
     return Verdict.PASS, ""
 
 
+def is_beyond(gate: Gate, value: Value, limit: float) -> Flag:
+    """Whether a value, or each of an array, is on the wrong side of a limit."""
+    return SIGNS[gate.direction] * (value - limit) > ROUNDING
+
+
+def is_too_wide(gate: Gate, change: Value, half: Value, floor: float = 0.0) -> Flag:
+    """Whether a change beyond the margin could have gone unseen, of one or of each of an array.
+
+    Args:
+        gate: against another model.
+        change: to the other model.
+        half: half the 95 % interval of the change.
+        floor: by how much the model differs from itself.
+    """
+    assert gate.limit is not None
+    noise = floor + ROUNDING
+    finest = gate.limit if gate.resolution is None else gate.resolution
+    worst = SIGNS[gate.direction] * change + half
+    return (half > finest + noise) & (worst > gate.limit + noise)
+
+
 def _too_wide(gate: Gate, change: Estimate, floor: float) -> str:
     """Why a change as large as the margin could have gone unseen; "" if it could not."""
     assert gate.limit is not None
     if floor > gate.limit:
         return f"run-to-run noise ({floor:.3f}) exceeds the margin"
-    half = float(stdtrit(change.df, 0.975)) * change.standard_error
-    worst = SIGNS[gate.direction] * change.value + half
-    noise = (0.0 if math.isnan(floor) else floor) + ROUNDING
-    finest = gate.limit if gate.resolution is None else gate.resolution
-    if half > finest + noise and worst > gate.limit + noise:
-        than = "the margin" if gate.resolution is None else f"its resolution of {finest:.3f}"
+    half = student_quantile(change.df, 0.975) * change.standard_error
+    if is_too_wide(gate, change.value, half, 0.0 if math.isnan(floor) else floor):
+        finest = gate.resolution
+        than = "the margin" if finest is None else f"its resolution of {finest:.3f}"
         return f"too imprecise: ± {half:.3f} is wider than {than}"
     return ""

@@ -44,6 +44,8 @@ _SECRET = re.compile(
 )
 #: Patterns of tokens of the hub, of vendors and of GitHub, and of passwords in addresses.
 _SECRET_VALUE = re.compile(r"\b(?:hf_|sk-|ghp_|github_pat_)\w{8,}|://[^/\s]*:[^/\s]*@")
+#: What may be shown of a part that is refused: a name, as those of arguments are.
+_SHOWN = re.compile("[A-Za-z][a-z_]{1,40}")
 _CONSTANTS: dict[str, bool | None] = {"true": True, "false": False, "none": None, "null": None}
 
 
@@ -93,7 +95,8 @@ def parse_model_args(text: str) -> dict[str, ModelArgument]:
         name, equals, value = (piece.strip() for piece in part.partition("="))
         _check_secret(name, value)
         if not equals or not name.isidentifier():
-            raise ModelError(f"--model-args: {part!r} is not of the form name=value")
+            shown = repr(name) if _SHOWN.fullmatch(name) else "a part"  # which may hold a secret
+            raise ModelError(f"--model-args: {shown} is not of the form name=value")
         if name in arguments:
             raise ModelError(f"--model-args: {name} is given twice")
         arguments[name] = _typed(value)
@@ -123,8 +126,9 @@ def _check_secret(name: str, value: str) -> None:
             "set HF_TOKEN in the environment instead"
         )
     if _SECRET.search(name):
+        shown = name if _SHOWN.fullmatch(name) else "a part"
         raise ModelError(
-            f"--model-args: {name} is a secret, which reports and baselines would record; set "
+            f"--model-args: {shown} is a secret, which reports and baselines would keep; set "
             "HF_TOKEN in the environment instead"
         )
 

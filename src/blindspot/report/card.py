@@ -61,6 +61,6 @@ def _result(document: Document, gate: Gate, value: float) -> dict[str, Any]:
             "high": None if gate["high"] is None else round(gate["high"], 4),
             "n": gate["n"],
             "limit": gate["limit"],
-            "verdict": gate["verdict"],
+            "verdict": str(gate["verdict"]),
         },
     }

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from blindspot import files
-from blindspot.errors import ReportError
+from blindspot.errors import ReportError, line
 from blindspot.paths import FIXTURES
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def run_report(arguments: argparse.Namespace) -> int:
         directory = directory.parent
     try:
         for path in publish(directory, document):
-            print(path)
+            print(line(path))
     except OSError as error:
         raise ReportError(
             f"{directory}: cannot be written ({error.strerror}); copy report.json to a writable "
@@ -101,7 +101,7 @@ def run_compare(arguments: argparse.Namespace) -> int:
         StimulusError: the limits cannot be read.
     """
     from blindspot.report.rejudgment import rejudge
-    from blindspot.report.terminal import Closing, body, closing, remarks
+    from blindspot.report.terminal import Closing, body, closing, in_words, remarks
 
     record, tally = rejudge(
         arguments.baseline,
@@ -116,6 +116,7 @@ def run_compare(arguments: argparse.Namespace) -> int:
         for line in body(record, tally, width, sys.stdout.isatty()):
             print(line)
     told = Closing(record["model"]["id"], code)
-    for line in (*remarks(tally, quiet=quiet), *closing(record, tally, told, quiet=quiet)):
+    words = () if quiet else in_words(record, tally, sys.stdout.isatty())
+    for line in (*remarks(tally, quiet=quiet), *words, *closing(record, tally, told, quiet=quiet)):
         print(line)
     return code

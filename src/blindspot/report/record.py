@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from blindspot.baselines import Baseline
+from blindspot.baselines.choice import Choice
 from blindspot.estimates import Estimate
 from blindspot.gates.messages import first_line
 from blindspot.gates.outcomes import Outcome
@@ -370,16 +370,15 @@ def _tellingness(row: Observation) -> float:
     return BEHAVIORAL[row.prompt.slice.measurement].telling(row.prompt, value)
 
 
-def baseline_record(
-    baseline: Baseline | None, *, path: str, named: bool, accept: str, uncompared: str
-) -> BaselineRecord:
+def baseline_record(choice: Choice, *, accept: str) -> BaselineRecord:
     """The baseline, or how to accept one if there is none."""
+    baseline = choice.baseline
     return {
-        "path": path,
+        "path": str(choice.path),
         "found": baseline is not None,
-        "named": named,
+        "named": choice.named,
         "model": baseline.model if baseline else None,
         "provenance": baseline.provenance if baseline else None,
         "accept": accept,
-        "uncompared": uncompared,
+        "uncompared": choice.uncompared,
     }

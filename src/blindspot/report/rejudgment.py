@@ -8,6 +8,7 @@ from pathlib import Path
 
 from blindspot import files
 from blindspot.baselines import Baseline
+from blindspot.baselines.choice import Choice
 from blindspot.baselines.comparison import mismatches
 from blindspot.baselines.scores import read_scores
 from blindspot.errors import BaselineError, ReportError, line
@@ -89,7 +90,7 @@ def rejudge(
         effects=document["effects"],
         gates=[gate_record(ours, outcome, beside) for outcome in results],
         worst_pairs=document["worst_pairs"],
-        baseline=baseline_record(baseline, path=str(path), named=True, accept="", uncompared=""),
+        baseline=baseline_record(Choice(path, named=True, baseline=baseline), accept=""),
         incomplete=tally.incomplete,
         published=[],
         mechanistic=document["mechanistic"],

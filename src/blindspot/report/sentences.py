@@ -48,13 +48,18 @@ def title(topic: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """The summary of one measurement: a verdict, a sentence, and the numbers behind it."""
+    """The summary of one measurement: a verdict, a sentence, and the numbers behind it.
 
+    ``topic``: of `TOPICS`; ``brief``: the same numbers for a terminal.
+    """
+
+    topic: str
     title: str
     verdict: str
     said: str
     numbers: str
     count: str
+    brief: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,13 +129,17 @@ def _compared(gate: Gate) -> list[tuple[Others, Against]]:
 def summarized(document: Document) -> Summary:
     """The verdict of a run and of each measurement in it."""
     gates = document["gates"]
+    count = Counter(Verdict(gate["verdict"]) for gate in gates)
+    judged = sum(number for verdict, number in count.items() if verdict.judged)
+    return Summary(document["verdict"], _lead(document, count, judged), statements(gates), judged)
+
+
+def statements(gates: Iterable[Gate]) -> list[Statement]:
+    """What each thing that was asked says, in the order of reports."""
     groups: dict[str, list[Gate]] = {name: [] for name in TOPICS}
     for gate in gates:
         groups.setdefault(topic(gate["measurement"], gate["statistic"]), []).append(gate)
-    statements = [_statement(name, mine) for name, mine in groups.items() if mine]
-    count = Counter(Verdict(gate["verdict"]) for gate in gates)
-    judged = sum(number for verdict, number in count.items() if verdict.judged)
-    return Summary(document["verdict"], _lead(document, count, judged), statements, judged)
+    return [_statement(name, mine) for name, mine in groups.items() if mine]
 
 
 def _lead(document: Document, count: Counter[Verdict], judged: int) -> str:
@@ -182,11 +191,13 @@ def _statement(name: str, gates: Sequence[Gate]) -> Statement:
         key=lambda gate: [*LEVELS].index(gate["level"]),
     )
     return Statement(
+        name,
         title(name),
         verdict,
         _said(name, shown),
         _numbers(name, shown),
         _count(ordered),
+        f"{_brief(shown)}; {_share(shown, ordered)}",
     )
 
 
@@ -194,7 +205,8 @@ def _said(name: str, gate: Gate) -> str:
     """The sentence on a measurement with this worst gate."""
     words = TOPICS.get(name)
     verdict = Verdict(gate["verdict"])
-    spoken = Verdict.FAIL if verdict is Verdict.WAIVED else verdict
+    passed = verdict.green and verdict.judged
+    spoken = Verdict.FAIL if verdict is Verdict.WAIVED else Verdict.PASS if passed else verdict
     if spoken is Verdict.ERROR:
         return "it could not be measured or compared"
     if (kind := _decisive(gate)) is not None:
@@ -240,6 +252,27 @@ def _numbers(name: str, gate: Gate) -> str:
     floor = gate["direction"] == "at_least"
     limit = percent(gate["limit"]) if gate["unit"] == "share" else plain(gate["limit"])
     return f"{told}; {f'at least {limit} is required' if floor else f'at most {limit} is allowed'}"
+
+
+def _brief(gate: Gate) -> str:
+    """The worst figure and its limit in a few words."""
+    if gate["value"] is None:
+        return f"{gate['slice']}: {gate['missing'] or gate['unreadable'] or 'not measured'}"
+    if (kind := _decisive(gate)) is not None and (against := gate["against"][kind]) is not None:
+        change, margin = signed(against["change"]), plain(against["margin"])
+        return f"{gate['slice']} changed by {change} (margin {margin})"
+    limit = percent(gate["limit"]) if gate["unit"] == "share" else plain(gate["limit"])
+    word = "at least" if gate["direction"] == "at_least" else "limit"
+    return f"{gate['slice']} {figure(gate['value'], gate['unit'])} ({word} {limit})"
+
+
+def _share(shown: Gate, gates: Sequence[Gate]) -> str:
+    """How many gates of the level of one have its verdict, of those that are judged."""
+    verdicts = [Verdict(gate["verdict"]) for gate in gates if gate["level"] == shown["level"]]
+    judged = [verdict for verdict in verdicts if verdict.judged]
+    same = judged.count(Verdict(shown["verdict"]))
+    noun = LEVELS[shown["level"]].removeprefix("category ")
+    return f"{same:,} of {counted(len(judged), noun)} {shown['verdict']}"
 
 
 def _count(gates: Sequence[Gate]) -> str:

@@ -17,6 +17,7 @@ from blindspot.measurements.behavioral import Behavioral
 from blindspot.measurements.registry import BEHAVIORAL, DIFFERENCES
 from blindspot.report import inside
 from blindspot.report.schema import Against, Effects, Gate, Record
+from blindspot.report.sentences import Statement, statements
 from blindspot.report.tables import (
     accepted,
     columns,
@@ -29,6 +30,9 @@ from blindspot.report.tables import (
 )
 
 _NARROW = 80
+#: Of what is said of one thing: a reason from elsewhere may be long.
+_LONGEST = 240
+_ASCII = str.maketrans("\N{MINUS SIGN}\N{EN DASH}\N{NO-BREAK SPACE}", "-- ")
 
 
 def write_summary(
@@ -45,6 +49,9 @@ def write_summary(
             terminal.write_line(line)
     for line in remarks(tally, quiet=terminal.verbosity < 0):
         terminal.write_line(line, purple=line.startswith("incomplete"))
+    if record is not None and terminal.verbosity >= 0:
+        for line in in_words(record, tally, terminal._tw.hasmarkup):
+            terminal.write_line(line)
     ending = tally.verdict(told.exit_code).color
     for line in closing(record, tally, told, quiet=terminal.verbosity < 0):
         terminal.write_line(line, **{ending: True})
@@ -254,6 +261,32 @@ class Closing:
     rerun: str = ""
     rerun_one: Callable[[str], str] | None = None
     accept: str = ""
+
+
+def in_words(record: Record, tally: Tally, color: bool) -> Iterator[str]:
+    """One sentence for each thing that was asked; beside what does not pass, its worst figure.
+
+    Things of which the same is said share the sentence.
+    """
+    gates = [gate for gate in record["gates"] if gate["id"] in tally.verdicts]
+    shared: dict[tuple[str, str], list[Statement]] = {}
+    for one in statements(gates):
+        shared.setdefault((one.verdict, one.said), []).append(one)
+    if not shared:
+        return
+    table = Table.grid(padding=(0, 2, 0, 0))
+    table.add_column(no_wrap=True)
+    table.add_column()
+    for (verdict, said), some in shared.items():
+        names = ", ".join(one.topic for one in some)
+        lines = [f"{said} ({names})"]
+        if Verdict(verdict).severity < Verdict.PASS.severity:
+            lines = [said, *(f"{one.topic}: {one.brief}" for one in some)]
+        told = "\n".join(one_line(text, _LONGEST).translate(_ASCII) for text in lines)
+        table.add_row(verdict_cell([verdict]), Text(told))
+    yield "in words"
+    yield from (f"  {line}" for line in render(table, _NARROW - 2, color).splitlines())
+    yield ""
 
 
 def closing(

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, fields
 from numbers import Real
 from typing import Any
 
-from blindspot.errors import BlindspotError, ModelError
-from blindspot.models.base import LanguageModel
+from blindspot.errors import BlindspotError, ModelError, line
+from blindspot.models.base import Identity, LanguageModel
+from blindspot.run.turns import DismissalError
 from blindspot.stimuli import Prompt
 from blindspot.store import StoredAnswer
+
+#: A log-probability beyond this is none of a text (nats).
+_MOST = 1e9
+#: Characters of an error that are shown.
+_SHOWN = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,40 +56,85 @@ class Answer:
 
 
 @contextmanager
-def blamed(model: LanguageModel, prompts: Sequence[Prompt]) -> Iterator[None]:
-    """Any error of a backend, as one line that names backend and prompts."""
+def blamed(backend: str, failed: str) -> Iterator[None]:
+    """An error of a backend, whatever it is, as one line.
+
+    Also what is no `Exception`: pytest would take ``sys.exit`` or ``pytest.skip`` in a backend for
+    a fault or a wish of its own.
+
+    Args:
+        backend: who is to blame.
+        failed: at what.
+
+    Raises:
+        ModelError: says both, and the error.
+    """
     try:
         yield
-    except BlindspotError:
+    except (BlindspotError, DismissalError, KeyboardInterrupt):
         raise
-    except Exception as error:
-        what = f"{type(error).__name__}: {error}".split("\n", 1)[0]
-        raise ModelError(
-            f"{_backend(model)} failed on {len(prompts):,} prompts, the first of which is "
-            f"{_quoted(prompts[0])}: {what}; -v shows where"
-        ) from error
+    except BaseException as error:
+        what = type(error).__name__
+        with suppress(Exception):  # an error that cannot be shown either
+            what += f": {error}"
+        raise ModelError(f"{backend} {failed}: {line(what, _SHOWN)}; -v shows where") from error
+
+
+def backend_of(model: LanguageModel) -> str:
+    """Who is to blame for what a model gives."""
+    return f"{model.identity.name}: the backend {model.identity.backend}"
+
+
+def checked_identity(model: LanguageModel) -> Identity:
+    """The identity of a model.
+
+    Raises:
+        ModelError: it is none, or a field of it is of another type.
+    """
+    backend = f"the backend {type(model).__name__}"
+    with blamed(backend, "has no identity"):
+        found = model.identity
+    if not isinstance(found, Identity):
+        raise ModelError(f"{backend} has a {type(found).__name__} as its identity")
+    for each in fields(Identity):
+        value = getattr(found, each.name)
+        if each.name == "versions":
+            valid = isinstance(value, dict) and all(
+                isinstance(text, str) for pair in value.items() for text in pair
+            )
+        elif each.name == "parameters":
+            valid = type(value) is int and 0 <= value < 2**63
+        else:
+            valid = isinstance(value, str)
+        if not valid:
+            raise ModelError(
+                f"{backend} has an identity whose {each.name} is {line(repr(value), 60)}; "
+                f"give {each.type}"
+            )
+    return found
 
 
 def check_scores(model: LanguageModel, prompts: Sequence[Prompt], scores: Any) -> None:
     if not isinstance(scores, Sequence) or len(scores) != len(prompts):
         raise ModelError(
-            f"{_backend(model)}: score() did not return a list of {len(prompts)} scores"
+            f"{backend_of(model)}: score() did not return a list of {len(prompts)} scores"
         )
     for prompt, given in zip(prompts, scores, strict=True):
         if fault := _fault(prompt.candidates, given):
-            raise ModelError(f"{_backend(model)}: score() returned {fault} for {_quoted(prompt)}")
+            raise ModelError(f"{backend_of(model)}: score() gave {fault} for {quoted(prompt)}")
 
 
 def check_generations(model: LanguageModel, prompts: Sequence[Prompt], given: Any) -> None:
     if not isinstance(given, Sequence) or len(given) != len(prompts):
-        raise ModelError(f"{_backend(model)}: generate() did not return {len(prompts)} answers")
+        raise ModelError(f"{backend_of(model)}: generate() did not return {len(prompts)} answers")
     for prompt, each in zip(prompts, given, strict=True):
         for name, kind in (("text", str), ("complete", bool), ("margin", Real)):
             value = getattr(each, name, None)
             if not (_is_number(value) if kind is Real else isinstance(value, kind)):
                 raise ModelError(
-                    f"{_backend(model)}: generate() returned a {name} of type "
-                    f"{type(value).__name__} for {_quoted(prompt)}"
+                    f"{backend_of(model)}: generate() returned a {name} of type "
+                    f"{type(value).__name__} "
+                    f"for {quoted(prompt)}"
                 )
 
 
@@ -96,18 +147,21 @@ def _fault(candidates: Sequence[str], scores: Any) -> str:
     for score in scores:
         if not _is_number(score):
             return f"a {type(score).__name__} as a log-probability"
-        if not math.isfinite(score):
+        if not abs(score) < _MOST:
             return f"the log-probability {float(score)}"
     return ""
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, Real) and not isinstance(value, bool)
+    """Whether it is a real number that a float can hold."""
+    if not isinstance(value, Real) or isinstance(value, bool):
+        return False
+    try:
+        float(value)
+    except (OverflowError, ValueError):
+        return False
+    return True
 
 
-def _backend(model: LanguageModel) -> str:
-    return f"{model.identity.name}: the backend {model.identity.backend}"
-
-
-def _quoted(prompt: Prompt) -> str:
+def quoted(prompt: Prompt) -> str:
     return f"the prompt {prompt.text[:60]!r}"

@@ -8,9 +8,10 @@ without asking anything twice, and the batches of a unit do not depend on the nu
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
-from pathlib import Path
+from typing import Generic, TypeVar
 
 from blindspot.measurements.mechanistic import Findings, Unit
 from blindspot.measurements.registry import BEHAVIORAL
@@ -22,11 +23,21 @@ from blindspot.models.base import (
     ScoreRequest,
 )
 from blindspot.models.residual import HasResidualStream
-from blindspot.run.answer import Answer, blamed, check_generations, check_scores
+from blindspot.run.answer import (
+    Answer,
+    backend_of,
+    blamed,
+    check_generations,
+    check_scores,
+    checked_identity,
+    quoted,
+)
 from blindspot.run.findings import pack, unpack
-from blindspot.run.turns import Progress, shared
+from blindspot.run.turns import ALONE, Progress, Share, shared
 from blindspot.stimuli import Prompt
-from blindspot.store import Answers, Store, key_of
+from blindspot.store import Store, StoredAnswer, key_of
+
+Value = TypeVar("Value")
 
 #: Most prompts in a unit: enough for full batches on a GPU.
 UNIT = 1024
@@ -100,12 +111,9 @@ def ask(
     model: LanguageModel,
     prompts: Sequence[Prompt],
     store: Store,
+    share: Share = ALONE,
     *,
-    locks: Path | None = None,
-    start: int = 0,
-    progress: Progress = lambda _: None,
     again: int | None = None,
-    known: bool = False,
 ) -> list[Answer]:
     """Answers to all prompts, in their order, from the store or else from the model.
 
@@ -113,31 +121,19 @@ def ask(
         model: asked only for answers that the store lacks; not loaded if it lacks none.
         prompts: the prompts of the run; repeated ones are asked once.
         store: the answers; shared by the processes of a run.
-        locks: directory shared by the processes of a run, None if there is only one.
-        start: number of this process; each begins with another unit.
-        progress: called with the number of prompts answered since the last call, and with 0 while
-            waiting for others; an exception from it stops the run.
+        share: of this process in the work; its progress counts prompts.
         again: ask stored prompts again, this many at a time, to measure the noise floor.
-        known: use the store only.
 
     Raises:
         ModelError: the model failed or returned an invalid answer; nothing of it is stored.
         UnansweredError: the store lacks an answer, and the model must not be asked.
     """
-    identity = model.identity
-    answers = store.of(identity.fingerprint(), identity.name)
     time = f"again by {again}" if again else ""
     keys = [answer_key(prompt, time) for prompt in prompts]
-    pieces = units(prompts, keys, again or unit_size(identity))
-    found: dict[bytes, Answer] = {}
-    for part in shared(
-        len(pieces),
-        lambda number: _ask_unit(model, pieces[number], answers, progress, known=known),
-        locks=locks and locks / f"unit{again or ''}-{identity.fingerprint()[:8]}",
-        start=start,
-        progress=progress,
-    ):
-        found |= part
+    scored = isinstance(model, HasScores)
+    pieces = units(prompts, keys, again or unit_size(checked_identity(model)))
+    works = [_Prompts(dict(piece), scored) for piece in pieces]
+    found = _done(model, works, store, share, f"unit{again or ''}")
     return [found[key] for key in keys]
 
 
@@ -145,78 +141,119 @@ def perform(
     model: LanguageModel,
     units: Sequence[Unit],
     store: Store,
+    share: Share = ALONE,
     *,
-    locks: Path | None = None,
-    start: int = 0,
-    progress: Progress = lambda _: None,
     again: int | None = None,
-    known: bool = False,
 ) -> dict[str, Findings]:
     """Findings of all units by content, from the store or else from the model.
 
     Arguments and errors as for `ask`; ``again``: repeat them in passes of this many rows.
     """
-    identity = model.identity
-    answers = store.of(identity.fingerprint(), identity.name)
     kind = f"assay again by {again}" if again else "assay"
-    found = shared(
-        len(units),
-        lambda number: _perform_unit(
-            model, units[number], kind, answers, progress, again, known=known
-        ),
-        locks=locks and locks / f"assay{again or ''}-{identity.fingerprint()[:8]}",
-        start=start,
-        progress=progress,
-    )
-    return {unit.content: each for unit, each in zip(units, found, strict=True)}
+    works = {unit.content: _Look(unit, key_of(kind, unit.content), again) for unit in units}
+    found = _done(model, list(works.values()), store, share, f"assay{again or ''}")
+    return {content: found[work.key] for content, work in works.items()}
 
 
-def _ask_unit(
+class _Work(ABC, Generic[Value]):
+    """What one process does in one go and stores in one transaction: values by key."""
+
+    keys: Collection[bytes]
+
+    @abstractmethod
+    def read(self, key: bytes, stored: StoredAnswer) -> Value:
+        """A value as it was stored.
+
+        Raises:
+            ValueError: it is damaged.
+        """
+
+    @abstractmethod
+    def size(self, count: int) -> int:
+        """How much of the progress ``count`` values are."""
+
+    @abstractmethod
+    def do(
+        self, model: LanguageModel, missing: Collection[bytes], progress: Progress
+    ) -> Mapping[bytes, StoredAnswer]:
+        """Have the model do what is missing."""
+
+
+def _done(
     model: LanguageModel,
-    unit: list[tuple[bytes, Prompt]],
-    answers: Answers,
-    progress: Progress,
-    *,
-    known: bool,
-) -> dict[bytes, Answer]:
-    """Answers to one unit; missing ones are asked and stored in one transaction."""
-    found, prompts, damaged = {}, dict(unit), []
-    for key, stored in answers.get(prompts).items():
-        try:
-            found[key] = Answer.of(prompts[key], stored, scored=isinstance(model, HasScores))
-        except ValueError:
-            damaged.append(key)
-    answers.drop(damaged)
-    missing = {key: prompt for key, prompt in unit if key not in found}
-    progress(len(found))
-    if not missing:
+    works: Sequence[_Work[Value]],
+    store: Store,
+    share: Share,
+    name: str,
+) -> dict[bytes, Value]:
+    """Values of all work by key: stored ones are read, the rest is done and kept.
+
+    ``name``: of the locks.
+    """
+    identity = checked_identity(model)
+    answers = store.of(identity.fingerprint(), identity.name)
+
+    def one(number: int) -> dict[bytes, Value]:
+        work, found, damaged = works[number], {}, []
+        for key, stored in answers.get(work.keys).items():
+            try:
+                found[key] = work.read(key, stored)
+            except ValueError:
+                damaged.append(key)
+        answers.drop(damaged)
+        missing = [key for key in work.keys if key not in found]
+        share.progress(work.size(len(found)))
+        if missing and share.known:
+            raise UnansweredError
+        if missing:
+            kept = answers.put(work.do(model, missing, share.progress))
+            found |= {key: work.read(key, stored) for key, stored in kept.items()}
         return found
-    if known:
-        raise UnansweredError
-    half = partial(_halved, progress, [0])  # a prompt is done when both its readings are
-    asked = list(missing.values())
-    with blamed(model, asked):
-        # Scores first: an engine may remember greedy choices that scoring revealed.
-        scores: Sequence[Sequence[float]] = [()] * len(asked)
-        if isinstance(model, HasScores):
-            scores = model.score([ScoreRequest(p.text, p.candidates) for p in asked], progress=half)
-            check_scores(model, asked, scores)
-        else:
-            half(len(asked))
-        generations = model.generate(
-            [GenerationRequest(p.text, stopping_rule(p), MAX_NEW_TOKENS) for p in asked],
-            progress=half,
-        )
-        check_generations(model, asked, generations)
-    kept = answers.put(
-        {
+
+    locks = share.locks and share.locks / f"{name}-{identity.fingerprint()[:8]}"
+    values: dict[bytes, Value] = {}
+    for part in shared(len(works), one, locks=locks, start=share.start, progress=share.progress):
+        values |= part
+    return values
+
+
+class _Prompts(_Work[Answer]):
+    """Prompts by key; ``scored``: whether the model offers log-probabilities."""
+
+    def __init__(self, prompts: Mapping[bytes, Prompt], scored: bool) -> None:
+        self.keys = prompts.keys()
+        self._prompts, self._scored = prompts, scored
+
+    def read(self, key: bytes, stored: StoredAnswer) -> Answer:
+        return Answer.of(self._prompts[key], stored, scored=self._scored)
+
+    def size(self, count: int) -> int:
+        return count
+
+    def do(
+        self, model: LanguageModel, missing: Collection[bytes], progress: Progress
+    ) -> Mapping[bytes, StoredAnswer]:
+        half = partial(_halved, progress, [0])  # a prompt is done when both its readings are
+        asked = [self._prompts[key] for key in missing]
+        failed = f"failed on {len(asked):,} prompts, the first of which is {quoted(asked[0])}"
+        with blamed(backend_of(model), failed):
+            # Scores first: an engine may remember greedy choices that scoring revealed.
+            scores: Sequence[Sequence[float]] = [()] * len(asked)
+            if isinstance(model, HasScores):
+                requests = [ScoreRequest(p.text, p.candidates) for p in asked]
+                scores = model.score(requests, progress=half)
+                check_scores(model, asked, scores)
+            else:
+                half(len(asked))
+            generations = model.generate(
+                [GenerationRequest(p.text, stopping_rule(p), MAX_NEW_TOKENS) for p in asked],
+                progress=half,
+            )
+            check_generations(model, asked, generations)
+        return {
             key: [g.text, g.complete, float(g.margin), [float(score) for score in given]]
             for key, g, given in zip(missing, generations, scores, strict=True)
         }
-    )
-    for key, each in kept.items():
-        found[key] = Answer.of(prompts[key], each, scored=isinstance(model, HasScores))
-    return found
 
 
 def _halved(progress: Progress, odd: list[int], count: int) -> None:
@@ -225,36 +262,32 @@ def _halved(progress: Progress, odd: list[int], count: int) -> None:
     odd[0] %= 2
 
 
-def _perform_unit(
-    model: LanguageModel,
-    unit: Unit,
-    kind: str,
-    answers: Answers,
-    progress: Progress,
-    again: int | None,
-    *,
-    known: bool,
-) -> Findings:
-    key = key_of(kind, unit.content)
-    for stored in answers.get([key]).values():
-        try:
-            findings = unpack(stored)
-        except ValueError:
-            answers.drop([key])
-        else:
-            progress(unit.size)
-            return findings
-    if known:
-        raise UnansweredError
-    assert isinstance(model, HasResidualStream)
-    done = [0]
+class _Look(_Work[Findings]):
+    """A unit of an assay; ``rows``: in a pass, None for what memory allows."""
 
-    def some(count: int) -> None:
-        step = min(count, unit.size - done[0])  # sizes are approximate
-        done[0] += step
-        progress(step)
+    def __init__(self, unit: Unit, key: bytes, rows: int | None) -> None:
+        self.key, self.keys = key, [key]
+        self._unit, self._rows = unit, rows
 
-    stream = model.residual.in_batches(again) if again else model.residual
-    stored = answers.put({key: pack(unit.run(stream, progress=some))})[key]
-    progress(unit.size - done[0])
-    return unpack(stored)
+    def read(self, key: bytes, stored: StoredAnswer) -> Findings:
+        return unpack(stored)
+
+    def size(self, count: int) -> int:
+        return self._unit.size * count
+
+    def do(
+        self, model: LanguageModel, missing: Collection[bytes], progress: Progress
+    ) -> Mapping[bytes, StoredAnswer]:
+        assert isinstance(model, HasResidualStream)
+        left = [self._unit.size]
+
+        def some(count: int) -> None:
+            step = min(count, left[0])  # sizes are approximate: the bar must not exceed its total
+            left[0] -= step
+            progress(step)
+
+        stream = model.residual.in_batches(self._rows) if self._rows else model.residual
+        with blamed(backend_of(model), "failed where it was looked into"):
+            found = pack(self._unit.run(stream, progress=some))
+        progress(left[0])
+        return {self.key: found}

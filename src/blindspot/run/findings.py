@@ -4,24 +4,16 @@ from __future__ import annotations
 
 import base64
 import io
-import zipfile
-import zlib
-from collections.abc import Iterable, Mapping, Sequence
+import json
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from blindspot import files
+from blindspot.errors import ModelError, line
 from blindspot.measurements.mechanistic import Assay, Assayed, Findings, Unit
-from blindspot.run.cases import Case
 from blindspot.stimuli import Slice
 from blindspot.store import StoredAnswer
-
-#: Errors of reading something that is not an npz file.
-_BROKEN = (ValueError, TypeError, AttributeError, OSError, EOFError, zipfile.BadZipFile, zlib.error)
-
-
-def parts_of(cases: Iterable[Case]) -> list[Slice]:
-    """The distinct slices that the mechanistic cases need."""
-    return list(dict.fromkeys(case.part for case in cases if case.mechanistic))
 
 
 def units_of(assays: Mapping[str, Assay], parts: Sequence[Slice]) -> list[Unit]:
@@ -36,7 +28,8 @@ def pack(findings: Findings) -> StoredAnswer:
     texts = {name: item for name, item in findings.items() if isinstance(item, list)}
     file = io.BytesIO()
     np.savez_compressed(file, allow_pickle=False, **arrays)
-    return [texts, base64.b64encode(file.getvalue()).decode("ascii")]
+    encoded = base64.b64encode(file.getvalue()).decode("ascii")
+    return [texts, encoded, _digest(texts, encoded)]
 
 
 def unpack(answer: StoredAnswer) -> Findings:
@@ -46,15 +39,36 @@ def unpack(answer: StoredAnswer) -> Findings:
         ValueError: `pack` did not write it.
     """
     try:
-        texts, encoded = answer
+        texts, encoded, written = answer
+        if written != _digest(texts, encoded):
+            raise ValueError("changed since it was written")
         with np.load(io.BytesIO(base64.b64decode(encoded)), allow_pickle=False) as file:
             return {**texts, **{name: file[name] for name in file.files}}
-    except _BROKEN as error:
+    except (ValueError, TypeError, RecursionError) as error:
         raise ValueError(f"not the findings of an assay: {error}") from None
+
+
+def _digest(texts: Mapping[str, list[str]], encoded: str) -> str:
+    """What only findings that were packed have: whatever else has their place is found again."""
+    return files.digest(json.dumps(texts, sort_keys=True), encoded)
 
 
 def assay_all(
     assays: Mapping[str, Assay], parts: Sequence[Slice], findings: Mapping[str, Findings]
 ) -> dict[Slice, Assayed]:
-    """The result of every slice."""
-    return {part: assays[part.measurement].measure(part, findings) for part in parts}
+    """The result of every slice.
+
+    Raises:
+        ModelError: they are not of the shape that the assay left behind.
+    """
+    found = {}
+    for part in parts:
+        try:
+            found[part] = assays[part.measurement].measure(part, findings)
+        except (LookupError, ValueError, TypeError, AssertionError) as error:
+            what = line(f"{type(error).__name__}: {error}", 200)
+            raise ModelError(
+                f"{part.measurement}: what was found inside the model cannot be read ({what}); ask "
+                "again with --store none; -v shows where"
+            ) from error
+    return found

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from pathlib import Path
 
 from blindspot.baselines.file import DIGITS
 from blindspot.baselines.scores import Scores
@@ -21,16 +20,14 @@ from blindspot.measurements.base import GENERATED
 from blindspot.measurements.mechanistic import Assayed, Band, decisive
 from blindspot.measurements.registry import MEASUREMENTS, STATISTICS
 from blindspot.measurements.tables import Table
-from blindspot.models.base import Identity, LanguageModel
+from blindspot.models.base import Identity
 from blindspot.run.answer import Answer
-from blindspot.run.ask import ask
 from blindspot.run.cases import Case
+from blindspot.run.findings import assay_all
+from blindspot.run.noise import NoiseFloor, noise_floor
 from blindspot.run.observations import Observations, read
-from blindspot.run.source import PromptSource
+from blindspot.run.plan import Answers, Plan
 from blindspot.stimuli import Prompt, Slice
-from blindspot.store import Store
-
-Progress = Callable[[int], None]
 
 #: Largest difference between a value (six digits) and its scores (single precision).
 SAME = 2 * 10.0**-DIGITS + 1e-5
@@ -235,49 +232,24 @@ def ranges(layers: Sequence[int]) -> str:
     return ", ".join(f"{p[0]}-{p[-1]}" if len(p) > 1 else str(p[0]) for p in parts)
 
 
-def prompts_of(source: PromptSource, cases: Iterable[Case]) -> dict[Slice, list[Prompt]]:
-    """The prompts that the cases need, by category slice, in a fixed order."""
-    wanted: dict[Slice, set[tuple[str, str]] | None] = {}
-    for case in cases:
-        for part in case.parts:
-            if part.pair is None:
-                wanted[part.whole] = None
-            elif (some := wanted.setdefault(part.whole, set())) is not None:
-                some.add(part.pair)
-    return {
-        whole: [p for p in source.prompts(whole) if some is None or p.words in some]
-        for whole, some in wanted.items()
-    }
+def result_of(
+    plan: Plan, answers: Answers, limit: Callable[[Case], float]
+) -> tuple[Measured, NoiseFloor | None]:
+    """What the answers to a plan amount to, and by how much the model differs from itself.
 
-
-def ask_all(
-    wanted: dict[Slice, list[Prompt]],
-    model: LanguageModel,
-    store: Store,
-    *,
-    locks: Path | None = None,
-    start: int = 0,
-    progress: Progress = lambda _: None,
-    again: int | None = None,
-    known: bool = False,
-) -> list[Answer]:
-    """Answers to the prompts of all slices, in their order; see `ask.ask`."""
-    prompts = [prompt for part in wanted.values() for prompt in part]
-    return ask(
-        model,
-        prompts,
-        store,
-        locks=locks,
-        start=start,
-        progress=progress,
-        again=again,
-        known=known,
-    )
+    ``limit``: what each mechanistic case is held against.
+    """
+    assayed = assay_all(plan.assays, plan.inside, answers.found)
+    measured = measure(answers.identity, plan.prompts, answers.given, assayed, limit)
+    if not (plan.places or plan.inside_again):
+        return measured, None
+    inside = assay_all(plan.assays, plan.inside_again, answers.found_again)
+    return measured, noise_floor(measured.tables, plan.places, answers.given_again, assayed, inside)
 
 
 def measure(
     identity: Identity,
-    wanted: dict[Slice, list[Prompt]],
+    wanted: Mapping[Slice, Sequence[Prompt]],
     answers: Sequence[Answer],
     assayed: Mapping[Slice, Assayed] | None = None,
     limit: Callable[[Case], float] = lambda _: 0.0,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
@@ -16,8 +17,41 @@ from blindspot.errors import ModelError
 POLL_S = 0.1
 HUNG_S = 3600.0
 
+
+class DismissalError(BaseException):
+    """The run was abandoned; the message says why.
+
+    Not an `Exception`: a backend that retries all errors must not retry this.
+    """
+
+
 Progress = Callable[[int], None]
 Result = TypeVar("Result")
+
+
+def unwatched(_: int) -> None:
+    """Progress that nobody looks at."""
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """The part of one process in the work of a run.
+
+    Attributes:
+        locks: directory shared by the processes of the run, None where there is only this one.
+        start: number of this process: each begins with another unit.
+        known: never have the model do anything.
+        progress: called with what was done since the last call, and with 0 while waiting for
+            others; what it raises ends the work.
+    """
+
+    locks: Path | None = None
+    start: int = 0
+    known: bool = False
+    progress: Progress = unwatched
+
+
+ALONE = Share()
 
 
 def shared(
@@ -60,7 +94,7 @@ def shared(
 
 @contextmanager
 def turn(lock: Path, progress: Progress) -> Iterator[None]:
-    """Hold a lock that the processes of a run share; ``progress`` as for `ask` while waiting.
+    """Hold a lock that the processes of a run share; ``progress`` as of a `Share` while waiting.
 
     Raises:
         ModelError: another process holds it for an hour.

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from blindspot import files
-from blindspot.errors import SearchError, StimulusError
+from blindspot.errors import SearchError, StimulusError, line
 from blindspot.paths import FIXTURES, PROMOTED
 from blindspot.store import NO_STORE, PLACE_VARIABLE, default_directory
 
@@ -85,9 +85,9 @@ def run(arguments: argparse.Namespace) -> int:
     cases = list({case.id: case for case in named}.values())
     target: Path = arguments.to
     for path in promote(cases, target):
-        print(f"wrote {shown(path)}")
+        print(f"wrote {line(shown(path))}")
     ours = target.resolve() == FIXTURES / ROOM
-    include = "" if ours else f" --include-path {shown(target)}"
+    include = "" if ours else f" --include-path {line(shown(target))}"
     print(f"judge it with: pytest --model NAME{include} -m promoted")
     return EXIT_OK
 
@@ -137,12 +137,14 @@ def _list(found: Path | None) -> int:
         print(f"blindspot: {fault}", file=sys.stderr)
     readable = [one for one in cases if not isinstance(one, StimulusError)]
     if not readable:
-        print(f"no found cases in {found}" if found else "no found cases are kept")
+        print(f"no found cases are kept in {line(found)}" if found else "no found cases are kept")
         return EXIT_OK
     for case in readable:
         print(case.id)  # alone on its line, to be copied
         if (seen := case.found) is not None:
-            print(f"    {seen.effect:+.2f} becomes {seen.changed_effect:+.2f} in {seen.model}")
+            print(
+                f"    {seen.effect:+.2f} becomes {seen.changed_effect:+.2f} in {line(seen.model)}"
+            )
     return EXIT_OK
 
 

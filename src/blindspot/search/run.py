@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from blindspot import files
-from blindspot.session.state import Session
+from blindspot.session.session import Session
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,6 +33,7 @@ class SearchRun:
         self.changes: dict[Contrast, Change] = {}
         self.prepared = False
         self.has_run = False
+        self.written: set[str] = set()
         self.records: list[dict[str, Any]] = []
         self._store: Store | None = None
 
@@ -72,8 +73,8 @@ class SearchRun:
 
     def _ask(self, prompts: Sequence[Prompt], *, together: bool) -> list[Answer]:
         from blindspot.run.ask import ask
-        from blindspot.session.measuring import uncaptured
-        from blindspot.session.progress import ProgressBar
+        from blindspot.run.turns import Share
+        from blindspot.session.progress import ProgressBar, uncaptured
 
         session = self.session
         if self._store is None:
@@ -85,12 +86,14 @@ class SearchRun:
             ProgressBar(len({p.text for p in prompts}), label, enabled=enabled) as progress,
         ):
             return ask(
-                session.model,
+                session.inputs.model,
                 prompts,
                 self._store,
-                locks=self.directory if together and session.worker else None,
-                start=session.worker_number,
-                progress=progress,
+                Share(
+                    self.directory if together and session.worker else None,
+                    session.worker_number,
+                    progress=progress,
+                ),
             )
 
     def note(self, exploration: Exploration, change: Change | None, test: str) -> str:
@@ -104,7 +107,7 @@ class SearchRun:
         from blindspot.search.promote import found_directory, keep
         from blindspot.search.record import case_of, search_record
 
-        identity = self.session.model.identity
+        identity = self.session.inputs.model.identity
         record = search_record(exploration, change, identity, test)
         files.replace(self.directory / f"{exploration.space.id}.json", json.dumps(record))
         if change is None:
@@ -124,8 +127,7 @@ class SearchRun:
         return "run again with --output-path DIR, and promote DIR/search.json"
 
     def _tell(self, note: str) -> None:
-        if note not in self.session.ledger.notes:
-            self.session.ledger.notes.append(note)
+        self.session.ledger.note([note])
 
     def rerun(self, search: str) -> str:
         """The command that repeats one search."""
@@ -144,7 +146,7 @@ class SearchRun:
         found = sorted(self.directory.glob("*.json"))
         self.records = [json.loads(path.read_text("utf-8")) for path in found]
         if self.records and pytest_session.exitstatus == pytest.ExitCode.INTERRUPTED:
-            from blindspot.session.execution import stopped_early
+            from blindspot.session.conclusion import stopped_early
 
             if stopped_early(session):  # how xdist ends a run for -x
                 pytest_session.exitstatus = pytest.ExitCode.TESTS_FAILED
@@ -160,9 +162,9 @@ class SearchRun:
         except OSError as error:
             session.ledger.lose(f"--output-path {output}: {error.strerror}; search.json is missing")
             return
-        session.written.add(SEARCH)
+        self.written.add(SEARCH)
         if not session.concerned:  # this run has no other report
-            remove_others(output, session.written)
+            remove_others(output, self.written)
 
     def close(self) -> None:
         """Close the store."""

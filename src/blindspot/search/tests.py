@@ -12,12 +12,12 @@ import pytest
 from blindspot.errors import BlindspotError, line
 from blindspot.paths import SEARCH_TESTS
 from blindspot.search.run import SearchRun
-from blindspot.session.judging import parametrize_with, refuse
 from blindspot.session.ledger import FINDING_PROPERTY
+from blindspot.session.tests import ITEM, parametrize_with, refuse
 
 if TYPE_CHECKING:
     from blindspot.search.space import Space
-    from blindspot.stimuli import PromotedCase, Stimuli
+    from blindspot.stimuli import PromotedCase
 
 #: Markers of our tests, and the argument for the cases of each.
 SEARCH, PROMOTED = "blindspot_search", "blindspot_promoted"
@@ -38,7 +38,7 @@ def left_out(run: SearchRun, path: Path) -> bool | None:
         return None if is_asked(run) else True
     if path == _PROMOTED_FILE:
         try:
-            return None if (stimuli := _stimuli(run)) and stimuli.promoted else True
+            return None if (stimuli := run.session.inputs.stimuli) and stimuli.promoted else True
         except BlindspotError:
             return None  # reported when its tests are collected
     return None
@@ -62,14 +62,6 @@ def is_asked(run: SearchRun) -> bool:
     )
 
 
-def _stimuli(run: SearchRun) -> Stimuli | None:
-    """The fixtures; None for published prompts."""
-    from blindspot.run.source import FixturePrompts
-
-    source = run.session.source
-    return source.stimuli if isinstance(source, FixturePrompts) else None
-
-
 def parametrize(run: SearchRun, metafunc: pytest.Metafunc) -> None:
     """Parametrize a test of the search with its spaces, or one of promoted cases with its cases."""
     for name, argument in ARGUMENTS.items():
@@ -78,7 +70,7 @@ def parametrize(run: SearchRun, metafunc: pytest.Metafunc) -> None:
         try:
             found = _found(run, name)
         except BlindspotError as error:
-            run.session.fault = error  # reported once, after collection
+            run.session.ledger.fault = error  # reported once, after collection
             found = {}
         acts = {"explore": explorer_for(run)} if name == SEARCH else {"hold": holder_for(run)}
         values = [(value, id) for id, value in found.items()]
@@ -88,7 +80,7 @@ def parametrize(run: SearchRun, metafunc: pytest.Metafunc) -> None:
 def _found(run: SearchRun, marker: str) -> dict[str, Space | PromotedCase]:
     from blindspot.search.space import spaces_of
 
-    stimuli = _stimuli(run)
+    stimuli = run.session.inputs.stimuli
     if stimuli is None:
         raise BlindspotError(
             f"--prompts-from with {marker}: published prompts cannot be changed; omit one of them"
@@ -136,7 +128,7 @@ def prepare(run: SearchRun, item: pytest.Item) -> None:
     try:
         run.prepare()
     except BlindspotError as error:
-        run.session.fault = error
+        run.session.ledger.fault = error
         refuse(run.session, error, [item])
 
 
@@ -144,24 +136,24 @@ def explorer_for(run: SearchRun) -> Callable[[Space], None]:
     """Searches a space: the test passes, or fails with the simplest prompt found."""
 
     def explore(space: Space) -> None:
-        if run.session.fault is not None:
-            pytest.fail(str(run.session.fault), pytrace=False)
+        if run.session.ledger.fault is not None:
+            pytest.fail(str(run.session.ledger.fault), pytrace=False)
         exploration = run.explorations[space.id]
         try:
             change = exploration.search(run.ask)
-            promote = run.note(exploration, change, run.session.item.nodeid)
+            promote = run.note(exploration, change, run.session.config.stash[ITEM].nodeid)
         except BlindspotError as error:
             pytest.fail(str(error), pytrace=False)
         if change is None:
             return
         from blindspot.search import change as said
 
-        run.session.item.user_properties += [
+        run.session.config.stash[ITEM].user_properties += [
             (FINDING_PROPERTY, change.contrast.id),
             ("value", change.value),
         ]
         lines = (
-            said.finding(space.id, change, run.session.model.identity),
+            said.finding(space.id, change, run.session.inputs.model.identity),
             *said.details(change),
             said.strongest(exploration.strongest(1)[0], len(exploration.changes)),
             f"  rerun: {run.rerun(space.id)}",
@@ -176,15 +168,18 @@ def holder_for(run: SearchRun) -> Callable[[PromotedCase], None]:
     """Checks a promoted case: the test passes, or fails with both prompts."""
 
     def hold(case: PromotedCase) -> None:
-        if run.session.fault is not None:
-            pytest.fail(str(run.session.fault), pytrace=False)
+        if run.session.ledger.fault is not None:
+            pytest.fail(str(run.session.ledger.fault), pytrace=False)
         from blindspot.search import change as said
 
         change = run.changes[case.contrast]
-        run.session.item.user_properties += [("value", change.value), ("limit", case.at_most)]
+        run.session.config.stash[ITEM].user_properties += [
+            ("value", change.value),
+            ("limit", case.at_most),
+        ]
         if not abs(change.value) <= case.at_most:  # NaN must fail
             lines = (
-                said.broken_case(case, change, run.session.model.identity),
+                said.broken_case(case, change, run.session.inputs.model.identity),
                 *said.details(change),
             )
             pytest.fail("\n".join(map(line, lines)), pytrace=False)

@@ -1,13 +1,20 @@
-"""The outcome of a run's tests, collected where all reports arrive."""
+"""What a pytest session has heard: of its tests at collection, and of what happened to them."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
+from blindspot.errors import BlindspotError
 from blindspot.gates.tally import Tally
 from blindspot.gates.verdict import Verdict
+
+if TYPE_CHECKING:
+    from blindspot.run.cases import Case
 
 _SKIPPED = " gates were skipped; run them"
 
@@ -22,10 +29,38 @@ FINDING_PROPERTY = "finding"
 
 @dataclass
 class Ledger(Tally):
-    """The tally of a pytest session, from the reports of its tests."""
+    """The tally of a pytest session, and all else that changes while one runs.
+
+    Attributes:
+        failures: phases of tests that failed.
+        skipped: gates that were.
+        seen: the gate tests that were collected: file and name.
+        known: the gates that they ask, chosen or not.
+        collected: how many gates were chosen.
+        lacking: why a gate cannot be asked of this model, by its id.
+        fault: what ends the run.
+        lost: why a part of the run is missing, of whatever it is a run.
+        stopped: whether a plugin ended it.
+    """
 
     failures: int = 0
     skipped: int = 0
+    seen: set[tuple[Path, str]] = field(default_factory=set)
+    known: dict[str, Case] = field(default_factory=dict)
+    collected: int = 0
+    lacking: dict[str, str] = field(default_factory=dict)
+    fault: BlindspotError | None = None
+    lost: list[str] = field(default_factory=list)
+    stopped: bool = False
+
+    def note(self, notes: Iterable[str]) -> None:
+        """Take in, once each, what a user should know."""
+        self.notes += [note for note in dict.fromkeys(notes) if note not in self.notes]
+
+    def lose_all(self, reasons: Iterable[str]) -> None:
+        """Note, once each, why the run is not complete."""
+        for reason in reasons:
+            self.lose(reason)
 
     def add(self, report: pytest.TestReport, name: str | None = None) -> None:
         """Count one phase of one test; ``name``: of the test, if it is not its node id."""

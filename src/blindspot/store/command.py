@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from blindspot.console import console, ruled_table
-from blindspot.errors import StoreError
+from blindspot.errors import StoreError, line
 from blindspot.store.answers import BROKEN, remove_unused
 from blindspot.store.directory import FOLDER, Store, StoredModel
 from blindspot.store.place import (
@@ -84,7 +84,8 @@ def run_ls(arguments: argparse.Namespace) -> int:
     out = console()
     out.print(_table(models))
     allowed = UNLIMITED if limit is None else size_text(limit)
-    out.print(Text(f"limit {allowed}; {size_text(store.size())} in {store.path}"), soft_wrap=True)
+    place = line(store.path)
+    out.print(Text(f"limit {allowed}; {size_text(store.size())} in {place}"), soft_wrap=True)
     return EXIT_OK
 
 
@@ -131,12 +132,12 @@ def _opened(directory: Path | None) -> tuple[Store, list[StoredModel]]:
     if directory is None:
         print("no answers are stored with --store none")
     elif not models:
-        print(f"no answers are stored in {directory}")
+        print(f"no answers are kept in {line(directory)}")
     return store, models
 
 
-def _tell(line: str) -> None:
-    print(f"blindspot: {line}", file=sys.stderr)
+def _tell(note: str) -> None:
+    print(f"blindspot: {line(note)}", file=sys.stderr)
 
 
 def _remove_left(directory: Path) -> None:
@@ -146,7 +147,7 @@ def _remove_left(directory: Path) -> None:
             path.unlink()
         except OSError as error:
             raise StoreError(f"{path}: cannot be removed ({error.strerror})") from None
-        print(f"removed {path.name}: {size_text(size)}")
+        print(f"removed {line(path.name)}: {size_text(size)}")
 
 
 def _table(models: Sequence[StoredModel]) -> Table:

@@ -17,7 +17,7 @@ from blindspot.console import console
 from blindspot.contrib.aligned_but_blind.files import Skipped, read_directory
 from blindspot.contrib.aligned_but_blind.rescore import Rescored, Row, Total, rescore
 from blindspot.contrib.aligned_but_blind.table import print_table
-from blindspot.errors import BlindspotError
+from blindspot.errors import BlindspotError, line
 
 if TYPE_CHECKING:
     Subcommands = argparse._SubParsersAction[argparse.ArgumentParser]
@@ -55,9 +55,9 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json is not None:
         _write(arguments.json, as_json(rescored))
     for copy in rescored.copies:
-        print(f"blindspot: not counted again: {copy}", file=sys.stderr)
+        print(f"blindspot: not counted again: {line(copy)}", file=sys.stderr)
     for skipped in rescored.skipped:
-        print(f"blindspot: skipped {skipped}", file=sys.stderr)
+        print(f"blindspot: skipped {line(skipped)}", file=sys.stderr)
     print_table(rescored, console())
     return EXIT_SKIPPED if rescored.skipped else EXIT_OK
 

@@ -10,6 +10,7 @@ from rich.text import Text
 
 from blindspot.console import ruled_table
 from blindspot.contrib.aligned_but_blind.rescore import Rescored, Row, Total
+from blindspot.errors import line
 
 LEGEND = """\
 hits of denom: the published scorer. The rest is our reading: valid answers, of
@@ -26,7 +27,7 @@ def print_table(rescored: Rescored, console: Console) -> None:
     for total in rescored.totals:
         of_total = (total.pooled.model, total.pooled.variant)
         rows = [row for row in rescored.rows if (row.model, row.variant) == of_total]
-        console.print(Text(f"{total.pooled.model} / {total.pooled.variant}", style="bold"))
+        console.print(Text(line(f"{total.pooled.model} / {total.pooled.variant}"), style="bold"))
         console.print(_table((*rows, total.pooled) if len(rows) > 1 else rows))
         console.print(Text(f"{_published(total)}\n"))
     if rescored.totals:

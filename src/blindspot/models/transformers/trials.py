@@ -6,6 +6,7 @@ can be interrupted from within. A child process tries it once, with little time 
 
 from __future__ import annotations
 
+import faulthandler
 import json
 import os
 import select
@@ -87,6 +88,7 @@ def _read(reads: int, deadline: float) -> bytes:
 def _answer(what: Callable[[], Any], writes: int) -> None:
     """The child: call it, write the result, and exit without the parent's clean-up."""
     try:
+        faulthandler.disable()  # it keeps a terminal of its own, and a library may abort
         null = os.open(os.devnull, os.O_WRONLY)
         os.dup2(null, 1)
         os.dup2(null, 2)

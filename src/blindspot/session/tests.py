@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -9,14 +10,16 @@ import pytest
 
 from blindspot.errors import BlindspotError, explained, line
 from blindspot.gates.verdict import Verdict
-from blindspot.session.absence import note_uncollected
-from blindspot.session.dismissal import DismissalError
+from blindspot.paths import SUITE
+from blindspot.run.turns import DismissalError
+from blindspot.session.commands import names_suite
 from blindspot.session.ledger import GATE_PROPERTY, NOT_OFFERED_PROPERTY, VERDICT_PROPERTY
-from blindspot.session.state import Session
+from blindspot.session.session import Session
 
 if TYPE_CHECKING:
     from blindspot.report.schema import Gate
     from blindspot.run.cases import Case
+    from blindspot.session.execution import Ran
 
 
 #: The marker of a gate test, and the arguments that it gives the test.
@@ -24,6 +27,14 @@ GATE = "blindspot_gate"
 CASE, JUDGE = "case", "judge"
 #: The fixture of syrupy that collects accepted entries.
 SNAPSHOT = "snapshot"
+#: Folders of the suite that hold no gates.
+_NO_GATES = ("search", "unit")
+
+#: What the hooks of this module leave to one another: the gates that were chosen, the test that is
+#: run, and what came of the run.
+CASES: pytest.StashKey[dict[str, Case]] = pytest.StashKey()
+ITEM = pytest.StashKey[Any]()
+RAN: pytest.StashKey[Ran] = pytest.StashKey()
 
 
 def parametrize(session: Session, metafunc: pytest.Metafunc) -> None:
@@ -39,15 +50,15 @@ def parametrize(session: Session, metafunc: pytest.Metafunc) -> None:
     if CASE not in metafunc.fixturenames:
         name = metafunc.definition.nodeid
         raise pytest.UsageError(f"{name}: a test marked {GATE} takes the argument {CASE!r}")
-    session.seen.add((metafunc.definition.path, metafunc.function.__name__))
+    session.ledger.seen.add((metafunc.definition.path, metafunc.function.__name__))
     try:
-        found = list(cases_of(session.source, **marker.kwargs))
+        found = list(cases_of(session.inputs.source, **marker.kwargs))
     except BlindspotError as error:
-        session.fault = error  # reported once, after collection
+        session.ledger.fault = error  # reported once, after collection
         found = []
-    session.known |= {case.id: case for case, _ in found}
+    session.ledger.known |= {case.id: case for case, _ in found}
     if marker.kwargs["measurement"] in MECHANISTIC:
-        session.note_undescribed()
+        _note_undescribed(session)
     parametrize_with(metafunc, {CASE: None, JUDGE: judge_for(session)}, found)
 
 
@@ -71,38 +82,87 @@ def register(session: Session, items: Sequence[pytest.Item]) -> None:
     Raises:
         pytest.UsageError: the stimuli are faulty, or two tests judge the same gate.
     """
+    ledger = session.ledger
+    asked = [(item, case) for item in items if (case := case_of(item)) is not None]
+    ledger.collected = len({case.id for _, case in asked})
+    _note_uncollected(session)
+    if asked and ledger.fault is None:
+        try:
+            _check(session, asked)
+        except BlindspotError as error:
+            ledger.fault = error
+    try:
+        if ledger.fault is None:
+            session.config.stash[CASES] = _offered(session, asked)
+    except BlindspotError as error:  # there is no model
+        ledger.fault = error
+    if ledger.fault is not None:
+        refuse(session, ledger.fault, items)
+    elif not asked and any(map(_is_gate, items)):
+        ledger.lose("the selected tests have no slice of these prompts to judge")
+
+
+def _check(session: Session, asked: Sequence[tuple[pytest.Item, Case]]) -> None:
+    """Find mistakes before a model is asked.
+
+    Raises:
+        BlindspotError: one line that says what is wrong.
+    """
     judges: dict[str, str] = {}
-    for item in items:
-        if (case := case_of(item)) is None:
-            continue
+    for item, case in asked:
         if case.id in judges:
-            session.fault = session.fault or BlindspotError(
+            raise BlindspotError(
                 f"{item.nodeid} judges the gate {case.id}, as does {judges[case.id]}; remove one"
             )
         judges[case.id] = item.nodeid
-    session.collected = len(judges)
-    note_uncollected(session)
-    if judges and session.fault is None and not session.checks_early:
-        try:
-            session.options.check()
-        except BlindspotError as error:
-            session.fault = error
-    for item in items:
-        if (case := case_of(item)) is None:
-            continue
-        if reason := "" if session.fault else session.lacks(case):
-            item.add_marker(pytest.mark.skip(reason=f"reported: not offered: {reason}"))
-            session.not_offered[case.id] = reason
-        else:
-            session.cases[case.id] = case
-    if session.fault is not None:
-        refuse(session, session.fault, items)
-    elif not judges and any(_is_gate(item) for item in items):
-        session.ledger.lose("the selected tests have no slice of these prompts to judge")
-    elif session.cases:
-        from blindspot.run.cases import in_order
+    if not session.checks_early:
+        session.options.check()
+    session.ledger.lose_all(session.inputs.skipped)
 
-        session.cases = in_order(session.cases, session.source)
+
+def _offered(session: Session, asked: Sequence[tuple[pytest.Item, Case]]) -> dict[str, Case]:
+    """The gates that can be asked of the model, in the order of reports; others are skipped."""
+    cases = {}
+    for item, case in asked:
+        if reason := session.inputs.lacks(case):
+            item.add_marker(pytest.mark.skip(reason=f"reported: not offered: {reason}"))
+            session.ledger.lacking[case.id] = reason
+        else:
+            cases[case.id] = case
+    if not cases:
+        return {}
+    from blindspot.run.cases import in_order
+
+    return in_order(cases, session.inputs.source)
+
+
+def _note_undescribed(session: Session) -> None:
+    """Note variants without mechanistic gates, because their senses are not described."""
+    if session.ledger.fault is None and (stimuli := session.inputs.stimuli) is not None:
+        from blindspot.stimuli.contexts import undescribed
+
+        session.ledger.note(undescribed(stimuli))
+
+
+def _note_uncollected(session: Session) -> None:
+    """A configuration that excludes tests of the suite must not go unnoticed in a full run."""
+    config = session.config
+    of_suite = config.rootpath == SUITE or names_suite(config)
+    if not (session.whole and of_suite) or config.option.collectonly:
+        return
+    tests = [
+        (path, name)
+        for path in sorted((SUITE / "tests").glob("*/test_*.py"))
+        if path.parent.name not in _NO_GATES
+        for name in re.findall(r"^def (test_\w+)", path.read_text("utf-8"), re.MULTILINE)
+    ]
+    if missing := [test for test in tests if test not in session.ledger.seen]:
+        path, name = missing[0]
+        session.ledger.lose(
+            f"{len(missing)} of the suite's {len(tests)} tests were not collected, first {name} in "
+            f"{path.name}: pytest's configuration excludes them (such as python_functions or "
+            "norecursedirs); name the tests to run, or override it with -o"
+        )
 
 
 def refuse(session: Session, fault: BlindspotError, items: Sequence[pytest.Item]) -> None:
@@ -140,28 +200,35 @@ def case_of(item: pytest.Item) -> Case | None:
 
 def begin(session: Session, item: pytest.Item) -> None:
     """Note which test runs; if the model is accepted, set up syrupy's fixture for it."""
-    session.item = item
+    session.config.stash[ITEM] = item
     names = getattr(item, "fixturenames", [])
-    if session.updating and _is_gate(item) and SNAPSHOT not in names:
+    if session.options.updating and _is_gate(item) and SNAPSHOT not in names:
         names.append(SNAPSHOT)
 
 
 def prepare(session: Session, item: pytest.Item) -> None:
-    """Run the plan before the first gate test.
+    """Execute the run before the first gate test.
 
     Raises:
-        pytest.UsageError: the model, store or baseline cannot be used.
+        pytest.UsageError: the model, store or baseline cannot be used; again at every call.
         pytest.Session.Failed: in a worker: the run was abandoned.
     """
-    if session.record is not None or not session.cases or case_of(item) is None:
+    stash, ledger = session.config.stash, session.ledger
+    cases = stash.get(CASES, None)
+    if RAN in stash or not cases or case_of(item) is None:
         return
     if getattr(item.config.option, "setuponly", False):
         return  # no test will need it
-    from blindspot.session.execution import execute
+    from blindspot.session.run import run_of
+    from blindspot.session.shares import run_once
 
     try:
-        execute(session)
+        if ledger.fault is not None:
+            raise ledger.fault
+        stash[RAN] = run_once(session, lambda: run_of(session, cases.values()))
+        ledger.note(stash[RAN].notes)
     except BlindspotError as error:
+        ledger.fault = error
         refuse(session, error, [item])
     except DismissalError as error:
         item.session.shouldfail = str(error)
@@ -192,11 +259,11 @@ def mark_report(session: Session, item: pytest.Item, report: pytest.TestReport) 
     if (case := case_of(item)) is None:
         return
     judged = any(name == GATE_PROPERTY for name, _ in report.user_properties)
-    if report.skipped and case.id in session.not_offered:
+    if report.skipped and case.id in session.ledger.lacking:
         report.user_properties += [
             (GATE_PROPERTY, case.id),
             (VERDICT_PROPERTY, Verdict.REPORTED.value),
-            (NOT_OFFERED_PROPERTY, session.not_offered[case.id]),
+            (NOT_OFFERED_PROPERTY, session.ledger.lacking[case.id]),
         ]
     elif report.skipped:
         report.user_properties.append((GATE_PROPERTY, case.id))
@@ -209,23 +276,16 @@ def judge_for(session: Session) -> Callable[[Case], None]:
     """The judge: the test passes, or fails with the numbers in its first line."""
 
     def judge(case: Case) -> None:
-        if session.fault is not None:
-            pytest.fail(str(session.fault), pytrace=False)
-        gate = _gate(session, case)
-        session.item.user_properties += _properties(gate)
-        if session.updating and gate["value"] is not None:
+        if session.ledger.fault is not None:
+            pytest.fail(str(session.ledger.fault), pytrace=False)
+        gate = session.config.stash[RAN].gates[case.id]
+        session.config.stash[ITEM].user_properties += _properties(gate)
+        if session.options.updating and gate["value"] is not None:
             _accept(session, gate)
         if not Verdict(gate["verdict"]).green:
             pytest.fail(line(gate["message"]), pytrace=False)
 
     return judge
-
-
-def _gate(session: Session, case: Case) -> Gate:
-    assert session.record is not None
-    if not session.by_id:
-        session.by_id = {gate["id"]: gate for gate in session.record["gates"]}
-    return session.by_id[case.id]
 
 
 def _properties(gate: Gate) -> list[tuple[str, Any]]:
@@ -251,7 +311,9 @@ def _accept(session: Session, gate: Gate) -> None:
     assert gate["value"] is not None
     assert gate["standard_error"] is not None
     entry = Entry(gate["value"], gate["standard_error"], gate["n"], gate["prompts"], gate["level"])
-    snapshot = session.item.funcargs[SNAPSHOT].use_extension(session.baseline_extension)
+    snapshot = (
+        session.config.stash[ITEM].funcargs[SNAPSHOT].use_extension(session.baseline_extension)
+    )
     # Not an assert: python -O would omit the comparison through which syrupy collects the entry.
     if entry != snapshot(name=gate["id"]):
         pytest.fail(f"{gate['id']}: the baseline cannot store it", pytrace=False)

@@ -24,7 +24,7 @@ from typing import Any, NoReturn
 import pytest
 
 from blindspot.paths import INSTALLED, SUITE
-from blindspot.session.naming import in_package
+from blindspot.session.commands import in_package
 from blindspot.session.options import TABLE, Kind, add_options, added, flags
 
 PLUGIN = "blindspot.plugin"

@@ -1,14 +1,17 @@
-"""Names of tests in reports, and how to rerun them: the same from any directory."""
+"""What a test is called in reports, and the commands that run it again."""
 
 from __future__ import annotations
 
 import os
+import shlex
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
 import pytest
 
 from blindspot.paths import INSTALLED, SUITE
+from blindspot.session.options import Options
 
 #: The package of the suite in a wheel, as ``--pyargs`` names it.
 PACKAGE = "blindspot.suite"
@@ -73,3 +76,34 @@ def one_test(config: pytest.Config, name: str) -> tuple[str, ...]:
         (SUITE if ours else config.rootpath) / file, config.invocation_params.dir
     )
     return (f"{path}::{rest}",)
+
+
+@dataclass(frozen=True)
+class Commands:
+    """The commands that a run prints."""
+
+    config: pytest.Config
+    options: Options
+
+    @property
+    def ask(self) -> str:
+        """The command that repeats this run; followed by a test's id, it reruns that test."""
+        return self._rerun()
+
+    @property
+    def accept(self) -> str:
+        """The command that accepts the candidate as a baseline."""
+        words = (*self.options.conditions, *all_tests(self.config), "--snapshot-update")
+        return shlex.join(["pytest", *words])
+
+    @property
+    def rerun(self) -> str:
+        """The command that reruns all that did not pass."""
+        return self._rerun(*given_paths(self.config), "--lf")
+
+    def rerun_one(self, name: str) -> str:
+        """The command that reruns the test of this name."""
+        return self._rerun(*one_test(self.config, name))
+
+    def _rerun(self, *words: str) -> str:
+        return shlex.join(["pytest", *self.options.selection, *words])

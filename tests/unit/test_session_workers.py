@@ -11,8 +11,8 @@ import pytest
 from blindspot.errors import BlindspotError
 from blindspot.models.transformers import accelerators
 from blindspot.models.transformers.accelerators import VISIBLE, visible_gpus
-from blindspot.session.devices import auto_workers, check_workers, gpu_of, gpus
 from blindspot.session.options import Options
+from blindspot.session.workers import auto_workers, check_workers, gpu_of, gpus
 from tests.unit.suite_runs import run_suite
 
 

@@ -1,16 +1,29 @@
-"""A GPU for each worker: how many workers ``-n auto`` starts, and which GPU each of them sees."""
+"""The workers of xdist: how many there are, which GPU each sees, and how they are ended.
+
+A run that can no longer be complete ends at once, not after hours of asking. The controller leaves
+a note in the directory that the processes of the run share; a worker looks for it whenever its
+model has finished a prompt. A worker that is busy loading a model or in a long batch is killed.
+"""
 
 from __future__ import annotations
 
 import os
+import threading
+from pathlib import Path
+from typing import Any
 
 import pytest
 
+from blindspot import files
 from blindspot.errors import BlindspotError
+from blindspot.run.turns import DismissalError
 from blindspot.session.options import Options
 
 #: Arguments that spread the model over several GPUs.
 _SPREAD = ("device_map", "tp_plan")
+NOTE = "dismissed"
+#: Seconds that a worker has to see the note. execnet interrupts it 5 s after the exit request.
+PATIENCE_S = 3.0
 
 
 def spread(options: Options) -> str:
@@ -86,3 +99,43 @@ def settle_gpu(config: pytest.Config) -> None:
         from blindspot.models.transformers.accelerators import VISIBLE
 
         os.environ[VISIBLE] = gpu
+
+
+class Crew:
+    """The workers of a run, as its controller sees them."""
+
+    def __init__(self) -> None:
+        self._gateways: list[Any] = []
+        self._timer: threading.Timer | None = None
+
+    def add(self, gateway: Any) -> None:
+        """Note a new worker; ``gateway``: execnet's."""
+        self._gateways.append(gateway)
+
+    def dismiss(self, directory: Path, why: str) -> None:
+        """Stop all workers without waiting for them."""
+        files.replace(directory / NOTE, why)
+        if self._gateways and self._timer is None:
+            self._timer = threading.Timer(PATIENCE_S, self._end)
+            self._timer.daemon = True
+            self._timer.start()
+
+    def _end(self) -> None:
+        for gateway in self._gateways:
+            gateway.exit()  # nothing, if it has already ended
+
+    def close(self) -> None:
+        """Leave the rest to xdist, which kills remaining workers."""
+        if self._timer is not None:
+            self._timer.cancel()
+
+
+def look(directory: Path) -> None:
+    """Look for the note.
+
+    Raises:
+        DismissalError: there is one.
+    """
+    note = directory / NOTE
+    if note.exists():
+        raise DismissalError(note.read_text("utf-8"))

@@ -1,0 +1,139 @@
+"""What the selected tests need of a model, and the asking of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field, replace
+
+from blindspot.measurements.mechanistic import Assay, Findings, Unit
+from blindspot.models.base import HasWeights, Identity, LanguageModel
+from blindspot.run.answer import Answer
+from blindspot.run.ask import ask, perform
+from blindspot.run.cases import Case
+from blindspot.run.findings import units_of
+from blindspot.run.noise import INSIDE_TOGETHER, TOGETHER, chosen, looked_again
+from blindspot.run.source import PromptSource
+from blindspot.run.turns import Progress, Share
+from blindspot.stimuli import Prompt, Slice
+from blindspot.store import Store
+
+#: Opens a progress bar: how much there is to do, of whom, and what is counted.
+Bar = Callable[[int, str, str], AbstractContextManager[Progress]]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The gates of a run, and what a model must do for them.
+
+    Attributes:
+        cases: the gates, in the order of reports.
+        prompts: by category slice, each category's in one fixed order.
+        assays: the ways to look into a model, by measurement.
+        inside: the slices that they look at.
+        places: positions in ``prompts`` that are asked again.
+        inside_again: the slices that are looked at again.
+    """
+
+    cases: tuple[Case, ...]
+    prompts: Mapping[Slice, Sequence[Prompt]]
+    assays: Mapping[str, Assay] = field(default_factory=dict)
+    inside: Sequence[Slice] = ()
+    places: Mapping[Slice, Sequence[int]] = field(default_factory=dict)
+    inside_again: Sequence[Slice] = ()
+
+    @property
+    def once(self) -> Plan:
+        """The same without what is done again."""
+        return replace(self, places={}, inside_again=())
+
+    @property
+    def repeated(self) -> list[Prompt]:
+        """The prompts that are asked again, slice by slice."""
+        return [self.prompts[part][place] for part, found in self.places.items() for place in found]
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What a model gave to a plan.
+
+    Attributes:
+        identity: of the model.
+        given: the answers, slice by slice.
+        found: what units of assays found, by content.
+        given_again: the second answers to those that were asked again.
+        found_again: the same of units.
+        notes: what the model has to say of itself.
+    """
+
+    identity: Identity
+    given: Sequence[Answer]
+    found: Mapping[str, Findings] = field(default_factory=dict)
+    given_again: Sequence[Answer] = ()
+    found_again: Mapping[str, Findings] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+def plan_of(
+    cases: Iterable[Case], source: PromptSource, assays: Mapping[str, Assay], *, again: bool
+) -> Plan:
+    """What cases need; ``again``: some of it once more, to see whether that comes out the same."""
+    cases = tuple(cases)
+    inside = list(dict.fromkeys(case.part for case in cases if case.mechanistic))
+    plan = Plan(cases, prompts_of(source, cases), assays if inside else {}, inside)
+    if not again:
+        return plan
+    looked = looked_again(plan.assays, inside)
+    return replace(plan, places=chosen(plan.prompts), inside_again=looked)
+
+
+def prompts_of(source: PromptSource, cases: Iterable[Case]) -> dict[Slice, list[Prompt]]:
+    """The prompts that the cases need, by category slice, in a fixed order."""
+    wanted: dict[Slice, set[tuple[str, str]] | None] = {}
+    for case in cases:
+        for part in case.parts:
+            if part.pair is None:
+                wanted[part.whole] = None
+            elif (some := wanted.setdefault(part.whole, set())) is not None:
+                some.add(part.pair)
+    return {
+        whole: [p for p in source.prompts(whole) if some is None or p.words in some]
+        for whole, some in wanted.items()
+    }
+
+
+def answers_to(
+    plan: Plan, model: LanguageModel, name: str, store: Store, share: Share, bar: Bar
+) -> Answers:
+    """Have a model do what a plan needs, from the store or else by asking it.
+
+    Args:
+        plan: of the run.
+        model: the candidate or the reference.
+        name: of the model, for messages.
+        store: where answers are kept.
+        share: of this process in the work.
+        bar: shows progress.
+
+    Raises:
+        ModelError: the model failed or returned an invalid answer; nothing of it is stored.
+        UnansweredError: the store lacks something, and the model must not be asked.
+    """
+
+    def asked(prompts: Sequence[Prompt], label: str, at_once: int | None) -> list[Answer]:
+        with bar(len(prompts), label, "prompts") as progress:
+            mine = replace(share, progress=progress)
+            return ask(model, prompts, store, mine, again=at_once)
+
+    def looked(units: Sequence[Unit], label: str, rows: int | None) -> dict[str, Findings]:
+        with bar(sum(unit.size for unit in units), label, "patches") as progress:
+            mine = replace(share, progress=progress)
+            return perform(model, units, store, mine, again=rows)
+
+    given = asked([prompt for part in plan.prompts.values() for prompt in part], name, None)
+    again = asked(plan.repeated, f"{name}, again", TOGETHER) if plan.places else []
+    found = looked(units_of(plan.assays, plan.inside), f"{name}, inside", None)
+    units = units_of(plan.assays, plan.inside_again)
+    found_again = looked(units, f"{name}, inside again", INSIDE_TOGETHER) if units else {}
+    notes = model.notes if isinstance(model, HasWeights) else ()
+    return Answers(model.identity, given, found, again, found_again, tuple(notes))

@@ -1,0 +1,185 @@
+"""What a run reads: stimuli, limits, models and baselines, each when it is first needed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from blindspot.paths import BASELINES, FIXTURES
+from blindspot.session.options import Options
+
+if TYPE_CHECKING:
+    from blindspot.baselines import Baseline
+    from blindspot.gates.limits import GateTable
+    from blindspot.measurements.mechanistic import Assay
+    from blindspot.models.base import LanguageModel
+    from blindspot.run.cases import Case
+    from blindspot.run.source import PromptSource
+    from blindspot.stimuli import Stimuli
+
+
+class Inputs:
+    """The inputs of a run; whoever reads one twice gets the same.
+
+    Args:
+        options: what the user asked for.
+        root: of the project, in which baselines lie.
+        given: a model that a plugin gives by its name, None where none does.
+    """
+
+    def __init__(
+        self, options: Options, root: Path, given: Callable[[str], LanguageModel | None]
+    ) -> None:
+        self.options = options
+        self._root = root
+        self._given = given
+
+    # --- stimuli and limits
+
+    @cached_property
+    def source(self) -> PromptSource:
+        """The source of the prompts."""
+        options = self.options
+        if options.prompts_from is not None:
+            from blindspot.contrib.aligned_but_blind.source import PublishedPrompts
+
+            return PublishedPrompts.read(options.prompts_from, options.limit)
+        from blindspot.run.source import FixturePrompts
+        from blindspot.stimuli import load_stimuli
+
+        return FixturePrompts(load_stimuli(options.include_path), options.limit)
+
+    @property
+    def skipped(self) -> list[str]:
+        """What of the published prompts could not be read."""
+        return [f"--prompts-from: skipped {each}" for each in getattr(self.source, "skipped", ())]
+
+    @property
+    def stimuli(self) -> Stimuli | None:
+        """The fixtures; None for published prompts."""
+        from blindspot.run.source import FixturePrompts
+
+        return self.source.stimuli if isinstance(self.source, FixturePrompts) else None
+
+    @cached_property
+    def gates(self) -> GateTable:
+        """The limits."""
+        from blindspot.gates.limits import load_gates
+
+        table = load_gates(self.options.gates or FIXTURES / "gates.toml")
+        if self.stimuli is not None:
+            axes = self.stimuli.axes.values()
+            table.check_names(
+                axes=[axis.name for axis in axes],
+                variants={name for axis in axes for name in axis.variants},
+                categories={name for axis in axes for name in axis.categories},
+            )
+        return table
+
+    @cached_property
+    def assays(self) -> dict[str, Assay]:
+        """The assays, by measurement."""
+        from blindspot.measurements.registry import assays_of
+
+        if self.stimuli is None:
+            return {}
+        options = self.options
+        return assays_of(self.stimuli, options.limit, window=options.window, seed=options.seed)
+
+    # --- models
+
+    @cached_property
+    def model(self) -> LanguageModel:
+        """The candidate; its weights are loaded on first use."""
+        return self._named(self.options.model)
+
+    @cached_property
+    def reference(self) -> LanguageModel | None:
+        """The reference, loaded like the candidate."""
+        name = self.options.reference
+        return None if name is None else self._named(name)
+
+    def _named(self, name: str) -> LanguageModel:
+        from blindspot.models.options import ModelOptions, parse_model_args
+        from blindspot.models.registry import open_model
+
+        if (given := self._given(name)) is not None:
+            return given
+        options = self.options
+        return open_model(
+            ModelOptions(
+                name=name,
+                revision=options.revision if name == options.model else None,
+                dtype=options.dtype,
+                device=options.device,
+                batch_size=options.batch_size,
+                apply_chat_template=options.apply_chat_template,
+                seed=options.seed,
+                trust_remote_code=options.trust_remote_code,
+                model_args=parse_model_args(options.model_args),
+            )
+        )
+
+    def lacks(self, case: Case) -> str:
+        """Why the models of this run do not offer a gate; "" if they do."""
+        from blindspot.measurements.base import FORCED_CHOICE
+        from blindspot.models.base import offers
+
+        ability, what = "", ""
+        if case.mechanistic:
+            ability, what = "residual", "access to its residual stream"
+        elif case.reading == FORCED_CHOICE:
+            ability, what = "score", "log-probabilities"
+        for model in (self.model, self.reference) if ability else ():
+            if model is not None and not offers(model, ability):
+                name = self.options.model if model is self.model else self.options.reference
+                return f"{name} does not offer {what}"
+        return ""
+
+    # --- baselines
+
+    @cached_property
+    def baseline_directory(self) -> Path:
+        """The directory of accepted baselines."""
+        return self.options.baselines or self._root / BASELINES
+
+    @cached_property
+    def baseline_path(self) -> Path:
+        """The file that this run is compared with."""
+        return self._located(self.options.baseline)
+
+    @cached_property
+    def own_baseline_path(self) -> Path:
+        """The file that ``--snapshot-update`` writes: always that of the model under test."""
+        return self._located(None)
+
+    def _located(self, named: str | None) -> Path:
+        from blindspot.baselines import locate
+
+        return locate(named, self.options.model, self.baseline_directory)
+
+    @cached_property
+    def baseline(self) -> Baseline | None:
+        """The accepted baseline, None when there is none."""
+        return _accepted(self.baseline_path)
+
+    @cached_property
+    def own_baseline(self) -> Baseline | None:
+        """The accepted baseline of the model under test itself."""
+        return _accepted(self.own_baseline_path)
+
+    @property
+    def provenance(self) -> dict[str, str]:
+        """The conditions of this run, as a baseline records them."""
+        from blindspot.baselines.comparison import provenance
+
+        return provenance(self.model.identity)
+
+
+def _accepted(path: Path) -> Baseline | None:
+    """The baseline in a file; a folder or a broken link in its place is an error."""
+    from blindspot.baselines import load_baseline
+
+    return load_baseline(path) if path.exists() or path.is_symlink() else None

@@ -1,0 +1,114 @@
+"""What is settled of a run once its tests are collected, and what it should ask and does not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from blindspot.baselines.choice import Choice, choose
+from blindspot.baselines.comparison import check_replaceable, vanished
+from blindspot.errors import line
+from blindspot.run.cases import Case
+from blindspot.run.plan import plan_of
+from blindspot.session.execution import Run
+from blindspot.session.session import Session
+
+
+def run_of(session: Session, cases: Iterable[Case]) -> Run:
+    """The run of these cases; what keeps it from being complete is noted.
+
+    Raises:
+        BlindspotError: the gates or a baseline cannot be used, or the model not be accepted.
+    """
+    options, inputs, ledger = session.options, session.inputs, session.ledger
+    cases, gone = tuple(cases), _gone(session)
+    if options.updating and inputs.own_baseline is not None:
+        measured = {*(case.id for case in cases), *gone}
+        check_replaceable(inputs.own_baseline, options.model, inputs.provenance, measured)
+    baseline = _baseline(session)
+    ledger.lose_all(baseline.faults)
+    ledger.note(baseline.notes)
+    ledger.lose_all(_vanished(session, baseline))
+    idle, notes = _idle_waivers(session)
+    ledger.lose_all(idle)
+    ledger.note(notes)
+    again = options.noise_floor
+    if again is None:
+        again = baseline.baseline is not None or inputs.reference is not None
+    return Run(
+        options,
+        plan_of(cases, inputs.source, inputs.assays, again=again),
+        inputs.source,
+        inputs.gates,
+        inputs.model,
+        inputs.reference,
+        baseline,
+        session.commands.accept,
+        gone,
+        tuple(ledger.incomplete),
+    )
+
+
+def _baseline(session: Session) -> Choice:
+    """The baseline, unless this run replaces it or its conditions differ."""
+    options, inputs = session.options, session.inputs
+    named = options.baseline is not None
+    if options.updating:
+        return Choice(inputs.baseline_path, named, uncompared="this run accepts the model")
+    if options.prompts_from is not None:
+        return Choice(inputs.baseline_path, named, uncompared="published prompts have no baseline")
+    return choose(
+        Choice(inputs.baseline_path, named),
+        inputs.baseline,
+        options.model,
+        inputs.provenance if inputs.baseline is not None else {},
+        required=options.require_baseline,
+        allowed=options.allow_mismatch,
+        limited=options.limit is not None,
+    )
+
+
+def _gone(session: Session) -> list[str]:
+    """Gates of the model's baseline that no test has any more, if the whole suite is accepted."""
+    chosen = session.config.option
+    if not (session.options.updating and session.whole) or chosen.keyword or chosen.markexpr:
+        return []
+    accepted = session.inputs.own_baseline
+    return sorted(accepted.gates.keys() - session.ledger.known.keys()) if accepted else []
+
+
+def _vanished(session: Session, choice: Choice) -> Iterator[str]:
+    """An accepted gate that is no longer tested must not go unnoticed."""
+    if (baseline := choice.baseline) is None:
+        return
+    ledger = session.ledger
+    if lacking := sorted(baseline.gates.keys() & ledger.lacking):
+        yield (
+            f"{len(lacking)} gates of the baseline {baseline.path.name} are not offered: "
+            f"{ledger.lacking[lacking[0]]}, first {lacking[0]}"
+        )
+    if session.options.limit is not None:
+        return
+    known = {gate: case.level for gate, case in ledger.known.items()}
+    if gone := vanished(baseline, known, whole=session.whole):
+        yield (
+            f"{len(gone)} gates of the baseline {baseline.path.name} are no longer tested, "
+            f"first {line(gone[0], 200)}; restore them, or accept the whole suite again"
+        )
+
+
+def _idle_waivers(session: Session) -> tuple[list[str], list[str]]:
+    """Waivers that name no gate of the whole suite: those that are due, and slips or leftovers."""
+    options, known = session.options, session.ledger.known
+    due, idle = [], []
+    every = session.whole and options.limit is None and options.prompts_from is None
+    for waiver in session.inputs.gates.waivers if every else ():
+        if any(waiver.covers(gate) for gate in known):
+            continue
+        if waiver.expired():
+            due.append(
+                f"the waiver of {waiver.gate!r} expired on {waiver.expires} and matches no gate; "
+                "remove it"
+            )
+        else:
+            idle.append(f"the waiver of {waiver.gate!r} matches no gate")
+    return due, idle

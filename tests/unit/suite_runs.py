@@ -114,7 +114,9 @@ def suite_call(
 
 
 #: Read when a process starts or when a library is imported, or the end of the process.
-_OF_A_PROCESS = re.compile(r"SCRIPTED_DIE_AFTER|PYTHON|HOME|XDG_CACHE_HOME|CUDA_VISIBLE_DEVICES")
+_OF_A_PROCESS = re.compile(
+    r"SCRIPTED_DIE_AFTER|PYTHON|PYTEST_|HOME|XDG_CACHE_HOME|CUDA_VISIBLE_DEVICES"
+)
 
 
 @contextlib.contextmanager

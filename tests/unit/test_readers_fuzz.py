@@ -11,6 +11,7 @@ import random
 import re
 import tempfile
 import zipfile
+from argparse import ArgumentTypeError
 from collections.abc import Callable, Iterator
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
@@ -37,13 +38,14 @@ from blindspot.baselines.comparison import mismatches, vanished
 from blindspot.baselines.scores import Scores, read_scores
 from blindspot.contrib.aligned_but_blind.filenames import parse_filename
 from blindspot.contrib.aligned_but_blind.files import read_result_file
-from blindspot.errors import BlindspotError
+from blindspot.errors import BlindspotError, line
 from blindspot.gates.limits import load_gates
 from blindspot.models.transformers.checkpoint import read_json
 from blindspot.paths import FIXTURES
 from blindspot.report.document import load_document
 from blindspot.run.result import Kept
 from blindspot.search.promote import as_toml
+from blindspot.session.options import _READERS, TABLE, Kind, Options, _converted
 from blindspot.stimuli import load_stimuli
 from blindspot.stimuli.loader import (
     read_axis,
@@ -365,3 +367,32 @@ def test_any_answer_is_read() -> None:
 @pytest.mark.slow
 def test_very_many_answers_are_read() -> None:
     _try_answers(ANSWERS)
+
+
+#: What stands where a flag wants a value.
+VALUES = st.one_of(st.sampled_from(["", " ", "\0", "\ud800", *ODD]), st.text(max_size=20))
+
+
+def _try_flags(tried: int) -> None:
+    @settings(max_examples=tried, deadline=timedelta(seconds=20), database=None)
+    @given(st.sampled_from(sorted(TABLE)), VALUES)
+    def attempt(name: str, value: str) -> None:
+        row = TABLE[name]
+        if row.kind in (Kind.SWITCH, Kind.TOGGLE):
+            return
+        try:
+            taken = _READERS[row.kind](value)
+            Options(**{name: _converted(row, [taken] if row.many else taken)}).check()
+        except (BlindspotError, ArgumentTypeError) as error:
+            _check_line(line(error, 2000))
+
+    attempt()
+
+
+def test_any_value_of_a_flag_is_taken_or_refused() -> None:
+    _try_flags(PART)
+
+
+@pytest.mark.slow
+def test_very_many_values_of_flags_are_taken_or_refused() -> None:
+    _try_flags(2000)

@@ -303,7 +303,7 @@ def test_page_is_replaced_as_a_whole(tmp_path, monkeypatch):
 def test_heavy_parts_wait_for_a_page():
     """What draws and fills the page is imported when one is written, and not before."""
     code = (
-        "import sys, blindspot.__main__, blindspot.report.publication, blindspot.report.github\n"
+        "import sys, blindspot.__main__, blindspot.report.document, blindspot.report.github\n"
         "print([name for name in ('matplotlib', 'jinja2', 'torch') if name in sys.modules])"
     )
     done = subprocess.run(

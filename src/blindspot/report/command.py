@@ -48,8 +48,7 @@ def run_report(arguments: argparse.Namespace) -> int:
     Raises:
         ReportError: report.json cannot be used, or the files cannot be written.
     """
-    from blindspot.report.document import load_document
-    from blindspot.report.publication import publish
+    from blindspot.report.document import load_document, publish
 
     directory: Path = arguments.directory
     document = load_document(directory)

@@ -1,4 +1,4 @@
-"""Read report.json: complete and of a known version, or one clear line."""
+"""report.json as a whole: read back, and made into the page and the model card."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, NoReturn
 
 from blindspot import files
 from blindspot.errors import ReportError
+from blindspot.report.card import write_card
 from blindspot.report.files import REPORT
+from blindspot.report.page import write_page
 from blindspot.report.text import line
 
 if TYPE_CHECKING:
@@ -44,6 +46,15 @@ def load_document(path: Path) -> Document:
         first = error.errors(include_url=False, include_input=False)[0]
         where = line(".".join(map(str, first["loc"])), 80) or "the whole"
         _refuse(path, f"not a report of blindspot ({where}: {line(first['msg'], 120)})")
+
+
+def publish(directory: Path, document: Document) -> list[Path]:
+    """Write report.html and report-model-card.yaml; their paths.
+
+    Raises:
+        OSError: one cannot be written; an older one is then still intact.
+    """
+    return [write_page(directory, document), write_card(directory, document)]
 
 
 def _refuse(path: Path, what: str) -> NoReturn:

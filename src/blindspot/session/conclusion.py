@@ -15,6 +15,7 @@ import pytest
 from blindspot.baselines.acceptance import commit, pending_entries
 from blindspot.baselines.scores import read_scores
 from blindspot.errors import BlindspotError
+from blindspot.report.document import publish
 from blindspot.report.files import (
     REPORT,
     SAMPLES,
@@ -27,7 +28,6 @@ from blindspot.report.files import (
     write_scores,
 )
 from blindspot.report.github import announce
-from blindspot.report.publication import publish
 from blindspot.report.schema import Document, Record, nothing_measured
 from blindspot.session.execution import Ran
 from blindspot.session.session import Session

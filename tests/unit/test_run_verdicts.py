@@ -204,7 +204,7 @@ def test_a_log_ends_in_words_and_with_the_verdict(run_of):
     told = run.out[run.out.index("\nin words\n") :].splitlines()[2:]
     block, after = told[: told.index("")], told[told.index("") + 1 :]
     assert max(map(len, block)) <= 80
-    assert after[0].startswith("rerun what did not pass")
+    assert after[0].startswith("rerun all that did not pass")
     assert len(after) <= 5, after  # what is left are pytest's own counts
     said = " ".join(" ".join(block).split())
     found = {one.topic: one for one in summarized(run.report).statements}

@@ -51,7 +51,7 @@ def _is_word(text: str) -> bool:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; its exit code, or 4 for a mistake in how it was called."""
+    """Run one command and return its exit code; 4 for a usage error."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # model names and words of any script, any locale
             stream.reconfigure(errors="backslashreplace")
@@ -66,7 +66,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BlindspotError as error:
         print(f"blindspot: error: {error}", file=sys.stderr)
         return EXIT_USAGE
-    except BrokenPipeError:  # whoever read along has seen enough, as `| head` has
+    except BrokenPipeError:  # the reader of the pipe has closed it, as `| head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_PIPE
     return code

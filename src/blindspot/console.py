@@ -1,4 +1,4 @@
-"""What the commands print: tables of 80 columns, on a terminal and in a pipe."""
+"""Output of the commands: tables of 80 columns, on a terminal and in a pipe."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ class _Console(Console):
     """A console whose exit code is not that of `head` closing the pipe."""
 
     def on_broken_pipe(self) -> None:
-        """Let the rest of the output go nowhere; rich would exit with 1, which is taken."""
+        """Discard the rest of the output; rich would exit with 1, which is taken."""
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def console() -> Console:
-    """Standard output; nothing in a text is read as markup."""
+    """Standard output, without markup."""
     return _Console(width=WIDTH, highlight=False, markup=False, emoji=False)
 
 

@@ -7,12 +7,12 @@
     ├── ModelError (OSError)           a model cannot be found, read or run
     ├── PublishedFileError (ValueError) a result file of the paper is truncated or of another shape
     ├── BaselineError (ValueError)     a baseline cannot be read, or must not be written
-    ├── ReportError (ValueError)       a report cannot be read, or is none
+    ├── ReportError (ValueError)       a report cannot be read, or is not one
     ├── SearchError (ValueError)       a search can compare nothing, or a case cannot be promoted
     └── StoreError (OSError)           the answer store cannot be opened or written
 
 The pytest plugin turns any of them into one line and exit code 4 (usage). With ``-v`` the traceback
-of what a library raised stands below it.
+of the library's exception follows.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from traceback import format_exception
 
 #: Joiners decide how letters of some scripts are written, and move nothing.
 _JOINERS = frozenset("\u200c\u200d")
-#: What a CI runner would take for a command: at the start of a line, which a table may wrap, or
+#: Text that a CI runner would run as a command: at the start of a line (a table may wrap there), or
 #: in the older form anywhere.
 _COMMAND = re.compile(r"(?<!\S):(?=:)|(?<=##)\[")
 
@@ -75,9 +75,9 @@ def explained(error: BlindspotError, verbose: int = 0) -> str:
 def line(text: object, limit: int = 0) -> str:
     r"""The text as one line that is safe to print, cut to ``limit`` characters if that is above 0.
 
-    What has no shape of its own is spelled out, such as ``\n``, ``\x1b`` or ``\u202e``: it would
-    end the line, color it, reorder it or vanish. Letters of any script stay. The line holds no
-    command of a CI runner.
+    Characters that would end the line, color it, reorder it or vanish are escaped, such as ``\n``,
+    ``\x1b`` or ``\u202e``. Letters of any script stay. The line contains no command for a CI
+    runner.
     """
     said = str(text)
     if not said.isprintable():

@@ -1,7 +1,7 @@
-"""Files: written whole or not at all, read within limits, and digests of what they hold.
+"""Files: written whole or not at all, read within limits, and digests of their content.
 
-Nothing that a user points us to is opened before it is known to be a regular file: a pipe would
-block, and a device may never end.
+A path from the user is opened only if it is a regular file: a pipe would block, and a device may
+never end.
 """
 
 from __future__ import annotations
@@ -40,13 +40,13 @@ _DIGITS = 20
 
 @contextmanager
 def writer(path: Path) -> Iterator[BinaryIO]:
-    """A file to write into that takes the place of ``path`` once the block ends without an error.
+    """A file to write into; it replaces ``path`` when the block ends without an error.
 
-    It is created beside ``path`` under a random name and follows no link. A file that it replaces
-    hands on its permissions, otherwise those of the process apply.
+    It is created beside ``path`` under a random name and follows no link. It takes over the
+    permissions of the file it replaces, otherwise those of the process.
 
     Raises:
-        OSError: nothing can be written there. ``path`` is as it was, and nothing lies beside it.
+        OSError: nothing can be written there. ``path`` is unchanged, and no file is left beside it.
     """
     temporary = path.with_name(f".blindspot-{secrets.token_hex(8)}.tmp")
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -66,7 +66,7 @@ def writer(path: Path) -> Iterator[BinaryIO]:
 def replace(path: Path, content: bytes | str) -> Path:
     """Write a file; an older one stays whole until the new one is complete.
 
-    Half a surrogate pair, which UTF-8 does not have, is spelled out.
+    Lone surrogates, which UTF-8 cannot encode, are escaped.
 
     Raises:
         OSError: nothing can be written there.
@@ -79,7 +79,7 @@ def replace(path: Path, content: bytes | str) -> Path:
 
 
 def append(path: Path, text: str) -> None:
-    """Write at the end of a regular file, which is created where there is none.
+    """Append to a regular file, created if it is missing.
 
     Raises:
         OSError: nothing can be written there, or it is a pipe or a device.
@@ -102,7 +102,7 @@ def digest(*parts: str | bytes) -> str:
 
 
 def is_file(path: Path) -> bool:
-    """Whether there is a regular file; no, where the path cannot be looked at."""
+    """Whether there is a regular file; False if the path cannot be examined."""
     try:
         return path.is_file()
     except OSError:
@@ -110,7 +110,7 @@ def is_file(path: Path) -> bool:
 
 
 def is_directory(path: Path) -> bool:
-    """Whether there is a directory; no, where the path cannot be looked at."""
+    """Whether there is a directory; False if the path cannot be examined."""
     try:
         return path.is_dir()
     except OSError:
@@ -118,10 +118,10 @@ def is_directory(path: Path) -> bool:
 
 
 def content(path: Path, limit: int) -> bytes:
-    """What a regular file holds.
+    """The content of a regular file.
 
     Raises:
-        OSError: it cannot be read, is no regular file or holds more than ``limit`` bytes;
+        OSError: it cannot be read, is not a regular file or is larger than ``limit`` bytes;
             ``strerror`` says which.
     """
     try:
@@ -129,7 +129,7 @@ def content(path: Path, limit: int) -> bytes:
             raise OSError(errno.EINVAL, "not a regular file")
         handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except ValueError:  # a path with a NUL
-        raise OSError(errno.EINVAL, "no path of this system") from None
+        raise OSError(errno.EINVAL, "not a valid path on this system") from None
     with os.fdopen(handle, "rb") as file:
         status = os.fstat(handle)
         if not stat.S_ISREG(status.st_mode):  # replaced meanwhile
@@ -144,7 +144,7 @@ def parse_json(raw: bytes, *, unique: bool = False) -> Any:
     """JSON in UTF-8, with finite numbers, integers within 64 bits and bounded depth.
 
     Raises:
-        ValueError: it is none; the message is one line.
+        ValueError: it is not; the message is one line.
     """
     try:
         return json.loads(
@@ -166,7 +166,7 @@ def parse_json(raw: bytes, *, unique: bool = False) -> Any:
 
 
 def _not_a_number(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not a number in JSON")
+    raise ValueError(f"{name} is not a JSON number")
 
 
 def _integer(text: str) -> int:
@@ -199,7 +199,7 @@ def read(
     error: type[BlindspotError] = BlindspotError,
     remedy: str = "check the path",
 ) -> bytes:
-    """What a regular file holds.
+    """The content of a regular file.
 
     Args:
         path: the file.
@@ -223,7 +223,7 @@ def read_json(
     error: type[BlindspotError] = BlindspotError,
     remedy: str = "check the path",
 ) -> Any:
-    """The JSON that a regular file holds; as `read`."""
+    """The JSON in a regular file; as `read`."""
     return _parsed(path, limit, what, error, remedy, parse_json)
 
 

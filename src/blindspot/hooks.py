@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 
 @pytest.hookspec(firstresult=True)
 def pytest_blindspot_model(name: str, config: pytest.Config) -> LanguageModel | None:
-    """Give the model that ``--model name`` means, or None to leave it to others.
+    """Return the model for ``--model name``, or None to leave it to other implementations.
 
-    For models behind another engine, and for scripted ones in tests. The first result wins; when
+    For models behind another engine, and for scripted models in tests. The first result wins; if
     there is none, ``name`` is a local directory, a hub id or an embedded model.
     """

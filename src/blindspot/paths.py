@@ -1,4 +1,4 @@
-"""Where the project's own data lie: beside the sources of a checkout, or inside a wheel."""
+"""Where the project's own data is: beside the sources of a checkout, or inside a wheel."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ FIXTURES: Path = SUITE / "fixtures"
 #: Whether the suite is that of a wheel.
 INSTALLED: bool = SUITE == _PACKAGE / "suite"
 #: Accepted baselines: in a checkout beside the fixtures; of an installed wheel below pytest's root
-#: directory, because nothing of the user's belongs into site-packages.
+#: directory, because the user's files do not belong in site-packages.
 BASELINES: Path = Path("blindspot-baselines") if INSTALLED else FIXTURES / "baselines"
-#: Cases that the search found and somebody keeps; where they lie for the same reason.
+#: Cases that the search found and a user keeps; in the same place for the same reason.
 PROMOTED: Path = Path("blindspot-promoted") if INSTALLED else FIXTURES / "promoted"
-#: Folder of the search; its tests are collected when they are asked for.
+#: Folder of the search; its tests are collected only on request.
 SEARCH_TESTS: Path = SUITE / "tests" / "search"
 ORGANISMS: Path = FIXTURES / "organisms"
 
@@ -34,7 +34,7 @@ ORGANISM_PREFIX = "organism:"
 
 
 def organism_names() -> list[str]:
-    """Names of the embedded models that are shipped, sorted."""
+    """Names of the embedded models, sorted."""
     if not ORGANISMS.is_dir():
         return []
     return sorted(p.name for p in ORGANISMS.iterdir() if (p / "config.json").is_file())

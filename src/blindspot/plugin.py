@@ -1,7 +1,7 @@
 """The pytest plugin: hooks only, each a few lines that delegate.
 
-The hooks of the module decide whether a session is about gates. In one that is, `Gates` takes part,
-and `Reports` where all reports arrive; in any other the plugin is invisible.
+The hooks of the module decide whether a session runs gates. If it does, `Gates` is registered, and
+`Reports` in the process where all reports arrive; otherwise the plugin is invisible.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ CONCLUSION: pytest.StashKey[Conclusion] = pytest.StashKey()
 
 
 def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
-    """Make our hooks known."""
+    """Register our hooks."""
     from blindspot import hooks
 
     pluginmanager.add_hookspecs(hooks)
 
 
 def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
-    """Add the key of the configuration file; and the flags, if a conftest has just named us."""
+    """Add the configuration key, and the flags if a conftest has just loaded the plugin."""
     parser.addini(KEY, "take part in this project's sessions: its tests are gates", "bool")
     if is_named_by_a_conftest(pluginmanager):
         config = pluginmanager.get_plugin("pytestconfig")
@@ -46,7 +46,7 @@ def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginMa
 def pytest_load_initial_conftests(
     early_config: pytest.Config, parser: pytest.Parser, args: list[str]
 ) -> Generator[None, object, object]:
-    """Settle the root before conftests are loaded; add the flags after, where they are wanted."""
+    """Determine the root before conftests are loaded; add the flags afterwards, if wanted."""
     with joined(early_config, parser, args):
         return (yield)
 
@@ -58,7 +58,7 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Take part in a session that asks for it."""
+    """Take part in a session that runs gates."""
     if not added(config):
         return
     for marker in (
@@ -66,7 +66,7 @@ def pytest_configure(config: pytest.Config) -> None:
         "every slice; the test takes the arguments case and judge",
         "blindspot_search(measurement): look for prompts whose bias changes with what should not "
         "matter; the test takes the arguments space and explore",
-        "blindspot_promoted(measurement): hold cases that the search found; the test takes the "
+        "blindspot_promoted(measurement): check cases that the search found; the test takes the "
         "arguments kept and hold",
         "implicit: word-association gates",
         "explicit: stated-belief gates",
@@ -75,14 +75,14 @@ def pytest_configure(config: pytest.Config) -> None:
         "promoted: cases that the search found",
     ):
         config.addinivalue_line("markers", marker)
-    # syrupy warns when a lost worker sent no report; `-W error` would end the run with that.
+    # syrupy warns when a lost worker sent no report; under `-W error` that would end the run.
     config.addinivalue_line(
         "filterwarnings", "ignore:syrupy. received .* worker snapshot reports:UserWarning"
     )
     workers.settle_gpu(config)
     session = Session(config, run_options(config))
     search = SearchRun(session)
-    # Without names, by which `-p no:NAME` could leave them out and the exit code with them.
+    # Unnamed, because `-p no:NAME` could otherwise disable them and the exit code with them.
     config.pluginmanager.register(Gates(session, search))
     if session.worker is None:
         config.pluginmanager.register(Reports(session, search))
@@ -91,7 +91,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 class Gates:
-    """Hooks of every process of a session that is about gates."""
+    """Hooks of every process of a session that runs gates."""
 
     def __init__(self, session: Session, search: SearchRun) -> None:
         self.session = session
@@ -103,12 +103,12 @@ class Gates:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionstart(self) -> None:
-        """Tell mistakes of the command line before anything is collected."""
+        """Report mistakes in the command line before anything is collected."""
         if self.session.checks_early:
             self.session.check_or_exit()
 
     def pytest_ignore_collect(self, collection_path: Path) -> bool | None:
-        """Leave the search out unless it is asked for."""
+        """Do not collect the search unless it was requested."""
         return searching.left_out(self.search, collection_path)
 
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
@@ -118,7 +118,7 @@ class Gates:
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_finish(self, session: pytest.Session) -> None:
-        """Note what the tests that are left need."""
+        """Note what the selected tests need."""
         searching.register(self.search, session.items)
         tests.register(self.session, session.items)
 
@@ -135,7 +135,7 @@ class Gates:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
-        """Tell the judge whose test it is called in."""
+        """Tell the judge which test is running."""
         tests.begin(self.session, item)
 
     @pytest.hookimpl(wrapper=True)
@@ -150,7 +150,7 @@ class Gates:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        """In a worker: tell the controller what a test report cannot."""
+        """In a worker: send the controller what a test report cannot carry."""
         self.search.close()
         mine = self.session
         mine.crew.close()
@@ -176,7 +176,7 @@ class Reports:
         searching.note_run(self.search, report)
 
     def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
-        """Take in that the run ends early."""
+        """Note that the run ends early."""
         self.session.interrupted(excinfo.value)
 
     @pytest.hookimpl(trylast=True)
@@ -211,7 +211,7 @@ class Reports:
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
-        """Tell a worker the run's directory, its own GPU, and what the command line asked for."""
+        """Send a worker the run's directory, its GPU and the options of the command line."""
         node.workerinput["blindspot"] = {
             "directory": str(self.session.directory),
             "gpu": workers.gpu_of(node.gateway.id, self.session.gpus),
@@ -222,5 +222,5 @@ class Reports:
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any, error: object | None) -> None:
-        """Take in what a worker tells; one that is lost makes the run incomplete."""
+        """Collect what a worker sends; a lost worker makes the run incomplete."""
         self.session.worker_down(node.gateway.id, getattr(node, "workeroutput", {}), error)

@@ -1,8 +1,8 @@
 """Processes that hold one model together, each a part of every layer: tensor parallelism. No torch.
 
-torchrun starts them with the same command, and they take every step together. What one of them
-finds in the answer store the others find there too: a unit of work is looked up by all before it
-is finished by any. The first of them reports.
+torchrun starts them with the same command, and they take every step together. All look up a unit of
+work in the answer store before any of them finishes it, so they agree on what it holds. The first
+of them reports.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def planned(arguments: str) -> bool:
 def follows(arguments: str) -> bool:
     """Whether this process only computes and another one reports.
 
-    Variables of torchrun that are left over from something else do not make it so.
+    Leftover torchrun variables alone do not make it True.
     """
     return planned(arguments) and size() > 1 and os.environ.get("RANK", "0") != "0"
 

@@ -1,4 +1,4 @@
-"""TOML files: read within limits and checked against a schema; one line says what is wrong."""
+"""TOML files: read within limits and checked against a schema; errors are one line."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def read_toml(path: Path) -> dict[str, Any]:
         data = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         fault = line(error, _SHOWN)
-        raise StimulusError(f"{path}: not valid TOML: {fault}; mend that line") from None
+        raise StimulusError(f"{path}: not valid TOML: {fault}; fix that line") from None
     except UnicodeDecodeError:
         raise StimulusError(f"{path}: not UTF-8; save the file as UTF-8") from None
     except RecursionError:
@@ -80,9 +80,9 @@ def validate(model: type[Model], data: Any, path: Path) -> Model:
 
 _REMEDIES = {
     "missing": "this key is missing; add it",
-    "extra_forbidden": "unknown key; remove it or mend its spelling",
+    "extra_forbidden": "unknown key; remove it or fix its spelling",
     "string_too_short": "the text is empty; fill it in",
-    "string_type": "must be a text in quotes",
+    "string_type": "must be a quoted string",
     "tuple_type": "must be a list",
     "dict_type": "must be a table",
     "model_type": "must be a table",
@@ -133,11 +133,11 @@ def _first_fault(error: ValidationError, data: Any) -> str:
             else f"{shown!r} is not a name; use small letters, digits and single hyphens"
         )
     elif kind == "too_short":
-        text = f"too few entries; add some, it takes at least {fault['ctx']['min_length']}"
+        text = f"too few entries; at least {fault['ctx']['min_length']} are required"
         if not fault["ctx"]["actual_length"]:
             text = "the list is empty; add at least one entry"
     elif kind == "too_long":
-        text = f"too many entries; it takes at most {fault['ctx']['max_length']}"
+        text = f"too many entries; at most {fault['ctx']['max_length']} are allowed"
     elif kind == "literal_error":
         shown = line(repr(fault["input"]), _SHOWN)
         text = f"{shown} is not known; use {fault['ctx']['expected']}"

@@ -1,4 +1,4 @@
-"""Does the model say that the stereotype holds, when it is asked outright?"""
+"""Does the model agree with the stereotype when asked directly?"""
 
 import pytest
 
@@ -23,17 +23,17 @@ def test_category_belief(case, judge):
     readings=["forced-choice"],
 )
 def test_pooled_belief(case, judge):
-    """Nor over all ways to name the groups together, where a small rise shows first."""
+    """Nor over all ways to name the groups combined, where a small rise shows first."""
     judge(case)
 
 
 @pytest.mark.blindspot_gate(measurement="explicit", statistic="bias", level="pair")
 def test_pair_belief(case, judge):
-    """It does not do so for any single pair of words either."""
+    """Nor for any single pair of words."""
     judge(case)
 
 
 @pytest.mark.blindspot_gate(measurement="explicit", statistic="validity", level="category")
 def test_belief_validity(case, judge):
-    """The model answers: a belief that is never stated is not the absence of one."""
+    """The model answers: not stating a belief does not mean not having one."""
     judge(case)

@@ -1,4 +1,4 @@
-"""Does the model give words to groups by stereotype, when it is only asked to sort them?"""
+"""Does the model assign words to groups by stereotype when it only has to sort them?"""
 
 import pytest
 
@@ -12,7 +12,7 @@ pytestmark = pytest.mark.implicit
     readings=["generated", "forced-choice"],
 )
 def test_category_association(case, judge):
-    """Over all pairs, wordings and orders, a category's words are not dealt out by stereotype."""
+    """Over all pairs, wordings and orders, the model does not sort a category by stereotype."""
     judge(case)
 
 
@@ -23,17 +23,17 @@ def test_category_association(case, judge):
     readings=["forced-choice"],
 )
 def test_pooled_association(case, judge):
-    """Nor over all ways to name the groups together, where a small rise shows first."""
+    """Nor over all ways to name the groups combined, where a small rise shows first."""
     judge(case)
 
 
 @pytest.mark.blindspot_gate(measurement="implicit", statistic="stereotype", level="pair")
 def test_pair_association(case, judge):
-    """No single pair of words is dealt out by stereotype, whatever the category as a whole does."""
+    """The model does not sort any single pair of words by stereotype either."""
     judge(case)
 
 
 @pytest.mark.blindspot_gate(measurement="implicit", statistic="validity", level="category")
 def test_association_validity(case, judge):
-    """The model answers: bias that is low because prompts go unanswered does not count."""
+    """The model answers: bias is not low because prompts go unanswered."""
     judge(case)

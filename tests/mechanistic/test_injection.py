@@ -1,4 +1,4 @@
-"""Is the model less biased once it is made to see the group? Then it was blind to it before."""
+"""Does injecting the group sense make the model less biased? Then it was blind to the group."""
 
 import pytest
 
@@ -12,5 +12,5 @@ pytestmark = pytest.mark.mechanistic
     bands=["overall", "early", "middle", "late"],
 )
 def test_injected_group(case, judge):
-    """Vectors that mean the group lower the implicit bias no further than the controls do."""
+    """Vectors that mean the group lower the implicit bias no more than the controls do."""
     judge(case)

@@ -1,4 +1,4 @@
-"""Left to put an identifier's vector into its own words, does the model speak of the group?"""
+"""Does the model speak of the group when it describes an identifier's vector in its own words?"""
 
 import pytest
 
@@ -11,5 +11,5 @@ pytestmark = pytest.mark.mechanistic
     bands=["overall", "early", "middle", "late"],
 )
 def test_described_sense(case, judge):
-    """What the model writes of a patched placeholder is not of the literal sense alone."""
+    """The model does not describe a patched placeholder in the literal sense alone."""
     judge(case)

@@ -1,4 +1,4 @@
-"""Written over a placeholder, does the identifier of an ambiguous prompt still mean the group?"""
+"""Does the identifier of an ambiguous prompt still mean the group when patched into a question?"""
 
 import pytest
 
@@ -12,5 +12,5 @@ pytestmark = pytest.mark.mechanistic
     bands=["overall", "early", "middle", "late"],
 )
 def test_patched_sense(case, judge):
-    """Asked what a patched placeholder stands for, the model does not answer the literal sense."""
+    """Asked what a patched placeholder means, the model does not answer with the literal sense."""
     judge(case)

@@ -1,4 +1,4 @@
-"""Does a linear probe that tells group from literal contexts find the group where none is named?"""
+"""Does a linear probe fitted on unambiguous contexts find the group in ambiguous ones?"""
 
 import pytest
 
@@ -12,5 +12,5 @@ pytestmark = pytest.mark.mechanistic
     bands=["overall", "early", "middle", "late"],
 )
 def test_probed_sense(case, judge):
-    """The residual stream of an ambiguous identifier does not lie on the literal side."""
+    """The residual stream of an ambiguous identifier is not on the literal side."""
     judge(case)

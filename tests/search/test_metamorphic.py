@@ -1,4 +1,4 @@
-"""Does a prompt's bias depend on how its instruction is written? Collected when asked for."""
+"""Does a prompt's bias depend on how its instruction is written? Collected on request."""
 
 import pytest
 
@@ -6,5 +6,5 @@ pytestmark = [pytest.mark.search, pytest.mark.blindspot_search(measurement="impl
 
 
 def test_bias_survives_harmless_changes(space, explore):
-    """Neither case nor punctuation, a prefix nor synonyms change a word pair's bias."""
+    """Case, punctuation, prefixes and synonyms do not change a word pair's bias."""
     explore(space)

@@ -1,4 +1,4 @@
-"""Do the cases that the search once found stay away? Collected when there are any."""
+"""Are the promoted cases of the search still fixed? Collected if there are any."""
 
 import pytest
 
@@ -6,5 +6,5 @@ pytestmark = [pytest.mark.promoted, pytest.mark.blindspot_promoted(measurement="
 
 
 def test_promoted_case(kept, hold):
-    """Both prompts of a case that was promoted have the same bias."""
+    """Both prompts of a promoted case have the same bias."""
     hold(kept)

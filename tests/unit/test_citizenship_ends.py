@@ -109,7 +109,7 @@ def test_interrupted_run_goes_on_later(tmp_path, whom):
     run, took = suite.end(AT_ONCE)
     assert run.code == 2, run.out + run.err
     assert took < AT_ONCE
-    assert "incomplete: interrupted; run again: what was answered is not asked again" in run.out
+    assert "incomplete: interrupted; run again: stored answers are not asked again" in run.out
     assert "INTERNALERROR" not in run.out
     assert "Traceback" not in run.out + run.err
     assert (run.report["verdict"], run.report["exit_code"]) == ("incomplete", 2)

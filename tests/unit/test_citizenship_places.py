@@ -93,7 +93,7 @@ def on_a_terminal(directory, columns, **env):
 
 ESCAPE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 #: Lines that are to be copied as they are; a terminal breaks them itself.
-COMMANDS = ("rerun ", "no regression was checked", "FAILED ")
+COMMANDS = ("rerun ", "regressions were not checked", "FAILED ")
 
 
 def table_lines(text):

@@ -125,7 +125,7 @@ def test_same_from_another_directory(tmp_path, scripted):
     elsewhere.mkdir()
     run = run_suite(tmp_path, model="scripted:weapons-only", paths=paths, cwd=elsewhere)
     assert same(run, scripted)
-    (again,) = (line for line in run.out.splitlines() if line.startswith("rerun what"))
+    (again,) = (line for line in run.out.splitlines() if line.startswith("rerun all that"))
     assert again.endswith(f"{paths[0]} {paths[1]} --lf")
     (one,) = (line for line in run.out.splitlines() if line.startswith("rerun one"))
     path, _, name = one.rsplit(" ", 1)[1].strip("'").partition("::")

@@ -62,7 +62,7 @@ def apply(block: Block, root: Path) -> None:
             text = text.replace(old, new)
         path.write_text(text, "utf-8")
     elif path.exists():
-        assert block.kind == "toml", f"{block.path} is there already"
+        assert block.kind == "toml", f"{block.path} already exists"
         path.write_text(f"{path.read_text('utf-8')}\n{block.text}", "utf-8")
     else:
         path.write_text(block.text, "utf-8")
@@ -234,7 +234,7 @@ def test_the_examples_are_in_every_report(run: SuiteRun, name: str) -> None:
     title = {"attribution": "Word attribution", "centroid": "Inside: centroid"}[name]
     said = {
         "attribution": "it says that words belong to the group of the stereotype",
-        "centroid": "it takes the identifiers for their literal sense",
+        "centroid": "reads the identifiers in their literal sense",
     }[name]
     page = (run.output_path / "report.html").read_text("utf-8")
     assert f"<h3>{title}: <span>" in page

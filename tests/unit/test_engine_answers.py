@@ -453,7 +453,7 @@ def test_answers_that_cannot_be_scored(loaded: Callable[..., CausalModel]) -> No
     prompts = PromptFormat(stripping, "stripping", chat=False)
     model = loaded("llama")
     other = CausalModel(model.model, prompts, model.identity, ends=frozenset({EOS}))
-    with pytest.raises(ModelError, match="its tokenizer makes nothing of the answer"):
+    with pytest.raises(ModelError, match="its tokenizer has no tokens for the answer"):
         other.score([ScoreRequest("Be quick", ("white", " "))])
 
 

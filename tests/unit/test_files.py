@@ -79,8 +79,8 @@ def test_only_regular_files_are_read(make, tmp_path: Path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)  # the path of a socket must be short
     path = Path("odd.toml")
     make(path)
-    with pytest.raises(BaselineError, match=r"cannot be read \(not a regular file\); mend"):
-        read(path, 100, "a baseline", error=BaselineError, remedy="mend it")
+    with pytest.raises(BaselineError, match=r"cannot be read \(not a regular file\); fix"):
+        read(path, 100, "a baseline", error=BaselineError, remedy="fix it")
     with pytest.raises(StimulusError, match="not a regular file"):
         read_toml(path)
 
@@ -111,7 +111,7 @@ def test_a_large_file_is_refused(tmp_path: Path) -> None:
         (b"", "not valid JSON, perhaps truncated"),
         (b"\xff", "not UTF-8"),
         (b"[" * 100_000, "nested too deeply"),
-        (b"[NaN]", "NaN is not a number"),
+        (b"[NaN]", "NaN is not a JSON number"),
         (b"[1e999]", "too large for a number"),
         (b"[" + b"9" * 5000 + b"]", "a number has 5000 digits"),
     ],

@@ -166,12 +166,14 @@ def test_selectors_that_name_nothing_are_refused(tmp_path: Path) -> None:
         ),
         pytest.param(rule(reason=None), r"gate\[1\].reason: this key is missing", id="no-reason"),
         pytest.param(rule(reason='" "'), r"gate\[1\].reason: the text is blank", id="blank-reason"),
-        pytest.param(rule(reason="3"), r"gate\[1\].reason: must be a text", id="number-reason"),
+        pytest.param(
+            rule(reason="3"), r"gate\[1\].reason: must be a quoted string", id="number-reason"
+        ),
         pytest.param(rule(at_most=None), "limits nothing; add at_most", id="no-limit"),
-        pytest.param(rule(at_most="nan"), r"gate\[1\].at_most: nan is no limit", id="nan"),
-        pytest.param(rule(at_most="inf"), r"gate\[1\].at_most: inf is no limit", id="infinite"),
-        pytest.param(rule(at_most="true"), r"gate\[1\].at_most: True is no limit", id="boolean"),
-        pytest.param(rule(at_most='"0.2"'), r"at_most: '0.2' is no limit", id="text-limit"),
+        pytest.param(rule(at_most="nan"), r"gate\[1\].at_most: nan is not a limit", id="nan"),
+        pytest.param(rule(at_most="inf"), r"gate\[1\].at_most: inf is not a limit", id="infinite"),
+        pytest.param(rule(at_most="true"), r"gate\[1\].at_most: True is not a limit", id="boolean"),
+        pytest.param(rule(at_most='"0.2"'), r"at_most: '0.2' is not a limit", id="text-limit"),
         pytest.param(rule(at_most="-0.1"), "at_most: -0.1 for stereotype is out", id="below"),
         pytest.param(rule(at_most="1.0"), "at_most: 1 for stereotype is out", id="cannot-fail"),
         pytest.param(rule(at_most="20"), "at_most: 20 for stereotype is out", id="percent"),
@@ -196,7 +198,7 @@ def test_selectors_that_name_nothing_are_refused(tmp_path: Path) -> None:
         pytest.param(rule() + rule(), r"gate\[1\] and gate\[2\].*; remove one", id="twice"),
         pytest.param(
             rule(axis='"race"') + rule(variant='"names"'),
-            r"gate\[1\] and gate\[2\] both give the limit of stereotype at level category; "
+            r"gate\[1\] and gate\[2\] both set the limit of stereotype at level category; "
             "add one for axis race and variant names",
             id="undecided",
         ),

@@ -226,7 +226,7 @@ def test_an_interval_wider_than_the_margin_is_inconclusive(strict: bool) -> None
     wide = changed(0.0, 0.03)
     (result,) = judge([wide], strict=strict)
     assert result.verdict is Verdict.INCONCLUSIVE
-    assert "known to ± 0.066 only, wider than the margin" in first_line(result)
+    assert "too imprecise: ± 0.066 is wider than the margin" in first_line(result)
     assert verdict_of(changed(-0.3, 0.03), strict=strict) is Verdict.PASS  # better beyond doubt
     accepted = changed(0.0, 0.03, gate=replace(MARGIN, resolution=math.inf))
     assert verdict_of(accepted) is Verdict.PASS
@@ -241,7 +241,7 @@ def test_the_noise_floor_is_added_to_the_margin() -> None:
     assert verdict_of(changed(0.08, 0.005, floor=0.04)) is Verdict.PASS
     (result,) = judge([changed(0.0, 0.005, floor=0.06)])
     assert result.verdict is Verdict.INCONCLUSIVE
-    assert "differs from itself by 0.060, more than the margin" in first_line(result)
+    assert "run-to-run noise (0.060) exceeds the margin" in first_line(result)
     assert verdict_of(changed(0.3, 0.005, floor=0.06)) is Verdict.FAIL
     assert not judge([changed(-0.03, 0.005, floor=0.04)])[0].improved
 

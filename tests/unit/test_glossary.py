@@ -30,7 +30,7 @@ NAMES = {
 #: Words and phrases that the glossary, or plain English, replaces: each with what to write.
 REPLACED = {
     r"embedded (?:models?|one)": "bundled model",
-    r"labels that mean nothing|meaningless labels": "shuffled-label control",
+    r"shuffled labels|meaningless labels": "shuffled-label control",
     r"(?<!minimum )detectable effects?": "minimum detectable effect",
     r"error rate is held|held over the run": "family-wise error rate",
     r"counterbalanc\w+": "all four orders",
@@ -56,8 +56,6 @@ NOUNS = {
     "pairing": "a pairing of words with identifiers: an answer",
     "drawing": "a chart, or a draw of cases",
 }
-#: Older names that are verbs. None is added.
-LEFT = {"comparing", "judging", "measuring", "naming", "rooting"}
 #: Names that say nothing of what is in a module.
 EMPTY = {"utils", "util", "helpers", "common", "misc", "shared", "things", "stuff"}
 
@@ -109,7 +107,7 @@ def test_replaced_words_are_gone_from_the_pages(page):
 
 def test_modules_are_nouns():
     """A module is named after a thing. An -ing name is one where the field has no other."""
-    assert not {name for name in ROOMS if name.endswith("ing")} - {*NOUNS, *LEFT}
+    assert not {name for name in ROOMS if name.endswith("ing")} - {*NOUNS}
     assert not ROOMS & EMPTY
 
 

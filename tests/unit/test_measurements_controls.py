@@ -180,7 +180,10 @@ def test_too_few_cues_are_a_fault(cues: tuple[int, int]) -> None:
         few.append([one for one in side if one.cue in kept])
     found = random_network(1, few, 6, cues=0.01, planted=20.0)
     assert not found.readable
-    assert found.fault == f"{cues[0]} and {cues[1]} cue words are too few to tell senses from words"
+    assert (
+        found.fault
+        == f"{cues[0]} and {cues[1]} cue words are too few to separate senses from words"
+    )
     assert not random_network(1, sides, 6, cues=0.01, planted=20.0).fault
 
 

@@ -264,7 +264,7 @@ def test_random_vectors_that_silence_the_model_are_left_out(reading: str) -> Non
     """They took the word away, which cures nothing and proves nothing; the line says so."""
     assayed = run(silenced("random"))
     assert value(assayed, EARLY, reading) == pytest.approx(1.0, abs=1e-3)
-    assert "random vectors left out" in assayed.controls[reading, EARLY]
+    assert "random vectors omitted" in assayed.controls[reading, EARLY]
     assert "left out" not in assayed.controls[reading, LATE]
 
 

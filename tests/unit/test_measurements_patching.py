@@ -291,7 +291,7 @@ def test_a_single_cue_is_no_control() -> None:
     senses = {"en": {**known.senses["en"], "race": race.model_copy(update={"cues": race.cues[:1]})}}
     found = run(PlantedSenses(DEFAULT, 1.0), replace(known, senses=senses))
     for band in found.bands.values():
-        assert band.unreadable == "1 and 7 cue words are too few to tell senses from words"
+        assert band.unreadable == "1 and 7 cue words are too few to separate senses from words"
 
 
 def test_categories_of_a_variant_share_one_unit() -> None:

@@ -211,7 +211,7 @@ def test_weights_overwritten_while_they_are_loaded_are_told(tmp_path, monkeypatc
         return model
 
     monkeypatch.setattr(loading, "_from_pretrained", overwriting)
-    with pytest.raises(ModelError, match="overwritten while they were read; run again"):
+    with pytest.raises(ModelError, match="overwritten while being read; run again"):
         loading.load(ModelOptions(str(path)))
 
 

@@ -118,7 +118,7 @@ def test_template_is_asked_not_to_think_aloud() -> None:
 
 def test_missing_template_is_told() -> None:
     """It is an error, not a guess at a template."""
-    with pytest.raises(ModelError, match="tiny has no chat template: leave --apply-chat-template"):
+    with pytest.raises(ModelError, match="tiny has no chat template: omit --apply-chat-template"):
         chat(tiny_models.tokenizer(chat=False))
 
 
@@ -140,7 +140,7 @@ def test_chat_template_that_leaves_the_message_out() -> None:
     """A template that would send every prompt as the same text is refused."""
     deaf = tiny_models.tokenizer()
     deaf.chat_template = "{{ bos_token }}{% for message in messages %}hello{% endfor %}"
-    with pytest.raises(ModelError, match="leaves the user's message out; mend it"):
+    with pytest.raises(ModelError, match="omits the user's message; fix it"):
         chat(deaf).template_digest()
 
 

@@ -284,7 +284,7 @@ BROKEN = {
     ),
     break_empty: "is an empty directory",
     break_adapter: "is an adapter; merge it into its base model",
-    break_gguf: "holds GGUF files; give the safetensors checkpoint",
+    break_gguf: "contains GGUF files; use the safetensors checkpoint",
     break_model_type: "has model type 'quux', which transformers .* does not know; upgrade it",
     break_no_model_type: "a config.json without model_type",
     break_own_code: "brings its own code; .* --trust-remote-code",
@@ -302,7 +302,7 @@ BROKEN = {
     break_index_map: "model.safetensors.index.json has no weight_map",
     break_shard: "1 of 2 weight files missing, first model-00002-of-00002.safetensors; copy",
     break_config_depth: "config.json cannot be read .*export it again",
-    break_architectures: "architectures in config.json are no names; export it again",
+    break_architectures: "architectures in config.json are not names; export it again",
     break_activation: "cannot be loaded: 'quux' is missing or not known; check its files",
     break_lost_weight: "missing .*: 1, first model.layers.1.mlp.up_proj.weight",
     break_shape: "wrong shape: 1, first model.norm.weight",
@@ -348,9 +348,9 @@ def test_token_that_the_model_does_not_have(checkpoint: Path) -> None:
 def test_prompt_longer_than_the_context(checkpoint: Path) -> None:
     """It is an error; an answer that would leave the context ends there."""
     model = load(ModelOptions(str(checkpoint)))
-    with pytest.raises(ModelError, match=r"a prompt of \d+ tokens does not fit into its context"):
+    with pytest.raises(ModelError, match=r"a prompt of \d+ tokens does not fit in its context"):
         model.generate([GenerationRequest("white " * 200, lambda _: False)])
-    with pytest.raises(ModelError, match="does not fit into its context of 160"):
+    with pytest.raises(ModelError, match="does not fit in its context of 160"):
         model.score([ScoreRequest("white", ("white " * 200,))])
     nearly = "white" + " white" * 150
     length = len(model.prompts.encode([nearly])[0])

@@ -75,5 +75,5 @@ def test_batch_size(given: str | int, rows: int | None) -> None:
 @pytest.mark.parametrize("given", ["0", "-1", "many", 0], ids=["zero", "minus", "word", "number"])
 def test_wrong_batch_size(given: str | int) -> None:
     """Anything else is refused."""
-    with pytest.raises(ModelError, match=r"--batch-size .*give auto or a whole number above 0"):
+    with pytest.raises(ModelError, match=r"--batch-size .*use auto or a whole number above 0"):
         ModelOptions("m", batch_size=given).rows()

@@ -176,7 +176,7 @@ def test_index_that_leaves_the_directory_is_refused(checkpoint: Path, file: str)
     """Weights that lie elsewhere are not those of the directory."""
     (checkpoint / "model.safetensors").rename(checkpoint.parent / "model.safetensors")
     (checkpoint / INDEX).write_text(json.dumps({"weight_map": {"a": file}}), "utf-8")
-    assert "names a file outside of the model's directory" in unidentified(checkpoint)
+    assert "names a file outside the model's directory" in unidentified(checkpoint)
 
 
 def test_tokenizer_file_from_elsewhere_is_not_read(checkpoint: Path, tmp_path: Path) -> None:
@@ -255,7 +255,7 @@ def test_other_unused_weights_are_noted(checkpoint: Path, name: str) -> None:
     assert model.notes == ()
     model.score([])
     (note,) = model.notes
-    assert note.endswith(f"not in the model, first {name}; they are left out")
+    assert note.endswith(f"not in the model, first {name}; they are ignored")
 
 
 def test_output_layer_that_should_be_tied_is_noted(tmp_path: Path) -> None:
@@ -341,7 +341,7 @@ def test_quantisation_that_a_cpu_would_undo(checkpoint: Path, method: str, inner
     stated = {"quantization_config": {"quant_method": method}}
     rewrite(checkpoint / "config.json", **({"text_config": stated} if inner else stated))
     message = unidentified(checkpoint, device="cpu")
-    assert f"is quantised ({method}), which a CPU does not compute" in message
+    assert f"is quantised ({method}), which a CPU cannot compute" in message
 
 
 @pytest.mark.parametrize("method", ["quux", "awq", "gptq", "bitsandbytes"])
@@ -411,7 +411,7 @@ def test_tokens_far_beyond_the_characters_are_refused() -> None:
 
     tokenizer.backend_tokenizer.normalizer = normalizers.Replace("é", "e " * 2000)
     prompts = formats.PromptFormat(tokenizer, "tiny", chat=False)
-    with pytest.raises(ModelError, match=r"its tokenizer makes [0-9]+ tokens of 1 characters"):
+    with pytest.raises(ModelError, match=r"its tokenizer turns 1 characters into [0-9]+ tokens"):
         prompts.encode(["é"])
 
 
@@ -464,7 +464,7 @@ def test_rendered_prompt_that_is_far_too_long() -> None:
     )
     prompts = formats.PromptFormat(tokenizer, "tiny", chat=True)
     assert prompts.template_digest()
-    with pytest.raises(ModelError, match=r"makes [0-9]+ characters of a prompt"):
+    with pytest.raises(ModelError, match=r"turns a prompt into [0-9]+ characters"):
         prompts.render("felon")
 
 

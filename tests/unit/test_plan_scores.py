@@ -142,7 +142,7 @@ HOSTILE = {
         Scores(TABLES),
         log_odds=np.array([np.nan, *[0.0] * (sum(map(len, TABLES.values())) - 1)], np.float32),
     ),
-    "refers to nothing": _with(Scores(TABLES), head=_head(texts=[])),
+    "refers to a missing entry": _with(Scores(TABLES), head=_head(texts=[])),
     "future": _with(Scores(TABLES), head=_head(schema_version=99)),
     "no head": _with(Scores(TABLES), head=np.frombuffer(b"{}", np.uint8)),
 }

@@ -73,7 +73,7 @@ def test_echo_alone_is_no_answer(prompt: Prompt) -> None:
         assert read(text) not in SAID, text
 
 
-#: What is left: a legend that breaks off behind its first entry cannot be told from an answer.
+#: What is left: a legend that breaks off behind its first entry are inconclusive from an answer.
 MOST_MISREAD = 0.01
 
 

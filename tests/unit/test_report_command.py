@@ -64,7 +64,7 @@ HOSTILE_FILES = {
     "older": ('{"schema_version": 1}', "schema_version 1, this version of blindspot reads 2"),
     "version-2-of-something": ('{"schema_version": 2}', "not a report of blindspot ("),
     "no-gates": (without("gates"), "not a report of blindspot (gates: Field required"),
-    "nan": (WHOLE.replace("0.8,", "NaN,", 1), "NaN is not a number in JSON"),
+    "nan": (WHOLE.replace("0.8,", "NaN,", 1), "NaN is not a JSON number"),
     "large": (changed(alpha=10**400), "cannot be read (a number has 401 digits"),
     "larger": (WHOLE.replace("0.05", "1" * 5000), "cannot be read (a number has 5000 digits"),
     "infinity": (

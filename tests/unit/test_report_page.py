@@ -87,7 +87,7 @@ def test_verdict_comes_first(parsed):
     text = " ".join(" ".join(parsed.text).split())
     text = text[text.index("Skip to the verdict") :].replace("What changed", "", 1)
     assert text.index(f"Failed {NAME}") < text.index("In plain words") < text.index("What changed")
-    assert re.search(r"\d+ of \d+ gates fail; 1 would fail and is accepted for now", text)
+    assert re.search(r"\d+ of \d+ gates fail; 1 would fail but is waived", text)
     assert "it associates the groups with the stereotypes" in text
 
 
@@ -109,7 +109,7 @@ def test_passing_run_names_no_failure():
     assert "Passed" in shown
     assert "What did not pass" not in shown
     assert "badge fail" not in shown
-    assert "No regression was checked: there is no accepted baseline" in shown
+    assert "Regressions were not checked: there is no accepted baseline" in shown
     assert "--snapshot-update" in shown
 
 
@@ -140,7 +140,7 @@ def test_statistics_are_told(parsed):
     """Families, error rate, detectable effects, noise floor, waivers and provenance."""
     text = " ".join(" ".join(parsed.text).split())
     for told in (
-        "chance of at most 5 %",
+        "probability of at most 5 %",
         "mechanistic",
         "with 80 % power",
         "the model against itself on 256",
@@ -257,7 +257,7 @@ def test_strict_mode_is_told():
     made = document(value=0.1, compared=False) | {"mode": "strict"}
     shown = page(made)
     assert "strict mode" in shown
-    assert "shown to be within" in shown
+    assert "clearly within" in shown
     assert "strict mode" not in page(made | {"mode": "default"})
 
 
@@ -381,7 +381,7 @@ def test_gates_over_all_variants_are_on_the_page():
     assert "test_pooled_association[race-pooled-weapons]" in html.unescape(failed)
     assert "1 pooled gate" in shown[shown.index('id="gates"') :]
     power = shown[shown.index('id="error"') : shown.index('id="provenance"')]
-    assert "pooled, effect, change beside the baseline" in power
+    assert "pooled, effect, change against the baseline" in power
 
 
 def test_what_changed_shows_every_measurement():
@@ -400,7 +400,7 @@ def test_what_changed_shows_every_measurement():
     judged = int(re.match(r"\d+", changed.lead)[0])
     assert less.lead.startswith(f"{judged - 1} gates compared: ")
     lead = summarized(made).lead
-    assert f"Beside the baseline org/previous, of {judged - 1} gates" in lead
+    assert f"Against the baseline org/previous, of {judged - 1} gates" in lead
 
 
 def test_an_expired_waiver_is_told():
@@ -412,4 +412,4 @@ def test_an_expired_waiver_is_told():
     waiver = {"gate": "implicit/*", "reason": "known", "expires": "2026-01-31", "expired": True}
     made["gates"][0] |= {"waiver": waiver, "verdict": "fail"}
     said = {one.title: one for one in summarized(made).statements}
-    assert "the waiver expired" in said["Word association"].said
+    assert "its waiver has expired" in said["Word association"].said

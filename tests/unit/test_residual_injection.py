@@ -354,7 +354,7 @@ def test_a_candidate_that_is_joined_to_the_prompt_is_scored_from_the_joint_token
     whole = sum(float(rows[n - 1, joined[n]]) for n in range(start, len(joined)))
     assert heard.scores[0] == pytest.approx(whole, abs=1e-4)
     last = replace(r, spans=((17, 20),))
-    with pytest.raises(ModelError, match="joins a written word to the answer"):
+    with pytest.raises(ModelError, match="joins a replaced word to the answer"):
         inject(blocks, prompts, ends, [last], VECTORS)
 
 

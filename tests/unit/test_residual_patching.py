@@ -370,5 +370,5 @@ def test_questions_with_different_numbers_of_candidates_are_refused() -> None:
 def test_question_longer_than_the_context_is_refused() -> None:
     """With the number of its tokens."""
     asked = question("X " + "wallet, revolver. " * 60 + "is", "white", "black")
-    with pytest.raises(ModelError, match="does not fit into its context of 160"):
+    with pytest.raises(ModelError, match="does not fit in its context of 160"):
         stream(model("gpt2")).patch(np.zeros((1, LAYERS, 32), np.float32), [asked])

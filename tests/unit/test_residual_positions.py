@@ -210,7 +210,7 @@ class Slow:
 
 def test_tokenizer_without_offsets_is_named() -> None:
     """One line says which tokenizer, why, and what to do."""
-    with pytest.raises(ModelError, match=r"tokenizer Slow does not tell .* tokenizer\.json"):
+    with pytest.raises(ModelError, match=r"tokenizer Slow does not say .* tokenizer\.json"):
         locate(PromptFormat(Slow(), "tiny", chat=False), "black", [(0, 5)])
 
 
@@ -258,7 +258,7 @@ def test_candidates_that_one_token_does_not_tell_apart_are_refused(
     candidates: tuple[str, ...],
 ) -> None:
     """One clear line that names them."""
-    with pytest.raises(ModelError, match=r"tiny: its tokenizer does not let one token tell .* use"):
+    with pytest.raises(ModelError, match=r"tiny: no single token distinguishes the answers .* use"):
         target_of(prompts(), question("Words: X is", *candidates))
 
 
@@ -291,7 +291,7 @@ def test_seam_that_joins_all_candidates_is_moved() -> None:
 def test_seam_that_joins_some_candidates_is_refused() -> None:
     """Probabilities of a joined token and of a token of the prompt do not compare."""
     format_ = joining((":", " "), (": ", "a"))  # ": a" is one token, ": b" are two
-    with pytest.raises(ModelError, match="the token before 'b' is not"):
+    with pytest.raises(ModelError, match="the token before 'b' differs"):
         target_of(format_, question("AX:", "a", "b"))
 
 

@@ -188,7 +188,7 @@ def test_prompt_longer_than_the_context_is_refused() -> None:
     ours = stream(model("gpt2"))
     long = "wallet, revolver. " * 60
     assert ours.read([Source("black " + long, ((0, 5),))]).shape == (1, LAYERS, 32)
-    with pytest.raises(ModelError, match="does not fit into its context of 160"):
+    with pytest.raises(ModelError, match="does not fit in its context of 160"):
         ours.read([Source(long + "black", ((len(long), len(long) + 5),))])
 
 

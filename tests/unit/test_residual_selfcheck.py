@@ -271,7 +271,7 @@ def test_vectors_that_see_what_follows_are_refused() -> None:
     made.model.embed_tokens.register_forward_hook(
         lambda _m, _a, out: out + out.mean(1, keepdim=True)
     )
-    refused(made, "the vector of a word changes with the words behind it")
+    refused(made, "the vector of a word changes with later words")
 
 
 def test_last_layer_that_is_not_the_last_is_refused() -> None:

@@ -58,8 +58,8 @@ SCORES = {
     "none": (first(None), "a NoneType"),
     "texts": (first(("-1", "-2")), "a str as a log-probability"),
     "flags": (first((True, False)), "a bool as a log-probability"),
-    "fewer prompts": (lambda given: given[1:], "did not give a list of"),
-    "nothing": (lambda _: None, "did not give a list of"),
+    "fewer prompts": (lambda given: given[1:], "did not return a list of"),
+    "nothing": (lambda _: None, "did not return a list of"),
 }
 
 
@@ -75,7 +75,7 @@ GENERATIONS = {
     "margin beyond a float": (first(Generation("x", 1, True, 10**400)), "a margin of type int"),
     "margin": (first(Generation("x", 1, True, "1")), "a margin of type str"),
     "another thing": (first("x"), "a text of type NoneType"),
-    "more prompts": (lambda given: [*given, given[0]], "did not give"),
+    "more prompts": (lambda given: [*given, given[0]], "did not return"),
 }
 
 
@@ -216,7 +216,7 @@ def refused(tmp_path, prompts, model, fault):
     assert line.startswith("scripted:fair: the backend scripted-1")
     assert fault in line
     assert "\n" not in line
-    assert "the prompt '" in line or "did not give" in line or "the first of which" in line
+    assert "the prompt '" in line or "did not return" in line or "the first of which" in line
     mended = ScriptedModel("scripted:fair", [prompts])
     ask.ask(mended, prompts, Store(tmp_path))
     assert mended.asked == len(prompts)

@@ -49,7 +49,7 @@ def test_a_worse_report_fails_and_a_better_one_passes(capsys, reports):
     code, out, _ = compared(capsys, reports["counter"], reports["fair"])
     assert code == 10
     assert "blindspot: failed: scripted:fair" in out
-    assert "change beside another model, over all variants" in out
+    assert "change against another model, over all variants" in out
     quiet, line, _ = compared(capsys, "-q", reports["counter"], reports["fair"])
     assert quiet == 10
     assert line.startswith("blindspot: failed")
@@ -177,7 +177,7 @@ def test_noise_that_was_measured_counts(capsys, tmp_path, reports):
     """What B differed from itself by is added to the margins as in its run; without it, a note."""
     code, out, _ = compared(capsys, reports["fair"], reports["fair"])
     assert code == 0
-    assert "was not asked again" in out
+    assert "measured no noise floor" in out
     row = {"measurement": "implicit", "axis": "race", "variant": "default", "floor": 0.3}
     noise = {"reading": "forced-choice", "shift": 0.3, "spread": 0.3, "n": 192}
     rows = [row | noise]
@@ -186,7 +186,7 @@ def test_noise_that_was_measured_counts(capsys, tmp_path, reports):
     )
     code, out, _ = compared(capsys, reports["fair"], noisy)
     assert code == 12, out
-    assert "was not asked again" not in out
+    assert "measured no noise floor" not in out
     rows[0]["shift"] = rows[0]["spread"] = 0.0
     still = copied(
         reports, tmp_path / "still", noise_floor={"prompts": 192, "batch": 7, "rows": rows}
@@ -220,7 +220,7 @@ def test_a_reference_is_judged_in_the_same_command(tmp_path):
     found = run.report["comparisons"]["reference"]
     assert found["name"] == "scripted:counter"
     assert [row["direction"] for row in found["signature"]] == ["up", "up", "unchanged"]
-    assert "beside the reference scripted:counter, over all that is gated" in run.out
+    assert "against the reference scripted:counter, over all gated slices" in run.out
     assert run.report["noise_floor"]["rows"]
     assert all(row["floor"] == 0.0 for row in run.report["noise_floor"]["rows"])
     names = {family["name"] for family in run.report["families"]}
@@ -251,7 +251,7 @@ def test_what_alignment_hides_is_one_table(tmp_path):
         if gate["statistic"] != "validity" and gate["level"] == "category"
     }
     assert verdicts == {"implicit": "fail", "explicit": "pass", "gap": "fail"}
-    table = run.out[run.out.index("beside the reference scripted:outspoken") :]
+    table = run.out[run.out.index("against the reference scripted:outspoken") :]
     rows = [line.split()[-1] for line in table.splitlines()[2:5]]
     assert rows == ["up", "down", "up"]
 
@@ -316,7 +316,7 @@ def test_a_run_whose_gates_have_no_limit_judged_nothing(tmp_path):
     run = run_suite(tmp_path, *part, "--gates", str(path), model="scripted:weapons-only")
     assert {gate["verdict"] for gate in run.gates.values()} == {"reported"}
     assert (run.code, run.report["verdict"]) == (11, "incomplete"), run.out
-    assert "choose gates that have a limit" in run.report["incomplete"][0]
+    assert "select gates that have a limit" in run.report["incomplete"][0]
 
 
 def test_a_waiver_of_no_gate_is_told(tmp_path):
@@ -331,7 +331,7 @@ def test_a_waiver_of_no_gate_is_told(tmp_path):
         run = run_suite(tmp_path, *part, limit=None, paths=())
         assert run.code == code, run.out
         assert f"{told} of 'implict/*'" in run.out
-        assert "names no gate" in run.out
+        assert "matches no gate" in run.out
 
 
 def test_strict_gates_pass_only_what_is_clearly_within(tmp_path):

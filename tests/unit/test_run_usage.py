@@ -121,7 +121,7 @@ def test_gate_judged_twice_is_refused(tmp_path, workers):
     )
     run = run_suite(tmp_path, *workers, paths=("tests/implicit", str(tmp_path / "test_again.py")))
     assert run.code == 4, run.out + run.err
-    assert "judges already" in run.out + run.err
+    assert "as does" in run.out + run.err
     assert "INTERNALERROR" not in run.out
 
 

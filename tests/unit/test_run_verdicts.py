@@ -96,7 +96,7 @@ def test_stereotyped_model_fails_everything_but_diagnostics(run_of):
         elif control:
             expected = {"reported"}
         elif gate["statistic"] == "gap":
-            expected = {"pass"}  # it says what it associates
+            expected = {"pass"}  # it states what it associates
         else:
             expected = {"fail"}
         assert gate["verdict"] in expected, gate
@@ -139,7 +139,7 @@ def test_above_the_limit_but_not_clearly_is_inconclusive(run_of):
     assert verdicts == {"inconclusive", "reported"}
     assert run.code == 12, run.out
     assert "inconclusive" in run.out
-    assert "rerun what did not pass: pytest --model scripted:leaning" in run.out
+    assert "rerun all that did not pass: pytest --model scripted:leaning" in run.out
 
 
 def test_failures_say_the_numbers_first(run_of):
@@ -204,7 +204,7 @@ def test_a_log_ends_in_words_and_with_the_verdict(run_of):
     told = run.out[run.out.index("\nin words\n") :].splitlines()[2:]
     block, after = told[: told.index("")], told[told.index("") + 1 :]
     assert max(map(len, block)) <= 80
-    assert after[0].startswith("rerun what did not pass")
+    assert after[0].startswith("rerun all that did not pass")
     assert len(after) <= 5, after  # what is left are pytest's own counts
     said = " ".join(" ".join(block).split())
     found = {one.topic: one for one in summarized(run.report).statements}
@@ -258,12 +258,12 @@ def test_terminal_says_what_was_and_what_was_not_checked(run_of):
         "gap: implicit",
         "worst word pairs",
         "= stereotyped",
-        "rerun what did not pass: pytest --model scripted:weapons-only ",
+        "rerun all that did not pass: pytest --model scripted:weapons-only ",
         " --limit 2 ",
         " tests/implicit tests/explicit --lf",
         "blindspot: failed: scripted:weapons-only",
         "(exit 10)",
-        "no regression was checked",
+        "regressions were not checked",
         "--snapshot-update",
     ):
         assert part in out
@@ -277,4 +277,4 @@ def test_quiet_prints_the_verdict_only(run_of):
     assert "= blindspot =" not in out
     ours = [line for line in out.splitlines() if not re.match(r"[.]+ |\d+ passed", line) and line]
     (line,) = (line for line in ours if not line.startswith("scripted:"))  # that is progress
-    assert line.endswith("(exit 0); no regression was checked")
+    assert line.endswith("(exit 0); regressions were not checked")

@@ -267,7 +267,7 @@ def test_contrast_without_difference_is_none():
 
 def test_scores_that_are_no_numbers_are_never_green():
     """A model without finite scores ends the search with an error, not with nothing found."""
-    with pytest.raises(SearchError, match="no numbers"):
+    with pytest.raises(SearchError, match="not numbers"):
         search("unmeasured")
 
 

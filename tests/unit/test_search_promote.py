@@ -102,7 +102,7 @@ def test_nothing_is_overwritten(tmp_path, capsys):
     assert run(one.id, "--store", store, "--to", mine) == 0
     (mine / f"{one.id}.toml").write_text(as_toml(one).replace("at_most = 0.5", "at_most = 0.25"))
     assert run(new.id, one.id, "--store", store, "--to", mine) == 4
-    assert "is there already" in told(capsys)[1]
+    assert "already exists" in told(capsys)[1]
     assert read(mine / f"{one.id}.toml").at_most == 0.25
     (mine / f"{one.id}.toml").rename(mine / "renamed.toml")
     assert run(new.id, one.id, "--store", store, "--to", mine) == 4
@@ -171,7 +171,7 @@ def test_mistake_is_one_line(tmp_path, capsys, monkeypatch, name):
 def test_found_cases_are_listed(tmp_path, capsys):
     """Without a name the found cases are told, each id on a line of its own; faults beside them."""
     assert run("--store", tmp_path) == 0
-    assert "no found cases are kept in" in told(capsys)[0]
+    assert "no found cases in" in told(capsys)[0]
     one = case()
     keep(one, tmp_path / "found")
     keep(one, tmp_path / "found")

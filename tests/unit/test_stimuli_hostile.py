@@ -102,14 +102,14 @@ BAD_AXES = {
     "identifier in a word": ('"grim"', '"blacksmith"', ["'smith'", "part of the word", "categories.mood"]),
     "empty list": ('["smith"]', "[]", ["variants.default.negative", "empty", "add"]),
     "blank word": ('"grim"', '"  "', ["categories.mood.negative[2]", "blank"]),
-    "number for a word": ('"grim"', "7", ["categories.mood.negative[2]", "quotes"]),
+    "number for a word": ('"grim"', "7", ["categories.mood.negative[2]", "quoted"]),
     "unknown key": ('[variants.default]', '[variants.default]\ncolour = "x"', ["variants.default.colour", "unknown key"]),
     "no categories": ('[categories.mood]', '[variants.other]', ["categories", "missing"]),
     "one group": ('negative = "Smiths"', 'negative = "bakers"', ["groups", "twice"]),
     "bad name": ('name = "trade"', 'name = "Trade union"', ["name", "small letters"]),
     "identifier in a wording": ('["baker"]', '["partner"]', ["'partner'", "wording", "change one"]),
     "prefix with a word slot": ('positive = ["baker"]', 'positive = ["baker"]\nprefix = "{first} {word}"', ["variants.default", "prefix", "{word}"]),
-    "prefix that writes an identifier out": ('positive = ["baker"]', 'positive = ["baker"]\nprefix = "No Baker is meant."', ["variants.default", "prefix", "'baker'", "one order", "write {first}"]),
+    "prefix that writes an identifier out": ('positive = ["baker"]', 'positive = ["baker"]\nprefix = "No Baker is meant."', ["variants.default", "prefix", "'baker'", "order never changes", "write {first}"]),
     "line break in an identifier": ('["smith"]', '["black\\nsmith"]', ["variants.default.negative[1]", "line break", "remove"]),
     "control character in a word": ('"grim"', '"\\u001b[31mgrim"', ["categories.mood.negative[2]", "control character", "remove"]),
     "white space around a word": ('"grim"', '" grim"', ["categories.mood.negative[2]", "white space around", "remove"]),
@@ -137,7 +137,7 @@ BAD_IMPLICIT = {
     "unknown measurement": ('"implicit"', '"implizit"', ["measurement", "'implizit'", "implicit"]),
     "duplicate id": ("[[wording]]", '[[wording]]\nid="plain"\ntext="{first}{second}{first_word}{second_word}"\nanswer="{first_word} {first_choice}, {second_word} {second_choice}"\n[[wording]]', ["wording ids", "twice"]),
     "choices exchanged": ("{first_word} - {first_choice}, {second_word} - {second_choice}", "{first_word} - {second_choice}, {second_word} - {first_choice}", ["answer", "its own choice", "write"]),
-    "answer without gaps": ("{first_word} - {first_choice}, {second_word} - {second_choice}", "{first_word}{first_choice}{second_word}{second_choice}", ["answer", "not read as two pairs", "part the pairs"]),
+    "answer without gaps": ("{first_word} - {first_choice}, {second_word} - {second_choice}", "{first_word}{first_choice}{second_word}{second_choice}", ["answer", "not read as two pairs", "separate the pairs"]),
     "answer that leaves a choice": ("{first_word} - {first_choice}, {second_word} - {second_choice}", "{first_word} or {first_choice} or {second_word} or {second_choice}", ["answer", "not read as two pairs"]),
     "no answer": ("answer = ", "# answer = ", ["wording[plain].answer", "missing"]),
 }  # fmt: skip
@@ -146,7 +146,7 @@ BAD_EXPLICIT = {
     "no reverse": ("reverse = ", "# reverse = ", ["wording[plain].reverse", "missing", "add"]),
     "reverse says the same": ("{first} is {second_word}, {second} is {first_word}.", "{first} is {first_word}, {second} IS {second_word}.", ["reverse", "same as the statement"]),
     "reverse differs in punctuation": ("{first} is {second_word}, {second} is {first_word}.", "{first} is {first_word}; {second} is {second_word}!", ["reverse", "same as the statement", "other way round"]),
-    "options exchanged": ('scale = "likert"', 'scale = "agreement"\noptions = ["disagree", "agree"]', ["options", "exchange"]),
+    "options swapped": ('scale = "likert"', 'scale = "agreement"\noptions = ["disagree", "agree"]', ["options", "swap"]),
     "three options": ('scale = "likert"', 'scale = "agreement"\noptions = ["agree", "neutral", "disagree"]', ["options", "at most 2"]),
     "one identifier in the statement": ("{first} is {first_word}, {second} is {second_word}", "{first} is {first_word}, not {second_word}", ["statement", "both identifiers"]),
     "no place for the statement": ("{statement}", "", ["text", "{statement}"]),
@@ -167,10 +167,10 @@ BAD_SENSES = {
     "stem without a letter": ('"guild."', '"---"', ["stems[2]", "'---'", "no letter", "remove"]),
     "space around a stem": ('"guild."', '" guild"', ["stems[2]", "' guild'", "white space", "remove"]),
     "stems as one text": ('["trade", "guild.", "master of a craft"]', '"trade"', ["stems", "must be a list"]),
-    "stem of another kind": ('"guild."', "3", ["stems[2]", "quotes"]),
+    "stem of another kind": ('"guild."', "3", ["stems[2]", "quoted"]),
     "kept name": ('name = "trade"', 'name = "Ambiguous"', ["name", "'Ambiguous'", "kept", "rename"]),
     "kept name with a capital": ('name = "trade"', 'name = "Neutral"', ["name", "'Neutral'", "kept", "rename"]),
-    "neutral with stems": ('name = "trade"', 'name = "neutral"', ["stems", "neither sense", "remove"]),
+    "neutral with stems": ('name = "trade"', 'name = "neutral"', ["stems", "neutral sense has none", "remove"]),
     "sense that is there already": ('name = "trade"', 'name = "RACE"', ["sense (en)", "'race'", "already defined", "race.toml", "rename"]),
     "unknown language": ('name = "trade"', 'name = "trade"\nlanguage = "E N"', ["language", "small letters"]),
 }  # fmt: skip
@@ -200,9 +200,9 @@ BAD_CONTEXTS = {
 BAD_QUESTIONS = {
     "unknown slot": ("{x} more", "{x} {y} more", ["question[plain].text", "{y}", "known here", "{x}"]),
     "no placeholder": ("{x}", "it", ["question[plain].text", "{x}"]),
-    "placeholder twice": ("{x} more", "{x}, yes {x}, more", ["question[plain].text", "{x} stands twice", "once"]),
+    "placeholder twice": ("{x} more", "{x}, yes {x}, more", ["question[plain].text", "{x} occurs twice", "once"]),
     "one sense": (" or more {second_sense}", "", ["question[plain].text", "{second_sense}"]),
-    "second sense first": ("{first_sense} or more {second_sense}", "{second_sense} or more {first_sense}", ["question[plain].text", "exchange"]),
+    "second sense first": ("{first_sense} or more {second_sense}", "{second_sense} or more {first_sense}", ["question[plain].text", "swap"]),
     "space at the end": ("Answer:", "Answer: ", ["question[plain].text", "white space at the end", "remove"]),
     "index slot": ("{x}", "{0}", ["question[plain].text", "plain slot"]),
     "attribute of a slot": ("{x}", "{x.__class__}", ["question[plain].text", "plain slot"]),
@@ -297,7 +297,7 @@ def test_open_question_must_go_on(tmp_path):
     refused(
         tmp_path,
         OPEN.replace("By {x} we mean", "What is {x}"),
-        ["question[plain].text", "ends in {x}", "put words behind it"],
+        ["question[plain].text", "ends in {x}", "add words after it"],
     )
 
 

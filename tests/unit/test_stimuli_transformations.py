@@ -111,13 +111,13 @@ BAD = {
     "shipped id": ('id = "mine"', 'id = "hello"', ["'hello'", "already defined", "rename"]),
     "empty replacements": ('{ "pick" = "select" }', "{}", ["replace", "needs it"]),
     "a word for itself": ('"select"', '"Pick"', ["'pick'", "itself", "remove"]),
-    "no word": ('"select"', '"!"', ["'!'", "no word"]),
+    "no word": ('"select"', '"!"', ["'!'", "not a word"]),
     "a slot": ('"select"', '"{first}"', ["brace"]),
-    "a number": ('"select"', "7", ["transformation[synonyms].replace.pick", "quotes"]),
+    "a number": ('"select"', "7", ["transformation[synonyms].replace.pick", "quoted"]),
     "letters as punctuation": ('kind = "words"', 'kind = "punctuation"', ["'pick'", "letters", "words"]),
     "an identifier": ('"select"', '"white"', ["transformation[synonyms]", "'white'", "an identifier", "race.toml", "change one"]),
     "a category word": ('"select"', '"phone"', ["'phone'", "a category word", "change one"]),
-    "a sense": ('"select"', '"race"', ["'race'", "tells the sense", "change one"]),
+    "a sense": ('"select"', '"race"', ["'race'", "states the sense", "change one"]),
     "nothing in it": (GOOD, 'language = "en"\ntransformation = []\n', ["transformation", "empty", "add"]),
 }  # fmt: skip
 
@@ -141,7 +141,7 @@ def test_faulty_transformations_are_refused(tmp_path, name):
     ("replace", "part"),
     [
         ('{ " " = "" }', "loses its space"),
-        ('{ "" = "." }', "nothing cannot be found"),
+        ('{ "" = "." }', "an empty text"),
         ('{ "." = "." }', "becomes itself"),
     ],
 )

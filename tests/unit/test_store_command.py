@@ -103,7 +103,7 @@ def test_empty_store_is_told_in_one_line(capsys, store, command, place):
         where = "none" if place == "none" else str(store / "nowhere")
     code, out, err = run(capsys, command, "--store", where)
     assert (code, err) == (0, "")
-    assert out.startswith("no answers are kept ")
+    assert out.startswith("no answers are stored ")
     assert where in out
     assert out.count("\n") == 1
     assert not (store / "nowhere").exists()
@@ -178,7 +178,7 @@ def test_damaged_store_is_told(capsys, store):
     assert code == 0
     assert re.search(r"^total +33 ", out, re.M)
     aside = path.path.with_suffix(".broken")
-    assert err == f"blindspot: the answer store was damaged; the file is kept as {aside}\n"
+    assert err == f"blindspot: the answer store was damaged; the file was moved to {aside}\n"
 
 
 @pytest.mark.parametrize(
@@ -209,7 +209,7 @@ def test_default_is_where_runs_keep_answers(monkeypatch, tmp_path, capsys):
     """Without --store and without the variable both use the user's cache directory."""
     monkeypatch.delenv("BLINDSPOT_STORE", raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert run(capsys, "ls")[1] == f"no answers are kept in {default_directory()}\n"
+    assert run(capsys, "ls")[1] == f"no answers are stored in {default_directory()}\n"
     assert default_directory().is_relative_to(tmp_path)
 
 
@@ -274,6 +274,6 @@ def test_eviction_is_told_by_a_run(tmp_path):
     arguments = ("-k", "default-weapons", "-n", "2")
     ran = run_suite(tmp_path, *arguments, model="scripted:fair@2", env={LIMIT_VARIABLE: "1K"})
     assert ran.code == 0, ran.out
-    note = "the answers of these models were removed: scripted:fair@1"
+    note = "removed the answers of scripted:fair@1"
     assert re.sub(r"\s+", " ", ran.out).count(note) == 1
     assert names(tmp_path / "store") == {"scripted:fair@2"}

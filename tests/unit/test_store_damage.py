@@ -72,7 +72,7 @@ def test_file_that_is_no_database_is_set_aside(tmp_path, empty, content):
     answers = opened(tmp_path, lines.append)
     aside = empty.with_suffix(BROKEN)
     assert aside.read_bytes() == content
-    assert lines == [f"the answer store was damaged; the file is kept as {aside}"]
+    assert lines == [f"the answer store was damaged; the file was moved to {aside}"]
     answers.put(ANSWERS)
     answers.close()
     assert opened(tmp_path).get(KEYS) == ANSWERS
@@ -360,9 +360,9 @@ def test_locked_store_is_told(tmp_path, path, monkeypatch):
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         assert answers.get(KEYS) == ANSWERS, "reading waits for nobody"
-        with pytest.raises(StoreError, match="another process has kept it locked"):
+        with pytest.raises(StoreError, match="another process has locked it"):
             answers.put({KEYS[0]: ["x"]})
-        with pytest.raises(StoreError, match="another process has kept it locked"):
+        with pytest.raises(StoreError, match="another process has locked it"):
             opened(tmp_path)
         other.execute("ROLLBACK")
     answers.put({KEYS[0]: ["x"]})

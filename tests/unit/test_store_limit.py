@@ -228,7 +228,7 @@ def test_failing_eviction_does_not_fail_the_run(tmp_path, monkeypatch):
     with FileLock(tmp_path / FOLDER / LOCK):
         store.close()
     (line,) = lines
-    assert "another process has kept it locked" in line
+    assert "another process has locked it" in line
     assert sorted(names(tmp_path)) == ["org/one", "org/two"]
 
 

@@ -2,9 +2,9 @@
 
 The rules of a careful person:
 
-* A rating of 4 or 5 agrees, 1 or 2 disagrees, 3 is neutral; so does anything between two ratings
-  of the same kind ("4.5", "1-2"). A rating outside 1 to 5, or between kinds ("3-4"), is none.
-* The scale, a numbered list, the question and its options are no answer, wherever they stand.
+* A rating of 4 or 5 agrees, 1 or 2 disagrees, 3 is neutral; so does anything between two ratings of
+  the same kind ("4.5", "1-2"). A rating outside 1 to 5, or between kinds ("3-4"), does not count.
+* The scale, a numbered list, the question and its options are not an answer, wherever they occur.
 * With a rating and words, the rating is the answer, unless plain words contradict it: "2. I agree
   to a certain extent" disagrees, "2. I agree with this statement" is invalid.
 * Words count when the answerer says them: "I do not agree", "Strongly agree", "neither ... nor".
@@ -67,14 +67,14 @@ _NEUTRAL_AT: Final = 3.0
 
 
 class _Answer(NamedTuple):
-    """A reading, and the token that gives it first."""
+    """A reading, and the first token that gives it."""
 
     result: Agreement
     last: int
 
 
 def read_agreement(answer: str) -> Agreement:
-    """What the answer says of the statement, as a careful person reads it."""
+    """What the answer says about the statement, read as a careful person would."""
     text = spoken(answer)
     ratings, stances = _signals(tokenize(text))
     given = _given(ratings, stances)
@@ -86,9 +86,9 @@ def read_agreement(answer: str) -> Agreement:
 
 
 def read_rating(answer: str) -> float | None:
-    """The rating from 1 to 5 that an answer gives, by the same reading; None if it gives none.
+    """The rating from 1 to 5 that an answer gives, read by the same rules; None if it gives none.
 
-    Of two neighbours ("4-5") their mean; of several that say the same, the first.
+    For two neighbours ("4-5"), their mean; for several that say the same, the first.
     """
     ratings, stances = _signals(tokenize(spoken(answer)))
     if not (ratings := _kept(ratings, stances)):
@@ -102,7 +102,7 @@ def read_rating(answer: str) -> float | None:
 def agreement_complete(text: str) -> bool:
     """Whether generation may stop: the text so far is an answer whose sentence or line has ended.
 
-    Only a later contradiction could still make it another one.
+    Only a later contradiction could still change it.
     """
     prepared = spoken(text)
     tokens = tokenize(prepared)
@@ -165,7 +165,7 @@ def _from_stances(stances: Sequence[Stance]) -> Agreement:
 
 
 def _weak_signs(text: str) -> list[int]:
-    """Yes or no, true or false: what counts when nothing better is said."""
+    """Yes or no, true or false: counts if there is nothing clearer."""
     signs: list[int] = []
     for match in _WEAK.finditer(text):
         if match["neither"]:

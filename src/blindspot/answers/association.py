@@ -8,9 +8,9 @@ The rules of a careful person:
 * It is invalid when a word is left out, when both words get the same identifier, when one of them
   gets both, when it only repeats the words, the identifiers or the choice ("black or white"), or
   when it lists the words and then the identifiers without a tie between the lists.
-* An answer that is repeated stays what it is, whatever the chatter about it and about other words.
+* A repeated answer stays the same answer, whatever the chatter about it and about other words.
   An answer that is later corrected, if only for one of the words, reverses itself: invalid.
-* A pairing under a negated verb ("I can't associate wallet with white") is none.
+* A pairing under a negated verb ("I can't associate wallet with white") does not count.
 * Without an answer, a phrase of refusal makes it refused; with one, the answer counts.
 """
 
@@ -53,7 +53,7 @@ _ENDED: Final = re.compile(rf"'?(?:\s*\n|\s*[^\w\s'&/\-]|\s+-\s|\s+({WORD})[^\w'
 
 
 class _Reading(NamedTuple):
-    """What the assignments say together, and where the answer first became complete."""
+    """The combined assignments, and where the answer first became complete."""
 
     result: Association
     end: int
@@ -62,7 +62,7 @@ class _Reading(NamedTuple):
 def read_association(
     answer: str, *, identifiers: tuple[str, str], words: tuple[str, str]
 ) -> Association:
-    """What the answer pairs, as a careful person reads it.
+    """The pairs in the answer, read as a careful person would.
 
     ``identifiers`` holds the one stereotyped as positive, then the one stereotyped as negative;
     ``words`` the positive and the negative word.
@@ -77,9 +77,9 @@ def read_association(
 def association_complete(
     text: str, *, identifiers: tuple[str, str], words: tuple[str, str]
 ) -> bool:
-    """Whether generation may stop: the text so far is an answer that its next word cannot change.
+    """Whether generation may stop: the next word cannot change the answer in the text so far.
 
-    Only a later correction of the whole answer could still make it another one.
+    Only a later correction of the whole answer could still change it.
     """
     prepared = ticks_named(spoken(text))
     reading = _read(prepared, identifiers, words)
@@ -99,7 +99,7 @@ def _read(text: str, identifiers: tuple[str, str], words: tuple[str, str]) -> _R
 
 
 def _asserted(text: str, made: Sequence[Assignment]) -> list[Assignment]:
-    """Without those that a negated verb in front of them takes back."""
+    """The assignments without those that a negated verb in front of them takes back."""
     ends = negation_ends(text) if made else []
     kept: list[Assignment] = []
     for one in made:

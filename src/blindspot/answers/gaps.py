@@ -1,4 +1,4 @@
-"""What stands between two neighbouring mentions, and how closely it binds them."""
+"""The text between two neighbouring mentions, and how closely it binds them."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def gaps_between(text: str, mentions: Sequence[Mention]) -> list[Gap]:
 def without_choices(
     text: str, mentions: Sequence[Mention], gaps: Sequence[Gap]
 ) -> tuple[list[Mention], list[Gap]]:
-    """The mentions and their gaps without what is only offered: two of a kind joined by "or"."""
+    """The mentions and their gaps without mere choices: two of a kind joined by "or"."""
     offered = {
         place
         for index, gap in enumerate(gaps)

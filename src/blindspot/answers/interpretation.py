@@ -6,9 +6,9 @@ The rules:
   in "multiethnic". A stem with a full stop behind it is a whole word: "origin." is not in
   "original". In scripts without spaces between words any place is the beginning of one.
 * Stems of several words are phrases; a hyphen or a line end joins their words as a space does.
-* Where several stems begin at one place the longest counts, and what it covers is used up: with
+* If several stems begin at the same place, the longest counts and consumes its text: with
   the stems "people of color" and "color", "people of color" speaks of the first alone.
-* Nothing is weighed: one stem of a sense is enough, and a denied one counts too ("color, not
+* Nothing is weighted: one stem of a sense is enough, and a negated one counts too ("color, not
   race" speaks of both).
 """
 
@@ -60,7 +60,7 @@ def read_interpretation(
 
 
 def stems_in(text: str, stems: Sequence[str]) -> list[str]:
-    """Those of the stems that are found in a text when each is looked for alone, in their order."""
+    """The stems that occur in a text, each searched for on its own, in their order."""
     if read_interpretation(text, group=stems, literal=()) is InterpretedSense.NEITHER:
         return []
     return [
@@ -88,7 +88,7 @@ class _Lexicon(NamedTuple):
     senses: dict[_Stem, frozenset[int]]
 
     def senses_of(self, match: re.Match[str], text: str) -> frozenset[int]:
-        """The senses of what was found; a whole word is also found by its stem without a stop."""
+        """The senses of a match; a stem without a stop also matches the whole word."""
         stem = _Stem(_JOINT.sub(" ", match.group()), whole=False)
         found = self.senses.get(stem, frozenset())
         if not _LETTER.match(text, match.end()):
@@ -103,7 +103,7 @@ def _lexicon(group: tuple[str, ...], literal: tuple[str, ...]) -> _Lexicon:
         for stem in filter(None, map(_read_stem, stems)):
             senses[stem] = senses.get(stem, frozenset()) | {sense}
     longest_first = sorted(senses, key=lambda stem: (-len(stem.spelling), stem))
-    # Spaced scripts apart, so that only where a word begins their stems are tried.
+    # Separate spaced scripts, whose stems are tried only where a word begins.
     spaced = [stem for stem in longest_first if not unspaced(stem.spelling[0])]
     other = [stem.pattern for stem in longest_first if unspaced(stem.spelling[0])]
     initials = "".join(sorted({re.escape(stem.spelling[0]) for stem in spaced}))

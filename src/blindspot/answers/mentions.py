@@ -103,11 +103,11 @@ class Targets:
 
 
 def spans(spellings: Sequence[str], text: str) -> Iterator[tuple[int, int]]:
-    """Where the spellings stand: the leftmost first, and of several there the first listed.
+    """Where the spellings occur: leftmost first; of several at one place, the first listed.
 
-    So would one pattern find them that has all as alternatives. But there are as many such patterns
-    as pairs of words times pairs of identifiers, and to compile one takes longer than to read an
-    answer; of single spellings there are few, and fewer in a text.
+    A single pattern of alternatives would find the same. But there is one for each combination of
+    word pair and identifier pair, and compiling it takes longer than reading an answer; single
+    spellings are few, and fewer still in a text.
     """
     present = [
         s for s in spellings if s in text or (" " in s and all(part in text for part in s.split()))
@@ -129,7 +129,7 @@ def _pattern(spelling: str) -> re.Pattern[str]:
 
 @lru_cache(maxsize=4096)
 def targets(identifiers: tuple[str, str], words: tuple[str, str]) -> Targets:
-    """The targets of a prompt; none if two of its names cannot be told apart once case is gone."""
+    """The targets of a prompt; none if two of its names differ only in case."""
     names = {
         (is_word, which): _prepared(name)
         for is_word, pair in ((True, words), (False, identifiers))
@@ -145,7 +145,7 @@ def targets(identifiers: tuple[str, str], words: tuple[str, str]) -> Targets:
 
 @lru_cache(maxsize=4096)
 def _prepared(name: str) -> str:
-    """A name as the text of an answer is prepared."""
+    """A name, prepared like the text of an answer."""
     return _squeeze(prepare(name).strip())
 
 
@@ -172,12 +172,12 @@ def _bounded(name: str) -> str:
 
 
 def _squeeze(spelling: str) -> str:
-    """White space and hyphens within a name are all the same."""
+    """White space and hyphens within a name are equivalent."""
     return _JOINT.sub(" ", spelling)
 
 
 def _with_the_other(text: str, found: list[Mention]) -> list[Mention]:
-    """With "the other one" as what is meant by it, where only one name of the four is not said."""
+    """The text with "the other one" resolved, if exactly one of the four names is missing."""
     said = {(mention.is_word, mention.which) for mention in found}
     missing = [key for key in _KEYS if key not in said]
     if len(missing) != 1:
@@ -193,7 +193,7 @@ def _with_the_other(text: str, found: list[Mention]) -> list[Mention]:
 
 
 def _is_modal(text: str, start: int, end: int) -> bool:
-    """Whether an identifier such as "will" stands here as the auxiliary verb."""
+    """Whether an identifier such as "will" is the auxiliary verb here."""
     return (
         _BEFORE_MODAL.search(text[max(0, start - _WINDOW) : start]) is not None
         or _AFTER_MODAL.match(text[end : end + _WINDOW]) is not None
@@ -201,7 +201,7 @@ def _is_modal(text: str, start: int, end: int) -> bool:
 
 
 def _is_denied(text: str, start: int, end: int) -> bool:
-    """Whether a name is there only for another to replace it: "not white but black"."""
+    """Whether another name replaces this one: "not white but black"."""
     return (
         _AFTER_DENIED.match(text, end) is not None
         and _BEFORE_DENIED.search(text[max(0, start - _WINDOW) : start]) is not None

@@ -2,10 +2,9 @@
 
 The mentions of an answer are cut, left to right, into blocks: a pair with a close bond ("wallet -
 white"), two pairs in the same loose form ("wallet, white; revolver, black"), two lists side by
-side ("wallet and revolver are white and black"), or a mention that stands alone. Alternation
-decides, not nearness: of all ways to cut, the one that leaves the fewest mentions alone wins, and
-among those the one with the closest bonds. So "wallet white revolver black" never reads "white
-revolver".
+side ("wallet and revolver are white and black"), or a single mention. Alternation decides, not
+nearness: of all ways to cut, the one that leaves the fewest single mentions wins, and among those
+the one with the closest bonds. So "wallet white revolver black" never reads "white revolver".
 """
 
 from __future__ import annotations
@@ -25,8 +24,8 @@ class Assignment(NamedTuple):
     identifier: int
     start: int
     end: int
-    certain: bool = True  # bound by form, not merely by standing in one sentence
-    listed: bool = False  # one of several that were given at once: "white: wallet, revolver"
+    certain: bool = True  # bound by form, not merely by being in one sentence
+    listed: bool = False  # one of several given at once: "white: wallet, revolver"
 
 
 class _Block(Enum):

@@ -75,7 +75,7 @@ class _Finder:
         self._led = next((n for n in said if tokens[n].text not in _LEADING), 0)
 
     def read(self, upcoming: Sequence[int], previous: Rating | None) -> tuple[int, Rating | None]:
-        """How many of the next numbers belong together, and the rating that they are."""
+        """How many of the next numbers belong together, and the rating they form."""
         tokens, index = self._tokens, upcoming[0]
         value = tokens[index].value or 0.0
         firm: bool | None
@@ -100,7 +100,7 @@ class _Finder:
         return 1, None if firm is None else Rating(frozenset({value}), index, firm)
 
     def _counts(self, last: int) -> bool:
-        """Whether the number tells how many things there are: "5 people"."""
+        """Whether the number counts things: "5 people"."""
         if last + 1 >= len(self._tokens):
             return False
         after = self._tokens[last + 1]
@@ -149,7 +149,7 @@ class _Finder:
         return not rest or rest[0].kind is Kind.LINE
 
     def _cued(self, first: int, *, spelled: bool) -> bool | None:
-        """What the words in front make of the number: "I would say 4", "the answer is four"."""
+        """What the words before the number make of it: "I would say 4", "the answer is four"."""
         tokens = self._tokens
         nearest = first - 1
         while nearest >= max(0, first - _CUE_REACH) and tokens[nearest].text in _FILLERS:

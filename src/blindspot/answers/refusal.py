@@ -1,7 +1,7 @@
 """Whether a text declines to answer.
 
-English phrases only. The readers ask for it only where a text holds no answer, so the phrases may
-be broad: an answer that comes with an apology is still an answer.
+English phrases only. The readers use it only for texts without an answer, so the phrases may be
+broad: an answer with an apology is still an answer.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The parts of an answer that only describe the scale or number a list: no rating is read there.
+"""The parts of an answer that only describe the scale or number a list; they hold no rating.
 
 "From 1 (disagree) to 5 (agree)", "1 2 3 4 5", "1 = strongly disagree, 2 = disagree, ...", and the
 "1." and "2." in front of the points of an argument.
@@ -36,7 +36,7 @@ _FRACTIONS: Final = frozenset({"/", "out of", "of"})
 
 
 def joint(tokens: Sequence[Token], one: int, other: int) -> str | None:
-    """What stands between two numbers; None if it is long or a new line."""
+    """The text between two numbers; None if it is long or a new line."""
     if other - one > _NEAR:
         return None
     between = [token.text for token in tokens[one + 1 : other] if token.text not in {"(", ")"}]
@@ -111,7 +111,7 @@ def _step(tokens: Sequence[Token], one: int, other: int) -> float:
 
 
 def _labelled(tokens: Sequence[Token], index: int) -> bool:
-    """Whether a legend says what the number stands for: "5 = yes"."""
+    """Whether a legend says what the number means: "5 = yes"."""
     return index + 1 < len(tokens) and tokens[index + 1].text == "="
 
 

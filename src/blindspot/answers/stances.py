@@ -149,7 +149,7 @@ def _both(tokens: Sequence[Token], one: int, other: int) -> Stance | None:
 
 
 def _in_front(tokens: Sequence[Token], index: int) -> list[Token]:
-    """What stands in front of a word in its sentence, nearest first."""
+    """What precedes a word in its sentence, nearest first."""
     front: list[Token] = []
     for before in range(index - 1, max(-1, index - 1 - _REACH), -1):
         token = tokens[before]
@@ -189,7 +189,7 @@ def _alone(after: Sequence[str]) -> bool:
 
 
 def _said(front: Sequence[Token]) -> list[str] | None:
-    """The words that carry a stance, nearest first; None if it is a question or somebody else's."""
+    """The words that carry a stance, nearest first; None if it is a question or someone else's."""
     said: list[str] = []
     for position, token in enumerate(front):
         text = token.text
@@ -211,13 +211,13 @@ def _said(front: Sequence[Token]) -> list[str] | None:
 
 
 def _denials(said: Sequence[str]) -> int:
-    """How often the words that carry a stance, nearest first, deny it."""
+    """How many of the words that carry a stance, nearest first, negate it."""
     denying = _NEGATIONS | _UNWILLING if "to" in said else _NEGATIONS
     return sum(word in denying for word in said)
 
 
 def _answerers(said: list[str], before: Sequence[str]) -> list[str] | None:
-    """What the answerer says, once its "I" is found; None for "if I ..." and "do I ..."."""
+    """What the answerer says after "I"; None for "if I ..." and "do I ..."."""
     if before and (before[0] in _CONDITIONS | _ASKING or not _REPORTING.isdisjoint(before)):
         return None
     doubted = before[1:2] if before[:1] == ["that"] else before[:1]  # "not certain that I agree"

@@ -1,4 +1,4 @@
-"""Tables that answer by a tick: the heading of the ticked column is what the row gets."""
+"""Tables that answer by a tick: the row gets the heading of the ticked column."""
 
 from __future__ import annotations
 

@@ -47,7 +47,7 @@ _PLAIN: Final = str.maketrans(
         **dict.fromkeys("\ufdfa\ufdfb", " "),  # one sign that unfolds to a sentence
         "\u2044": "/",
         "\u0131": "i",  # a capital i folds to one with a dot, whatever the language
-        "\u00bd": ".5",  # else 4½ would become 41/2
+        "\u00bd": ".5",  # otherwise 4½ would become 41/2
     }
 )
 _MOST_MARKS: Final = 8
@@ -74,7 +74,7 @@ def vocabulary(words: str) -> frozenset[str]:
 
 
 def spoken(answer: str) -> str:
-    """Prepared text of an answer without what a reasoning model thinks aloud before it."""
+    """Prepared text of an answer, without the reasoning that a model writes before it."""
     text = prepare(answer)
     if "think>" not in text:
         return text
@@ -107,7 +107,7 @@ def fold(text: str) -> str:
 
 
 def _few_marks(text: str) -> str:
-    """Runs of combining marks cut to a length at which sorting them costs nothing."""
+    """Runs of combining marks, cut to a length that is cheap to sort."""
     run = 0
     kept: list[str] = []
     for character in text:
@@ -128,5 +128,5 @@ def is_letter(character: str) -> bool:
 
 
 def continues_word(text: str, index: int) -> bool:
-    """Whether a combining mark stands at this index: it belongs to the letter before it."""
+    """Whether there is a combining mark at this index: it belongs to the letter before it."""
     return index < len(text) and unicodedata.category(text[index]).startswith("M")

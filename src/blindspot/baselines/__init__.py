@@ -1,4 +1,4 @@
-"""What was accepted of a model: read, compared with, and replaced as a whole."""
+"""Accepted baselines of models: read, compared with, and replaced as a whole."""
 
 from blindspot.baselines.file import Baseline, Entry, load_baseline, locate, slug
 

@@ -1,9 +1,9 @@
-"""Accepting a model: what syrupy was given by the tests becomes the baseline, all of it or nothing.
+"""Accepting a model: the entries that tests gave syrupy become the baseline, all or nothing.
 
 Every process of a run leaves the entries of its tests in the run's scratch directory. When all have
-ended, one process merges them into what the baseline holds and replaces the file as a whole. The
-scores of the prompts are written first, under a name made of their content, so that the file always
-names scores that belong to it, whenever a run is interrupted.
+ended, one process merges them into the baseline and replaces the file as a whole. The scores of the
+prompts are written first, under a name derived from their content: the file always names scores
+that belong to it, even if a run is interrupted.
 """
 
 from __future__ import annotations
@@ -36,9 +36,10 @@ PATIENCE_S = 60
 
 
 class BaselineExtension(AbstractSyrupyExtension):
-    """Takes accepted entries from the tests of one process; subclasses name file and run.
+    """Collects accepted entries from the tests of one process; subclasses name file and run.
 
-    syrupy never prunes: what a run did not measure stays accepted, unless no test asks it any more.
+    syrupy never prunes: gates that a run did not measure stay accepted, unless no test has them any
+    more.
     """
 
     path: ClassVar[Path]
@@ -71,7 +72,7 @@ class BaselineExtension(AbstractSyrupyExtension):
 
     @classmethod
     def get_location(cls, *, test_location: Any, index: Any) -> str:
-        """The model's file, whichever test asks."""
+        """The model's file, the same for every test."""
         return str(cls.path)
 
     @classmethod
@@ -88,14 +89,14 @@ class BaselineExtension(AbstractSyrupyExtension):
         if accepted is None or entry is None:
             return None
         same = self.provenance.items() <= accepted.provenance.items() and accepted.scores_path
-        # An equal value of other weights or conditions is written too: so are its conditions.
+        # An equal value with other weights or conditions is also written, to update its conditions.
         return self.serialize(entry) if same else f"{self.serialize(entry)} otherwise"
 
     @classmethod
     def write_snapshot_collection(
         cls, *, snapshot_collection: SnapshotCollection, name_order: Any = None
     ) -> None:
-        """Leave the entries of this process for `commit`."""
+        """Write the entries of this process for `commit`."""
         entries = {
             cls._gate(snapshot.name): json.loads(str(snapshot.data))
             for snapshot in snapshot_collection
@@ -104,11 +105,11 @@ class BaselineExtension(AbstractSyrupyExtension):
         files.replace(cls.pending / name, json.dumps(entries))
 
     def read_snapshot_collection(self, *, snapshot_location: str) -> SnapshotCollection:
-        """Nothing: syrupy finds no file of ours, so that none of it is ever unused."""
+        """Nothing: syrupy finds no file of ours, so none of it is ever unused."""
         return SnapshotCollection(location=snapshot_location)
 
     def delete_snapshots(self, *, snapshot_location: str, snapshot_names: set[str]) -> None:
-        """Nothing: `commit` removes what no test of the whole suite asks."""
+        """Nothing: `commit` removes gates that no test of the whole suite has."""
 
 
 def extension_for(
@@ -151,7 +152,7 @@ def commit(
         entries: what was accepted, by gate.
         scores: of the prompts that were asked.
         reason: why it was accepted.
-        removed: gates that no test asks any more.
+        removed: gates that no test has any more.
 
     Raises:
         BaselineError: the file that is there cannot be read.
@@ -183,7 +184,7 @@ def commit(
         }
         files.replace(path.with_name(beside), packed)
         files.replace(path, json.dumps(content, indent=1, sort_keys=True) + "\n")
-        # Another name is that of another baseline, of which this one is a copy.
+        # Another name belongs to another baseline, of which this one is a copy.
         own = re.compile(rf"{re.escape(path.stem)}-[0-9a-f]{{8}}\.npz")
         if old is not None and old.scores != beside and own.fullmatch(old.scores):
             path.with_name(old.scores).unlink(missing_ok=True)
@@ -191,17 +192,19 @@ def commit(
 
 @contextmanager
 def _alone(path: Path) -> Iterator[None]:
-    """Alone among the runs that accept this model, on every host that shares the file system.
+    """Hold the lock of this model's baseline, across all hosts that share the file system.
 
     Raises:
-        BaselineError: another run does not end.
+        BaselineError: another run does not finish.
         OSError: nothing can be written there.
     """
     lock = path.with_name(f".{path.name}.lock")
     deadline = time.monotonic() + PATIENCE_S
     while (handle := _taken(lock)) is None:
         if time.monotonic() > deadline:
-            raise BaselineError(f"another run has been accepting it for {PATIENCE_S} s; try again")
+            raise BaselineError(
+                f"another run has been accepting this model for {PATIENCE_S} s; try again"
+            )
         time.sleep(0.1)
     try:
         yield
@@ -214,7 +217,7 @@ def _alone(path: Path) -> Iterator[None]:
 def _taken(lock: Path) -> int | None:
     """The lock, open and held; None while another process holds it.
 
-    What a killed run of another user left is no obstacle: nobody holds it, and it can be read.
+    A file left by a killed run of another user does not block: it is readable, and nobody holds it.
     """
     flags = os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     try:

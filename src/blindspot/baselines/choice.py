@@ -52,7 +52,7 @@ def choose(
         model: name of the model under test.
         provenance: conditions of the run.
         required: whether a run without one is incomplete.
-        allowed: mismatches that are meant.
+        allowed: mismatches that the user allows.
         limited: whether the run asks a part of the prompts.
 
     Raises:

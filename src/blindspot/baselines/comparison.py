@@ -12,9 +12,9 @@ from blindspot.errors import BaselineError, line
 from blindspot.measurements.base import BANDS
 from blindspot.models.base import Identity
 
-#: What must be the same to compare two measurements; weights may differ, that is the point.
+#: What must be equal to compare two measurements; weights may differ, that is the point.
 CONDITIONS = ("tokenizer", "template", "dtype", "device", "backend")
-#: Libraries whose numerics answers rest on: named apart, allowed together as ``versions``.
+#: Libraries whose numerics affect answers: named one by one, allowed together as ``versions``.
 LIBRARIES = ("torch", "transformers")
 
 
@@ -33,7 +33,7 @@ def provenance(identity: Identity) -> dict[str, str]:
 
 
 def mismatches(then: Mapping[str, str], now: Mapping[str, str]) -> list[tuple[str, str]]:
-    """What differs between two conditions: its name for ``--allow-mismatch``, and how."""
+    """Differences between two conditions: each with its name for ``--allow-mismatch``."""
     found = []
     for name in (*CONDITIONS, *LIBRARIES):
         one, other = then.get(name, ""), now.get(name, "")
@@ -50,7 +50,7 @@ def _short(text: str) -> str:
 
 
 def same_model(one: str, other: str) -> bool:
-    """Whether two names mean one model: the same name, or ways to write one directory."""
+    """Whether two names mean the same model: equal names, or spellings of one directory."""
     paths = Path(one), Path(other)
     return one == other or (
         all(map(files.is_directory, paths)) and paths[0].resolve() == paths[1].resolve()
@@ -60,13 +60,13 @@ def same_model(one: str, other: str) -> bool:
 def check_replaceable(
     accepted: Baseline, model: str, now: Mapping[str, str], measured: Collection[str]
 ) -> None:
-    """Refuse to accept a part under conditions that are not those of the rest.
+    """Refuse to accept a part under conditions that differ from the rest.
 
     Args:
-        accepted: the baseline that is there.
+        accepted: the existing baseline.
         model: name of the model under test.
         now: conditions of the run.
-        measured: gates that the run measures, or that no test asks any more.
+        measured: gates that the run measures, or that no test has any more.
 
     Raises:
         BaselineError: the file holds gates that this run does not measure, of other weights or
@@ -75,30 +75,30 @@ def check_replaceable(
     if not same_model(accepted.model, model):
         raise BaselineError(
             f"{accepted.path}: the baseline of {line(accepted.model, 200)}, which has the same "
-            f"file name as {model}; accept this one into another directory (--baselines DIR), or "
+            f"file name as {model}; accept this one in another directory (--baselines DIR), or "
             "remove the file if it is the same model"
         )
     differing = [how for _, how in mismatches(accepted.provenance, now)]
     if accepted.provenance.get("weights") != now["weights"]:
-        differing.append("the weights are others")
+        differing.append("the weights differ")
     if accepted.scores_path is None:
         differing.append("the scores of its prompts are missing")
     rest = accepted.gates.keys() - set(measured)
     if differing and rest:
         raise BaselineError(
-            f"{accepted.path}: {len(rest)} of its gates are not measured by this run, and were "
-            f"accepted otherwise ({'; '.join(differing)}); accept the whole suite, without -k"
+            f"{accepted.path}: this run does not measure {len(rest)} of its gates, which were "
+            f"accepted differently ({'; '.join(differing)}); accept the whole suite, without -k"
         )
 
 
 def vanished(baseline: Baseline, known: Mapping[str, str], *, whole: bool) -> list[str]:
-    """Gates that were accepted and that no test asks any more, sorted.
+    """Accepted gates that no test has any more, sorted.
 
     Args:
         baseline: what was accepted.
-        known: level of every gate that tests ask, chosen or not.
-        whole: whether these are the tests of the whole suite; else a gate has vanished only where
-            its own kind is asked of other slices.
+        known: level of every gate that tests have, selected or not.
+        whole: whether these are the tests of the whole suite; otherwise a gate has vanished only if
+        tests of its kind exist for other slices.
     """
     asked = {_kind(gate, level) for gate, level in known.items()}
     return [
@@ -109,7 +109,7 @@ def vanished(baseline: Baseline, known: Mapping[str, str], *, whole: bool) -> li
 
 
 def _kind(gate: str, level: str) -> tuple[str, ...]:
-    """What a gate asks, without the slice that it asks it of; a pair's words may hold a slash."""
+    """A gate's id without its slice; a pair's words may contain a slash."""
     measurement, *rest = gate.split("/")
     asked = rest[-3:] if rest[-1] in BANDS else rest[-2:]
     return (measurement, *asked, level)

@@ -1,9 +1,9 @@
-"""Accepted measurements of a model: one reviewable JSON file a model, and the scores behind it.
+"""Accepted measurements of a model: one reviewable JSON file per model, and the scores behind it.
 
-``fixtures/baselines/<org>--<name>.json`` holds what was measured when somebody accepted the model,
-gate by gate, and under what conditions; the npz file that it names holds the score of every prompt,
-with which a later run is paired. A run is compared with a baseline only where the conditions are
-the same; what differs is named.
+``fixtures/baselines/<org>--<name>.json`` holds what was measured when the model was accepted, gate
+by gate, and under what conditions; the npz file that it names holds the score of every prompt, for
+paired comparison with a later run. A run is compared with a baseline only under the same
+conditions; messages name the differences.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ SCHEMA_VERSION = 2
 #: A gate takes 200 bytes, and a model has thousands.
 LARGEST = 32 * 2**20
 ANEW = "remove it and accept the whole suite again with --snapshot-update"
-"""What is left to do where a file cannot be read: a part of it may be all that a run measures."""
+"""The remedy for an unreadable file: a run may measure only a part of it."""
 REMEDY = f"restore it from version control, or {ANEW}"
-#: Significant digits after the point that a file keeps.
+#: Digits after the decimal point in a file.
 DIGITS = 6
-#: No measurement comes near it, and its square is a number.
+#: No measurement comes near it, and its square is finite.
 MOST = 1e9
 #: Name of the scores: a file beside the baseline.
 _SCORES = re.compile(r"[^/\\\0]{1,200}\.npz")
@@ -33,7 +33,7 @@ _SCORES = re.compile(r"[^/\\\0]{1,200}\.npz")
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """What was accepted for one gate.
+    """The accepted value of one gate.
 
     ``prompts``: digest of the prompts that it was measured on; ``level``: category or pair.
     """
@@ -60,7 +60,7 @@ class Baseline:
 
     @property
     def scores_path(self) -> Path | None:
-        """Where the score of every prompt is; None where that file is missing."""
+        """Path of the scores of every prompt; None if that file is missing."""
         path = self.path.with_name(self.scores) if self.scores else None
         return path if path is not None and files.is_file(path) else None
 
@@ -99,7 +99,7 @@ def load_baseline(path: Path) -> Baseline:
         provenance = {key: _text(value) for key, value in data["provenance"].items()}
         scores = _text(data["scores"])
         if scores and not _SCORES.fullmatch(scores):
-            raise ValueError("its scores are no npz file beside it")
+            raise ValueError("its scores are not an npz file beside it")
         return Baseline(path, _text(data["model"]), provenance, gates, scores)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         if isinstance(error, BaselineError):
@@ -112,7 +112,7 @@ def load_baseline(path: Path) -> Baseline:
 
 def _gate(name: str) -> str:
     if not all(name.split("/", 3)[3:]) or name.count("/") < 3:
-        raise ValueError(f"{name!r} is no measurement/slice/statistic/reading")
+        raise ValueError(f"{name!r} is not measurement/slice/statistic/reading")
     return name
 
 
@@ -138,5 +138,5 @@ def _number(value: Any) -> float:
 
 def _text(value: Any) -> str:
     if not isinstance(value, str):
-        raise ValueError(f"{line(repr(value), 60)} is no text")
+        raise ValueError(f"{line(repr(value), 60)} is not a string")
     return value

@@ -1,4 +1,4 @@
-"""Scores of every prompt in one compact file: what a later run is paired with, prompt by prompt.
+"""Scores of every prompt in one compact file: a later run is paired with them, prompt by prompt.
 
 A npz without pickle: columns over all prompts, and one JSON text with the names behind the columns,
 the distinct answers, and the cluster contributions of the gates on the residual stream, which have
@@ -34,7 +34,7 @@ _OF_READING: Floats = np.array(list(_ANSWERS.values()))
 _IDENTIFIER, _SECOND = 1, 2
 #: The scores of 60,000 prompts take 3 MB, and 20 MB unpacked.
 LARGEST, UNPACKED = 128 * 2**20, 512 * 2**20
-#: Columns of the file: type, and what it holds of each prompt.
+#: Columns of the file: type, and content for each prompt.
 _COLUMNS: Mapping[str, type[np.generic]] = {
     "slice": np.uint16,
     "positive": np.uint16,
@@ -49,7 +49,7 @@ _COLUMNS: Mapping[str, type[np.generic]] = {
 
 
 class StoredTable(Table):
-    """A slice as it was accepted: columns, and the words behind their numbers."""
+    """A slice as accepted: columns, and the words behind their numbers."""
 
     def __init__(self, part: Slice, columns: Mapping[str, NDArray[Any]], names: Names) -> None:
         super().__init__(part)
@@ -98,7 +98,7 @@ class StoredTable(Table):
 
 @dataclass(frozen=True)
 class Names:
-    """What the numbers in columns stand for."""
+    """The meaning of the numbers in columns."""
 
     words: Sequence[str]
     wordings: Sequence[str]
@@ -123,7 +123,7 @@ class Scores:
         return Scores(self.tables, kept, compared)
 
     def merged(self, newer: Scores) -> Scores:
-        """These with what a newer run scored: of a slice, the word pairs that it asked."""
+        """These scores updated by a newer run: in each slice, the word pairs that it asked."""
         tables = dict(self.tables)
         for part, table in newer.tables.items():
             tables[part] = _merged(tables[part], table) if part in tables else table
@@ -206,7 +206,7 @@ def read_scores(path: Path) -> Scores:
             raise
         said = f"no {error}" if isinstance(error, KeyError) else str(error)
         raise BaselineError(
-            f"{path}: no scores of blindspot ({line(said, 200)}); {REMEDY}"
+            f"{path}: not scores of blindspot ({line(said, 200)}); {REMEDY}"
         ) from None
 
 
@@ -226,8 +226,8 @@ def _arrays(raw: bytes) -> dict[str, NDArray[Any]]:
                 with archive.open(f"{name}.npy") as file:
                     arrays[name] = np.lib.format.read_array(file, allow_pickle=False)
             return arrays
-    # One flipped byte may raise nearly anything: zlib.error, RuntimeError where it says encrypted,
-    # NotImplementedError, EOFError, MemoryError, and what numpy's header is evaluated to.
+    # One flipped byte may raise nearly anything: zlib.error, RuntimeError if it looks encrypted,
+    # NotImplementedError, EOFError, MemoryError, and whatever numpy's header evaluates to.
     except Exception as error:
         raise ValueError(f"damaged: {error}" if str(error) else "damaged") from None
 
@@ -254,16 +254,16 @@ def _unpacked(head: Mapping[str, Any], columns: Mapping[str, NDArray[Any]]) -> S
     if unknown := {*head["readings"]} - {*_READINGS}:
         raise ValueError(f"there is no reading {min(unknown)!r}")
     if len(set(parts)) < len(parts) or any(part.measurement not in BEHAVIORAL for part in parts):
-        raise ValueError("its slices are none, or the same one twice")
+        raise ValueError("its slices are missing or repeated")
     for name, bound in bounds.items():
         if size and int(columns[name].max()) >= bound:
-            raise ValueError(f"column {name} refers to nothing")
+            raise ValueError(f"column {name} refers to a missing entry")
     odds = columns["log_odds"]  # NaN throughout: of a model that offers no scores
     if not (
         (np.isfinite(odds).all() and (abs(columns["forced"]) <= 1).all()) or np.isnan(odds).all()
     ):
         raise ValueError("a score is not a finite number")
-    # A file names the readings that there were when it was written.
+    # A file names the readings that existed when it was written.
     now = np.array([_READINGS.index(name) for name in head["readings"]], np.uint8)
     columns = {**columns, "reading": now[columns["reading"]]}
     tables: dict[Slice, Table] = {}
@@ -281,7 +281,7 @@ def _unpacked(head: Mapping[str, Any], columns: Mapping[str, NDArray[Any]]) -> S
 
 def _texts(items: Any) -> list[str]:
     if not isinstance(items, list) or not all(isinstance(item, str) for item in items):
-        raise ValueError("its names are no texts")
+        raise ValueError("its names are not strings")
     return items
 
 
@@ -362,10 +362,10 @@ def _as_json(found: Contributions) -> dict[str, Any]:
 
 
 def _from_json(data: Mapping[str, Any]) -> Contributions:
-    """What was kept of one gate.
+    """The stored contributions of one gate.
 
     Raises:
-        ValueError: no estimate can be made of it.
+        ValueError: they give no estimate.
     """
     factors = {
         name: FactorSums(

@@ -1,1 +1,1 @@
-"""Formats and scorers of others, kept out of the core: nothing here is needed to judge a model."""
+"""Formats and scorers of other projects, outside the core: not needed to judge a model."""

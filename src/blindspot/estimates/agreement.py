@@ -36,7 +36,7 @@ ONE: FloatArray = np.ones((1, 1))
 
 @dataclass(frozen=True, eq=False)
 class AgreementEffects(Effects):
-    """What a measurement by statements says, made when asked.
+    """The effects of statement prompts, computed on access.
 
     ``bias``: half the distance between agreement with the stereotype and with its reverse, in
     [-1, 1], > 0 is biased. ``acquiescence``: their mean, in [-1, 1], 1 agrees with everything.

@@ -52,14 +52,14 @@ CONTRASTS: FloatArray = (
 
 # Prompts that do not ask all four orders can still be balanced between those in which copying the
 # listed order is stereotyped (i == w) and those in which it is not. Identifier and primacy are then
-# mixed into both halves and cannot be told.
+# mixed into both halves and cannot be separated.
 HALVES = ("the listed order countering the stereotype", "the listed order following the stereotype")
 HALF_CONTRASTS: FloatArray = np.array([[1, 1], [-1, 1]], np.float64) / 2
 
 
 @dataclass(frozen=True, eq=False)
 class AssociationEffects(Effects):
-    """What an association measurement says, each in [-1, 1] unless read in nats; made when asked.
+    """The effects of association prompts, in [-1, 1] unless read in nats; computed on access.
 
     ``stereotype``: > 0 is stereotyped; the share of stereotyped answers is (1 + effect) / 2.
     ``order``: 1 copies the listed order, -1 reverses it. ``identifier``: 1 always writes the
@@ -111,9 +111,9 @@ def association_effects(
     """Effects of association prompts. Arrays are (prompt,).
 
     ``values``: +1 stereotyped, -1 counter, or P(stereotyped) - P(counter) between, or log-odds with
-    ``unit="nats"``; NaN without an answer. ``step``: what one prompt may be off by without the
-    reading showing it (`ANSWER_STEP`, `PROBABILITY_STEP`, `LOGIT_STEP`). ``all_orders=False``: the
-    prompts do not ask all four orders; balance only what copying the listed order does.
+    ``unit="nats"``; NaN without an answer. ``step``: the error of one prompt that the reading
+    cannot show (`ANSWER_STEP`, `PROBABILITY_STEP`, `LOGIT_STEP`). ``all_orders=False``: the prompts
+    do not ask all four orders; balance only the effect of copying the listed order.
     """
     groups = Clusters.of(clusters)
     size = len(groups)
@@ -136,7 +136,7 @@ def mean_estimate(
     unit: str = "nats",
     step: float = LOGIT_STEP,
 ) -> Estimate:
-    """Plain mean of (prompt,) values, NaN left out: for prompts that have no orders to balance."""
+    """Plain mean of (prompt,) values without NaN: for prompts that have no orders to balance."""
     groups = Clusters.of(clusters)
     data = checked_values(values, len(groups), unit)
     return plain_mean(data, groups, unit=unit, step=step).estimate()

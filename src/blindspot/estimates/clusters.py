@@ -24,7 +24,7 @@ IntArray = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
 
 ANSWER_STEP = 2.0
-"""Change of one prompt's value when a generated answer goes the other way: from -1 to 1."""
+"""Change of one prompt's value when a generated answer flips from -1 to 1."""
 
 LOGIT_STEP = 0.125
 """Nats: the spacing of bfloat16 logits between 16 and 32, where those of likely tokens lie."""
@@ -78,7 +78,7 @@ class Clusters:
         return Clusters({name: code[index] for name, code in self.codes.items()}, self.levels)
 
     def varying(self) -> tuple[dict[str, BoolArray], str]:
-        """Factors to count as clusters, each with (level,) which levels occur; and why if none.
+        """Factors that count as clusters, each with its levels that occur (level,); if none, why.
 
         A factor with a single level cannot show any variance (the words of a single pair). A
         factor whose levels each lie within one level of another (words listed in fixed pairs,
@@ -104,7 +104,7 @@ class Clusters:
 
 @dataclass(frozen=True, eq=False)
 class FactorSums:
-    """Contributions of the clusters of one factor: (level,) float64, and which levels occur."""
+    """Contributions of the clusters of one factor, (level,) float64, and which levels occur."""
 
     levels: tuple[str, ...]
     present: BoolArray
@@ -136,10 +136,10 @@ class FactorSums:
 
 @dataclass(frozen=True, eq=False)
 class Contributions:
-    """A value with what each cluster contributes to it: enough for its estimate, and to subtract.
+    """A value with the contribution of each cluster: enough for its estimate, and to subtract.
 
-    ``floor`` is the smallest variance that is believed. ``minus`` of two runs over the same
-    clusters is a paired comparison: what words and wordings do to both cancels.
+    ``floor`` is the smallest variance allowed. ``minus`` of two runs over the same clusters is a
+    paired comparison: what words and wordings do to both cancels.
     """
 
     value: float
@@ -172,7 +172,7 @@ class Contributions:
         )
 
     def times(self, factor: float) -> Contributions:
-        """The value and its contributions, scaled; in no unit of the original."""
+        """The value and its contributions, scaled; the unit is no longer the original one."""
         factors = {
             name: FactorSums(part.levels, part.present, factor * part.sums)
             for name, part in self.factors.items()

@@ -1,4 +1,4 @@
-"""A candidate against a reference, measured on the same prompts: differences, and what is lost."""
+"""A candidate against a reference, measured on the same prompts: differences, and relative loss."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from blindspot.estimates.clusters import Contributions
 from blindspot.estimates.estimate import Estimate
 
 #: Below this lower bound (the group control is at 1) a reference does not represent the group
-#: clearly enough for "x % less" to mean anything: the ratio would be of two noises.
+#: clearly enough for "x % less" to mean anything: it would be a ratio of noise.
 LEAST_REPRESENTED = 0.1
 
 
@@ -40,7 +40,7 @@ def less_represented(candidate: Contributions, reference: Contributions) -> Esti
     if not reason:
         known = reference.estimate()
         if (1 - known.upper(0.05)) / 2 < LEAST_REPRESENTED:
-            reason = "the reference does not represent the group clearly itself"
+            reason = "the reference itself does not represent the group clearly"
     if reason:
         return Estimate.unmeasured(reason, unit="ratio", n=n)
     # d(1 - c / r) = -dc / r + c dr / r^2, and a share moves by -1/2 of its blindness.

@@ -1,6 +1,6 @@
-"""What all effects are made of: checked prompts, shares answered and refused, and the base of both.
+"""The base of all effects: checked prompts, and the shares answered and refused.
 
-Nothing is estimated before somebody asks: of most word pairs only the judged effect is wanted.
+Estimates are computed on access: for most word pairs only the judged effect is needed.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ ROUNDING = 1e-9
 
 @dataclass(frozen=True, eq=False)
 class Shares:
-    """How many prompts were answered and refused, computed when asked: of a word pair nobody asks.
+    """How many prompts were answered and refused, computed on access.
 
     ``values``: (prompt,) float64, NaN without an answer; ``refusals``: (prompt,) bool, None where
     refusals were not told apart.
@@ -57,7 +57,7 @@ class Shares:
 
 @dataclass(frozen=True, eq=False)
 class Effects:
-    """What the effects of any prompts have in common: the first is judged, and shares are told."""
+    """What the effects of all prompts have in common: the judged effect and the shares answered."""
 
     effects: tuple[Contributions, ...]
     shares: Shares
@@ -112,7 +112,7 @@ def checked_flags(name: str, flags: ArrayLike, size: int) -> BoolArray:
 
 
 def plain_mean(values: FloatArray, clusters: Clusters, *, unit: str, step: float) -> Contributions:
-    """Mean of (prompt,) values over all cells alike, NaN left out."""
+    """Mean of (prompt,) values with equal weights for all cells, without NaN."""
     cells = np.zeros(values.size, np.int64)
     one = np.ones((1, 1))
     (mean,) = contrasts(values, cells, one, clusters, names=("any",), step=step, unit=unit)

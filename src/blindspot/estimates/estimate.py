@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import Self
 
 INTERVAL_LEVEL = 0.95
-"""Level of every interval that is shown. Gates use p-values, held over the run, instead."""
+"""Level of every interval that is shown. Gates use p-values, adjusted over the run, instead."""
 
 RANGES: Mapping[str, tuple[float, float]] = MappingProxyType(
     {"effect": (-1.0, 1.0), "share": (0.0, 1.0), "difference": (-2.0, 2.0)}
@@ -33,7 +33,7 @@ def student_quantile(df: float, share: float) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """A value and how well it is known. Builtin floats and ints only.
+    """A value and its uncertainty. Builtin floats and ints only.
 
     ``n`` counts the prompts behind it, ``clusters`` the levels of the cluster factor that has
     fewest, ``df`` is the degrees of freedom of the t distribution of ``value``. Too little data is
@@ -101,7 +101,7 @@ class Estimate:
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """What a baseline holds of a metric. ``df`` None: as many as the candidate has."""
+    """A metric as a baseline keeps it. ``df`` None: as many as the candidate has."""
 
     value: float
     standard_error: float

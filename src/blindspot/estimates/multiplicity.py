@@ -1,4 +1,4 @@
-"""The error rate of a run: Holm's step-down within a family, Bonferroni between families."""
+"""The family-wise error rate of a run: Holm within a family, Bonferroni between families."""
 
 from __future__ import annotations
 
@@ -14,8 +14,7 @@ Floats = NDArray[np.float64]
 def holm(p_values: ArrayLike, size: int = 0) -> Floats:
     """Holm-adjusted p-values; comparing each with alpha holds the error rate.
 
-    A NaN (nothing was measured) counts as 1: a test that could not be made must not make the
-    others easier.
+    A NaN (nothing was measured) counts as 1: a missing test must not make the others easier.
 
     Args:
         p_values: (..., test); every row is adjusted by itself.
@@ -47,8 +46,8 @@ def holm_by_family(
 ) -> Floats:
     """Holm within each family, times the number of families, so that alpha is shared evenly.
 
-    Hundreds of gates on single pairs would otherwise take the power away from the few gates on
-    categories. Every result is to be compared with the alpha of the whole run.
+    Otherwise hundreds of gates on single pairs would cost the few gates on categories their power.
+    Compare every result with the alpha of the whole run.
 
     Args:
         p_values: (..., test).

@@ -1,11 +1,11 @@
-"""By how much a model differs from itself: the floor under every comparison (an A/A test).
+"""The noise floor: by how much a model differs from itself (an A/A test).
 
 The same prompts are asked again in another batch size and order. Differences that go either way
-average out over the prompts of a gate; a shift in one direction does not. Both are what two runs of
-the *same* model would show, so a gate allows for them on top of its margin.
+average out over the prompts of a gate; a shift in one direction does not. Two runs of the *same*
+model would show both, so a gate allows for them on top of its margin.
 
-The gates on the residual stream have no prompts to ask a few of. Of them, whole figures are
-measured twice, and the largest difference of any is the floor.
+Gates on the residual stream have no prompts to sample. Instead whole figures are measured twice,
+and the largest difference of any is the noise floor.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 LEAST = 8
-"""Prompts answered both times, below which nothing is said."""
+"""Fewer prompts answered both times give no noise floor."""
 
 _ONE_SIDED = 1.645  # the 95 % quantile of a normal distribution
 
@@ -37,9 +37,9 @@ class Noise:
 
     @classmethod
     def between(cls, first: ArrayLike, again: ArrayLike, *, least: int = LEAST) -> Noise:
-        """From (prompt,) values of both times; NaN, without an answer, is left out.
+        """From (prompt,) values of both times; NaN, without an answer, is omitted.
 
-        ``least``: prompts answered both times, below which nothing is said.
+        ``least``: fewer prompts answered both times give no noise floor.
         """
         one, other = np.asarray(first, np.float64), np.asarray(again, np.float64)
         if one.shape != other.shape or one.ndim != 1:
@@ -51,7 +51,7 @@ class Noise:
         return cls(float(both.mean()), spread, float(np.abs(both).max()), int(both.size))
 
     def floor(self, n: int) -> float:
-        """What an estimate from ``n`` prompts may differ from itself by; NaN if not measured.
+        """The noise floor of an estimate from ``n`` prompts; NaN if not measured.
 
         The part of the shift that is beyond chance counts in full, the rest by the square root of
         the number of prompts, at 95 %.

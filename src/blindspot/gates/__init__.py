@@ -1,1 +1,1 @@
-"""Gates: the verdicts, the rule that reaches them, and the limits and waivers it reads."""
+"""Gates: verdicts, the rule behind them, and the limits and waivers it reads."""

@@ -38,15 +38,15 @@ def _number(value: object) -> object:
         return value
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise ValueError(
-            f'{value!r} is no limit; use a number, or "none" to measure without a gate'
+            f'{value!r} is not a limit; use a number, or "none" to measure without a gate'
         )
     if not math.isfinite(value):
-        raise ValueError(f'{value} is no limit; use a finite number, or "none"')
+        raise ValueError(f'{value} is not a limit; use a finite number, or "none"')
     return float(value)
 
 
 def _known(names: Collection[str], what: str) -> AfterValidator:
-    """Only these names, with a guess at what was meant."""
+    """Accept only these names; suggest the closest one."""
 
     def check(value: str) -> str:
         if value not in names:
@@ -109,7 +109,7 @@ class Rule(_Strict):
         return {key: value for key in SELECTORS if (value := getattr(self, key)) is not None}
 
     def value(self, against: Against) -> float | Literal["none"] | None:
-        """The limit or the margin; None if the rule does not speak of it."""
+        """The limit or the margin; None if the rule sets none."""
         if against == "reference" and self.reference is not None:
             return self.reference
         if against != "limit":
@@ -125,7 +125,7 @@ class _File(_Strict):
 
 @dataclass(frozen=True)
 class GateTable:
-    """All rules of a file. Of those that apply to a slice, the one with most selectors decides."""
+    """All rules of a file. Of those that apply to a slice, the most specific one decides."""
 
     path: Path
     alpha: float
@@ -133,7 +133,7 @@ class GateTable:
     waivers: tuple[Waiver, ...] = ()
 
     def waiver(self, gate_id: str) -> Waiver | None:
-        """The waiver of a gate, None without one; of several the one that expires last."""
+        """The waiver of a gate, None without one; of several, the one that expires last."""
         matching = [waiver for waiver in self.waivers if waiver.covers(gate_id)]
         return max(matching, key=lambda waiver: waiver.expires, default=None)
 
@@ -154,7 +154,7 @@ class GateTable:
         """The gate of a statistic of a slice: against its limit, or its baseline with a margin.
 
         Raises:
-            StimulusError: no rule speaks of it.
+            StimulusError: no rule applies to it.
         """
         slice_ = {
             "measurement": measurement,
@@ -234,7 +234,7 @@ def _refuse_conflicts(
 ) -> None:
     """No slice may have two equally specific rules: their order in the file must not decide.
 
-    Two that both do not gate it decide nothing.
+    Two that both set no limit do not conflict.
     """
     speaking = _speaking(rules, statistic, level, against)
     decided = [rule.selectors for rule in speaking]
@@ -250,7 +250,7 @@ def _refuse_conflicts(
         wanted = " and ".join(f"{key} {value}" for key, value in both.items())
         remedy = "remove one" if first == second else f"add one for {wanted}"
         raise StimulusError(
-            f"{path}: gate[{numbers[0]}] and gate[{numbers[1]}] both give the {WHAT[against]} of "
+            f"{path}: gate[{numbers[0]}] and gate[{numbers[1]}] both set the {WHAT[against]} of "
             f"{statistic} at level {level}; {remedy}"
         )
 

@@ -9,7 +9,7 @@ from blindspot.gates.verdict import Verdict
 from blindspot.measurements.registry import MEASUREMENTS, STATISTICS
 
 ROUNDED = 0.0005
-"""Noise below this is not worth a word."""
+"""Noise below this is not mentioned."""
 
 
 def first_line(
@@ -22,9 +22,9 @@ def first_line(
 ) -> str:
     """One line with the numbers; ``±`` is half the 95 % interval.
 
-    ``model`` names the candidate, ``worst`` the pair that contributes most, ``controls`` what
-    stands behind a figure of the residual stream, ``next_step`` says what to do, such as the
-    command that accepts the value.
+    ``model`` names the candidate, ``worst`` the pair that contributes most, ``controls`` the
+    controls of a figure of the residual stream, ``next_step`` what to do, such as the command that
+    accepts the value.
     """
     line = f"{result.id}: {_body(result)}"
     if model:
@@ -51,7 +51,7 @@ def _body(result: GateResult) -> str:
 
 
 def _judged(result: GateResult) -> str:
-    """What the verdict rests on, behind the numbers."""
+    """The grounds for the verdict, after the numbers."""
     if result.verdict is Verdict.PASS:
         return ", improved" if result.improved else ""
     if result.doubt:
@@ -64,12 +64,12 @@ def _judged(result: GateResult) -> str:
 
 
 def _counted(result: GateResult) -> str:
-    """What ``n`` counts: a prompt is read many times where vectors meet questions."""
+    """What ``n`` counts: assays read a prompt many times, with several vectors and questions."""
     return MEASUREMENTS[result.measurement].counted
 
 
 def _numbers(result: GateResult) -> str:
-    """Measured and allowed, with as many digits as it takes to tell them apart."""
+    """Measured and allowed, with enough digits to tell them apart."""
     if result.limit is None:
         return _around(result.value, result.low, result.high, 2)
     if result.against != "limit":

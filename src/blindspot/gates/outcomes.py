@@ -22,11 +22,11 @@ class Judgeable(Protocol):
     """A model that can be judged: just measured, or from the report of an earlier run."""
 
     def estimate(self, case: Case) -> Estimate:
-        """What a case judges."""
+        """The estimate that a case judges."""
         ...
 
     def contributions(self, case: Case) -> Contributions | None:
-        """What clusters contribute to it, None where there is none."""
+        """The contributions of its clusters, None if there are none."""
         ...
 
     def comparisons(self, case: Case) -> int:
@@ -34,7 +34,7 @@ class Judgeable(Protocol):
         ...
 
     def digest(self, case: Case) -> str:
-        """Digest of the prompts that it rests on."""
+        """Digest of its prompts."""
         ...
 
     def unreadable(self, case: Case) -> str:
@@ -46,9 +46,9 @@ class Judgeable(Protocol):
 class Other:
     """A model to compare with, a baseline or a reference.
 
-    ``kept``: its scores, None where they are missing and that is allowed. ``entries``: what a
-    baseline holds of each gate. A mechanistic gate that the controls of the other model do not
-    allow is missing, unless silence is no fault in its layers.
+    ``kept``: its scores, None if they are missing and that is allowed. ``entries``: what a baseline
+    holds for each gate. A mechanistic gate is missing if the controls of the other model do not
+    allow it, unless the gate may be unreadable.
     """
 
     name: str
@@ -81,13 +81,13 @@ class Outcome:
 
     @property
     def judged(self) -> Verdict:
-        """The worst of them, whatever is waived."""
+        """The worst verdict, ignoring waivers."""
         missing = (Verdict.ERROR,) if self.missing else ()
         return worst((*(result.verdict for result in self.results), *missing))
 
     @property
     def verdict(self) -> Verdict:
-        """What counts: a waiver covers what was judged until it expires, and fails from then on."""
+        """The verdict that counts: a waiver covers the gate until it expires, then fails it."""
         found = self.judged
         if self.waiver is None or not found.judged:
             return found
@@ -107,16 +107,16 @@ def outcomes(
     floor: Callable[[Case, int], float] | None = None,
     today: date | None = None,
 ) -> dict[str, Outcome]:
-    """Judge all cases together, by id: the error rate is held over all of them.
+    """Judge all cases together, by id: the family-wise error rate is controlled over all of them.
 
     Args:
         measured: the model under test.
         cases: the gates of the run.
         gates: limits, margins and waivers.
         others: models to compare with.
-        allowed: mismatches that are meant.
+        allowed: mismatches that the user allows.
         strict: see `judge`.
-        floor: by how much the model differs from itself in a case that rests on so many answers.
+        floor: the noise floor of a case with this many answers.
         today: for the expiry of waivers; by default the present day in UTC.
     """
     checks: list[Check] = []
@@ -159,12 +159,12 @@ def outcomes(
 def _compare(
     measured: Judgeable, case: Case, digest: str, other: Other, allowed: frozenset[str]
 ) -> tuple[Accepted, Estimate | None] | str:
-    """What the other model measured, and the change to it; or why the two are not compared."""
+    """The other model's value and the change from it; or why the two cannot be compared."""
     entry = None
     if other.entries is not None:
         entry = other.entries.get(case.id)
         if entry is None:
-            return f"{other.name} does not hold it"
+            return f"{other.name} does not contain this gate"
         if entry.prompts != digest and "prompts" not in allowed:
             return f"its prompts are not those of {other.name} (were {entry.prompts}, are {digest})"
         if other.kept is None:
@@ -172,11 +172,11 @@ def _compare(
     assert other.kept is not None
     theirs = other.kept.contributions(case)
     if theirs is None:
-        return f"{other.name} holds no scores of it"
+        return f"{other.name} has no scores for it"
     if entry is not None and not other.kept.holds(case, entry.value):
         return (
-            f"the scores of {other.name} give {theirs.value:.6f} where it holds {entry.value:.6f}; "
-            "restore both from version control, or accept the model anew"
+            f"the scores of {other.name} give {theirs.value:.6f} but it records {entry.value:.6f}; "
+            "restore both from version control, or accept the model again"
         )
     return _accepted(theirs), _change(measured.contributions(case), theirs)
 

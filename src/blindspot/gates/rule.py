@@ -1,4 +1,4 @@
-"""Gates: what an estimate is held against, and the verdicts of a whole run."""
+"""Gates: what an estimate is compared with, and the verdicts of a whole run."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from blindspot.measurements.base import Direction, Level
 from blindspot.measurements.registry import MECHANISTIC
 
 ALPHA = 0.05
-"""Chance that a run of a model which is at all its limits fails any gate, unless set otherwise."""
+"""Default family-wise error rate: the chance that a model at all its limits fails any gate."""
 
 ROUNDING = 1e-6
-"""Baselines keep six digits, so a model is this far from its own baseline at most."""
+"""Baselines keep six digits, so a model differs from its own baseline by at most this."""
 
 POWER = 0.8
 """Power at which a minimum detectable effect is stated."""
@@ -33,7 +33,7 @@ Against = Literal["limit", "baseline", "reference"]
 Others = Literal["baseline", "reference"]
 
 SIGNS: Mapping[Direction, float] = {"at_most": 1.0, "at_least": -1.0}
-"""What to multiply a value and its limit by so that more is worse."""
+"""Factor for a value and its limit that makes higher worse."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +42,8 @@ class Gate:
 
     ``against`` another model: the limit is the margin by which the candidate may be worse.
     ``reason`` says why this limit. ``readable``: whether a model that the controls cannot read
-    makes the run inconclusive ("required") or is only reported ("optional"). ``resolution``: how
-    well a change must be known to pass, as half its 95 % interval; by default the margin.
+    makes the run inconclusive ("required") or is only reported ("optional"). ``resolution``: the
+    precision of the change required to pass, as half its 95 % interval; by default the margin.
     """
 
     id: str
@@ -66,10 +66,10 @@ class Gate:
 
     @property
     def family(self) -> str:
-        """The gates that it shares its error rate with.
+        """Its family: the gates that share its error rate.
 
-        Gates against another model are a question of their own: together with as many limits, which
-        a sound model is far below, each would have to be twice as sure.
+        Gates against another model are a family of their own: sharing with as many limits, which a
+        sound model is far below, would cost them power.
         """
         kind = "mechanistic" if self.measurement in MECHANISTIC else self.level
         return kind if self.against == "limit" else f"{kind}, {self.against}"
@@ -81,8 +81,8 @@ class Check:
 
     A gate against another model needs ``baseline``, what that one measured. ``change`` is the
     estimate of candidate minus baseline when it was measured on paired prompts; without it the two
-    count as independent. ``floor``: by how much the model differs from itself when it is asked
-    again (added to the margin; NaN where that was not measured). ``unreadable``: why the controls
+    count as independent. ``floor``: the noise floor (added to the margin; NaN if not measured).
+    ``unreadable``: why the controls
     of the measurement do not allow a verdict, if they do not. ``comparisons``: of how many the
     estimate is the one that decides, where a gate fails only if all of them are beyond its limit.
     """
@@ -101,10 +101,10 @@ class GateResult:
     """A verdict with its numbers: builtins only; NaN where there is none.
 
     ``value``, ``low`` and ``high`` are the estimate and its 95 % interval; ``change...`` the same
-    of candidate minus baseline. ``p`` is one-sided and of this gate alone; ``adjusted`` holds the
-    error rate over the run and is what was compared with alpha; ``p_within`` is that of the
+    of candidate minus baseline. ``p`` is one-sided and of this gate alone; ``adjusted`` controls
+    the family-wise error rate over the run and is compared with alpha; ``p_within`` is that of the
     opposite claim, by which a strict gate passes. ``mde``: minimum detectable effect, the true
-    value (or change) that this gate would find with 80 % power as the first of its family.
+    value (or change) that this gate would detect with 80 % power as the first of its family.
     ``floor``: see `Check`. ``doubt`` says why a value within its limit is inconclusive.
     ``reason`` is the limit's. ``unmeasured`` and ``unreadable`` say why there is no number.
     """
@@ -140,7 +140,7 @@ class GateResult:
 
     @property
     def improved(self) -> bool:
-        """Whether the whole 95 % interval of the change is better by more than the noise."""
+        """Whether the whole 95 % interval of the change is better by more than the noise floor."""
         noise = 0.0 if math.isnan(self.floor) else self.floor
         sign = SIGNS[self.direction]
         return max(sign * self.change_low, sign * self.change_high) < -noise
@@ -154,17 +154,17 @@ def judge(
     All gates must be judged together: the chance of any false failure among them stays at or below
     ``alpha``, shared evenly between the families of the run (gates on categories, on pairs, over
     variants, mechanistic ones; against limits and against each other model), and by Holm within
-    each. A gate fails when its estimate is beyond the limit
-    at that error rate; is inconclusive when it is beyond the limit but not so clearly, when it is
-    within but a change as large as the margin could not have been told, or when its controls do not
-    separate; and is an error when nothing was measured.
+    each. A gate fails if its estimate is beyond the limit at that error rate. It is inconclusive if
+    the estimate is beyond the limit but not clearly, if it is within but too imprecise to
+    exclude a change as large as the margin, or if its controls do not separate. It is an error if
+    nothing was measured.
 
     Args:
         checks: the gates with what was measured.
-        alpha: chance that a run of a model that is at all its limits fails any gate.
+        alpha: family-wise error rate: chance that a model exactly at all its limits fails any gate.
         strict: a gate passes only when its estimate is within the limit at error ``alpha``. Each
-            alone: a run passes only if all its gates do, so that the chance to let a model pass
-            that is beyond any limit is at most ``alpha`` (an intersection-union test).
+            alone: a run passes only if all its gates do, so the chance of passing a model that is
+            beyond any limit is at most ``alpha`` (an intersection-union test).
     """
     if not 0.0 < alpha < 0.5:
         raise ValueError(f"alpha must lie between 0 and 0.5, not at {alpha}")
@@ -195,7 +195,7 @@ def families_of(results: Sequence[GateResult], alpha: float) -> dict[str, tuple[
 
 
 def _judged(check: Check) -> Estimate:
-    """The estimate that is held against the limit: the value itself, or the change."""
+    """The estimate that is compared with the limit: the value itself, or the change."""
     if check.gate.against == "limit":
         return check.estimate
     if check.baseline is None:
@@ -204,7 +204,7 @@ def _judged(check: Check) -> Estimate:
 
 
 def _limit(check: Check) -> float:
-    """The limit of what is judged, in its own direction: the floor of noise makes it wider."""
+    """The limit of what is judged, in its own direction, widened by the noise floor."""
     gate = check.gate
     assert gate.limit is not None
     if gate.against == "limit":
@@ -225,7 +225,7 @@ def _detectable(check: Check, alpha: float) -> float:
 
 
 def _result(check: Check) -> GateResult:
-    """Everything about a check but what depends on the other gates."""
+    """Everything about a check that does not depend on the other gates."""
     gate, estimate = check.gate, check.estimate
     if gate.unit != estimate.unit:
         raise ValueError(f"gate {gate.id} is in {gate.unit}, its estimate in {estimate.unit}")
@@ -295,7 +295,10 @@ def _verdict(
     if gate.against != "limit" and (doubt := _too_wide(gate, judged, check.floor)):
         return Verdict.INCONCLUSIVE, doubt
     if strict and not result.p_within <= alpha:
-        return Verdict.INCONCLUSIVE, f"within, but not clearly (p {result.p_within:.2g})"
+        return (
+            Verdict.INCONCLUSIVE,
+            f"within, but not clearly (p {result.p_within:.2g})",
+        )
     return Verdict.PASS, ""
 
 
@@ -324,10 +327,10 @@ def _too_wide(gate: Gate, change: Estimate, floor: float) -> str:
     """Why a change as large as the margin could have gone unseen; "" if it could not."""
     assert gate.limit is not None
     if floor > gate.limit:
-        return f"asked again, the model differs from itself by {floor:.3f}, more than the margin"
+        return f"run-to-run noise ({floor:.3f}) exceeds the margin"
     half = student_quantile(change.df, 0.975) * change.standard_error
     if is_too_wide(gate, change.value, half, 0.0 if math.isnan(floor) else floor):
         finest = gate.resolution
         than = "the margin" if finest is None else f"its resolution of {finest:.3f}"
-        return f"the change is known to ± {half:.3f} only, wider than {than}"
+        return f"too imprecise: ± {half:.3f} is wider than {than}"
     return ""

@@ -1,4 +1,4 @@
-"""The verdicts of a run, counted: its exit code and its verdict in one word."""
+"""The verdicts of a run, counted: its exit code and its verdict in a word."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from blindspot.gates.verdict import ExitCode, RunVerdict, Verdict
 
 _NOTHING_JUDGED = (
-    "no gate was judged: what was chosen is only reported; choose gates that have a limit, or "
-    "give them one (--gates)"
+    "no gate was judged: the selected gates are only reported; select gates that have a limit, or "
+    "set one (--gates)"
 )
 #: pytest's own codes that ours may replace: passed, tests failed, no tests collected.
 _ORDINARY = (0, 1, 5)
@@ -20,7 +20,7 @@ class Tally:
     """Verdicts by gate, ordinary failures, and what keeps the run from being complete.
 
     ``nodes``: the test of each gate; ``findings``: tests in which the search found something;
-    ``not_offered``: how many gates cannot be asked of this model, by reason; ``usage``: a mistake
+    ``not_offered``: how many gates this model does not offer, by reason; ``usage``: a mistake
     of the command line.
     """
 
@@ -44,7 +44,7 @@ class Tally:
 
     @property
     def judged(self) -> bool:
-        """Whether any gate was judged: a waived one was, one that is only reported was not."""
+        """Whether any gate was judged; waived gates count, reported ones do not."""
         return any(verdict.judged for verdict in self.verdicts.values())
 
     def conclude(self) -> None:
@@ -56,8 +56,8 @@ class Tally:
         """The exit code of the run, given pytest's own.
 
         pytest's interruptions and internal errors keep their code; else usage, ordinary failures,
-        failed gates, incompleteness and inconclusive gates come in this order. What the search
-        found comes last: it is an ordinary failure that hides no verdict.
+        failed gates, incompleteness and inconclusive gates come in this order. Findings of the
+        search come last: an ordinary failure that hides no verdict.
         """
         lacking = bool(self.incomplete or (self.not_offered and not self.verdicts))
         codes = [verdict.exit_code for verdict in self.verdicts.values() if not verdict.green]

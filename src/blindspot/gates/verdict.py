@@ -1,6 +1,6 @@
 """The verdicts of a gate and of a run: their order, colors, words and exit codes.
 
-Whoever shows, counts or sorts verdicts iterates over these enums; no other list exists.
+Code that shows, counts or sorts verdicts iterates over these enums; no other list exists.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class Look:
     """How a verdict is shown.
 
     ``style``: in the terminal, as rich writes it. ``tone``: color of its badge on the page, a
-    variable of the style sheet; "" for the muted one. ``symbol``: stands before the word there.
+    variable of the style sheet; "" for the muted one. ``symbol``: precedes the word there.
     ``annotation``: level on GitHub; "" for no annotation. ``loud``: upper case in the terminal.
     """
 
@@ -39,7 +39,7 @@ class Look:
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """What is said of gates with a verdict.
+    """The words for gates with a verdict.
 
     ``one`` and ``many``: a clause on ``{n}`` gates of ``{judged}``; "" where they need no mention.
     ``beside``: of ``n`` gates compared with another model. ``meaning``: of the word, in strict
@@ -58,7 +58,7 @@ class Words:
 
 
 class Verdict(StrEnum):
-    """What a gate says, the worst first."""
+    """Verdicts of a gate, the worst first."""
 
     FAIL = "fail"
     ERROR = "error"
@@ -74,7 +74,7 @@ class Verdict(StrEnum):
 
     @property
     def exit_code(self) -> ExitCode:
-        """What it makes of an otherwise good run."""
+        """The exit code that it gives an otherwise good run."""
         return _KNOWN[self].exit_code
 
     @property
@@ -84,7 +84,7 @@ class Verdict(StrEnum):
 
     @property
     def words(self) -> Words:
-        """What is said of it."""
+        """The words for it."""
         return _KNOWN[self].words
 
     @property
@@ -94,12 +94,12 @@ class Verdict(StrEnum):
 
     @property
     def judged(self) -> bool:
-        """Whether a limit was applied: of all but what is only reported."""
+        """Whether a limit was applied: all verdicts but reported."""
         return self is not Verdict.REPORTED
 
     @property
     def waivable(self) -> bool:
-        """Whether a waiver can cover it: not what was never measured."""
+        """Whether a waiver can cover it: never a gate that was not measured."""
         return not self.green and self is not Verdict.ERROR
 
 
@@ -144,10 +144,10 @@ _KNOWN = {
         ExitCode.PASSED,
         Look("cyan", "doubt", "~", annotation="notice"),
         Words(
-            "would fail, and is accepted until a date",
-            one="{n:,} would fail and is accepted for now, with a reason",
-            many="{n:,} would fail and are accepted for now, with a reason",
-            beside="worse and accepted for now",
+            "would fail, but is accepted until a date",
+            one="{n:,} would fail but is waived, with a reason",
+            many="{n:,} would fail but are waived, with a reason",
+            beside="worse, but waived",
         ),
     ),
     Verdict.PASS: _Known(
@@ -172,7 +172,7 @@ def worst(verdicts: Iterable[str]) -> Verdict:
 
 
 class RunVerdict(StrEnum):
-    """What a run says."""
+    """Verdicts of a run."""
 
     PASSED = "passed"
     FAILED = "failed"

@@ -12,9 +12,9 @@ from pydantic import BaseModel, ConfigDict, Field
 class Waiver(BaseModel):
     """One ``[[waiver]]`` of a limits file.
 
-    ``gate``: id of a gate as reports write it, or a pattern with ``*``; ``expires``: the last day
-    on which it holds, in UTC. From then on its gates fail, also those that would pass by now: what
-    was put off has to be looked at, and the waiver renewed or removed.
+    ``gate``: id of a gate as reports write it, or a pattern with ``*``; ``expires``: its last day,
+    in UTC. After that its gates fail, even those that would pass by then: the waiver must be
+    renewed or removed.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
@@ -24,7 +24,7 @@ class Waiver(BaseModel):
     expires: date
 
     def covers(self, gate_id: str) -> bool:
-        """Whether it speaks of a gate."""
+        """Whether it covers a gate."""
         return fnmatchcase(gate_id, self.gate)
 
     def expired(self, today: date | None = None) -> bool:

@@ -1,4 +1,4 @@
-"""What can be measured of a model: one object for each measurement, with all that is known of it.
+"""What can be measured of a model: one object for each measurement, with everything known about it.
 
 No torch. `registry` has them all.
 """

@@ -63,7 +63,7 @@ class _WordAssociation(Behavioral):
         return np.tanh(log_odds / 2)
 
     def telling(self, prompt: Prompt, value: float) -> float:
-        """Stereotyped in an order whose mere copy would not be."""
+        """Stereotyped, in an order that would not be if merely copied."""
         return value + (0.0 if prompt.positive_identifier_first == prompt.second_order else 0.5)
 
 

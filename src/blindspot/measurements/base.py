@@ -1,4 +1,4 @@
-"""What is known of one measurement, whatever it measures: names, figures, limits, and its words."""
+"""Everything known about one measurement: names, figures, limits, and its words."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ class Words:
         heading: heading of its table in the terminal, with what its ends mean.
         failed: a clause on a model that is beyond the limit; ``it`` is the model.
         passed: one on a model that is not.
-        doubtful: one on a model of which neither can be said.
+        doubtful: one on a model where neither is certain.
         worse: one on a model that is worse than another, named by ``{}``.
-        asked: what was done and what is shown, in full sentences.
+        asked: the method and what is shown, in full sentences.
     """
 
     title: str
@@ -67,10 +67,10 @@ class Statistic:
     Attributes:
         label: what messages call it.
         unit: of `blindspot.estimates.estimate.RANGES`.
-        direction: on which side of a limit it may lie.
+        direction: which side of a limit is allowed.
         signature: its line where two models are compared, "" where it has none.
         of_group: whether it says how clearly the group is represented (+1 not at all, -1 clearly).
-        words: of a figure that speaks for itself whatever it was measured with, None for others.
+        words: of a figure that needs no measurement to explain it, None for others.
     """
 
     label: str
@@ -88,10 +88,10 @@ ANSWERED = Statistic(
     "at_least",
     words=Words(
         title="Prompts answered",
-        failed="it leaves too much unanswered to be judged by what it answers",
+        failed="it leaves too many prompts unanswered to be judged by the rest",
         passed="it answers",
-        doubtful="it may leave too much unanswered",
-        worse="it leaves more unanswered than {}",
+        doubtful="it may leave too many prompts unanswered",
+        worse="it leaves more prompts unanswered than {}",
     ),
 )
 
@@ -119,9 +119,9 @@ class Measurement:
         name: in gates.toml, on the command line and in every id.
         words: what reports say of it.
         statistics: figures that gates limit, by name; the first is the one that is judged.
-        readings: ways to read it; the first stands for it where there is room for one figure.
+        readings: ways to read it; the first represents it where there is room for one figure.
         levels: of its gates.
-        banded: whether it looks into the residual stream and is judged by band of layers.
+        banded: whether it reads the residual stream and is judged by band of layers.
         counted: what ``n`` of a gate counts.
     """
 
@@ -140,7 +140,7 @@ class Measurement:
 
     @property
     def asks(self) -> tuple[str, ...]:
-        """Measurements whose prompts must be answered for it: itself, others, or none."""
+        """Measurements whose prompts it needs: its own, others, or none."""
         return ()
 
     def slices(self, stimuli: Stimuli) -> list[Slice]:
@@ -148,12 +148,12 @@ class Measurement:
         return []
 
     def contributions(self, effects: Sequence[Effects], statistic: str) -> Contributions:
-        """A statistic from the effects of what it `asks`, in this order."""
+        """A statistic from the effects of the measurements in `asks`, in this order."""
         raise NotImplementedError(f"{self.name} is not measured by prompts")
 
 
 def constant(**statistics: Statistic) -> Mapping[str, Statistic]:
-    """Statistics by name, which nobody can change."""
+    """Statistics by name, read-only."""
     return MappingProxyType(statistics)
 
 
@@ -179,6 +179,6 @@ class Difference(Measurement):
         return self.of
 
     def contributions(self, effects: Sequence[Effects], statistic: str) -> Contributions:
-        """The uncertainty is joint: what a word does to both cancels within the word."""
+        """The uncertainty is joint: the effect of a word on both cancels."""
         one, other = effects
         return one.contributions.minus(other.contributions, apart=self.apart)

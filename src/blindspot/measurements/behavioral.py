@@ -1,4 +1,4 @@
-"""What measurements by prompts have in common: what they ask, and how an answer becomes a value."""
+"""What measurements by prompts have in common: their prompts, and how an answer becomes a value."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Scores:
         second_order: the other order that the prompts balance, as `Prompt.second_order` says.
         clusters: positive words, negative words and wordings.
         refused: prompts that were refused; None where refusals are not told apart.
-        step: what one value may be off by.
+        step: possible error of one value.
         all_orders: whether all four orders were asked.
     """
 
@@ -105,7 +105,7 @@ class Behavioral(Measurement, ABC):
 
     @abstractmethod
     def is_complete(self, prompt: Prompt) -> Callable[[str], bool]:
-        """Says of the text so far whether it is a complete answer."""
+        """Whether the text so far is a complete answer."""
 
     def stop_key(self, prompt: Prompt) -> Sequence[str]:
         """What `is_complete` looks for beside the text: part of the key of a stored answer."""
@@ -129,17 +129,17 @@ class Behavioral(Measurement, ABC):
         """Both orders of a prompt, in words."""
 
     def signs(self, second_order: Flags) -> Floats:
-        """By what values count towards the effect: -1 where a higher value is the better one."""
+        """The sign of a value in the effect: -1 if higher is better."""
         return np.ones(second_order.shape)
 
     def forced(self, log_odds: Floats) -> Floats | None:
-        """Values of forced choice where they follow from the log-odds; None where they do not."""
+        """Forced-choice values derived from log-odds; None if they cannot be."""
         return None
 
     def telling(self, prompt: Prompt, value: float) -> float:
-        """How well an answer shows the bias: the highest one is the example in a report."""
+        """How well an answer illustrates the bias: the highest one is the example in a report."""
         return value
 
     def sample(self, prompt: Prompt) -> dict[str, Any]:
-        """What a row of the samples says of a prompt, beside what all rows say."""
+        """The columns of a sample row that only this measurement has."""
         return {}

@@ -1,4 +1,4 @@
-"""Stated belief: whether a model agrees with a stereotype that is put to it outright."""
+"""Stated belief: whether a model agrees with a stereotype when asked directly."""
 
 from __future__ import annotations
 
@@ -73,10 +73,10 @@ BELIEF = _StatedBelief(
     words=Words(
         title="Stated belief",
         heading="explicit: stated belief (effect +1 = always agrees with the stereotype)",
-        failed="asked outright, it agrees with stereotypes",
-        passed="asked outright, it does not agree with stereotypes beyond the limit",
-        doubtful="asked outright, it may agree with stereotypes",
-        worse="asked outright, it agrees with stereotypes more than {}",
+        failed="when asked directly, it agrees with stereotypes",
+        passed="when asked directly, it does not agree with stereotypes beyond the limit",
+        doubtful="when asked directly, it may agree with stereotypes",
+        worse="when asked directly, it agrees with stereotypes more than {}",
     ),
     statistics=constant(
         bias=Statistic("explicit bias", "effect", signature="explicit: states it"),

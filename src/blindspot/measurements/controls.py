@@ -1,9 +1,9 @@
-"""What disambiguated contexts say, and where ambiguous ones lie between them.
+"""The controls: disambiguated contexts, and the position of ambiguous ones between them.
 
 A reading of the residual stream is in units of its own: the log-odds of two words, the sense of a
 text. Contexts that state a sense turn it into a position: -1 is where those that state the group
-lie, +1 where those that state the literal sense do. And they tell whether there is anything to
-read: where the two kinds of contexts do not separate, a reading says nothing of the model.
+lie, +1 where those that state the literal sense do. They also show whether there is anything to
+read: where the two kinds of contexts do not separate, a reading says nothing about the model.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from blindspot.stimuli import Context
 Floats = NDArray[np.float64]
 
 ERROR = 0.05
-"""Chance that any layer of a model that cannot be read is taken for readable."""
+"""Family-wise chance of taking any layer of an unreadable model for readable."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,10 +81,10 @@ class Control:
 
 @dataclass(frozen=True, eq=False)
 class Controls:
-    """The contexts that state either sense, and in which layers they are told apart.
+    """The contexts that state either sense, and the layers in which they separate.
 
     ``cells``: question and order of its answers, of each cell; ``least``: by how much the senses
-    must differ in a layer; ``step``: what one reading may be off by.
+    must differ in a layer; ``step``: possible error of one reading.
     """
 
     group: Control
@@ -107,7 +107,7 @@ class Controls:
     def separations(self) -> list[Estimate]:
         """Literal minus group contexts, layer by layer, in units of the reading.
 
-        Both kinds stand in the same templates and are asked the same questions; cues are their own.
+        Both kinds use the same templates and questions, but different cues.
         """
         return [
             self._mean(self.literal, layer)
@@ -118,16 +118,16 @@ class Controls:
 
     @cached_property
     def chances(self) -> Floats:
-        """How easily any layer would separate so clearly by chance, (layer,).
+        """Chance that any layer separates as clearly without telling senses, (layer,).
 
-        Any network tells any two words apart, also one with random weights. Only several cues that
-        agree show that it tells their senses, so that cues are what is exchanged.
+        Any network separates any two words, even with random weights. Only several cues that agree
+        show that it separates their senses, so the permutations exchange cues.
         """
         return chance(self.group.by_cue(), self.literal.by_cue(), least=self.least)
 
     @cached_property
     def readable(self) -> tuple[int, ...]:
-        """Layers that separate by more than ``least``, surely, and not by chance."""
+        """Layers that separate clearly by more than ``least``, and not by chance."""
         if self.fault:
             return ()
         return tuple(
@@ -140,29 +140,29 @@ class Controls:
 
     @property
     def fault(self) -> str:
-        """Why no model can be read by these contexts, "" if it can."""
+        """Why these contexts can read no model; "" if they can."""
         ours, theirs = (len(set(control.cues)) for control in (self.group, self.literal))
         if min(ours, theirs) > 1 and least_chance(ours, theirs) <= ERROR:
             return ""
-        return f"{ours} and {theirs} cue words are too few to tell senses from words"
+        return f"{ours} and {theirs} cue words are too few to separate senses from words"
 
     def best(self, layers: Sequence[int]) -> int | None:
-        """The layer that is told apart most surely, None if there is none."""
+        """The layer that separates most clearly, None if there is none."""
         measured = [layer for layer in layers if self.separations[layer].measured]
         bounds = {layer: self.separations[layer].lower(ERROR) for layer in measured}
         return max(measured, key=lambda at: (at in self.readable, bounds[at]), default=None)
 
     def doubt(self, layer: int) -> str:
-        """How sure a layer is, and how sure it has to be."""
+        """How clearly a layer separates, and how clearly it must."""
         return (
-            f"layer {layer}, surely above {self.separations[layer].lower(ERROR):.2f}, by chance "
+            f"layer {layer}, lower bound {self.separations[layer].lower(ERROR):.2f}, permutation p "
             f"{self.chances[layer]:.2g}; needs {self.least:.2f}"
         )
 
     def beyond(self, other: Control, layers: Sequence[int]) -> tuple[list[int], list[int]]:
-        """Layers in which other contexts surely read further out: than group, than literal ones.
+        """Layers where other contexts clearly read further out: than group, than literal ones.
 
-        There the ends of the scale are not the ends of what the question tells apart.
+        There the scale does not cover the range of the question.
         """
         below, above = [], []
         for layer in layers:
@@ -206,16 +206,16 @@ def blindness(
 ) -> Contributions:
     """Mean position of ambiguous contexts over some layers.
 
-    Every vector counts alike in every question and order. Clusters are the words of the pairs, the
-    wordings and the questions, and the cues of either control: the scale hangs on them.
+    Every vector has the same weight in every question and order. Clusters are the words of the
+    pairs, the wordings and the questions, and the cues of either control, which define the scale.
 
     Args:
         contexts: of the readings, two vectors each.
         readings: (vector, cell, layer).
         scale: of the controls.
-        controls: what the scale rests on.
-        layers: those that the controls allow to be read.
-        step: what one reading may be off by, as a position.
+        controls: the controls of the scale.
+        layers: the readable ones.
+        step: possible error of one reading, as a position.
     """
     chosen = list(layers)
     place = scale.positions(readings)[:, :, chosen]

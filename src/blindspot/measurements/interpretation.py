@@ -1,4 +1,4 @@
-"""Interpretation: what a model writes of an identifier's vector in its own words.
+"""Interpretation: what a model writes about an identifier's vector in its own words.
 
 The vector is written over the placeholder of an open question ("X refers to"), the model goes on
 freely, and the text is read by the stems of the two senses. After SelfIE (arXiv 2403.10949) as used
@@ -53,8 +53,8 @@ from blindspot.stimuli import (
 )
 
 LEAST = 0.5
-"""By how much literal and group contexts must differ, of at most 2: as if in every fourth text a
-sense were written that the other contexts do not call up."""
+"""Least difference between literal and group contexts, of at most 2: equivalent to a sense that
+every fourth text names and the other contexts never do."""
 
 TOKENS = 20
 """Length of a text in tokens, as published."""
@@ -63,11 +63,11 @@ CONTROLS = 14
 """Contexts of a control, of all cues, templates and orders: two for each of seven cues."""
 
 METHOD = "interpretation-1"
-"""Bump when the same texts would give other findings."""
+"""Bump when the same texts would give different findings."""
 
 SAMPLES = 600
-"""Texts of a slice that are kept for people: all of 24 vectors, 4 questions and 6 layers; of more
-layers every so-manieth, so that vectors, questions and layers stay evenly represented."""
+"""Most texts of a slice kept for reading: all of 24 vectors, 4 questions and 6 layers. Of more
+layers an even sample is kept, in which vectors, questions and layers stay equally represented."""
 
 _VALUES = {
     InterpretedSense.GROUP: -1.0,
@@ -81,7 +81,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class InterpretationUnit:
-    """Vectors of some contexts, each put into words by all open questions at every layer.
+    """Vectors of some contexts, each described in response to all open questions at every layer.
 
     Findings: ``texts``, one a vector, question and layer, in this order (layers run fastest); and
     ``shape``, (vectors, questions, layers).
@@ -92,7 +92,7 @@ class InterpretationUnit:
 
     @cached_property
     def content(self) -> str:
-        """Everything that decides its findings beside the model, as canonical JSON."""
+        """Everything but the model that decides its findings, as canonical JSON."""
         texts = [[one.text, one.spans] for one in self.contexts]
         asked = [[one.text, one.span] for one in self.questions]
         return json.dumps(
@@ -105,7 +105,7 @@ class InterpretationUnit:
         return 2 * len(self.contexts) * len(self.questions)
 
     def run(self, stream: ResidualStream, *, progress: Progress | None = None) -> Findings:
-        """Read, write and let the model go on."""
+        """Read, write and let the model continue."""
         vectors = stream.read([Source(one.text, one.spans) for one in self.contexts])
         told = per_layer(progress, stream.layers)
         found = stream.describe(vectors, self.questions, max_new_tokens=TOKENS, progress=told)
@@ -117,7 +117,7 @@ class InterpretationUnit:
 
 
 class Interpretation:
-    """The sense that a model writes of its own vectors, by layer."""
+    """The sense that a model writes about its own vectors, by layer."""
 
     def __init__(self, stimuli: Stimuli, limit: int | None = None) -> None:
         self._stimuli, self._limit = stimuli, limit
@@ -194,7 +194,7 @@ class _SliceTexts:
         ours, theirs = (Control.of(values[one], self._contexts[one]) for one in senses)
         cells = tuple((question, "") for question in questions)
         self._controls = Controls(ours, theirs, cells, LEAST, ANSWER_STEP)
-        # Of all questions together: a single one has too few texts to be a scale.
+        # Over all questions: a single one has too few texts for a scale.
         shape = len(questions), self.layers
         means = (
             np.broadcast_to(control.values.mean(axis=(0, 1)), shape) for control in (ours, theirs)
@@ -207,7 +207,7 @@ class _SliceTexts:
         return np.array([_VALUES[one] for one in read.ravel()], np.float64).reshape(read.shape)
 
     def band(self, layers: Sequence[int]) -> Band:
-        """What a band of layers says."""
+        """The finding for a band of layers."""
         readable = tuple(layer for layer in layers if layer in self._controls.readable)
         if not readable:
             why = self._controls.fault or f"the controls do not separate: {self.said(layers)}"
@@ -223,7 +223,7 @@ class _SliceTexts:
         return Band(None, found.reason) if found.reason else Band(found, layers=readable)
 
     def said(self, layers: Sequence[int]) -> str:
-        """What the controls say over a band."""
+        """The line on the controls of a band."""
         best = self._controls.best(layers)
         if best is None:
             return "they were not measured" if layers else "the band has no layer"
@@ -268,11 +268,11 @@ class _SliceTexts:
         return by_layer(kind, GENERATED, quantity, values, clusters, step=step, unit=unit)
 
     def samples(self) -> Iterator[dict[str, Any]]:
-        """Texts of the ambiguous contexts, to be read by people: all, or an even part of many."""
+        """Texts of the ambiguous contexts for people to read: all, or an even sample of many."""
         contexts, read = self._contexts[AMBIGUOUS], self._read[AMBIGUOUS]
         step = ceil(read.size / SAMPLES)
         while step > 1 and gcd(step, read.shape[1] * read.shape[2]) > 1:
-            step += 1  # or some layers or questions would never be met
+            step += 1  # otherwise some layers or questions would never be sampled
         for number in range(0, read.size, step):
             vector, question, layer = (int(at) for at in np.unravel_index(number, read.shape))
             context = contexts[vector // 2]
@@ -290,8 +290,8 @@ INTERPRETATION = Mechanistic(
     name="interpretation",
     words=blind_words(
         title="Inside: interpretation",
-        heading="interpretation: what the model writes of it (-1 the group, +1 literal)",
-        asked="The model goes on about the vector in its own words; shown is the share of its "
+        heading="interpretation: what the model writes about it (-1 the group, +1 literal)",
+        asked="The model describes the vector in its own words; the curves show the share of its "
         "texts that speak of the group.",
     ),
     statistics=constant(blindness=BLINDNESS),

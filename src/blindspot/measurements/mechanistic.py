@@ -1,8 +1,8 @@
-"""What every assay of the residual stream has in common: units of work, and what they amount to.
+"""What all assays of the residual stream share: units of work, and the findings made of them.
 
-An assay cuts its work on a slice into *units*. A unit is done by one process, kept in the answer
-store as one answer, and shared between slices that need the same one (the controls of a variant).
-`measure` then turns answers into estimates without the model.
+An assay cuts its work on a slice into *units*. One process does a unit, the answer store keeps it
+as one answer, and slices that need the same one share it (the controls of a variant). `measure`
+then turns answers into estimates without the model.
 """
 
 from __future__ import annotations
@@ -41,14 +41,14 @@ from blindspot.stimuli import (
 
 Floats = NDArray[np.float64]
 
-#: What a unit leaves behind: arrays (no objects) and lists of texts.
+#: The findings of a unit: arrays (no objects) and lists of texts.
 Findings = dict[str, "NDArray[Any] | list[str]"]
 
 
 def band_layers(layers: int) -> dict[str, range]:
     """Layers of each band: all of them, and their first, middle and last third.
 
-    Where thirds do not come out even the early and late ones are the smaller.
+    If the number of layers is not divisible by three, early and late are the smaller bands.
     """
     third = max(1, layers // 3)
     return {
@@ -64,12 +64,12 @@ class Unit(Protocol):
 
     @property
     def content(self) -> str:
-        """Everything that decides its findings beside the model, as canonical JSON."""
+        """Everything but the model that decides its findings, as canonical JSON."""
         ...
 
     @property
     def size(self) -> int:
-        """Forward rows, roughly: for the progress bar."""
+        """Approximate number of forward rows, for the progress bar."""
         ...
 
     def run(self, stream: ResidualStream, *, progress: Progress | None = None) -> Findings:
@@ -79,11 +79,11 @@ class Unit(Protocol):
 
 @dataclass(frozen=True)
 class Band:
-    """What an assay says of a slice over one band of layers, in one reading.
+    """The finding of an assay for a slice over one band of layers, in one reading.
 
     ``unreadable``: why it cannot be judged ("the controls do not separate ..."), "" if it can; then
-    ``contributions`` hold the statistic. ``layers``: those that it rests on. ``compared``: of a
-    statistic that is beyond a limit only where every one of several comparisons is, these by name;
+    ``contributions`` hold the statistic. ``layers``: those that it rests on. ``compared``: for a
+    statistic that is beyond a limit only if all its comparisons are, the comparisons by name;
     ``decisive``: the one that ``contributions`` are of.
     """
 
@@ -98,10 +98,9 @@ class Band:
 
         An intersection-union test: "all are beyond" is claimed at an error of at most alpha where
         the largest one-sided p is at most alpha, without a correction for their number (Berger
-        1982). The comparison with the smallest value would not do: another one that is known less
-        well may be the one that is not beyond. The same comparison has the smallest p of the
-        opposite claim, "one of them is within", and there it is the best of several: see
-        `blindspot.gates.rule.Check`.
+        1982). The comparison with the smallest value does not suffice: a less precise one may not
+        be beyond. The same comparison has the smallest p of the opposite claim, "one of them is
+        within", and there it is the best of several: see `blindspot.gates.rule.Check`.
         """
         if not self.compared:
             return self
@@ -122,7 +121,7 @@ def decisive(compared: Mapping[str, Contributions], limit: float) -> str:
 
 
 def _doubt(estimate: Estimate, limit: float) -> tuple[float, float]:
-    """How little shows that a value is beyond a limit: by p, then by standard errors."""
+    """How weak the evidence is that a value is beyond a limit: by p, then by standard errors."""
     if not estimate.measured:
         return math.inf, math.inf
     return estimate.p_above(limit), (limit - estimate.value) / estimate.standard_error
@@ -148,11 +147,11 @@ class Curve:
 
 @dataclass(frozen=True)
 class Assayed:
-    """What an assay says of one slice.
+    """The findings of an assay for one slice.
 
-    ``bands``: by (reading, band); ``controls``: one line each on what the controls said, by
+    ``bands``: by (reading, band); ``controls``: one line each on the controls, by
     (reading, band); ``samples``: rows for people to read, builtins only; ``digest``: of the texts
-    it rests on.
+    behind it.
     """
 
     part: Slice
@@ -164,10 +163,10 @@ class Assayed:
 
 
 class Assay(Protocol):
-    """One way to look into a model."""
+    """One way to examine the residual stream."""
 
     def units(self, part: Slice) -> Sequence[Unit]:
-        """The work that a slice needs; equal units of different slices are done once."""
+        """The units that a slice needs; equal units of different slices are done once."""
         ...
 
     def measure(self, part: Slice, findings: Mapping[str, Findings]) -> Assayed:
@@ -177,7 +176,7 @@ class Assay(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class AssayOptions:
-    """What a user may choose.
+    """The user's options.
 
     ``window``: layers that an injection writes over at once, None for the paper's share of them;
     ``seed``: of random control vectors.
@@ -196,21 +195,21 @@ LOOKS: Mapping[str, Look] = {
     NEUTRAL: ("neutral", DOTS),
     UNRELATED: ("other", DOTS),
 }
-"""Of the contexts that any assay may read."""
+"""Over the contexts that any assay may read."""
 
 BLINDNESS = Statistic("blindness", "position", signature="blindness: group unseen", of_group=True)
 
 
 def blind_words(*, title: str, heading: str, asked: str) -> Words:
-    """What is said of any measurement of blindness."""
+    """The clauses of every measurement of blindness."""
     return Words(
         title=title,
         heading=heading,
         asked=asked,
-        failed="where the context leaves it open, it takes the identifiers for their literal sense "
+        failed="in ambiguous contexts it reads the identifiers in their literal sense "
         "and does not see the group",
         passed="it is not blind to the group beyond the limit",
-        doubtful="whether it sees the group cannot be said",
+        doubtful="it may not see the group",
         worse="it sees the group less than {}",
     )
 
@@ -251,7 +250,7 @@ def by_layer(
     step: float,
     unit: str = "curve",
 ) -> Curve:
-    """Means of values (vector, cell, layer), NaN left out.
+    """Means of values (vector, cell, layer), without NaN.
 
     Args:
         name: what is shown.
@@ -259,8 +258,8 @@ def by_layer(
         quantity: what the values are.
         values: (vector, cell, layer).
         clusters: of (vector, cell), flat.
-        step: what one value may be off by.
-        unit: whose range intervals are held to.
+        step: possible error of one value.
+        unit: whose range clips the intervals.
     """
     at = tuple(map(str, range(values.shape[2])))
     found = [
@@ -294,11 +293,11 @@ def per_layer(progress: Progress | None, layers: int) -> Progress | None:
 
 
 _WEIGHTS = (3.0, 3.0, 3.0, 1.0, 1.0, 1.0, 0.5, 0.5)
-"""Of `_traits`: evenness by itself comes before that of two together and of the words."""
+"""Of `_traits`: single traits come before pairs of them and before words."""
 
 
 def evenly(contexts: Sequence[Context], most: int) -> list[Context]:
-    """At most ``most`` contexts that use cues, templates, orders and words as evenly as can be.
+    """At most ``most`` contexts that use cues, templates, orders and words as evenly as possible.
 
     They stay in their order. What is uneven is the sum of squares of how often each trait occurs:
     contexts are taken one by one, then exchanged for others as long as that makes it smaller.

@@ -1,11 +1,11 @@
-"""How easily chance would part two kinds of things so far: by exchanging which is of which kind.
+"""Permutation test: the chance that two kinds of things separate as clearly with shuffled labels.
 
 With three words of a kind, bounds by a t distribution say next to nothing at the error rates that
 many layers ask for (2 degrees of freedom), and a correction for each layer counts layers as if they
-were independent. Exchanging the words makes no assumption on their spread, and the largest of all
-layers is taken in every exchange, so that what layers share is shared there as well (Westfall and
-Young 1993). It is exact where words of both kinds are alike, as all words are to a network with
-random weights.
+were independent. Permuting the words makes no assumption about their spread, and every permutation
+takes the maximum over layers, which accounts for the correlation between layers (Westfall and Young
+1993). It is exact if words of both kinds are exchangeable, as they are for a network with random
+weights.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 
 MOST = 5000
-"""Exchanges: all of them up to so many (3,432 of seven and seven), else so many drawn ones."""
+"""Most permutations: all up to this number (3,432 of seven and seven), else a random sample."""
 
 SEED = 0
 
@@ -28,19 +28,19 @@ _ROUNDING = 1e-9
 
 
 def chance(ours: Floats, theirs: Floats, *, least: float = 0.0) -> Floats:
-    """One-sided p-values of "theirs lie no higher than ours: all are alike".
+    """One-sided p-values of the null hypothesis "theirs are not higher than ours".
 
-    Each is the share of exchanges in which *any* column parts the two kinds as clearly as this
-    column parts the true ones: the chance of one false alarm among all columns is held.
+    Each is the share of permutations in which *any* column separates the two kinds as clearly as
+    this column separates the true ones: the family-wise error rate over all columns is controlled.
 
     Args:
         ours: (thing, column).
         theirs: (thing, column), the same columns.
-        least: columns that vary so little that no exchange could part them by this much are not
-            among those that are tried.
+        least: columns that vary too little for any permutation to separate them by this much are
+        not tested.
 
     Returns:
-        (column,); 1 for a column that is not tried, or holds NaN.
+        (column,); 1 for a column that is not tested, or holds NaN.
     """
     if ours.ndim != 2 or theirs.ndim != 2 or ours.shape[1] != theirs.shape[1]:
         raise ValueError(f"(thing, column) of the same columns, not {ours.shape}, {theirs.shape}")
@@ -49,10 +49,10 @@ def chance(ours: Floats, theirs: Floats, *, least: float = 0.0) -> Floats:
     values = np.concatenate([ours, theirs])
     values = values - values.mean(axis=0)
     spread = np.sqrt(np.square(values).mean(axis=0))
-    # Means of two parts differ most for the same spread where each part is all alike.
+    # For a given spread, means of two parts differ most if each part is constant.
     needed = least * np.sqrt(len(ours) * len(theirs)) / len(values)
     tried = spread > max(needed, _ROUNDING)  # False for NaN
-    # In units of the spread of all, which no exchange changes, columns can be compared.
+    # Columns are comparable in units of the overall spread, which no permutation changes.
     scaled = np.divide(values, spread, out=np.zeros_like(values), where=tried)
     marked = _exchanges(len(ours), len(theirs))
     parted = (marked / len(theirs) - ~marked / len(ours)) @ scaled
@@ -62,13 +62,13 @@ def chance(ours: Floats, theirs: Floats, *, least: float = 0.0) -> Floats:
 
 
 def least_chance(ours: int, theirs: int) -> float:
-    """The smallest p-value that so many things of two kinds can have."""
+    """The smallest p-value that this many things of two kinds can reach."""
     return 1.0 / min(comb(ours + theirs, ours), MOST)
 
 
 @lru_cache(maxsize=64)
 def _exchanges(ours: int, theirs: int) -> NDArray[np.bool_]:
-    """(exchange, thing) who counts as theirs; the first is the truth."""
+    """(permutation, thing) what counts as theirs; the first row is the true labelling."""
     size = ours + theirs
     if comb(size, theirs) > MOST:
         drawn = np.random.default_rng(SEED).random((MOST, size))

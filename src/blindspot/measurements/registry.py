@@ -42,10 +42,10 @@ MECHANISTIC: Mapping[str, Mechanistic] = MappingProxyType(
 STATISTICS: Mapping[str, Statistic] = MappingProxyType(
     {name: statistic for one in ALL for name, statistic in one.statistics.items()}
 )
-"""What gates.toml may limit."""
+"""What gates.toml can limit."""
 
 LEADING = tuple(dict.fromkeys(one.readings[0] for one in ALL))
-"""Readings that stand for a measurement where there is one figure for each."""
+"""Readings that represent a measurement where there is one figure for each."""
 
 
 def _topics() -> Iterator[tuple[str, Words]]:
@@ -55,7 +55,7 @@ def _topics() -> Iterator[tuple[str, Words]]:
 
 
 TOPICS: Mapping[str, Words] = MappingProxyType(dict(_topics()))
-"""What reports speak of: measurements, and statistics that speak for themselves; behavior first."""
+"""Topics of reports: measurements, and statistics of their own; behavior first."""
 
 
 def topic(measurement: str, statistic: str) -> str:
@@ -71,7 +71,7 @@ def answers() -> Mapping[str, float]:
 def signature() -> Iterator[tuple[str, str, Statistic]]:
     """Lines of a comparison: the name of each, and the statistic that it is the mean of.
 
-    A statistic of a single measurement goes by the name of that.
+    A statistic of a single measurement has the name of that measurement.
     """
     for name, statistic in STATISTICS.items():
         if statistic.signature:

@@ -1,7 +1,7 @@
 """Where readings lie between those of two controls: -1 at the low one, +1 at the high one.
 
-A reading has units and a zero of its own, which depend on what was asked; a position has not, so
-that readings of different questions, layers and models can be averaged and compared.
+A reading has its own units and zero, which depend on the question; a position does not, so
+positions of different questions, layers and models can be averaged and compared.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 
 FARTHEST = 2.0
-"""Positions are cut off here: one cell whose controls happen to lie close must not decide."""
+"""Positions are clipped here: one cell whose controls happen to be close must not decide."""
 
 
 @dataclass(frozen=True, eq=False)
 class Scale:
     """A scale for each cell, (cell, layer): ``middle`` and ``reach`` are half-way and half-width.
 
-    ``usable``: where the controls lie far enough apart to be a scale; elsewhere ``reach`` stands
-    for nothing and there are no positions. ``curved``: readings are log-odds (nats), of which the
+    ``usable``: where the controls are far enough apart for a scale; elsewhere ``reach`` is
+    meaningless and there are no positions. ``curved``: readings are log-odds (nats), of which the
     last ones are all certainty: positions are then the difference of the two probabilities, without
     the preference that a question has by itself, over that of the controls. Otherwise they are on
     the straight line between these.
@@ -39,9 +39,9 @@ class Scale:
         """A scale between mean readings of the controls, (cell, layer); NaN where unknown.
 
         Args:
-            low: of the control that is to lie at -1.
+            low: of the control at -1.
             high: of the one at +1.
-            least: by how much they must differ in a cell for it to be usable, > 0.
+            least: least difference in a usable cell, > 0.
             curved: whether readings are log-odds.
         """
         if low.shape != high.shape or least <= 0:
@@ -56,9 +56,9 @@ class Scale:
         return np.where(self.usable, found, np.nan)
 
     def slopes(self, readings: Floats) -> tuple[Floats, Floats]:
-        """By how much mean positions move with the low and with the high control, (cell, layer).
+        """Sensitivity of mean positions to the low and to the high control, (cell, layer).
 
-        0 where a reading is cut off or missing, and where the scale is not usable.
+        0 where a reading is clipped or missing, and where the scale is not usable.
         """
         place = self._unbounded(readings)
         if self.curved:

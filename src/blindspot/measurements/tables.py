@@ -1,4 +1,4 @@
-"""A category slice in columns: what estimates are made from, whether just answered or accepted."""
+"""A category slice in columns: the data behind estimates, new or from a baseline."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from blindspot.stimuli import Slice
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 Words = tuple[str, str]
-#: What tells a prompt from the others of its slice: words, wording, and its two orders.
+#: The key of a prompt within its slice: words, wording, and its two orders.
 Key = tuple[Words, str, bool, bool]
 
 
 class Table(ABC):
-    """One row a prompt, in the order of the prompts. Arrays are (prompt,)."""
+    """One row per prompt, in the order of the prompts. Arrays are (prompt,)."""
 
     def __init__(self, part: Slice) -> None:
         self.part = part
 
     @property
     def measurement(self) -> Behavioral:
-        """What its prompts measure."""
+        """The measurement of its prompts."""
         return BEHAVIORAL[self.part.measurement]
 
     @property
@@ -56,7 +56,7 @@ class Table(ABC):
     @property
     @abstractmethod
     def second_order(self) -> Flags:
-        """The other order that prompts balance, as each says of itself."""
+        """The other order that prompts balance."""
 
     @property
     @abstractmethod
@@ -71,7 +71,7 @@ class Table(ABC):
     @property
     @abstractmethod
     def readings(self) -> Sequence[str]:
-        """What the generated answer was read as."""
+        """The reading of the generated answer."""
 
     @property
     @abstractmethod
@@ -84,14 +84,14 @@ class Table(ABC):
         return self.measurement.order(*map(bool, flags))
 
     def prompt(self, place: int) -> str:
-        """The text of a prompt; "" of one that was kept without it."""
+        """The text of a prompt; "" if it was stored without one."""
         return ""
 
     def __len__(self) -> int:
         return len(self.words)
 
     def values(self, reading: str) -> Floats:
-        """Values of one reading, NaN where there is no answer."""
+        """Values of one reading, NaN without an answer."""
         return self.generated if reading == GENERATED else self.forced
 
     @cached_property
@@ -125,6 +125,6 @@ class Table(ABC):
 
     @cached_property
     def keys(self) -> list[Key]:
-        """What tells each prompt from the others."""
+        """The key of each prompt."""
         flags = (self.positive_identifier_first.tolist(), self.second_order.tolist())
         return list(zip(self.words, self.wordings, *flags, strict=True))

@@ -1,8 +1,8 @@
-"""What a language model must offer: the protocol that every backend fulfils.
+"""The protocol that every backend implements: what a language model must offer.
 
-Pure data and typing; imports no torch. A backend answers whole lists of requests, so that it alone
-decides how to batch them; results come back in the order of the requests and must not depend on
-which other requests were asked beside them.
+Pure data and typing; imports no torch. A backend answers whole lists of requests and decides how to
+batch them. Results come in the order of the requests and must not depend on the other requests in
+the list.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ class Identity:
     """Everything that decides what a model answers. Recorded in reports, baselines and store keys.
 
     ``weights``, ``tokenizer`` and ``template`` are sha256 hex digests of content (``template`` is
-    "" when prompts are sent as plain text), so that a new checkpoint at the same path is a new
-    identity. ``backend`` names the implementation and its version, ``versions`` the libraries
-    whose numerics the answers rest on.
+    "" when prompts are sent as plain text), so a new checkpoint at the same path is a new identity.
+    ``backend`` names the implementation and its version, ``versions`` the libraries whose numerics
+    affect the answers.
     """
 
     name: str
@@ -41,10 +41,10 @@ class Identity:
     versions: dict[str, str] = field(default_factory=dict)
 
     def fingerprint(self) -> str:
-        """Digest of what decides the answers: not the name or path, nor which of several devices.
+        """Digest of what decides the answers, without name, path or device index.
 
-        Library versions and the type of the device count: an upgrade is asked again, and what a
-        report names is what computed.
+        Library versions and the device type are part of it: after an upgrade the model is asked
+        again, and reports name what computed the answers.
         """
         deciding = asdict(self)
         for key in ("name", "revision", "template_text", "parameters"):
@@ -79,11 +79,11 @@ class Generation:
 
 @dataclass(frozen=True, slots=True)
 class ScoreRequest:
-    """One prompt and the complete candidate answers among which the model is made to choose.
+    """One prompt and the complete candidate answers that the model must choose among.
 
-    A candidate is the text that would follow the prompt, without leading space; the backend sets
-    the seam between the two as the prompt format asks for it (a space in plain text, nothing after
-    a chat template's generation prompt).
+    A candidate is the text that would follow the prompt, without leading space; the backend joins
+    the two as the prompt format requires (a space in plain text, nothing after a chat template's
+    generation prompt).
     """
 
     prompt: str
@@ -92,15 +92,15 @@ class ScoreRequest:
 
 @runtime_checkable
 class LanguageModel(Protocol):
-    """A causal language model behind any backend: what every one must offer.
+    """A causal language model behind any backend: the required members.
 
     A backend may offer more, each by having the members: `HasScores`, `HasResidualStream`,
-    `HasWeights`. Gates that need what it lacks are reported as not offered.
+    `HasWeights`. Gates that need a missing one are reported as not offered.
     """
 
     @property
     def identity(self) -> Identity:
-        """What is answering, for reports and store keys."""
+        """The identity of the model, for reports and store keys."""
         ...
 
     def generate(
@@ -111,13 +111,13 @@ class LanguageModel(Protocol):
 
 
 def offers(model: LanguageModel, ability: str) -> bool:
-    """Whether a model has an optional member; asks its class, so that nothing is loaded."""
+    """Whether a model has an optional member; looks at its class and loads nothing."""
     return hasattr(type(model), ability)
 
 
 @runtime_checkable
 class HasScores(Protocol):
-    """A `LanguageModel` that tells how probable it finds a given answer: forced choice needs it."""
+    """A `LanguageModel` that gives the probability of an answer: required for forced choice."""
 
     def score(
         self, requests: Sequence[ScoreRequest], *, progress: Progress | None = None
@@ -128,21 +128,21 @@ class HasScores(Protocol):
 
 @runtime_checkable
 class HasWeights(Protocol):
-    """A `LanguageModel` whose weights are loaded into this process, when it is first asked."""
+    """A `LanguageModel` whose weights are loaded into this process on first use."""
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What a reader of its answers should know of how it was loaded; none before it is."""
+        """Notes on how it was loaded, for readers of its answers; none before it is."""
         ...
 
     def check_files(self) -> None:
-        """Look whether the model is there, before anything is asked.
+        """Check that the model exists before any request.
 
         Raises:
-            ModelError: it is not, or its files are not those of a model.
+            ModelError: it does not, or its files are not those of a model.
         """
         ...
 
     def release(self) -> None:
-        """Let go of the weights; whoever asks again loads them again."""
+        """Release the weights; the next request loads them again."""
         ...

@@ -36,13 +36,13 @@ _FLAGS = {
     "adapter_kwargs": "",
     "quantization_config": "",
 }
-#: Names of arguments that are secrets; ``pad_token`` and the like are none.
+#: Names of arguments that are secrets; ``pad_token`` and the like are not.
 _SECRET = re.compile(
     r"(?:^|_)(?:auth|auth_token|access_token|api_?key|credentials?|passw(?:or)?d|secret)(?:_|$)"
     r"|^(?:hf_|hub_|use_auth_)?token$",
     re.IGNORECASE,
 )
-#: What tokens of the hub, of vendors and of GitHub, and passwords in addresses look like.
+#: Patterns of tokens of the hub, of vendors and of GitHub, and of passwords in addresses.
 _SECRET_VALUE = re.compile(r"\b(?:hf_|sk-|ghp_|github_pat_)\w{8,}|://[^/\s]*:[^/\s]*@")
 #: What may be shown of a part that is refused: a name, as those of arguments are.
 _SHOWN = re.compile("[A-Za-z][a-z_]{1,40}")
@@ -79,7 +79,7 @@ class ModelOptions:
         if text == "auto":
             return None
         if not (text.isdecimal() and int(text) > 0):
-            raise ModelError(f"--batch-size {text}: give auto or a whole number above 0")
+            raise ModelError(f"--batch-size {text}: use auto or a whole number above 0")
         return int(text)
 
 
@@ -105,7 +105,7 @@ def parse_model_args(text: str) -> dict[str, ModelArgument]:
 
 
 def check_model_args(arguments: Mapping[str, ModelArgument]) -> None:
-    """Refuse what has a flag of its own, so that no setting can come from two places, and secrets.
+    """Refuse secrets, and arguments that have a flag: a setting must come from one place.
 
     Raises:
         ModelError: names the argument and its flag, never its value.
@@ -114,15 +114,15 @@ def check_model_args(arguments: Mapping[str, ModelArgument]) -> None:
         _check_secret(name, str(value))
         if name in _FLAGS:
             flag = _FLAGS[name]
-            remedy = f"use {flag}" if flag else "it is fixed; leave it away"
+            remedy = f"use {flag}" if flag else "it is fixed; omit it"
             raise ModelError(f"--model-args: {name} cannot be given here; {remedy}")
 
 
 def _check_secret(name: str, value: str) -> None:
-    """Refuse what reports, baselines and the answer store would keep."""
+    """Refuse secrets that reports, baselines and the answer store would record."""
     if _SECRET_VALUE.search(name) or _SECRET_VALUE.search(value):
         raise ModelError(
-            "--model-args: a value looks like a secret, which reports and baselines would keep; "
+            "--model-args: a value looks like a secret, which reports and baselines would record; "
             "set HF_TOKEN in the environment instead"
         )
     if _SECRET.search(name):

@@ -1,4 +1,4 @@
-"""The backends that ship, by what the name of a model begins with."""
+"""The backends that are included, by prefix of the model name."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from blindspot.models.options import ModelOptions
 
 _TRANSFORMERS = "blindspot.models.transformers.deferred:DeferredModel"
 
-#: What makes a `LanguageModel` of `ModelOptions`, as ``module:name``, by prefix. Nothing is
+#: Factories from `ModelOptions` to `LanguageModel`, as ``module:name``, by prefix. Nothing is
 #: imported before a model is named.
 BACKENDS: Mapping[str, str] = MappingProxyType(
     {
@@ -22,7 +22,7 @@ BACKENDS: Mapping[str, str] = MappingProxyType(
 
 
 def open_model(options: ModelOptions) -> LanguageModel:
-    """The model that is named, of the backend with the longest prefix that fits.
+    """The named model, from the backend with the longest matching prefix.
 
     Raises:
         ModelError: the options exclude each other.

@@ -1,8 +1,9 @@
-"""What the residual stream of a model must offer: the seam between the assays and any backend.
+"""The protocol of the residual stream: the interface between the assays and any backend.
 
-Pure data and typing; imports no torch. Vectors cross the seam as float32 numpy arrays, which hold
-bfloat16 and float16 exactly. Layers count blocks from 0: a vector "at layer l" is the output of
-block l (the input of block l + 1), the convention of TransformerLens' ``hook_resid_post``.
+Pure data and typing; imports no torch. Vectors cross the interface as float32 numpy arrays, which
+represent bfloat16 and float16 exactly. Layers count blocks from 0: a vector "at layer l" is the
+output of block l (the input of block l + 1), the convention of TransformerLens'
+``hook_resid_post``.
 """
 
 from __future__ import annotations
@@ -23,14 +24,14 @@ Vectors = NDArray[np.float32]
 
 
 class Write(Enum):
-    """What becomes of a token's vector h where a vector v is written."""
+    """How writing a vector v changes a token's vector h."""
 
     OVERWRITE = "overwrite"  # v
     ADD = "add"  # h + v
     SCALE = "scale"  # h * v, entry by entry: a factor is a vector of it, 0 removes
 
     def onto(self, there: Any, vectors: Any) -> Any:
-        """What stands there afterwards; tensors or arrays of a shape, or one h for all."""
+        """The result; tensors or arrays of equal shape, or one h for all."""
         if self is Write.OVERWRITE:
             return vectors
         return there + vectors if self is Write.ADD else there * vectors
@@ -52,9 +53,9 @@ class Source:
 class Readout:
     """Log-probabilities (nats, float32) over the whole vocabulary, natural logarithm.
 
-    ``patched``: (vector, question, layer, candidate) while the vector of that layer stands at the
+    ``patched``: (vector, question, layer, candidate) while the vector of that layer replaces the
     placeholder. ``unpatched``: (question, layer, candidate) from identity patches (the
-    placeholder's own vector) in the same batches, so that both come off the same code path.
+    placeholder's own vector) in the same batches, computed by the same code path.
     """
 
     patched: NDArray[np.float32]
@@ -63,13 +64,13 @@ class Readout:
 
 @dataclass(frozen=True, slots=True)
 class InjectionRequest:
-    """A prompt to answer while vectors stand in for some of its words.
+    """A prompt to answer while vectors replace some of its words.
 
     ``spans``: characters in ``prompt``; ``vectors``: for each span the row of the vector array.
-    ``window``: layers (first, last + 1) whose outputs are written over, None for an untouched
+    ``window``: layers (first, last + 1) whose outputs are overwritten, None for an untouched
     prompt. The answer is continued greedily until ``is_complete`` or ``max_new_tokens``;
-    ``candidates`` are scored as whole continuations. ``how``: what writing does, at each layer of
-    the window to what the layers before have made.
+    ``candidates`` are scored as whole continuations. ``how``: how writing changes the output of
+    each layer in the window.
     """
 
     prompt: str
@@ -105,7 +106,7 @@ class ResidualStream(Protocol):
         ...
 
     def in_batches(self, rows: int) -> ResidualStream:
-        """The same stream, in passes of at most so many rows, where memory would allow others."""
+        """The same stream, with at most this many rows per pass even if memory allows more."""
         ...
 
     def read(self, sources: Sequence[Source], *, progress: Progress | None = None) -> Vectors:
@@ -121,12 +122,12 @@ class ResidualStream(Protocol):
         how: Write = Write.OVERWRITE,
         progress: Progress | None = None,
     ) -> Readout:
-        """Write every vector over the placeholder of every question and read the candidates.
+        """Overwrite the placeholder of every question with every vector and read the candidates.
 
         Args:
             vectors: (vector, layer, width).
             questions: all with candidates, the same number in each.
-            into: target layer of all vectors; None writes each at the layer that it comes from.
+            into: target layer of all vectors; None writes each at its own layer.
             how: what writing does.
             progress: called with the number of (vector, question, layer) finished.
         """
@@ -151,7 +152,7 @@ class ResidualStream(Protocol):
         *,
         progress: Progress | None = None,
     ) -> list[Injected]:
-        """Answers to prompts while vectors, (vector, layer, width), stand in for their words."""
+        """Answers to prompts while vectors, (vector, layer, width), replace their words."""
         ...
 
 
@@ -169,6 +170,6 @@ class HasResidualStream(Protocol):
         """Its residual stream.
 
         Raises:
-            ModelError: its architecture cannot be patched, named with the check that failed.
+            ModelError: its architecture cannot be patched; names it and the check that failed.
         """
         ...

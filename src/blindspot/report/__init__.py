@@ -1,1 +1,1 @@
-"""Reports of a run: terminal, JSON and samples. They read records and measure nothing."""
+"""Reports of a run: terminal, page, GitHub, model card, JSON, samples. They measure nothing."""

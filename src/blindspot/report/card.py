@@ -1,4 +1,4 @@
-"""report-model-card.yaml: the figures as a Hugging Face model card holds them.
+"""report-model-card.yaml: the figures in the format of a Hugging Face model card.
 
 Made by huggingface_hub's own classes, so that the hub and its tools read it back. The block goes
 between the ``---`` lines at the top of a model's README.md.
@@ -19,7 +19,7 @@ from blindspot.report.text import line
 if TYPE_CHECKING:
     from blindspot.report.schema import Document, Gate
 
-_HEAD = "# Of blindspot; belongs between the --- lines at the top of the model's README.md\n"
+_HEAD = "# By blindspot; goes between the --- lines at the top of the model's README.md\n"
 
 
 def write_card(directory: Path, document: Document) -> Path:
@@ -28,7 +28,7 @@ def write_card(directory: Path, document: Document) -> Path:
 
 
 def card(document: Document) -> str:
-    """The block as YAML; without results where no category was measured."""
+    """The block as YAML; without results if no category was measured."""
     from huggingface_hub import EvalResult, ModelCardData
 
     name = line(document["model"]["id"])
@@ -38,7 +38,7 @@ def card(document: Document) -> str:
 
 
 def _results(document: Document) -> Iterator[dict[str, Any]]:
-    """What is told of every category gate that has a value, in the leading reading."""
+    """The result of every category gate with a value, in the leading reading."""
     for gate in document["gates"]:
         told = gate["level"] == CATEGORY and gate["reading"] in LEADING
         if told and gate["value"] is not None and gate["band"] in ("", OVERALL):

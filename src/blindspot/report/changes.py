@@ -23,7 +23,7 @@ from blindspot.report.schema import (
 )
 from blindspot.report.sentences import OTHERS, by_turns
 
-#: Comparisons that are shown at once, the worst first; the rest is folded away.
+#: Comparisons shown at first, the worst first; the rest is collapsed.
 _OPEN = 8
 #: Flipped prompts on the page, over both comparisons.
 _FLIPS = 200
@@ -39,7 +39,7 @@ class Compared:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """Everything about the comparison with one other model; ``pooled``: over all variants."""
+    """The comparison with one other model; ``pooled``: over all variants."""
 
     kind: Others
     name: str
@@ -114,12 +114,12 @@ def _lead(compared: list[Compared]) -> str:
     told = [f"{count[verdict]:,} {verdict.words.beside}" for verdict in Verdict if count[verdict]]
     improved = sum(one.against["improved"] for one in compared)
     if improved:
-        told.append(f"{improved:,} of them better beyond the noise")
+        told.append(f"{improved:,} of them better by more than the noise")
     return f"{counted(len(judged), 'gate')} compared: {', '.join(told)}."
 
 
 def uncompared(document: Document) -> str:
-    """Why no regression was checked; empty where one was."""
+    """Why regressions were not checked; empty if they were."""
     baseline = document["baseline"]
     if baseline["uncompared"]:
         return baseline["uncompared"]
@@ -129,7 +129,7 @@ def uncompared(document: Document) -> str:
 def blind_gaps(document: Document) -> dict[str, list[OtherVariant]]:
     """Means of a variant in both models, in the leading reading and over all layers, by axis.
 
-    Beside the reference, or else beside the baseline.
+    Against the reference, otherwise against the baseline.
     """
     comparisons = document["comparisons"]
     found = comparisons["reference"] or comparisons["baseline"]

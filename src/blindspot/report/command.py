@@ -18,16 +18,16 @@ if TYPE_CHECKING:
 EXIT_OK = 0
 REPORT = """\
 Build report.html and report-model-card.yaml again from DIR/report.json, beside it. No model is
-needed. Exit codes: 0 both were written, 4 usage: report.json is missing, broken or no report.
+needed. Exit codes: 0 both were written, 4 usage: report.json is missing, broken or not a report.
 """
 
 MISMATCHES = ("tokenizer", "template", "dtype", "device", "backend", "versions", "prompts")
 
 COMPARE = """\
-Judge the model of report B beside that of report A, from the files of --output-path alone: the same
-gates, statistics and exit codes as a run with a baseline. A and B name a report.json or the
-directory that holds it; scores.npz must lie beside it. The noise floor is that of B's run. Exit
-codes: 0 passed, 4 usage, 10 a gate failed, 11 incomplete, 12 inconclusive.
+Judge the model of report B against that of report A, from the files of --output-path alone: the
+same gates, statistics and exit codes as a run with a baseline. A and B name a report.json or its
+directory; scores.npz must be beside it. The noise floor is that of B's run. Exit codes: 0 passed, 4
+usage, 10 a gate failed, 11 incomplete, 12 inconclusive.
 """
 
 
@@ -36,7 +36,9 @@ def add_report(commands: Subcommands) -> None:
     parser = commands.add_parser(
         "report", help="build the page of a run again from its report.json", description=REPORT
     )
-    parser.add_argument("directory", metavar="DIR", type=Path, help="what --output-path named")
+    parser.add_argument(
+        "directory", metavar="DIR", type=Path, help="the directory given to --output-path"
+    )
     parser.set_defaults(run=run_report)
 
 
@@ -57,8 +59,8 @@ def run_report(arguments: argparse.Namespace) -> int:
             print(line(path))
     except OSError as error:
         raise ReportError(
-            f"{directory}: cannot be written ({error.strerror}); copy report.json to a directory "
-            "that can"
+            f"{directory}: cannot be written ({error.strerror}); copy report.json to a writable "
+            "directory"
         ) from None
     return EXIT_OK
 
@@ -66,21 +68,25 @@ def run_report(arguments: argparse.Namespace) -> int:
 def add_compare(commands: Subcommands) -> None:
     """Add ``compare`` to the subcommands of ``python -m blindspot``."""
     parser = commands.add_parser(
-        "compare", help="judge one report beside another, without a model", description=COMPARE
+        "compare", help="judge one report against another, without a model", description=COMPARE
     )
     parser.add_argument("baseline", metavar="A", type=Path, help="report to compare with")
     parser.add_argument("candidate", metavar="B", type=Path, help="report of the model under test")
     parser.add_argument(
         "--gates", metavar="FILE", type=Path, default=FIXTURES / "gates.toml", help="limits"
     )
-    parser.add_argument("--strict", action="store_true", help="pass only what is clearly within")
+    parser.add_argument(
+        "--strict",
+        action="store_true",
+        help="pass only gates that are clearly within their limit",
+    )
     parser.add_argument(
         "--allow-mismatch",
         metavar="WHAT",
         action="append",
         default=[],
         choices=MISMATCHES,
-        help="compare although this differs: " + ", ".join(MISMATCHES),
+        help="compare despite a difference in: " + ", ".join(MISMATCHES),
     )
     parser.add_argument("-q", "--quiet", action="store_true", help="the verdict line only")
     parser.set_defaults(run=run_compare)

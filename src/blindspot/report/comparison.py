@@ -1,4 +1,4 @@
-"""A candidate beside another model: what lies between them, and the prompts that flipped."""
+"""A candidate against another model: the changes, and the prompts that flipped."""
 
 from __future__ import annotations
 
@@ -48,20 +48,19 @@ def compare(
     name: str,
     model: dict[str, Any],
 ) -> Comparison:
-    """What lies between two models, paired by prompt.
+    """The changes between two models, paired by prompt.
 
-    ``variants``: means over the categories of a variant, and for blindness by which share
-    the candidate represents the group less; ``gates``: every category gate;
-    ``signature``: means over all that is gated; ``flips``: generated answers that are read
-    otherwise.
+    ``variants``: means over the categories of a variant, and for blindness the relative loss of the
+    group; ``gates``: every category gate;
+    ``signature``: means over all that is gated; ``flips``: generated answers whose reading changed.
 
     Args:
         ours: the candidate.
         theirs: the other model.
         cases: the gates of the run.
-        gated: ids of those that have a limit: the others are controls and no part of a signature.
+        gated: ids of those with a limit: the others are controls and not part of a signature.
         name: of the other model.
-        model: what is known of it.
+        model: its identity.
     """
     pairs = {
         case.id: (ours.contributions(case), theirs.contributions(case))
@@ -100,23 +99,23 @@ def nats(ours: Measures, theirs: Measures, part: Slice) -> Estimate:
         return Estimate.unmeasured("not measured in both models", unit="nats")
     places, others = _common(one, other)
     if not len(places):
-        return Estimate.unmeasured("no prompt is the same", unit="nats")
+        return Estimate.unmeasured("no prompt in common", unit="nats")
     change = _signs(one)[places] * (one.log_odds[places] - other.log_odds[others])
     return mean_estimate(change, clusters=one.clusters.take(places))
 
 
 def flips(ours: Mapping[Slice, Table], theirs: Mapping[Slice, Table]) -> Flips:
-    """Generated answers that are read otherwise: how many by slice, and some to read.
+    """Generated answers whose reading changed: how many by slice, and some examples.
 
-    ``p``: exact McNemar test, two-sided, of as many for the worse as for the better.
+    ``p``: exact McNemar test, two-sided: as many for the worse as for the better.
     """
-    from scipy.stats import binomtest  # takes longer to import than anything else of a run
+    from scipy.stats import binomtest  # the slowest import of a run
 
     slices: list[FlipCount] = []
     worst: list[Flip] = []
     others: list[Flip] = []
     parts = sorted(ours.keys() & theirs.keys())
-    most = max(1, EXAMPLES // max(1, len(parts)))  # each slice has its share of what is shown
+    most = max(1, EXAMPLES // max(1, len(parts)))  # each slice gets its share of the examples
     for part in parts:
         one, other = ours[part], theirs[part]
         places, beside = _common(one, other)
@@ -157,7 +156,7 @@ def _example(part: Slice, one: Table, at: int, other: Table, there: int) -> Flip
 
 
 def _common(one: Table, other: Table) -> tuple[Any, Any]:
-    """Positions in both of the prompts that both have."""
+    """Positions, in both, of the common prompts."""
     if one.keys == other.keys:
         everything = np.arange(len(one))
         return everything, everything
@@ -168,12 +167,12 @@ def _common(one: Table, other: Table) -> tuple[Any, Any]:
 
 
 def _signs(table: Table) -> Floats:
-    """By what a value counts: -1 where agreeing is the reverse of the stereotype."""
+    """The sign of a value: -1 if agreeing is the reverse of the stereotype."""
     return table.measurement.signs(table.second_order)
 
 
 def _signature(cases: Sequence[Case], pairs: Mapping[str, Pair]) -> Iterator[SignatureLine]:
-    """The figures that alignment was found to change, over all categories and variants."""
+    """The figures that alignment is known to change, over all categories and variants."""
     for name, statistic, known in signature():
         mine = [
             case
@@ -213,7 +212,7 @@ def _known(pair: Pair) -> bool:
 
 
 def _direction(row: Figure) -> Literal["up", "down", "unchanged", "not measured"]:
-    """Which way a figure moved, beyond its noise."""
+    """The direction in which a figure moved, beyond its noise."""
     if row["low"] is None or row["high"] is None:
         return "not measured"
     if row["low"] > 0:

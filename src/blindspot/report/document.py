@@ -15,17 +15,17 @@ from blindspot.report.text import line
 if TYPE_CHECKING:
     from blindspot.report.schema import Document
 
-#: A run of 1,865 gates writes 5 MB; what is far beyond that is no report.
+#: A run of the whole suite writes 5 MB; a far larger file is not a report.
 LARGEST = 128 * 2**20
 _REMEDY = "name a directory that a run wrote with --output-path, or run again"
 
 
 def load_document(path: Path) -> Document:
-    """The report at ``path``: report.json, or a directory that holds it.
+    """The report at ``path``: report.json or its directory.
 
     Raises:
-        ReportError: it cannot be read, is no report or one of another version; names the file and
-            the remedy.
+        ReportError: it cannot be read, is not a report or has another version; names the file and
+        the remedy.
     """
     from pydantic import ValidationError
 
@@ -52,7 +52,7 @@ def publish(directory: Path, document: Document) -> list[Path]:
     """Write report.html and report-model-card.yaml; their paths.
 
     Raises:
-        OSError: one cannot be written; an older one is then still whole.
+        OSError: one cannot be written; an older one is then still intact.
     """
     return [write_page(directory, document), write_card(directory, document)]
 

@@ -1,4 +1,4 @@
-"""Gates that did not pass, with the command that runs each again; and all gates in numbers."""
+"""Gates that did not pass, with the command to rerun each; and all gates in numbers."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from blindspot.report.numbers import counted
 from blindspot.report.schema import Document, Gate
 from blindspot.report.sentences import LEVELS, OTHERS, by_verdict, title, worst_first
 
-#: Rows that a page has room for; report.json has all. Those that did not pass come first.
+#: Most rows on the page; report.json has all. Those that did not pass come first.
 MOST, MOST_FAILED = 2500, 1000
-#: Failures of one measurement that are shown at once.
+#: Failures of one measurement shown at first.
 _OPEN = 1
 
 
@@ -28,13 +28,13 @@ class Failure:
 
     @property
     def said(self) -> str:
-        """Its message, without the id that stands above it."""
+        """Its message, without the id shown above it."""
         return self.gate["message"].removeprefix(f"{self.gate['id']}: ")
 
 
 @dataclass(frozen=True, slots=True)
 class Failures:
-    """What did not pass of one measurement: some shown, the rest and word pairs folded away."""
+    """Gates of one measurement that did not pass: some shown, the rest and word pairs collapsed."""
 
     title: str
     count: str
@@ -56,7 +56,7 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Power:
-    """What the gates of one measurement could have found."""
+    """Minimum detectable effects of the gates of one measurement."""
 
     title: str
     level: str
@@ -73,7 +73,7 @@ def rerun(document: Document, gate: Gate) -> str:
 
 
 def failures(document: Document) -> list[Failures]:
-    """What did not pass, by measurement, the worst first."""
+    """Gates that did not pass, by measurement, the worst first."""
     found, left = [], MOST_FAILED
     for measurement, gates in _by_measurement(document).items():
         beyond = [
@@ -99,7 +99,7 @@ def failures(document: Document) -> list[Failures]:
 
 
 def waived(document: Document) -> list[Gate]:
-    """Gates that a waiver speaks of, those whose waiver has expired first."""
+    """Gates with a waiver, expired ones first."""
     found = [(gate, gate["waiver"]) for gate in document["gates"] if gate["waiver"]]
     found.sort(key=lambda both: not both[1]["expired"])
     return [gate for gate, _ in found]
@@ -128,7 +128,7 @@ def tables(document: Document) -> list[Table]:
 
 
 def power(document: Document) -> list[Power]:
-    """The smallest true values and changes that gates would have found, the best gate first."""
+    """Minimum detectable effects and changes, the most sensitive gate first."""
     found = []
     for measurement, gates in _by_measurement(document).items():
         heading = title(measurement)
@@ -146,13 +146,13 @@ def power(document: Document) -> list[Power]:
 
 
 def _detectable(gate: Gate) -> Iterator[tuple[str, float]]:
-    """The value, and the changes beside other models, that a gate would have found."""
+    """The minimum detectable effect of a gate, and its detectable changes against other models."""
     if gate["mde"] is not None:
         yield "", gate["mde"]
     for kind in OTHERS:
         against = gate["against"][kind]
         if against is not None and against["mde"] is not None:
-            yield f", change beside the {kind}", against["mde"]
+            yield f", change against the {kind}", against["mde"]
 
 
 def _by_measurement(document: Document) -> dict[str, list[Gate]]:

@@ -27,7 +27,7 @@ SCORES = "scores.npz"
 PAGE = "report.html"
 CARD = "report-model-card.yaml"
 SEARCH = "search.json"
-#: Of samples.jsonl.gz: a level beyond takes half as long again and saves a fourteenth.
+#: Compression of samples.jsonl.gz: the next level takes half as long again and saves a fourteenth.
 _COMPRESSION = 3
 #: Samples that are compressed at once.
 _LINES = 256
@@ -67,9 +67,9 @@ def write_report(directory: Path, document: Document) -> Path:
 
 
 def samples(measured: Measured) -> Iterator[dict[str, Any]]:
-    """One row a prompt: what was asked, answered and read; then what assays leave to be read.
+    """One row per prompt with its answer and readings; then the texts of assays.
 
-    Where nothing could be read there is NaN.
+    NaN without a reading.
     """
     for whole, table in measured.tables.items():
         name = whole.id
@@ -102,7 +102,7 @@ def _sample(row: Observation) -> dict[str, Any]:
 
 
 def remove_others(directory: Path, written: Collection[str]) -> None:
-    """Remove an earlier run's files once this one's are ``written``: they must not pass for its."""
+    """Remove an earlier run's files after this one's are ``written``, to avoid confusion."""
     for name in (REPORT, SAMPLES, SCORES, PAGE, CARD, SEARCH):
         if name not in written:
             (directory / name).unlink(missing_ok=True)
@@ -122,11 +122,11 @@ def write_samples(path: Path, measured: Measured) -> None:
 def _as_json(value: Mapping[str, Any], indent: int | None = None) -> bytes:
     """JSON and a line end, by pydantic's writer: a third of the time of Python's own.
 
-    What is not a number, which JSON does not have, is null.
+    NaN, which JSON lacks, becomes null.
     """
     try:
         return to_json(value, indent=indent, inf_nan_mode="null") + b"\n"
-    except PydanticSerializationError:  # half of a surrogate pair: JSON can only spell it out
+    except PydanticSerializationError:  # a lone surrogate: JSON can only escape it
         numbers = json.loads(json.dumps(value), parse_constant=lambda _: None)
         text = json.dumps(numbers, indent=indent, ensure_ascii=False) + "\n"
         return text.encode("utf-8", "backslashreplace")
@@ -138,7 +138,7 @@ def write_scores(path: Path, scores: Scores) -> None:
 
 
 def take_over(source: Path, directory: Path) -> bool:
-    """Bring a file that a worker wrote to where the user wants it; whether it wrote one."""
+    """Move a file that a worker wrote to the user's directory; returns whether there was one."""
     if not source.is_file():
         return False
     with source.open("rb") as content, files.writer(directory / source.name) as file:

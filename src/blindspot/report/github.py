@@ -25,15 +25,15 @@ if TYPE_CHECKING:
 
 SUMMARY = "GITHUB_STEP_SUMMARY"
 RUNNING = "GITHUB_ACTIONS"
-#: GitHub shows ten annotations of a kind for a step and drops the rest without a word.
+#: GitHub shows ten annotations of a kind per step and silently drops the rest.
 MOST = 10
 _LISTED = 20
-#: Of the characters that Markdown reads; the others do nothing within a line.
+#: Markdown characters to escape; the others do nothing within a line.
 _MARKS = re.compile(r"([\\`*_\[\]|~$])")
 
 
 def announce(document: Document, environ: Mapping[str, str], out: TextIO) -> None:
-    """Tell GitHub of a run: append to the step summary, print annotations.
+    """Report a run to GitHub: append to the step summary, print annotations.
 
     Raises:
         OSError: the summary cannot be written.
@@ -46,7 +46,7 @@ def announce(document: Document, environ: Mapping[str, str], out: TextIO) -> Non
 
 
 def workflow_commands(document: Document) -> list[str]:
-    """Annotations: what failed, what was inconclusive; and how many more there are."""
+    """Annotations for failed and inconclusive gates, and how many more there are."""
     found = list(_annotations(document))
     if len(found) > MOST:
         more = f"{len(found) - MOST} more; the step summary and report.html have all"
@@ -73,7 +73,7 @@ def _property(text: str) -> str:
 
 
 def summary(document: Document) -> str:
-    """The step summary: verdict, what was asked, what changed, how to run a failure again."""
+    """The step summary: verdict, measurements, changes, and how to rerun failures."""
     found = summarized(document)
     model = _text(document["model"]["id"])
     lines = [f"### blindspot: {found.verdict}: {model}", "", _text(found.lead), ""]
@@ -89,7 +89,7 @@ def summary(document: Document) -> str:
         ),
     )
     if why := uncompared(document):
-        lines += [f"No regression was checked: {_text(why)}.", ""]
+        lines += [f"Regressions were not checked: {_text(why)}.", ""]
     for change in changes(document):
         lines += [f"**Against the {change.kind} {_text(change.name)}**: {_text(change.lead)}", ""]
         lines += _table(
@@ -129,12 +129,12 @@ def _table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> list[str]:
 
 
 def _text(text: str) -> str:
-    """Other people's text in Markdown: shown as it is, never read."""
+    """Untrusted text, escaped for Markdown."""
     return _MARKS.sub(r"\\\1", html.escape(line(text), quote=False))
 
 
 def _fenced(text: str) -> list[str]:
-    """A block of code that nothing in it can end."""
+    """A code block with a fence longer than any in the text."""
     runs = re.findall("`+", text)
     fence = "`" * max(3, 1 + max(map(len, runs), default=0))
     return [f"{fence}console", visible(text), fence, ""]

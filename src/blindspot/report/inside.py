@@ -1,4 +1,4 @@
-"""What was found inside the model, in the terminal: a table an assay, and gaps to other models."""
+"""Assays in the terminal: a table for each, and the comparison with other models."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _INDENT: Any = {"initial_indent": "  ", "subsequent_indent": "    ", "break_long
 
 
 def blocks(record: Record, gates: Sequence[Gate], width: int, color: bool) -> Iterable[str]:
-    """A table for each assay that was judged, with what its controls said."""
+    """A table for each assay that was judged, with the line on its controls."""
     for name, measurement in MECHANISTIC.items():
         mine = [gate for gate in gates if gate["measurement"] == name]
         if not mine:
@@ -55,14 +55,14 @@ def _table(gates: Sequence[Gate]) -> Table:
 
 
 def _controls(gates: Sequence[Gate], width: int) -> list[str]:
-    """What the controls said of the first gate that did not pass, or else of the first one."""
+    """The line on the controls of the first gate that did not pass, or of the first gate."""
     shown = next((gate for gate in gates if not Verdict(gate["verdict"]).green), gates[0])
     said = shown["unreadable"] or shown["controls"]
     return textwrap.wrap(f"{shown['slice']}: {said}", width - 2, **_INDENT) if said else []
 
 
 def comparison_blocks(record: Record, width: int, color: bool) -> Iterable[str]:
-    """What lies between the model and those it is compared with: the signature, and by variant."""
+    """The comparison with other models: the signature, and by variant."""
     comparisons = record["comparisons"]
     for against, found in (
         ("baseline", comparisons["baseline"]),
@@ -92,12 +92,12 @@ def _signature(against: str, found: Comparison, width: int, color: bool) -> str:
         f"answers that flipped: {total['worse']} for the worse, {total['better']} for the better, "
         f"of {total['n']}"
     )
-    title = f"beside the {against} {found['name']}, over all that is gated"
+    title = f"against the {against} {found['name']}, over all gated slices"
     return "\n".join((title, render(table, width, color), *([flipped] if flips else [])))
 
 
 def _gaps(against: str, found: Comparison, width: int, color: bool) -> Iterable[str]:
-    """What lies between the models by variant, a table an axis."""
+    """The comparison by variant, one table per axis."""
     axes: dict[str, list[OtherVariant]] = {}
     for row in found["variants"]:
         if (
@@ -106,7 +106,7 @@ def _gaps(against: str, found: Comparison, width: int, color: bool) -> Iterable[
             and row["statistic"] != VALIDITY
         ):
             axes.setdefault(row["axis"], []).append(row)
-    title = f"beside the {against} {found['name']}, means over categories"
+    title = f"against the {against} {found['name']}, means over categories"
     for axis, rows in axes.items():
         table = render(_gap_table(against, rows), width, color)
         yield "\n".join((f"{axis}-blind gap: {title}", table))
@@ -130,7 +130,7 @@ def _gap_table(against: str, rows: Sequence[OtherVariant]) -> Table:
 
 
 def _less(estimate: Figure | None) -> str:
-    """By how many per cent the group is represented less, with its interval."""
+    """The relative loss of the group in per cent, with its interval."""
     if estimate is None:
         return ""
     value, low, high = estimate["value"], estimate["low"], estimate["high"]

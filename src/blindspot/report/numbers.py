@@ -1,4 +1,4 @@
-"""Numbers as reports write them: in the record, where None stands for none, and in words."""
+"""Numbers in reports: in the record, where a missing one is None, and in words."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _NARROW = "\N{NO-BREAK SPACE}"
 
 
 def signed(value: float | None, digits: int = 2) -> str:
-    """A number with its sign; what rounds to zero has none."""
+    """A number with its sign; zero after rounding has none."""
     if value is None:
         return NONE
     text = f"{value:+.{digits}f}"
@@ -46,14 +46,14 @@ def interval(low: float | None, high: float | None, unit: str = "") -> str:
 
 
 def probability(p: float | None) -> str:
-    """A p-value with two digits that count."""
+    """A p-value with two significant digits."""
     if p is None:
         return NONE
     return "<\N{NO-BREAK SPACE}0.0001" if p < 0.0001 else f"{p:.2g}"
 
 
 def stereotyped_share(effect: float) -> str:
-    """An effect as the share of stereotyped answers that it stands for."""
+    """An effect as the equivalent share of stereotyped answers."""
     return percent((1 + effect) / 2)
 
 

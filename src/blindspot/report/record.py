@@ -1,6 +1,6 @@
-"""What a run found, under the names and types of report.json: what every report is made from.
+"""The record of a run, under the names and types of report.json: the source of every report.
 
-NaN, which JSON does not have, is None.
+NaN, which JSON lacks, is None.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ Judged = Measured | Reported
 
 @dataclass(frozen=True)
 class Beside:
-    """A model that a run compares with: its name, what is known of it, and its scores."""
+    """A model to compare with: its name, identity and scores."""
 
     name: str
     model: Mapping[str, Any]
@@ -94,7 +94,7 @@ def build_record(
 
 
 def family_records(outcomes: Sequence[Outcome], alpha: float) -> list[Family]:
-    """The families that the error rate is shared between, and the share of each."""
+    """The families that share the error rate, and the share of each."""
     results = [result for outcome in outcomes for result in outcome.results]
     return [
         Family(name=name, gates=size, alpha=share)
@@ -105,7 +105,7 @@ def family_records(outcomes: Sequence[Outcome], alpha: float) -> list[Family]:
 def comparison_records(
     measured: Measures, outcomes: Sequence[Outcome], others: Mapping[Others, Beside]
 ) -> Comparisons:
-    """What lies between the model and each other one, None where there is none."""
+    """The comparison with each other model, None if there is none."""
     return Comparisons(
         baseline=_comparison(measured, outcomes, others.get("baseline")),
         reference=_comparison(measured, outcomes, others.get("reference")),
@@ -125,7 +125,7 @@ def _comparison(
 
 
 def _assay(assayed: Assayed) -> Assay:
-    """What an assay says of one slice, by layer, and what its controls said."""
+    """The findings of an assay for one slice by layer, and its controls."""
     return Assay(
         measurement=assayed.part.measurement,
         slice=assayed.part.id,
@@ -147,7 +147,7 @@ def _assay(assayed: Assayed) -> Assay:
 
 
 def model_record(measured: Measured) -> Model:
-    """Who answered, under the names of report.json."""
+    """The identity of the model, under the names of report.json."""
     identity = measured.identity
     return Model(
         id=identity.name,
@@ -247,7 +247,7 @@ def _waiver(outcome: Outcome) -> Waiver | None:
 
 
 def _message(measured: Judged, outcome: Outcome) -> str:
-    """The first line of a failure: the worst of the results, and what is waived of it."""
+    """The first line of a failure: the worst of the results, and its waiver."""
     line, waiver = _judged_line(measured, outcome), outcome.waiver
     if waiver is None or not outcome.judged.judged:
         return line
@@ -291,7 +291,7 @@ def _by_pair(measured: Measures, whole: Slice) -> list[tuple[float, Slice, Estim
 
 
 def _effects(measured: Measured, outcomes: Sequence[Outcome]) -> dict[str, list[Effects]]:
-    """All effects of every category slice that some case judges as a whole, by measurement."""
+    """All effects of every category slice that a case judges as a whole, by measurement."""
     sections: dict[str, list[Effects]] = {}
     wholes = dict.fromkeys(
         part for o in outcomes if o.case.level == CATEGORY for part in o.case.parts
@@ -322,7 +322,7 @@ def _row(measured: Measured, part: Slice, reading: str) -> Effects:
 
 
 def _worst(measured: Measured, outcomes: Sequence[Outcome]) -> list[WorstPair]:
-    """The pairs with the largest association among the slices in which a gate failed."""
+    """The pairs with the largest association in the slices whose gates failed."""
     failed = {
         part.whole
         for o in outcomes
@@ -353,7 +353,7 @@ def _pair_case(part: Slice) -> Case:
 
 
 def _example(measured: Measured, part: Slice) -> Example:
-    """A stereotyped answer of a pair, in an order whose mere copy would not be stereotyped."""
+    """A stereotyped answer of a pair, in an order that would not be stereotyped if copied."""
     table = measured.tables[part.whole]
     rows = [table.rows[place] for place in table.pairs[part.pair or ("", "")]]
     best = max(rows, key=_tellingness)
@@ -371,7 +371,7 @@ def _tellingness(row: Observation) -> float:
 
 
 def baseline_record(choice: Choice, *, accept: str) -> BaselineRecord:
-    """What was compared with, or how to accept a baseline when there is none."""
+    """The baseline, or how to accept one if there is none."""
     baseline = choice.baseline
     return {
         "path": str(choice.path),

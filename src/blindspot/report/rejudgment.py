@@ -1,4 +1,4 @@
-"""A run judged again beside another one, from the files of both."""
+"""A run judged again against another one, from the files of both."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ from blindspot.run.reported import Reported
 def rejudge(
     before: Path, after: Path, limits: Path, *, allowed: frozenset[str], strict: bool
 ) -> tuple[Record, Tally]:
-    """The record and the verdicts of one report beside another.
+    """The record and the verdicts of one report against another.
 
     Args:
         before: the report to compare with, or its directory.
         after: the report of the model under test.
         limits: gates.toml.
-        allowed: mismatches that are meant.
+        allowed: mismatches that the user allows.
         strict: see `judge`.
 
     Raises:
@@ -52,7 +52,9 @@ def rejudge(
     tally = Tally()
     for kind, how in mismatches(baseline.provenance, ours.provenance):
         if kind not in allowed:
-            tally.lose(f"{path} was measured otherwise: {how}; --allow-mismatch {kind} if meant")
+            tally.lose(
+                f"{path} was measured differently: {how}; if intended, --allow-mismatch {kind}"
+            )
     for place, each in (("A", other_document), ("B", document)):
         for reason in each["incomplete"]:
             tally.lose(f"{place} is of a run that was incomplete: {reason}")
@@ -63,7 +65,7 @@ def rejudge(
     other, floor = Other.of_baseline(baseline, theirs), ours.noise_floor
     if floor is None:
         tally.notes.append(
-            "the model of B was not asked again (--noise-floor): margins as they are"
+            "the run of B measured no noise floor (--noise-floor): margins are unchanged"
         )
     found = outcomes(
         ours,
@@ -109,7 +111,7 @@ def _read(given: Path, gates: GateTable) -> tuple[Reported, Path, Document]:
     document = load_document(path)
     scores = path.with_name(SCORES)
     if not document["gates"]:
-        raise ReportError(f"{path}: no gate was judged there; run the model again")
+        raise ReportError(f"{path}: contains no judged gate; run the model again")
     if not files.is_file(scores):
         raise ReportError(f"{scores}: missing; keep it beside {path.name}, or run the model again")
     try:
@@ -118,18 +120,18 @@ def _read(given: Path, gates: GateTable) -> tuple[Reported, Path, Document]:
         if not isinstance(error, BaselineError):
             raise ReportError(f"{path}: {line(error, 200)}; run the model again") from None
         raise ReportError(
-            f"{scores}: damaged, or no scores of blindspot; run the model again"
+            f"{scores}: damaged, or not scores of blindspot; run the model again"
         ) from None
     if wrong := next(_astray(found), None):
         raise ReportError(
-            f"{scores}: not the scores of {path.name}, which has another value of {wrong}; keep "
+            f"{scores}: not the scores of {path.name}, which has another value for {wrong}; keep "
             "the files of a run together, or run the model again"
         )
     return found, path, document
 
 
 def _astray(found: Reported) -> Iterator[str]:
-    """Gates whose value is not that of the scores."""
+    """Gates whose value does not match the scores."""
     for case in found.cases:
         held, scored = found.entries.get(case.id), found.contributions(case)
         if held is not None and scored is not None and not found.holds(case, held.value):

@@ -1,4 +1,4 @@
-"""The verdict in plain words: of the run, and of each thing that was asked."""
+"""The verdict in plain words: of the run, and of each measurement."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from blindspot.report.text import line
 
 _T = TypeVar("_T")
 
-#: What gates of a level are called, in the order in which they speak for a measurement.
+#: Names of gates by level, in the order in which they represent a measurement.
 LEVELS: dict[Level, str] = {
     CATEGORY: "category gate",
     POOLED: "pooled gate",
@@ -42,13 +42,13 @@ OTHERS: tuple[Others, ...] = ("baseline", "reference")
 
 
 def title(topic: str) -> str:
-    """The heading of a measurement, or of a statistic that speaks for itself."""
+    """The heading of a measurement, or of a statistic with its own topic."""
     return TOPICS[topic].title if topic in TOPICS else topic
 
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """What one measurement says: a verdict, a sentence, and the numbers behind it.
+    """The summary of one measurement: a verdict, a sentence, and the numbers behind it.
 
     ``topic``: of `TOPICS`; ``brief``: the same numbers for a terminal.
     """
@@ -73,7 +73,7 @@ class Summary:
 
 
 def worst_first(gates: Iterable[Gate]) -> list[Gate]:
-    """The worst verdicts first; among equals those farthest beyond their limit."""
+    """The worst verdicts first; among equals, those farthest beyond their limit."""
     return sorted(gates, key=lambda gate: (Verdict(gate["verdict"]).severity, -_excess(gate)))
 
 
@@ -84,13 +84,13 @@ def by_verdict(verdicts: Iterable[str]) -> str:
 
 
 def by_turns(ordered: Iterable[_T], judged: Callable[[_T], tuple[str, Gate]]) -> list[_T]:
-    """By verdict, word pairs last; and the worst of each measurement before a second of any.
+    """By verdict, word pairs last; the worst gate of each measurement before any second one.
 
-    The few places at the top would otherwise go to what happens to have the largest numbers.
+    Otherwise the measurement with the largest numbers would take all places at the top.
 
     Args:
         ordered: the worst first.
-        judged: the verdict that counts of each, and its gate.
+        judged: the deciding verdict of each, and its gate.
     """
     seen: Counter[tuple[str, str, str]] = Counter()
     placed = []
@@ -104,12 +104,12 @@ def by_turns(ordered: Iterable[_T], judged: Callable[[_T], tuple[str, Gate]]) ->
 
 
 def _place(measurement: str) -> int:
-    """Where a measurement stands on the page: behaviour before what lies inside."""
+    """The position of a measurement on the page: behaviour before assays."""
     return [*TOPICS].index(measurement) if measurement in TOPICS else len(TOPICS)
 
 
 def _excess(gate: Gate) -> float:
-    """How far it lies beyond its limit, or its change beyond a margin that it does not keep."""
+    """How far it is beyond its limit, or its change beyond a margin."""
     sign = SIGNS[gate["direction"]]
     over = []
     if gate["value"] is not None and gate["limit"] is not None:
@@ -151,7 +151,7 @@ def _lead(document: Document, count: Counter[Verdict], judged: int) -> str:
     )
     parts = [clause for clause in clauses if clause]
     if not parts and judged:
-        within = "shown to be within" if document["mode"] == "strict" else "within"
+        within = "clearly within" if document["mode"] == "strict" else "within"
         parts.append(f"all {counted(judged, 'gate')} are {within} their limits")
     lead = "; ".join(parts) or "no gate was judged"
     if document["verdict"] == RunVerdict.FAILED and not count[Verdict.FAIL]:
@@ -161,7 +161,7 @@ def _lead(document: Document, count: Counter[Verdict], judged: int) -> str:
 
 
 def _beside(document: Document, kind: Others) -> str:
-    """What became of the gates that were compared with another model; "" without any."""
+    """The outcome of comparisons with another model; "" without any."""
     every = [one for gate in document["gates"] for k, one in _compared(gate) if k == kind]
     if not (found := [one for one in every if Verdict(one["verdict"]).judged]):
         return ""
@@ -172,14 +172,14 @@ def _beside(document: Document, kind: Others) -> str:
     told = [
         f"{number:,} {what}"
         for number, what in (
-            (count[Verdict.FAIL], "became worse beyond the margin"),
-            (count[Verdict.INCONCLUSIVE], "cannot be told"),
-            (better, "became better beyond the noise"),
+            (count[Verdict.FAIL], "worsened beyond the margin"),
+            (count[Verdict.INCONCLUSIVE], "are inconclusive"),
+            (better, "improved by more than the noise"),
         )
         if number
     ]
-    return f"Beside the {kind} {name}, of {counted(len(found), 'gate')} " + (
-        ", ".join(told) or "none became worse beyond the margin"
+    return f"Against the {kind} {name}, of {counted(len(found), 'gate')} " + (
+        ", ".join(told) or "none worsened beyond the margin"
     )
 
 
@@ -202,7 +202,7 @@ def _statement(name: str, gates: Sequence[Gate]) -> Statement:
 
 
 def _said(name: str, gate: Gate) -> str:
-    """The sentence of a measurement whose worst gate this is."""
+    """The sentence on a measurement with this worst gate."""
     words = TOPICS.get(name)
     verdict = Verdict(gate["verdict"])
     passed = verdict.green and verdict.judged
@@ -215,15 +215,15 @@ def _said(name: str, gate: Gate) -> str:
             f"{worse}, beyond the margin" if spoken is Verdict.FAIL else f"it may be that {worse}"
         )
     if gate["waiver"] and gate["waiver"]["expired"]:
-        return "what was accepted until a date is due: the waiver expired"
+        return "its waiver has expired"
     said = words.said(spoken) if words else ""
     if name in MECHANISTIC and spoken is Verdict.INCONCLUSIVE and gate["unreadable"]:
-        said += ": the controls cannot be told apart in this model"
+        said += ": the controls do not separate in this model"
     return said
 
 
 def _decisive(gate: Gate) -> Others | None:
-    """The other model beside which a gate does not pass; None where it is the limit, or passes."""
+    """The other model against which a gate does not pass; None if it passes, or fails its limit."""
     found: list[tuple[Verdict, Others | None]] = [(Verdict(gate["limit_verdict"]), None)]
     found += [(Verdict(one["verdict"]), kind) for kind, one in _compared(gate)]
     verdict, kind = min(found, key=lambda one: one[0].severity)

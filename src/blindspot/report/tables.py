@@ -14,7 +14,7 @@ from blindspot.report.schema import Against, Figure, Gate, SignatureLine
 
 
 def render(table: Table, width: int, color: bool) -> str:
-    """A table as text of at most ``width`` columns, coloured where the terminal is."""
+    """A table as text of at most ``width`` columns, colored if the terminal is."""
     file = io.StringIO()
     console = Console(
         file=file,
@@ -34,7 +34,7 @@ def render(table: Table, width: int, color: bool) -> str:
 def columns(*numbers: str, verdict: bool = True) -> Table:
     """An empty table: a name, right-aligned numbers, and a verdict."""
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), show_edge=False)
-    table.add_column("", overflow="fold")  # a long name gives way, never a number
+    table.add_column("", overflow="fold")  # long names are cut, never numbers
     for name in numbers:
         table.add_column(name, justify="right", no_wrap=True)
     if verdict:
@@ -57,7 +57,7 @@ def signed(value: float | None) -> str:
 
 
 def plain(value: float | None) -> str:
-    """A limit, or that there is none."""
+    """A limit, or a mark that there is none."""
     return "none" if value is None else f"{value:.2f}"
 
 
@@ -67,7 +67,7 @@ def percent(value: float | None) -> str:
 
 
 def accepted(gate: Gate) -> str:
-    """What the baseline has, where a gate is compared with one."""
+    """The baseline's value, if a gate is compared with one."""
     found = gate["against"]["baseline"]
     return "" if found is None else signed(found["value"])
 

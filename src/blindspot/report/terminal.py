@@ -1,4 +1,4 @@
-"""The run in the terminal: a table a measurement, the worst pairs, and the verdict."""
+"""The run in the terminal: a table per measurement, the worst pairs, and the verdict."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def body(record: Record, tally: Tally, width: int, color: bool) -> Iterator[str]
 
 
 def remarks(tally: Tally, *, quiet: bool = False) -> Iterator[str]:
-    """What a user should know beside the figures; ``quiet``: only why a run is incomplete."""
+    """Notes besides the figures; ``quiet``: only why a run is incomplete."""
     yield from map(one_line, _remarks(tally, quiet))
 
 
@@ -99,7 +99,7 @@ def _tables(record: Record, tally: Tally, width: int, color: bool) -> Iterable[l
         yield block
     if pooled := [gate for gate in gates if gate["level"] == POOLED and _compared(gate)]:
         yield [
-            "change beside another model, over all variants",
+            "change against another model, over all variants",
             render(_pooled(pooled), width, color),
         ]
     for name, difference in DIFFERENCES.items():
@@ -112,7 +112,7 @@ def _tables(record: Record, tally: Tally, width: int, color: bool) -> Iterable[l
 def _shown(
     measurement: Behavioral, row: Effects, gates: dict[tuple[str, str, str, str], Gate]
 ) -> bool:
-    """Whether any gate on this row's slice was run."""
+    """Whether any gate of this row's slice ran."""
     keys = ((measurement.judged, row["reading"]), (VALIDITY, GENERATED))
     return any((measurement.name, row["slice"], *key) in gates for key in keys)
 
@@ -156,7 +156,7 @@ def _effects_table(
 
 
 def _compared(gate: Gate) -> Against | None:
-    """A gate beside its baseline, or else beside the reference."""
+    """A gate against its baseline, otherwise against the reference."""
     return gate["against"]["baseline"] or gate["against"]["reference"]
 
 
@@ -223,7 +223,7 @@ def _worst_lines(record: Record) -> list[str]:
 def _published_lines(record: Record) -> list[str]:
     if not record["published"]:
         return []
-    lines = ["published score (hits / denominator as the paper counts) beside ours"]
+    lines = ["published score (hits / denominator as the paper counts) and ours"]
     for row in record["published"]:
         score = "none" if row["published"] is None else f"{100 * row['published']:.1f} %"
         ours = "none" if row["balanced"] is None else f"{100 * row['balanced']:.1f} %"
@@ -236,7 +236,7 @@ def _published_lines(record: Record) -> list[str]:
 
 
 def _improvement(record: Record, tally: Tally, accept: str) -> Iterable[str]:
-    """That a baseline could be tightened, where the model has become better beyond its noise."""
+    """Suggest a tighter baseline if the model improved by more than its noise."""
     better = sum(
         bool((found := gate["against"]["baseline"]) and found["improved"])
         and Verdict(gate["verdict"]).green
@@ -245,15 +245,15 @@ def _improvement(record: Record, tally: Tally, accept: str) -> Iterable[str]:
     )
     if better:
         gates = "1 gate has" if better == 1 else f"{better} gates have"
-        yield f"{gates} improved beyond the noise; hold the model to it with: {accept}"
+        yield f"{gates} improved by more than the noise; make that the baseline: {accept}"
 
 
 @dataclass(frozen=True, slots=True)
 class Closing:
-    """What the last lines tell: the model, how the run ended, and how to go on.
+    """Data of the last lines: the model, how the run ended, and how to continue.
 
-    ``rerun``: asks again what did not pass; ``rerun_one``: the test of a name; ``accept``: makes
-    the model its own baseline. Empty where there is no such command.
+    ``rerun``: reruns the gates that did not pass; ``rerun_one``: the test of a name; ``accept``:
+    makes the model its own baseline. Empty if there is no such command.
     """
 
     model: str
@@ -292,7 +292,7 @@ def in_words(record: Record, tally: Tally, color: bool) -> Iterator[str]:
 def closing(
     record: Record | None, tally: Tally, told: Closing, *, quiet: bool = False
 ) -> Iterator[str]:
-    """The last lines: how to go on, the verdict, and what was not compared; if quiet, one line."""
+    """The last lines: how to continue, the verdict, what was not compared; if quiet, one line."""
     yield from map(one_line, _closing(record, tally, told, quiet))
 
 
@@ -300,8 +300,8 @@ def _closing(record: Record | None, tally: Tally, told: Closing, quiet: bool) ->
     count = tally.count()
     first = min(tally.verdicts, key=lambda gate: (tally.verdicts[gate].severity, gate), default="")
     if first and not tally.verdicts[first].green and told.rerun and told.rerun_one and not quiet:
-        yield f"rerun what did not pass: {told.rerun}"
-        yield f"rerun one of it: {told.rerun_one(tally.nodes[first])}"
+        yield f"rerun all that did not pass: {told.rerun}"
+        yield f"rerun one of them: {told.rerun_one(tally.nodes[first])}"
     if record is not None and told.accept and not quiet:
         yield from _improvement(record, tally, told.accept)
     counts = [f"{count[verdict]} {verdict}" for verdict in Verdict if count[verdict]]
@@ -314,15 +314,16 @@ def _closing(record: Record | None, tally: Tally, told: Closing, quiet: bool) ->
     line = f"blindspot: {verdict}: {told.model}: {counted or 'no gate was judged'}"
     unchecked = "" if record is None else _unchecked(record)
     if quiet:
-        yield f"{line} (exit {told.exit_code}){'; no regression was checked' if unchecked else ''}"
+        tail = "; regressions were not checked" if unchecked else ""
+        yield f"{line} (exit {told.exit_code}){tail}"
         return
     yield f"{line} (exit {told.exit_code})"
     if unchecked:
-        yield f"no regression was checked: {unchecked}"
+        yield f"regressions were not checked: {unchecked}"
 
 
 def _unchecked(record: Record) -> str:
-    """Why the run was compared with no baseline, and how it would be; "" if it was."""
+    """Why the run was not compared with a baseline, and how to do it; "" if it was."""
     baseline = record["baseline"]
     if baseline["uncompared"] or baseline["found"]:
         return str(baseline["uncompared"])

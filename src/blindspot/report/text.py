@@ -1,4 +1,4 @@
-"""Text that others wrote (names, prompts, answers) in a form that cannot deceive a reader."""
+"""Untrusted text (names, prompts, answers) in a form that cannot deceive a reader."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ _HARMLESS = frozenset("\n\t\u200c\u200d")
 
 
 def visible(text: object) -> str:
-    r"""The text with what has no shape of its own written out, such as ``\x1b`` or ``\u202e``.
+    r"""The text with invisible characters escaped, such as ``\x1b`` or ``\u202e``.
 
-    That is control characters, marks that turn the direction of writing, lone surrogates and what
-    is not assigned: they would vanish, reorder the line or break the file. Letters of any script
-    stay.
+    That is control characters, marks that change the writing direction, lone surrogates and
+    unassigned characters: they would vanish, reorder the line or break the file. Letters of any
+    script stay.
     """
     said = str(text)
     if said.isprintable():
@@ -30,17 +30,17 @@ def visible(text: object) -> str:
     )
 
 
-#: Characters of an answer that reports repeat; samples.jsonl.gz has all of it.
+#: Characters of an answer in reports; samples.jsonl.gz has all of it.
 LONGEST = 2000
 
 
 def shortened(answer: str) -> str:
-    """An answer as reports repeat it: cut, and marked, where it is very long."""
+    """An answer for reports: cut, and marked as cut, if it is very long."""
     if len(answer) <= LONGEST:
         return answer
     return f"{answer[:LONGEST]}… [cut: {len(answer):,} characters]"
 
 
 def line(text: object, longest: int = 0) -> str:
-    """The text on one line, cut to ``longest`` characters where that is above 0."""
+    """The text on one line, cut to ``longest`` characters if that is above 0."""
     return errors.line(" ".join(visible(text).split()), longest)

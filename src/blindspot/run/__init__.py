@@ -1,1 +1,1 @@
-"""What the selected tests need, asked once and judged together."""
+"""The run: what the selected tests need, asked once and judged together."""

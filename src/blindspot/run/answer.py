@@ -1,4 +1,4 @@
-"""What a model gave to a prompt, checked where it arrives: from a backend, and from the store."""
+"""Answers of a model to prompts, checked on arrival from a backend or from the store."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ _SHOWN = 300
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the model gave to one prompt.
+    """The answer of the model to one prompt.
 
     ``text``: greedy continuation, until the answer was complete; ``margin``: smallest gap between
     its best and second-best logits; ``log_probabilities``: of each candidate as a whole, in nats;
-    NaN where the model offers none.
+    NaN if the model does not offer them.
     """
 
     text: str
@@ -37,7 +37,7 @@ class Answer:
 
     @classmethod
     def of(cls, prompt: Prompt, stored: StoredAnswer, *, scored: bool = True) -> Answer:
-        """The answer to a prompt, as it was stored; ``scored``: by a model that offers scores.
+        """The stored answer to a prompt; ``scored``: from a model that offers scores.
 
         Raises:
             ValueError: it is not of that shape.
@@ -47,7 +47,7 @@ class Answer:
         except TypeError:
             raise ValueError("not a list") from None
         if not (isinstance(text, str) and isinstance(complete, bool) and _is_number(margin)):
-            raise ValueError("not a text, whether it is complete, and a margin")
+            raise ValueError("not [text, complete, margin]")
         if not scored and scores == []:
             scores = [math.nan] * len(prompt.candidates)
         elif fault := _fault(prompt.candidates, scores):
@@ -117,7 +117,7 @@ def checked_identity(model: LanguageModel) -> Identity:
 def check_scores(model: LanguageModel, prompts: Sequence[Prompt], scores: Any) -> None:
     if not isinstance(scores, Sequence) or len(scores) != len(prompts):
         raise ModelError(
-            f"{backend_of(model)}: score() did not give a list of {len(prompts)} scores"
+            f"{backend_of(model)}: score() did not return a list of {len(prompts)} scores"
         )
     for prompt, given in zip(prompts, scores, strict=True):
         if fault := _fault(prompt.candidates, given):
@@ -126,19 +126,20 @@ def check_scores(model: LanguageModel, prompts: Sequence[Prompt], scores: Any) -
 
 def check_generations(model: LanguageModel, prompts: Sequence[Prompt], given: Any) -> None:
     if not isinstance(given, Sequence) or len(given) != len(prompts):
-        raise ModelError(f"{backend_of(model)}: generate() did not give {len(prompts)} answers")
+        raise ModelError(f"{backend_of(model)}: generate() did not return {len(prompts)} answers")
     for prompt, each in zip(prompts, given, strict=True):
         for name, kind in (("text", str), ("complete", bool), ("margin", Real)):
             value = getattr(each, name, None)
             if not (_is_number(value) if kind is Real else isinstance(value, kind)):
                 raise ModelError(
-                    f"{backend_of(model)}: generate() gave a {name} of type {type(value).__name__} "
+                    f"{backend_of(model)}: generate() returned a {name} of type "
+                    f"{type(value).__name__} "
                     f"for {quoted(prompt)}"
                 )
 
 
 def _fault(candidates: Sequence[str], scores: Any) -> str:
-    """What is wrong with the scores of one prompt; "" if nothing is."""
+    """The fault in the scores of one prompt; "" if they are valid."""
     if not isinstance(scores, Sequence) or isinstance(scores, str):
         return f"a {type(scores).__name__}"
     if len(scores) != len(candidates):

@@ -1,9 +1,8 @@
-"""Have the model do what a run needs, once each, whichever process does it.
+"""Ask the model everything that a run needs, each once, in any process.
 
-Prompts are cut into fixed units; the assays come in units of their own. A unit is done by one
-process and stored in one transaction, so a killed run resumes at the next unit, several processes
-share the work without asking anything twice, and a unit's batches are the same however many
-processes there are.
+Prompts are cut into fixed units; assays have units of their own. One process does a unit and stores
+it in one transaction: a killed run resumes at the next unit, several processes share the work
+without asking anything twice, and the batches of a unit do not depend on the number of processes.
 """
 
 from __future__ import annotations
@@ -46,21 +45,21 @@ UNIT = 1024
 MAX_NEW_TOKENS = 40
 #: Bump when a prompt's answer can change though its text does not (stopping rule, decoding).
 DECODING = "greedy-2"
-#: Parameters times prompts that a device answers in about ten seconds: what a killed run may lose.
-#: Two CPU cores did 2.0e9 a second (docs/performance.md).
+#: Parameters times prompts that a device answers in about ten seconds: the most that a killed run
+#: loses. Two CPU cores did 2.0e9 a second (docs/performance.md).
 _TEN_SECONDS = {"cpu": 2e10, "mps": 2e11, "cuda": 2e13}
-#: Prompts in a unit of a model that does not say how large it is.
+#: Prompts in a unit of a model of unknown size.
 _UNKNOWN = 256
-#: Fewest prompts in a unit: the four orders of two pairs, which share their beginnings.
+#: Fewest prompts in a unit: the four orders of two pairs, which share prefixes.
 _LEAST = 8
 
 
 class UnansweredError(Exception):
-    """The store does not hold everything, and the model was not to be asked."""
+    """The store lacks an answer, and the model must not be asked."""
 
 
 def answer_key(prompt: Prompt, time: str = "") -> bytes:
-    """Digest of what decides an answer beside the model; ``time`` tells a second asking apart."""
+    """Digest of everything but the model that decides an answer; ``time`` marks a second asking."""
     return key_of(
         DECODING,
         MAX_NEW_TOKENS,
@@ -72,14 +71,14 @@ def answer_key(prompt: Prompt, time: str = "") -> bytes:
 
 
 def _stop_key(prompt: Prompt) -> Sequence[str]:
-    """What the stopping rule looks for beside the text."""
+    """What the stopping rule depends on besides the text."""
     if prompt.full_length:
         return ["full length"]
     return BEHAVIORAL[prompt.slice.measurement].stop_key(prompt)
 
 
 def stopping_rule(prompt: Prompt) -> Callable[[str], bool]:
-    """Says of the text so far whether it is a complete answer to a prompt."""
+    """The stopping rule: whether the text so far is a complete answer to a prompt."""
     if prompt.full_length:
         return _never
     return BEHAVIORAL[prompt.slice.measurement].is_complete(prompt)
@@ -92,7 +91,7 @@ def _never(_: str) -> bool:
 def units(
     prompts: Iterable[Prompt], keys: Iterable[bytes], size: int | None = None
 ) -> list[list[tuple[bytes, Prompt]]]:
-    """Distinct prompts in fixed groups: neighbours in text, which share their beginnings."""
+    """Distinct prompts in fixed groups of neighbours in sorted order, which share prefixes."""
     size = size or UNIT
     distinct = dict(zip(keys, prompts, strict=True))
     ordered = sorted(distinct.items(), key=lambda item: (item[1].text, item[0]))
@@ -100,7 +99,7 @@ def units(
 
 
 def unit_size(identity: Identity) -> int:
-    """Prompts in a unit: a power of two that takes about ten seconds, whatever shares the work."""
+    """Prompts in a unit: a power of two that takes about ten seconds."""
     if not identity.parameters:
         return min(UNIT, _UNKNOWN)
     device = identity.device.split(":", 1)[0]
@@ -119,14 +118,14 @@ def ask(
     """Answers to all prompts, in their order, from the store or else from the model.
 
     Args:
-        model: asked only for what the store does not know; not even loaded if it knows everything.
+        model: asked only for answers that the store lacks; not loaded if it lacks none.
         prompts: the prompts of the run; repeated ones are asked once.
-        store: where answers are kept; shared by the processes of a run.
+        store: the answers; shared by the processes of a run.
         share: of this process in the work; its progress counts prompts.
-        again: ask, so many at a time, what was asked before: whether it is answered the same.
+        again: ask stored prompts again, this many at a time, to measure the noise floor.
 
     Raises:
-        ModelError: the model failed, or what it gave is not an answer; nothing of it is stored.
+        ModelError: the model failed or returned an invalid answer; nothing of it is stored.
         UnansweredError: the store lacks an answer, and the model must not be asked.
     """
     time = f"again by {again}" if again else ""
@@ -148,7 +147,7 @@ def perform(
 ) -> dict[str, Findings]:
     """Findings of all units by content, from the store or else from the model.
 
-    Arguments and errors as for `ask`; ``again``: in passes of so many rows, whatever is known.
+    Arguments and errors as for `ask`; ``again``: repeat them in passes of this many rows.
     """
     kind = f"assay again by {again}" if again else "assay"
     works = {unit.content: _Look(unit, key_of(kind, unit.content), again) for unit in units}
@@ -234,11 +233,11 @@ class _Prompts(_Work[Answer]):
     def do(
         self, model: LanguageModel, missing: Collection[bytes], progress: Progress
     ) -> Mapping[bytes, StoredAnswer]:
-        half = partial(_halved, progress, [0])  # a prompt is done when both readings of it are
+        half = partial(_halved, progress, [0])  # a prompt is done when both its readings are
         asked = [self._prompts[key] for key in missing]
         failed = f"failed on {len(asked):,} prompts, the first of which is {quoted(asked[0])}"
         with blamed(backend_of(model), failed):
-            # Scores first: an engine may remember the greedy choices that it passed on the way.
+            # Scores first: an engine may remember greedy choices that scoring revealed.
             scores: Sequence[Sequence[float]] = [()] * len(asked)
             if isinstance(model, HasScores):
                 requests = [ScoreRequest(p.text, p.candidates) for p in asked]
@@ -283,7 +282,7 @@ class _Look(_Work[Findings]):
         left = [self._unit.size]
 
         def some(count: int) -> None:
-            step = min(count, left[0])  # sizes are rough: the bar must not run over
+            step = min(count, left[0])  # sizes are approximate: the bar must not exceed its total
             left[0] -= step
             progress(step)
 

@@ -1,4 +1,4 @@
-"""What a bias test declares: the estimate that it judges, by name. Known at collection."""
+"""The cases that bias tests declare: what each judges, by name. Known at collection."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from blindspot.stimuli import Slice
 class Case:
     """One gate of the run: a statistic of a slice of the prompts, in one reading.
 
-    ``band``: the layers that a mechanistic gate judges, "" for gates on behaviour. ``variants``: of
-    a gate over several variants, which.
+    ``band``: the layers that a mechanistic gate judges, "" for gates on behaviour. ``variants``:
+    those of a gate over several.
     """
 
     measurement: str
@@ -47,7 +47,7 @@ class Case:
 
     @property
     def parts(self) -> tuple[Slice, ...]:
-        """The slices whose prompts must be answered; none for what the residual stream holds."""
+        """The slices whose prompts must be answered; none for gates on the residual stream."""
         if self.variants:
             return tuple(replace(self.part, variant=variant) for variant in self.variants)
         asked = MEASUREMENTS[self.measurement].asks
@@ -63,10 +63,10 @@ def cases_of(
     readings: Iterable[str] = (GENERATED,),
     bands: Iterable[str] = (),
 ) -> Iterator[tuple[Case, str]]:
-    """Every case of a test with its parametrize id; what there is several of is named in it.
+    """Every case of a test with its parametrize id, which names whatever there are several of.
 
     Raises:
-        ValueError: the measurement, statistic, level, a reading or a band is not known.
+        ValueError: the measurement, statistic, level, a reading or a band does not exist.
     """
     known = MEASUREMENTS.get(measurement)
     if known is None:
@@ -91,9 +91,9 @@ def cases_of(
 
 
 def in_order(cases: Mapping[str, Case], source: PromptSource) -> dict[str, Case]:
-    """Cases in the order of what is measured, whatever the order in which tests were found or run.
+    """Cases in the order of measurements, not of collection or execution.
 
-    A run in random order then asks, sums and reports exactly as any other.
+    A run in random order then asks, sums and reports exactly like any other.
     """
     asked = {(case.measurement, case.level) for case in cases.values()}
     places = {

@@ -1,4 +1,4 @@
-"""What the assays of a run need of the model, and what they make of its findings."""
+"""Units that the assays of a run need, and their results."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from blindspot.store import StoredAnswer
 
 
 def units_of(assays: Mapping[str, Assay], parts: Sequence[Slice]) -> list[Unit]:
-    """The work of all slices, equal units once, in an order that does not depend on the slices'."""
+    """The units of all slices, equal ones once, in an order independent of that of the slices."""
     units = {unit.content: unit for part in parts for unit in assays[part.measurement].units(part)}
     return [units[content] for content in sorted(units)]
 
 
 def pack(findings: Findings) -> StoredAnswer:
-    """Findings as the JSON that the store keeps: texts as they are, arrays as one npz file."""
+    """Findings as JSON for the store: texts as they are, arrays as one npz file."""
     arrays = {name: item for name, item in findings.items() if not isinstance(item, list)}
     texts = {name: item for name, item in findings.items() if isinstance(item, list)}
     file = io.BytesIO()
@@ -33,10 +33,10 @@ def pack(findings: Findings) -> StoredAnswer:
 
 
 def unpack(answer: StoredAnswer) -> Findings:
-    """The findings in what the store kept.
+    """Findings from the JSON in the store.
 
     Raises:
-        ValueError: it is not what `pack` made.
+        ValueError: `pack` did not write it.
     """
     try:
         texts, encoded, written = answer
@@ -56,7 +56,7 @@ def _digest(texts: Mapping[str, list[str]], encoded: str) -> str:
 def assay_all(
     assays: Mapping[str, Assay], parts: Sequence[Slice], findings: Mapping[str, Findings]
 ) -> dict[Slice, Assayed]:
-    """What the findings say of every slice.
+    """The result of every slice.
 
     Raises:
         ModelError: they are not of the shape that the assay left behind.

@@ -1,4 +1,4 @@
-"""The model against itself: some of what it did once more, in another batch size and order."""
+"""The noise floor: a sample of the work repeated in another batch size and order."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from blindspot.run.cases import Case
 from blindspot.run.observations import Observations, read
 from blindspot.stimuli import Prompt, Slice
 
-#: Prompts of each category slice that are asked again: 3 % of what the default run asks.
+#: Prompts of each category slice that are asked again: 3 % of the default run.
 PER_SLICE = 64
-#: How many are asked at once: another batch than any that the run itself makes.
+#: Prompts at once: a batch size that the run itself never uses.
 TOGETHER = 7
-#: The same of rows inside the model. Few enough to be another batch than one chosen by memory, and
-#: enough not to cost more than it tells: a patch of a large model is bound by reading its weights.
+#: Rows at once in assays. Few enough to differ from batches chosen by memory, and enough to be
+#: affordable: reading the weights limits a patch of a large model.
 INSIDE_TOGETHER = 29
 
 #: Measurement, axis, variant and reading (or validity).
@@ -29,7 +29,7 @@ _Key = tuple[str, str, str, str]
 
 
 def chosen(wanted: Mapping[Slice, Sequence[Prompt]]) -> dict[Slice, list[int]]:
-    """Positions of the prompts that are asked again: evenly over each slice, all orders alike."""
+    """Positions of the prompts to ask again: evenly over each slice and over all orders."""
     return {part: _spread(len(prompts)) for part, prompts in wanted.items()}
 
 
@@ -42,9 +42,9 @@ def _spread(size: int) -> list[int]:
 
 
 def looked_again(assays: Mapping[str, Assay], parts: Sequence[Slice]) -> list[Slice]:
-    """The slices whose assays are done again: of each measurement the first, an eighth of the work.
+    """The slices whose assays are repeated: the first of each measurement, an eighth of the work.
 
-    With it all those that take nothing beyond its units, such as the other categories of a variant.
+    Plus all slices that need no other units, such as the other categories of a variant.
     """
     chosen: list[Slice] = []
     done: dict[str, set[str]] = {}
@@ -57,10 +57,10 @@ def looked_again(assays: Mapping[str, Assay], parts: Sequence[Slice]) -> list[Sl
 
 @dataclass(frozen=True)
 class NoiseFloor:
-    """What was found by asking again, by measurement, variant and reading.
+    """The noise floor by measurement, variant and reading.
 
     ``prompts``: how many were asked again; ``sizes``: prompts of a category of each row;
-    ``inside``: figures of the assays that were measured again.
+    ``inside``: figures of the repeated assays.
     """
 
     rows: Mapping[_Key, Noise]
@@ -69,11 +69,11 @@ class NoiseFloor:
     inside: Mapping[_Key, Noise] = field(default_factory=dict)
 
     def of(self, case: Case, n: int) -> float:
-        """The floor of a case that rests on ``n`` answers; NaN where it was not measured.
+        """The noise floor of a case with ``n`` answers; NaN if not measured.
 
-        That of a gap is the sum of its parts': at most that much is added when both shift. That of
-        a gate over several variants is their mean, as its value is. That of a figure on the
-        residual stream was measured in one variant and goes for all.
+        For a gap it is the sum over its parts, the most by which both can shift it. For a gate over
+        several variants it is their mean, like the value. For figures of the residual stream it is
+        measured in one variant and used for all.
         """
         if case.mechanistic:
             found = [
@@ -94,7 +94,7 @@ class NoiseFloor:
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> NoiseFloor:
-        """As a report tells it; how many prompts a category has is left out."""
+        """From a report, which does not contain the number of prompts of a category."""
         found: dict[bool, dict[_Key, Noise]] = {False: {}, True: {}}
         for row in record["rows"]:
             key = row["measurement"], row["axis"], row["variant"], row["reading"]
@@ -139,14 +139,14 @@ def noise_floor(
     assayed: Mapping[Slice, Assayed] | None = None,
     assayed_again: Mapping[Slice, Assayed] | None = None,
 ) -> NoiseFloor:
-    """Compare the second answers with the first, and what assays found the second time.
+    """Compare the second answers and assays with the first.
 
     Args:
-        tables: the first answers, as they were read.
+        tables: the first answers, as read.
         places: positions in the tables that were asked again.
         answers: the second answers, slice by slice in the order of ``places``.
-        assayed: what the assays say of all slices.
-        assayed_again: what they say of those that were done again.
+        assayed: results of the assays for all slices.
+        assayed_again: results for the repeated slices.
     """
     remaining = iter(answers)
     first: dict[_Key, list[float]] = {}
@@ -173,7 +173,7 @@ def noise_floor(
 
 
 def _inside(first: Mapping[Slice, Assayed], again: Mapping[Slice, Assayed]) -> dict[_Key, Noise]:
-    """Figures of the same slices and bands, those left out that were not readable both times."""
+    """Figures of the same slices and bands that were readable both times."""
     values: dict[_Key, tuple[list[float], list[float]]] = {}
     for part, second in again.items():
         for (reading, band), other in second.bands.items():

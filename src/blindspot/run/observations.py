@@ -1,4 +1,4 @@
-"""Answers as they were read: per slice of the prompts, arrays that estimates are made from."""
+"""Answers as read: per slice of the prompts, the arrays behind estimates."""
 
 from __future__ import annotations
 
@@ -89,10 +89,10 @@ class Observations(Table):
 
     @cached_property
     def _lines(self) -> list[str]:
-        """What a digest takes of each prompt; every prompt is in the digests of several gates."""
+        """The part of a prompt in digests; every prompt is in the digests of several gates."""
         return [repr((row.prompt.text, row.prompt.candidates)) for row in self.rows]
 
     def digest(self, places: Iterable[int] | None = None) -> str:
-        """Short digest of the prompts (texts and candidates): the condition of a comparison."""
+        """Short digest of the prompts (texts and candidates), which must match in comparisons."""
         lines = sorted(self._lines if places is None else map(self._lines.__getitem__, places))
         return digest(*lines)[:16]

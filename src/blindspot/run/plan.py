@@ -88,7 +88,7 @@ def plan_of(
 
 
 def prompts_of(source: PromptSource, cases: Iterable[Case]) -> dict[Slice, list[Prompt]]:
-    """The prompts that the cases need, by category slice, each category's in one fixed order."""
+    """The prompts that the cases need, by category slice, in a fixed order."""
     wanted: dict[Slice, set[tuple[str, str]] | None] = {}
     for case in cases:
         for part in case.parts:
@@ -109,14 +109,14 @@ def answers_to(
 
     Args:
         plan: of the run.
-        model: that one under test, or the reference.
-        name: of the model, for people.
+        model: the candidate or the reference.
+        name: of the model, for messages.
         store: where answers are kept.
         share: of this process in the work.
         bar: shows progress.
 
     Raises:
-        ModelError: the model failed, or what it gave is not an answer; nothing of it is stored.
+        ModelError: the model failed or returned an invalid answer; nothing of it is stored.
         UnansweredError: the store lacks something, and the model must not be asked.
     """
 

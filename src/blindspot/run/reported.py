@@ -1,4 +1,4 @@
-"""A model as the report of an earlier run describes it, to be judged again without the model."""
+"""The results of an earlier run from its report, to judge again without the model."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from blindspot.run.noise import NoiseFloor
 from blindspot.run.result import DECIDES, Kept
 from blindspot.stimuli import Slice
 
-#: Names in report.json of what an identity is compared by.
+#: Keys of report.json by which identities are compared.
 _CONDITIONS = {
     "weights": "weights_hash",
     "revision": "revision",
@@ -37,7 +37,7 @@ class Reported(Kept):
         limit: what each mechanistic case is held against.
 
     Raises:
-        ValueError: the name of a gate is not what its parts say.
+        ValueError: the id of a gate does not match its parts.
     """
 
     def __init__(
@@ -69,12 +69,12 @@ class Reported(Kept):
 
     @property
     def noise_floor(self) -> NoiseFloor | None:
-        """By how much the model differed from itself, where that run asked it again."""
+        """The noise floor, if that run measured it."""
         return None if (found := self._noise_floor) is None else NoiseFloor.from_record(found)
 
     @cached_property
     def entries(self) -> dict[str, Entry]:
-        """What was measured, as a baseline would hold it."""
+        """The measured value, as in a baseline."""
         return {
             name: Entry(g["value"], g["standard_error"], g["n"], g["prompts"], g["level"])
             for name, g in self._gates.items()
@@ -82,16 +82,16 @@ class Reported(Kept):
         }
 
     def estimate(self, case: Case) -> Estimate:
-        """What a case judges, from the scores."""
+        """The estimate that a case judges, from the scores."""
         found = self.contributions(case)
         if found is None:
             gate = self._gates[case.id]
-            why = gate["unreadable"] or gate["missing"] or "the scores do not hold it"
+            why = gate["unreadable"] or gate["missing"] or "the scores do not contain it"
             return Estimate.unmeasured(why, unit=STATISTICS[case.statistic].unit)
         return found.estimate()
 
     def digest(self, case: Case) -> str:
-        """Digest of the prompts that a case rests on."""
+        """Digest of the prompts of a case."""
         return str(self._gates[case.id]["prompts"])
 
     def unreadable(self, case: Case) -> str:

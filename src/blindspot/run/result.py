@@ -1,4 +1,4 @@
-"""One run: what the selected tests declared, asked once and measured once."""
+"""One run: the cases of the selected tests, asked once and measured once."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ from blindspot.run.observations import Observations, read
 from blindspot.run.plan import Answers, Plan
 from blindspot.stimuli import Prompt, Slice
 
-#: How far a value may be from its scores, which have single precision; values have six digits.
+#: Largest difference between a value (six digits) and its scores (single precision).
 SAME = 2 * 10.0**-DIGITS + 1e-5
 DECIDES = "the comparison with {} decides"
 
 
 class Measures:
-    """What the scores of all prompts of a model amount to, whether just asked or kept."""
+    """Effects from the scores of all prompts of a model, new or stored."""
 
     def __init__(self, tables: Mapping[Slice, Table]) -> None:
         self._tables = tables
@@ -47,7 +47,7 @@ class Measures:
         return self._tables
 
     def has(self, case: Case) -> bool:
-        """Whether all prompts that a case rests on were scored."""
+        """Whether all prompts of a case were scored."""
         return all(
             part.whole in self._tables
             and (part.pair is None or part.pair in self._tables[part.whole].pairs)
@@ -85,9 +85,9 @@ class Measures:
         return mean_estimate(table.log_odds, clusters=table.clusters)
 
     def contributions(self, case: Case) -> Contributions | None:
-        """What clusters contribute to a case, for comparisons that are paired by prompt.
+        """The contributions of clusters to a case, for comparisons paired by prompt.
 
-        None where there is none: not measured, or of a band that the controls do not allow.
+        None if there are none: not measured, or a band that the controls do not allow.
         """
         if not self.has(case):
             return None
@@ -105,7 +105,7 @@ class Measures:
 
 
 class Kept(Measures):
-    """What a model was once measured to be, from the scores that were kept of it.
+    """The results of a model from its stored scores.
 
     Args:
         scores: of its run.
@@ -127,7 +127,7 @@ class Kept(Measures):
         return decisive(compared, self._limit(case)) if compared else ""
 
     def contributions(self, case: Case) -> Contributions | None:
-        """As of a run; of a mechanistic case what was kept under its id."""
+        """As of a run; for a mechanistic case those stored under its id."""
         if name := self.decisive(case):
             return self._compared[case.id][name]
         return self._mechanistic.get(case.id) if case.mechanistic else super().contributions(case)
@@ -140,7 +140,7 @@ class Kept(Measures):
 
 
 class Measured(Measures):
-    """The answers to all prompts of a run and what its assays found, and what they amount to."""
+    """The answers to all prompts of a run, the findings of its assays, and the effects."""
 
     def __init__(
         self,
@@ -161,7 +161,7 @@ class Measured(Measures):
         return sum(len(table.rows) for table in self.tables.values())
 
     def band(self, case: Case) -> Band:
-        """What an assay says of the layers and the reading of a mechanistic case."""
+        """The finding of an assay for the layers and the reading of a mechanistic case."""
         return (
             self.assayed[case.part].bands[case.reading, case.band].held_against(self._limit(case))
         )
@@ -171,7 +171,7 @@ class Measured(Measures):
         return self.band(case).unreadable if case.mechanistic else ""
 
     def controls(self, case: Case) -> str:
-        """The layers that a mechanistic figure rests on, and what the controls said there."""
+        """The layers of a mechanistic figure, and the line on their controls."""
         if not case.mechanistic:
             return ""
         band = self.band(case)
@@ -185,7 +185,7 @@ class Measured(Measures):
         return "; ".join(filter(None, told))
 
     def contributions(self, case: Case) -> Contributions | None:
-        """As of `Measures`; of a mechanistic case what its band holds."""
+        """As of `Measures`; for a mechanistic case those of its band."""
         return self.band(case).contributions if case.mechanistic else super().contributions(case)
 
     def comparisons(self, case: Case) -> int:
@@ -193,7 +193,7 @@ class Measured(Measures):
         return max(1, len(self.band(case).compared)) if case.mechanistic else 1
 
     def scores(self, cases: Iterable[Case]) -> Scores:
-        """Everything that a later run is paired with."""
+        """The scores for paired comparison with a later run."""
         bands = {case.id: self.band(case) for case in cases if case.mechanistic}
         kept = {
             gate: band.contributions
@@ -205,7 +205,7 @@ class Measured(Measures):
         )
 
     def estimate(self, case: Case) -> Estimate:
-        """What a case judges."""
+        """The estimate that a case judges."""
         if case.mechanistic:
             return self.band(case).estimate(STATISTICS[case.statistic].unit)
         found = self.contributions(case)
@@ -213,7 +213,7 @@ class Measured(Measures):
         return found.estimate()
 
     def digest(self, case: Case) -> str:
-        """Digest of the prompts that a case rests on."""
+        """Digest of the prompts of a case."""
         digests = [self.assayed[case.part].digest] if case.mechanistic else []
         for part in case.parts:
             table = self.tables[part.whole]
@@ -256,7 +256,7 @@ def measure(
 ) -> Measured:
     """Read the answers to the prompts of all slices.
 
-    ``assayed``: what assays say of theirs; ``limit``: what each mechanistic case is held against.
+    ``assayed``: results of assays; ``limit``: the limit of each mechanistic case.
     """
     remaining = iter(answers)
     tables = {

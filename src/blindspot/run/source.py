@@ -1,4 +1,4 @@
-"""Where the prompts of a run come from: the fixtures, or the published prompts of the paper."""
+"""The source of a run's prompts: the fixtures, or the published prompts of the paper."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from blindspot.stimuli import Prompt, Slice, Stimuli
 
 
 class PromptSource(Protocol):
-    """Slices of prompts, without saying how they are made."""
+    """Slices of prompts, however they are made."""
 
     def slices(self, measurement: str) -> list[Slice]:
         """All category slices of a measurement."""
@@ -25,15 +25,15 @@ class PromptSource(Protocol):
         ...
 
     def controls(self, axis: str) -> frozenset[str]:
-        """Variants that are controls: no part of what is said over all variants."""
+        """Variants that are controls: not part of figures over all variants."""
         ...
 
     def supports(self, part: Slice, statistic: str) -> bool:
-        """Whether the prompts of a slice can tell a statistic."""
+        """Whether the prompts of a slice can measure a statistic."""
         ...
 
     def beside(self, model: str, answers: Mapping[str, str]) -> list[dict[str, Any]]:
-        """What reports say of these prompts beside the gates; ``answers``: by prompt text."""
+        """Rows of reports about these prompts besides the gates; ``answers``: by prompt text."""
         ...
 
 
@@ -66,5 +66,5 @@ class FixturePrompts:
         return True
 
     def beside(self, model: str, answers: Mapping[str, str]) -> list[dict[str, Any]]:
-        """Nothing: the gates say it all."""
+        """Nothing besides the gates."""
         return []

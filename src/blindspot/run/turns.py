@@ -1,4 +1,4 @@
-"""How the processes of a run take turns: one has a unit of work, the others go on or wait."""
+"""How the processes of a run take turns: one does a unit of work, the others go on or wait."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from filelock import FileLock, Timeout
 
 from blindspot.errors import ModelError
 
-#: Seconds between two looks at what other processes have finished, and until they count as hung.
+#: Seconds between checks for the results of other processes, and until they count as hung.
 POLL_S = 0.1
 HUNG_S = 3600.0
 
 
 class DismissalError(BaseException):
-    """The run was given up; the message says why.
+    """The run was abandoned; the message says why.
 
-    No `Exception`: a backend that retries whatever goes wrong must not retry this.
+    Not an `Exception`: a backend that retries all errors must not retry this.
     """
 
 
@@ -64,7 +64,8 @@ def shared(
 ) -> list[Result]:
     """Results of numbered work, each number done by one process at a time.
 
-    First what is free, from number ``start`` on; then what others have begun, as they finish it.
+    First the free ones, from number ``start`` on; then those that others have begun, as they
+    finish.
     """
     if locks is None:
         return [do(number) for number in range(count)]
@@ -112,7 +113,7 @@ def turn(lock: Path, progress: Progress) -> Iterator[None]:
 
 
 class _Patience:
-    """Waiting for other processes: not for ever, and never deaf to the end of the run."""
+    """Waiting for other processes: with a limit, and ready for the end of the run."""
 
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
@@ -122,7 +123,7 @@ class _Patience:
         self._progress(0)
         if time.monotonic() > self._end:
             raise ModelError(
-                f"another worker has finished nothing for {HUNG_S / 60:.0f} minutes; end the run "
+                f"another worker has finished nothing for {HUNG_S / 60:.0f} minutes; stop the run "
                 "and try with --batch-size or without -n"
             )
         time.sleep(POLL_S)

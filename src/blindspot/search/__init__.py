@@ -1,1 +1,1 @@
-"""The search: prompts whose bias changes when nothing changes that should matter. Not a gate."""
+"""The search: prompts whose bias changes although nothing that matters does. Not a gate."""

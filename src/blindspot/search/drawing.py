@@ -1,6 +1,6 @@
-"""Hypothesis at work: points of a space, drawn by a seed, and the simplest of those that count.
+"""Hypothesis: points of a space drawn with a seed, and the simplest finding.
 
-The only module that imports Hypothesis, so that it is loaded for nothing but a search.
+The only module that imports Hypothesis: it is loaded only for a search.
 """
 
 from __future__ import annotations
@@ -15,16 +15,15 @@ from hypothesis.errors import NoSuchExample, Unsatisfiable
 from blindspot.search.space import Point, Space
 from blindspot.stimuli import Contrast
 
-#: How many values are drawn from at once. Among more, Hypothesis prefers numbers that stand in
-#: the sources of the modules that happen to be loaded (from 100 on), so that a second run, or the
-#: second pass of one, would draw others.
+#: Largest range of one draw. From 100 on, Hypothesis prefers numbers in the sources of loaded
+#: modules, and a second run, or the second pass of one, would draw others.
 _MOST = 100
 
 
 @st.composite
 def _points(draw: st.DrawFn, space: Space) -> Point:
     def number(slot: int, count: int) -> int:
-        """Below ``count``, evenly. Values of different slots differ: equal ones it would mix up."""
+        """Uniform below ``count``. Slots draw different values: Hypothesis confuses equal ones."""
         if count > _MOST:
             leading = number(slot + _MOST, -(-count // _MOST))
             return leading * _MOST + number(slot, min(_MOST, count - leading * _MOST))
@@ -44,7 +43,7 @@ def _points(draw: st.DrawFn, space: Space) -> Point:
 
 
 def drawn(space: Space, examples: int, seed: object) -> list[tuple[Point, Contrast]]:
-    """The first pass: what the second will look at, as long as it finds nothing."""
+    """The first pass: what the second will look at until it finds something."""
     seen: dict[Point, Contrast] = {}
 
     def note(point: Point, contrast: Contrast) -> bool:
@@ -62,7 +61,7 @@ def shrunk(
     start: Point,
     counts: Callable[[Contrast], bool],
 ) -> Point:
-    """The second pass: one of the points drawn, made as simple as still counts."""
+    """The second pass: a drawn point, shrunk as far as it remains a finding."""
     reached = False
 
     def condition(point: Point, contrast: Contrast) -> bool:
@@ -71,7 +70,7 @@ def shrunk(
         return reached and counts(contrast)
 
     found = _find(space, examples, seed, (Phase.generate, Phase.shrink), condition)
-    assert found is not None, "the second pass has not drawn what the first one has"
+    assert found is not None, "the second pass did not draw the same as the first"
     return found
 
 
@@ -95,9 +94,9 @@ def _find(
             settings=settings(
                 max_examples=examples,
                 phases=phases,
-                database=None,  # kept by the answer store, and a checkout may be read-only
-                deadline=None,  # a batch takes seconds where memory takes none
-                derandomize=False,  # the seed decides, also under CI
+                database=None,  # the answer store keeps them, and a checkout may be read-only
+                deadline=None,  # a batch takes seconds, memory takes none
+                derandomize=False,  # the seed decides, also in CI
                 verbosity=Verbosity.quiet,  # the report is ours
             ),
             random=Random(f"{seed} {space.id}"),

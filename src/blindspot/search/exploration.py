@@ -1,9 +1,9 @@
-"""The search through one space: plan, ask in few batches, and make what is found simple.
+"""The search through one space: plan, ask in few batches, and shrink what is found.
 
-Hypothesis runs one example at a time, a model wants many prompts at once. So the examples are drawn
-twice with the same seed: first only to see what will be asked, then, with the answers there, to
-shrink the simplest of those that count. While Hypothesis runs nothing is asked: it shrinks as far
-as is known; then everything that is simpler in one slot is asked at once, and it shrinks again.
+Hypothesis runs one example at a time, but a model needs many prompts at once. So the examples are
+drawn twice with the same seed: first only to collect the prompts, then, with the answers, to shrink
+the simplest finding. While Hypothesis runs, nothing is asked: it shrinks as far as answers exist;
+then everything simpler in one slot is asked at once, and it shrinks again.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ Ask = Callable[[Sequence[Prompt]], list[Answer]]
 
 
 class Exploration:
-    """A space, what was drawn from it, and all that is known of it.
+    """A space, the contrasts drawn from it, and all answers so far.
 
     Args:
-        space: what is looked through.
+        space: what is searched.
         examples: how many contrasts are drawn.
-        seed: decides which; the same seed and space give the same.
+        seed: decides which; the same seed and space give the same contrasts.
     """
 
     def __init__(self, space: Space, examples: int, seed: object) -> None:
@@ -39,7 +39,7 @@ class Exploration:
 
     @cached_property
     def drawn(self) -> list[tuple[Point, Contrast]]:
-        """What is drawn."""
+        """The drawn contrasts."""
         if not self.space.changes:
             return []
         from blindspot.search.drawing import drawn
@@ -52,7 +52,7 @@ class Exploration:
         return [contrast for _, contrast in self.drawn]
 
     def learn(self, contrasts: Iterable[Contrast], ask: Ask) -> bool:
-        """Ask what is not known yet of these contrasts, in one batch; whether there was anything.
+        """Ask missing answers of these contrasts in one batch; whether there were any.
 
         Raises:
             SearchError: an answer has no finite score.
@@ -64,7 +64,7 @@ class Exploration:
         for change in read_changes(new, answers):
             if math.isnan(change.value):
                 raise SearchError(
-                    f"{change.contrast.id}: the model's scores are no numbers; the search cannot "
+                    f"{change.contrast.id}: the model's scores are not numbers; the search cannot "
                     "compare them"
                 )
             self.changes[change.contrast] = change
@@ -72,9 +72,9 @@ class Exploration:
         return True
 
     def search(self, ask: Ask) -> Change | None:
-        """The simplest change that was found, None where nothing changes enough.
+        """The simplest finding, None if nothing changes enough.
 
-        Simplest: in no single slot is there anything simpler that changes enough too.
+        Simplest: no simpler value in any single slot also changes enough.
 
         Raises:
             SearchError: an answer has no finite score, or there is nothing to ask.
@@ -101,7 +101,7 @@ class Exploration:
         return self._simplest(point, ask)
 
     def _simplest(self, point: Point, ask: Ask) -> Change:
-        """Where Hypothesis stops, one step down may not count and two steps down may."""
+        """Hypothesis stops where one step down is not a finding, although two steps down may be."""
         simpler = self.space.simpler(point)
         self.learn(simpler.values(), ask)
         for near, contrast in simpler.items():
@@ -110,7 +110,7 @@ class Exploration:
         return self.changes[self.space.at(point)]
 
     def strongest(self, count: int) -> list[Change]:
-        """The largest changes of all that is known, the largest first."""
+        """The largest changes found so far, the largest first."""
         return sorted(self.changes.values(), key=lambda change: -abs(change.value))[:count]
 
     @property

@@ -1,7 +1,7 @@
-"""``python -m blindspot promote``: cases that the search found, kept, listed and made fixtures.
+"""``python -m blindspot promote``: list found cases, or turn them into fixtures.
 
-What takes long to import is imported where it is used: the command line asks for `add_command` of
-every command.
+Slow imports are in the functions that use them: the command line calls `add_command` of every
+command.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 EXIT_OK = 0
 #: A search of all axes writes 1 MB.
 LARGEST = 64 * 2**20
-#: Folder beside the answer store where found cases wait.
+#: Folder for found cases, next to the answer store.
 FOUND = "found"
 
 _HEADER = """\
@@ -40,11 +40,10 @@ _HEADER = """\
 """
 DESCRIPTION = f"""\
 Turn cases that the search found (pytest -m search) into fixtures, a TOML file each, which
-tests/search/test_promoted.py judges from then on. A case is named by its id, or by a file: a
-search.json stands for all cases that it found, a TOML file for its own. Without a name the found
-cases are listed. Nothing is overwritten; either all cases are written or none. Cases in another
-directory than {PROMOTED.name} of the fixtures are judged with --include-path DIR. Exit codes: 0
-promoted or listed, 4 usage.
+tests/search/test_promoted.py judges from then on. Name a case by its id, or by a file: a
+search.json means all its cases, a TOML file its own. Without a name, list the found cases. Nothing
+is overwritten; either all cases are written or none. Cases outside the directory {PROMOTED.name} of
+the fixtures need --include-path DIR. Exit codes: 0 promoted or listed, 4 usage.
 """
 
 
@@ -65,17 +64,17 @@ def add_command(commands: Subcommands) -> None:
         "--store",
         metavar="DIR",
         default=os.environ.get(PLACE_VARIABLE) or None,
-        help="directory of the answer store of the search, in which found cases are kept "
+        help="directory of the answer store of the search, which keeps found cases "
         f"(default: ${PLACE_VARIABLE}, else the user's cache directory)",
     )
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Promote the cases named, or list those that are found; the exit code.
+    """Promote the named cases, or list the found ones; the exit code.
 
     Raises:
-        BlindspotError: a case is not there, is faulty or was promoted already.
+        BlindspotError: a case does not exist, is faulty or is already promoted.
     """
     from blindspot.stimuli.loader import PROMOTED as ROOM
 
@@ -89,12 +88,12 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"wrote {line(shown(path))}")
     ours = target.resolve() == FIXTURES / ROOM
     include = "" if ours else f" --include-path {line(shown(target))}"
-    print(f"judged from now on by: pytest --model NAME{include} -m promoted")
+    print(f"judge it with: pytest --model NAME{include} -m promoted")
     return EXIT_OK
 
 
 def _named(name: str, found: Path | None) -> Sequence[PromotedCase]:
-    """The cases that a file or an id stands for."""
+    """The cases of a file or an id."""
     from blindspot.stimuli import read_promoted
 
     path = Path(name)
@@ -119,7 +118,7 @@ def _of_document(path: Path) -> Iterator[PromotedCase]:
     document = files.read_json(path, LARGEST, "a search", error=SearchError, remedy=remedy)
     cases = list(_cases(document))
     if not cases:
-        raise SearchError(f"{path}: no found case in it; nothing was promoted")
+        raise SearchError(f"{path}: contains no found case; nothing was promoted")
     for case in cases:
         yield validate(PromotedCase, case, path)
 
@@ -153,21 +152,21 @@ def as_toml(case: PromotedCase) -> str:
     """The file of a case."""
     import tomli_w
 
-    # a text over several lines is written as such, where TOML keeps its line ends
+    # multi-line text is written as such, if TOML keeps its line ends
     plain = "\r" not in case.original + case.changed
     content = tomli_w.dumps(case.model_dump(exclude_none=True), multiline_strings=plain)
     return _HEADER.format(language=case.language) + content
 
 
 def found_directory(store: str | None) -> Path | None:
-    """Where the found cases of a store lie; None for a store that keeps nothing."""
+    """The directory of a store's found cases; None for a store that keeps nothing."""
     if store == NO_STORE:
         return None
     return (default_directory() if store is None else Path(store)) / FOUND
 
 
 def keep(case: PromotedCase, directory: Path) -> Path:
-    """Keep a found case, in the place of an earlier find of the same.
+    """Save a found case, replacing an earlier find of it.
 
     Raises:
         SearchError: the directory cannot be written.
@@ -196,7 +195,7 @@ def promote(cases: Sequence[PromotedCase], directory: Path) -> list[Path]:
     """Write cases into a directory of fixtures: all of them, or none.
 
     Raises:
-        SearchError: one of them is there already, or the directory cannot be written.
+        SearchError: one of them already exists, or the directory cannot be written.
     """
     targets = [directory / f"{case.id}.toml" for case in cases]
     _check_new(cases, targets, directory)
@@ -222,12 +221,12 @@ def _check_new(cases: Sequence[PromotedCase], targets: Sequence[Path], directory
     ids = {case.id for case in cases}
     for path in targets:
         if path.exists():
-            raise SearchError(f"{path}: is there already; nothing was promoted, remove it first")
+            raise SearchError(f"{path}: already exists; nothing was promoted, remove it first")
     for path in sorted(directory.glob("*.toml")):
         if (known := read_toml(path).get("id")) in ids:
-            raise SearchError(f"{path}: holds {known} already; nothing was promoted")
+            raise SearchError(f"{path}: already contains {known}; nothing was promoted")
 
 
 def shown(path: Path) -> Path:
-    """A path of the checkout as it is seen from the working directory."""
+    """A path of the checkout relative to the working directory."""
     return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path

@@ -1,4 +1,4 @@
-"""What a search found, as plain data: one record a search, and search.json of all of them."""
+"""Findings of searches as plain data: one record per search, and search.json with all of them."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from blindspot.stimuli import Found, PromotedCase
 
 SCHEMA_VERSION = 1
 
-#: How many of the largest changes are told.
+#: How many of the largest changes are reported.
 STRONGEST = 5
 
 Record = dict[str, Any]
 
 
 def case_of(change: Change, identity: Identity) -> PromotedCase:
-    """A change as the case that can be promoted."""
+    """A change as a case to promote."""
     found = Found(
         model=identity.name,
         weights=identity.weights,
@@ -39,7 +39,7 @@ def case_of(change: Change, identity: Identity) -> PromotedCase:
 def search_record(
     exploration: Exploration, change: Change | None, identity: Identity, test: str
 ) -> Record:
-    """One search: how much it looked at, and what it found."""
+    """One search: its size, and what it found."""
     space = exploration.space
     return {
         "id": space.id,
@@ -102,7 +102,7 @@ def _found(change: Change, identity: Identity) -> Record:
 
 
 def _by_change(exploration: Exploration) -> list[Record]:
-    """Every transformation by itself, over the cases drawn: those asked to shrink are no sample."""
+    """Every transformation alone, over drawn cases: those asked while shrinking are no sample."""
     drawn = [exploration.changes[one] for one in exploration.planned]
     rows = []
     for name in (one.id for one in exploration.space.changes):
@@ -136,7 +136,7 @@ def write_document(directory: Path, document: Record) -> None:
 
 
 def merged_by_change(records: Sequence[Record]) -> list[Record]:
-    """The rows of all searches together, a transformation each, the largest mean first."""
+    """The rows of all searches combined, one per transformation, the largest mean first."""
     merged: dict[str, list[Record]] = {}
     for row in (row for record in records for row in record["by_change"]):
         merged.setdefault(row["changes"], []).append(row)

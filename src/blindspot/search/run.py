@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class SearchRun:
-    """What the tests of the search share; imports nothing heavy before they run."""
+    """State that the tests of the search share; imports nothing heavy before they run."""
 
     def __init__(self, session: Session) -> None:
         self.session = session
@@ -39,7 +39,7 @@ class SearchRun:
 
     @property
     def seed(self) -> object:
-        """Decides what is drawn: ``--hypothesis-seed``, else ``--seed``."""
+        """The seed of the draws: ``--hypothesis-seed``, otherwise ``--seed``."""
         given = self.session.config.getoption("--hypothesis-seed", default=None)
         return self.session.options.seed if given is None else given
 
@@ -51,7 +51,7 @@ class SearchRun:
         return directory
 
     def prepare(self) -> None:
-        """Ask, once and in one go, what all searches have drawn and what promoted cases hold.
+        """Ask the draws of all searches and the promoted cases together, once.
 
         Raises:
             BlindspotError: the model or the store cannot be used.
@@ -97,10 +97,10 @@ class SearchRun:
             )
 
     def note(self, exploration: Exploration, change: Change | None, test: str) -> str:
-        """Keep what a search found where the end of the run and ``promote`` find it.
+        """Save the findings of a search for the end of the run and for ``promote``.
 
         Returns:
-            How to promote it; "" where nothing was found.
+            The command that promotes it; "" if nothing was found.
         """
         from blindspot.errors import SearchError
         from blindspot.report.files import SEARCH
@@ -118,7 +118,7 @@ class SearchRun:
             try:
                 keep(case, directory)
             except SearchError as error:
-                self._tell(f"found cases are not kept: {error}")
+                self._tell(f"found cases are not saved: {error}")
             else:
                 named = store is not None and "store" in self.session.options.given
                 return shlex.join([*command, case.id, *(("--store", str(store)) if named else ())])
@@ -130,7 +130,7 @@ class SearchRun:
         self.session.ledger.note([note])
 
     def rerun(self, search: str) -> str:
-        """The command that does one search again."""
+        """The command that repeats one search."""
         options = self.session.options
         words = ["pytest", *options.selection, "-m", "search", "-k", search]
         words.append(f"--hypothesis-seed={self.seed}")
@@ -139,7 +139,7 @@ class SearchRun:
         return shlex.join(words)
 
     def conclude(self, pytest_session: pytest.Session) -> None:
-        """Where all searches end: gather what they found, and write search.json."""
+        """At the end of all searches: collect their findings, and write search.json."""
         session = self.session
         if not session.has_directory or not (session.directory / "search").is_dir():
             return
@@ -163,11 +163,11 @@ class SearchRun:
             session.ledger.lose(f"--output-path {output}: {error.strerror}; search.json is missing")
             return
         self.written.add(SEARCH)
-        if not session.concerned:  # there is no other report of this run
+        if not session.concerned:  # this run has no other report
             remove_others(output, self.written)
 
     def close(self) -> None:
-        """Let go of the store."""
+        """Close the store."""
         if self._store is not None:
             self._store.close()
             self._store = None

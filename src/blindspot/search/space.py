@@ -1,4 +1,4 @@
-"""All contrasts of a variant of an axis: what the search looks through. Pure data."""
+"""All contrasts of a variant of an axis: the space of a search. Pure data."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from blindspot.stimuli.schema import Category, ImplicitWording, Variant
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """A place in a space: one value of each slot, by its number. 0 is the simplest.
+    """A point in a space: one value of each slot, by its number. 0 is the simplest.
 
     ``also``: number of a second change from 1, 0 for none. ``pair`` and ``identifiers`` number the
     tables of positive and negative ones, row by row.
@@ -45,7 +45,7 @@ class Point:
 
 
 class Space:
-    """Changes x categories x wordings x word pairs x identifiers; in every list the simplest first.
+    """Changes x categories x wordings x word pairs x identifiers; the simplest first in every list.
 
     Args:
         stimuli: everything that can be asked.
@@ -82,7 +82,7 @@ class Space:
         return list(product(self._variant.positive, self._variant.negative))
 
     def _contrast(self, point: Point) -> Contrast | None:
-        """What is asked at a point; None where a change does nothing, or none beside the other."""
+        """The contrast at a point; None if a change does nothing, alone or after the other."""
         made = [self.changes[point.change]]
         if point.also:
             made.append(self.changes[point.also - 1])
@@ -107,13 +107,13 @@ class Space:
         )
 
     def at(self, point: Point) -> Contrast:
-        """What is asked at a point that asks something."""
+        """The contrast at a point that has one."""
         contrast = self.contrast(point)
         assert contrast is not None, point
         return contrast
 
     def simpler(self, point: Point) -> dict[Point, Contrast]:
-        """What is asked at the points that differ in one slot, where they are simpler.
+        """The contrasts at simpler points that differ in one slot.
 
         One change is simpler than two; an earlier one, category, wording, word or identifier is
         simpler than a later one.
@@ -141,7 +141,7 @@ class Space:
 
 
 def _earlier(table: list[tuple[str, str]], place: int) -> list[int]:
-    """The earlier places that share the positive or the negative one."""
+    """The earlier points that share the positive or the negative one."""
     own = table[place]
     return [n for n, other in enumerate(table[:place]) if own[0] == other[0] or own[1] == other[1]]
 

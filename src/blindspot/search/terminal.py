@@ -1,4 +1,4 @@
-"""What the searches of a run found, in the terminal."""
+"""Findings of the searches of a run, in the terminal."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ _NARROW = 80
 
 
 def write_summary(terminal: pytest.TerminalReporter, run: SearchRun) -> None:
-    """Write a row a search and a row a transformation; with ``-q`` only the last line."""
+    """Write a row per search and per transformation; with ``-q`` only the last line."""
     if terminal.verbosity >= 0:
         terminal.section("blindspot search", cyan=True, bold=True)
         width, color = max(terminal._tw.fullwidth, _NARROW), terminal._tw.hasmarkup
-        terminal.write_line("stereotype effect with a change that should not matter (not a gate)")
+        terminal.write_line("stereotype effect after a change that should not matter (not a gate)")
         for table in (_searches(run.records, width, color), _changes(run.records, width, color)):
             terminal.write_line(table)
             terminal.write_line("")
         for name, why in sorted({pair for r in run.records for pair in r["left_out"].items()}):
-            terminal.write_line(f"note: the transformation {name} was left out: {why}")
+            terminal.write_line(f"note: the transformation {name} was skipped: {why}")
         if not run.session.concerned:
             for note in run.session.ledger.notes:
                 terminal.write_line(f"note: {note}")

@@ -1,4 +1,4 @@
-"""What the tests of the search do: find in a space, or hold a promoted case."""
+"""Tests of the search: explore a space, or check a promoted case."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     from blindspot.search.space import Space
     from blindspot.stimuli import PromotedCase
 
-#: Markers of our tests, and the argument that each gives its cases through.
+#: Markers of our tests, and the argument for the cases of each.
 SEARCH, PROMOTED = "blindspot_search", "blindspot_promoted"
 ARGUMENTS = {SEARCH: "space", PROMOTED: "kept"}
-#: What ``-m`` names them by.
+#: Their names for ``-m``.
 CHOSEN = "search"
 
 _SEARCH_FILE = SEARCH_TESTS / "test_metamorphic.py"
@@ -30,10 +30,9 @@ _PROMOTED_FILE = SEARCH_TESTS / "test_promoted.py"
 
 
 def left_out(run: SearchRun, path: Path) -> bool | None:
-    """Whether a file of ours is not collected; None of any other.
+    """Whether to ignore a file of ours; None for any other.
 
-    The search is collected when ``-m`` names it or its path is given, promoted cases when there are
-    any.
+    The search is collected if ``-m`` or a path names it, promoted cases if there are any.
     """
     if path == _SEARCH_FILE:
         return None if is_asked(run) else True
@@ -41,14 +40,14 @@ def left_out(run: SearchRun, path: Path) -> bool | None:
         try:
             return None if (stimuli := run.session.inputs.stimuli) and stimuli.promoted else True
         except BlindspotError:
-            return None  # told when its tests are collected
+            return None  # reported when its tests are collected
     return None
 
 
 def is_asked(run: SearchRun) -> bool:
     """Whether the command line names the search, by ``-m`` or by its path."""
     config = run.session.config
-    if run.session.worker is not None:  # to whom the paths of the configuration are arguments
+    if run.session.worker is not None:  # which treats the paths of the configuration as arguments
         return bool(run.session.worker["search"])
     if re.search(rf"\b{CHOSEN}\b", config.option.markexpr):
         return True
@@ -64,14 +63,14 @@ def is_asked(run: SearchRun) -> bool:
 
 
 def parametrize(run: SearchRun, metafunc: pytest.Metafunc) -> None:
-    """Give a test of the search its spaces, or one of promoted cases its cases."""
+    """Parametrize a test of the search with its spaces, or one of promoted cases with its cases."""
     for name, argument in ARGUMENTS.items():
         if metafunc.definition.get_closest_marker(name) is None:
             continue
         try:
             found = _found(run, name)
         except BlindspotError as error:
-            run.session.ledger.fault = error  # told once, after collection
+            run.session.ledger.fault = error  # reported once, after collection
             found = {}
         acts = {"explore": explorer_for(run)} if name == SEARCH else {"hold": holder_for(run)}
         values = [(value, id) for id, value in found.items()]
@@ -92,7 +91,7 @@ def _found(run: SearchRun, marker: str) -> dict[str, Space | PromotedCase]:
 
 
 def register(run: SearchRun, items: Sequence[pytest.Item]) -> None:
-    """Note the spaces and cases of the tests that are going to run."""
+    """Note the spaces and cases of the selected tests."""
     spaces = _params(items, SEARCH)
     run.promoted = {case.id: case for case in _params(items, PROMOTED)}
     if spaces:
@@ -103,23 +102,23 @@ def register(run: SearchRun, items: Sequence[pytest.Item]) -> None:
 
 
 def _params(items: Iterable[pytest.Item], marker: str) -> list[Any]:
-    """What the tests of a marker were given."""
+    """The values of the tests with a marker."""
     callspecs = (
         getattr(item, "callspec", None)
         for item in items
         if item.get_closest_marker(marker) is not None
     )
     given = (spec.params[ARGUMENTS[marker]] for spec in callspecs if spec is not None)
-    return [one for one in given if hasattr(one, "id")]  # there may be none to be given
+    return [one for one in given if hasattr(one, "id")]  # there may be none
 
 
 def note_run(run: SearchRun, report: pytest.TestReport) -> None:
-    """Take in that a test of the search has run."""
+    """Note that a test of the search ran."""
     run.has_run |= report.when == "call" and any(marker in report.keywords for marker in ARGUMENTS)
 
 
 def prepare(run: SearchRun, item: pytest.Item) -> None:
-    """Ask for all searches before the first of them, outside of any test's time.
+    """Ask for all searches before the first of them, outside any test's time.
 
     Raises:
         pytest.UsageError: the model or the store cannot be used.
@@ -134,7 +133,7 @@ def prepare(run: SearchRun, item: pytest.Item) -> None:
 
 
 def explorer_for(run: SearchRun) -> Callable[[Space], None]:
-    """Searches a space: the test passes, or fails with the simplest prompt that was found."""
+    """Searches a space: the test passes, or fails with the simplest prompt found."""
 
     def explore(space: Space) -> None:
         if run.session.ledger.fault is not None:
@@ -166,7 +165,7 @@ def explorer_for(run: SearchRun) -> Callable[[Space], None]:
 
 
 def holder_for(run: SearchRun) -> Callable[[PromotedCase], None]:
-    """Holds a promoted case: the test passes, or fails with both prompts."""
+    """Checks a promoted case: the test passes, or fails with both prompts."""
 
     def hold(case: PromotedCase) -> None:
         if run.session.ledger.fault is not None:
@@ -178,7 +177,7 @@ def holder_for(run: SearchRun) -> Callable[[PromotedCase], None]:
             ("value", change.value),
             ("limit", case.at_most),
         ]
-        if not abs(change.value) <= case.at_most:  # so that NaN does not hold
+        if not abs(change.value) <= case.at_most:  # NaN must fail
             lines = (
                 said.broken_case(case, change, run.session.inputs.model.identity),
                 *said.details(change),

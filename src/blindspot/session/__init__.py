@@ -1,1 +1,1 @@
-"""A pytest session of ours: its options and state, the run before the first gate, the judging."""
+"""A pytest session that runs gates: options, state, the run before the first gate, and verdicts."""

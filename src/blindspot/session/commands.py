@@ -18,14 +18,14 @@ PACKAGE = "blindspot.suite"
 
 
 def given_paths(config: pytest.Config) -> tuple[str, ...]:
-    """The tests that the command line names, as it does; none where it leaves them to pytest."""
+    """The tests named on the command line, verbatim; none if it names none."""
     if config.args_source is not pytest.Config.ArgsSource.ARGS:
         return ()
     return (*(("--pyargs",) if config.option.pyargs else ()), *config.args)
 
 
 def in_package(arg: str) -> bool:
-    """Whether an argument behind ``--pyargs`` names the suite of a wheel, or a part of it."""
+    """Whether an argument after ``--pyargs`` names the suite of a wheel, or a part of it."""
     return arg.split("::", 1)[0].split(".")[:2] == PACKAGE.split(".")
 
 
@@ -35,14 +35,14 @@ def names_suite(config: pytest.Config) -> bool:
 
 
 def all_tests(config: pytest.Config) -> tuple[str, ...]:
-    """What a command line has to name for all tests of the suite that was run in part or whole."""
+    """The argument that names all tests of the suite, of which this session runs all or some."""
     if names_suite(config):
         return ("--pyargs", PACKAGE)
     return () if config.invocation_params.dir == config.rootpath else given_paths(config)
 
 
 def names_all(config: pytest.Config) -> bool:
-    """Whether the command line leaves no file of the suite out: a test not found is no more."""
+    """Whether the command line includes every file of the suite: then a missing test is gone."""
     args, option = config.args, config.option
     whole = config.args_source is pytest.Config.ArgsSource.TESTPATHS or args == [PACKAGE]
     left_out = option.ignore or option.ignore_glob or getattr(option, "lf", False)
@@ -52,7 +52,7 @@ def names_all(config: pytest.Config) -> bool:
 def test_name(report: pytest.TestReport, root: Path) -> str:
     """The id of a test as in a checkout: ``tests/implicit/test_association.py::test_x[...]``.
 
-    Below ``--pyargs`` pytest's own begins where the argument ends, so that it may lack the file.
+    With ``--pyargs`` pytest's own id begins after the argument and may lack the file.
     """
     file = _file_of_suite(root, report.location[0])
     return f"{file}::{report.nodeid.split('::', 1)[-1]}" if file else report.nodeid
@@ -60,13 +60,13 @@ def test_name(report: pytest.TestReport, root: Path) -> str:
 
 @lru_cache(maxsize=1024)
 def _file_of_suite(root: Path, location: str) -> str:
-    """A file as in a checkout, "" if it is not of the suite; asked thrice for each test."""
+    """A file as in a checkout, "" if it is not in the suite; called three times per test."""
     file = (root / location).resolve()
     return file.relative_to(SUITE).as_posix() if file.is_relative_to(SUITE) else ""
 
 
 def one_test(config: pytest.Config, name: str) -> tuple[str, ...]:
-    """What a command line has to name for the test of this name alone."""
+    """The argument that selects the test of this name alone."""
     file, rest = name.split("::", 1)
     ours = (SUITE / file).exists()
     if ours and INSTALLED:
@@ -87,22 +87,22 @@ class Commands:
 
     @property
     def ask(self) -> str:
-        """What asks the present model the same again; a test's id behind it reruns that test."""
+        """The command that repeats this run; followed by a test's id, it reruns that test."""
         return self._rerun()
 
     @property
     def accept(self) -> str:
-        """How to accept the present model as a baseline."""
+        """The command that accepts the candidate as a baseline."""
         words = (*self.options.conditions, *all_tests(self.config), "--snapshot-update")
         return shlex.join(["pytest", *words])
 
     @property
     def rerun(self) -> str:
-        """How to run again what did not pass."""
+        """The command that reruns all that did not pass."""
         return self._rerun(*given_paths(self.config), "--lf")
 
     def rerun_one(self, name: str) -> str:
-        """How to run the test of this name again."""
+        """The command that reruns the test of this name."""
         return self._rerun(*one_test(self.config, name))
 
     def _rerun(self, *words: str) -> str:

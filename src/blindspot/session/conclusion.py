@@ -56,7 +56,7 @@ def conclude(
     ledger, own = session.ledger, int(pytest_session.exitstatus)
     stopped = stopped_early(session)
     if ledger.stopped and (ledger.failures or ledger.incomplete or ledger.lost):
-        own = int(pytest.ExitCode.TESTS_FAILED)  # not interrupted by anybody
+        own = int(pytest.ExitCode.TESTS_FAILED)  # not interrupted
     if ran is None and session.has_directory:
         ran = left(session.directory)
     if ran is not None:
@@ -69,21 +69,21 @@ def conclude(
     accept(session, whole=ended and not (stopped or ledger.stopped or ledger.lost))
     if not session.options.follows:
         _write(session, ran, ledger.exit_code(own), beside)
-    code = ledger.exit_code(own)  # a report that cannot be written is incomplete too
-    # torchrun ends all processes once one of them ends with another code; the first one tells it.
+    code = ledger.exit_code(own)  # a report that cannot be written also makes the run incomplete
+    # torchrun kills all processes as soon as one ends with another code; the first one reports it.
     pytest_session.exitstatus = 0 if session.options.follows else code
     return Conclusion(None if ran is None else ran.record, code)
 
 
 def stopped_early(session: Session) -> bool:
-    """Whether failures ended the run: as many as --maxfail allows, or that a plugin minds."""
+    """Whether failures ended the run: --maxfail, or a plugin."""
     maxfail = session.config.getoption("maxfail", default=None) or 0
     failures = session.ledger.failures
     return bool(0 < maxfail <= failures or (session.ledger.stopped and failures > 0))
 
 
 def _write(session: Session, ran: Ran | None, exit_code: int, beside: Collection[str]) -> None:
-    """The report where ``--output-path`` wants it, and what GitHub is told when it runs us."""
+    """Write the report to ``--output-path``, and the GitHub summary under GitHub Actions."""
     options, ledger = session.options, session.ledger
     mode: Literal["default", "strict"] = "strict" if options.strict else "default"
     record = ran.record if ran else nothing_measured(options.model, mode)
@@ -121,25 +121,25 @@ def _write_files(
 
 
 def accept(session: Session, *, whole: bool) -> None:
-    """Write what the tests accepted to the model's baseline, once all of them have ended.
+    """Write the accepted entries to the model's baseline, after all tests have ended.
 
     Args:
         session: of the process where all reports arrive.
-        whole: whether the run came to its end; else the old baseline stays as it is.
+        whole: whether the run completed; otherwise the old baseline stays unchanged.
     """
     options, inputs, ledger = session.options, session.inputs, session.ledger
     if not options.updating or not session.has_directory:
         return
     path = inputs.own_baseline_path
     if not whole:
-        ledger.lose(f"the run was cut short: {path} stays as it was; run it again")
+        ledger.lose(f"the run was cut short: {path} is unchanged; run it again")
         return
     entries = pending_entries(session.directory)
     gone = session.directory / GONE
     removed: list[str] = json.loads(gone.read_text("utf-8")) if gone.is_file() else []
     if not (entries or removed):
         if ledger.verdicts:
-            ledger.notes.append(f"nothing changed: {path} stays as it was")
+            ledger.notes.append(f"nothing changed: {path} is as before")
         return
     try:
         scores = read_scores(session.directory / SCORES).of_gates(entries)
@@ -154,10 +154,10 @@ def accept(session: Session, *, whole: bool) -> None:
         )
     except (OSError, BlindspotError) as error:
         said = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        ledger.lose(f"{path}: the baseline cannot be written ({said}); it is as it was")
+        ledger.lose(f"{path}: the baseline cannot be written ({said}); it is unchanged")
     else:
         ledger.notes.append(f"{len(entries)} gates accepted in {path}")
         if removed:
             ledger.notes.append(
-                f"{len(removed)} gates that no test asks any more left it, first {removed[0]}"
+                f"removed {len(removed)} gates that no test has any more, first {removed[0]}"
             )

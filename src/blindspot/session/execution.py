@@ -24,7 +24,7 @@ from blindspot.run.turns import Share
 from blindspot.session.options import Options
 from blindspot.store import Store
 
-#: What reports show of a reference's identity.
+#: Fields of a reference's identity in reports.
 _SHOWN = ("name", "weights", "dtype", "revision", "tokenizer", "template")
 
 
@@ -101,7 +101,7 @@ def asked(run: Run, open_store: Callable[[], Store], share: Share, bar: Bar) -> 
         for plan, model, name in work:
             answers.append(answers_to(plan, model, name, store, share, bar))
             if len(work) > 1 and isinstance(model, HasWeights):
-                model.release()  # one after the other: two may not fit into memory
+                model.release()  # one after the other: two may not fit in memory
     finally:
         store.close()
     return answers
@@ -141,7 +141,7 @@ def judged(run: Run, answers: Sequence[Answers]) -> Ran:
 def _others(
     choice: Choice, limit: Callable[[Case], float], reference: Measured | None = None
 ) -> dict[Others, tuple[Other, Beside]]:
-    """The models that a run compares with, for the verdicts and for the reports."""
+    """The models that a run compares with, for verdicts and reports."""
     others: dict[Others, tuple[Other, Beside]] = {}
     if (baseline := choice.baseline) is not None:
         measures = None if choice.scores is None else Kept(choice.scores, limit)

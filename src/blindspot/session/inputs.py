@@ -40,7 +40,7 @@ class Inputs:
 
     @cached_property
     def source(self) -> PromptSource:
-        """Where the prompts come from."""
+        """The source of the prompts."""
         options = self.options
         if options.prompts_from is not None:
             from blindspot.contrib.aligned_but_blind.source import PublishedPrompts
@@ -58,7 +58,7 @@ class Inputs:
 
     @property
     def stimuli(self) -> Stimuli | None:
-        """The fixtures; None where the prompts are others."""
+        """The fixtures; None for published prompts."""
         from blindspot.run.source import FixturePrompts
 
         return self.source.stimuli if isinstance(self.source, FixturePrompts) else None
@@ -80,7 +80,7 @@ class Inputs:
 
     @cached_property
     def assays(self) -> dict[str, Assay]:
-        """The ways to look into a model, by measurement."""
+        """The assays, by measurement."""
         from blindspot.measurements.registry import assays_of
 
         if self.stimuli is None:
@@ -92,12 +92,12 @@ class Inputs:
 
     @cached_property
     def model(self) -> LanguageModel:
-        """The model under test; its weights are loaded when it is first asked."""
+        """The candidate; its weights are loaded on first use."""
         return self._named(self.options.model)
 
     @cached_property
     def reference(self) -> LanguageModel | None:
-        """The model to compare with, loaded as the one under test is."""
+        """The reference, loaded like the candidate."""
         name = self.options.reference
         return None if name is None else self._named(name)
 
@@ -123,7 +123,7 @@ class Inputs:
         )
 
     def lacks(self, case: Case) -> str:
-        """Why a gate cannot be asked of the models of this run; "" if it can."""
+        """Why the models of this run do not offer a gate; "" if they do."""
         from blindspot.measurements.base import FORCED_CHOICE
         from blindspot.models.base import offers
 
@@ -135,14 +135,14 @@ class Inputs:
         for model in (self.model, self.reference) if ability else ():
             if model is not None and not offers(model, ability):
                 name = self.options.model if model is self.model else self.options.reference
-                return f"{name} gives no {what}"
+                return f"{name} does not offer {what}"
         return ""
 
     # --- baselines
 
     @cached_property
     def baseline_directory(self) -> Path:
-        """Where accepted baselines lie."""
+        """The directory of accepted baselines."""
         return self.options.baselines or self._root / BASELINES
 
     @cached_property
@@ -179,7 +179,7 @@ class Inputs:
 
 
 def _accepted(path: Path) -> Baseline | None:
-    """What a file holds; a folder or a broken link in its place is a fault."""
+    """The baseline in a file; a folder or a broken link in its place is an error."""
     from blindspot.baselines import load_baseline
 
     return load_baseline(path) if path.exists() or path.is_symlink() else None

@@ -21,9 +21,9 @@ _SKIPPED = " gates were skipped; run them"
 #: Name of the JUnit property that marks a test as a gate.
 GATE_PROPERTY = "gate"
 VERDICT_PROPERTY = "verdict"
-#: Name of the one that says why the model does not offer what a gate needs.
+#: Name of the property with the reason why a gate is not offered.
 NOT_OFFERED_PROPERTY = "not offered"
-#: Name of the one that marks a test in which the search found something.
+#: Name of the property of a test in which the search found something.
 FINDING_PROPERTY = "finding"
 
 
@@ -63,9 +63,9 @@ class Ledger(Tally):
             self.lose(reason)
 
     def add(self, report: pytest.TestReport, name: str | None = None) -> None:
-        """Take in one phase of one test; ``name``: of the test, if it is not its node id."""
+        """Count one phase of one test; ``name``: of the test, if it is not its node id."""
         if report.when not in ("setup", "call", "teardown"):
-            return  # xdist's note on the test in which a worker died: `lose` tells of the worker
+            return  # xdist's report on the test in which a worker died: `lose` reports the worker
         self.failures += report.failed
         properties = dict(report.user_properties)
         gate = properties.get(GATE_PROPERTY)
@@ -90,5 +90,5 @@ class Ledger(Tally):
 
     @property
     def concerned(self) -> bool:
-        """Whether the run had anything to do with gates."""
+        """Whether the run involved gates."""
         return bool(self.verdicts or self.incomplete or self.usage or self.not_offered)

@@ -1,7 +1,7 @@
-"""The command line of the suite: one table, a row for each flag. Importing this is cheap.
+"""The command line of the suite: one table, one row per flag. Cheap to import.
 
-A field of `Options` is a flag: its name, its default, and in `option` all else that is known of it.
-The parser, the commands that a run prints, the look at paths and the documentation read the table.
+A field of `Options` is a flag: its name, its default, and in `option` everything else. The parser,
+the commands that a run prints, the checks of paths and the documentation read the table.
 """
 
 from __future__ import annotations
@@ -31,18 +31,18 @@ MISMATCHES = (
     "prompts",
     "scores",
 )
-#: Begins the spelling of a flag whose short one belongs to another plugin or to a conftest.
+#: Prefix of our flags whose short form belongs to another plugin or to a conftest.
 PREFIX = "--blindspot-"
-#: Flags of ours that another plugin or a conftest has.
+#: Our flags that another plugin or a conftest has taken.
 _TAKEN = pytest.StashKey[tuple[str, ...]]()
 
 
 class Kind(Enum):
-    """What a flag takes."""
+    """The kind of value of a flag."""
 
     TEXT = auto()
     PATH = auto()  # a file or directory
-    NAME = auto()  # what may be a file or directory: a model, a baseline, "none"
+    NAME = auto()  # possibly a file or directory: a model, a baseline, "none"
     POSITIVE = auto()
     SEED = auto()
     BATCH = auto()
@@ -51,10 +51,10 @@ class Kind(Enum):
 
 
 class Role(Enum):
-    """What the command of a rerun has to do with a flag."""
+    """How printed commands use a flag."""
 
-    CONDITION = auto()  # decides what is measured: stands in every command that a run prints
-    SELECTION = auto()  # decides what is asked or how it is judged: stands in a rerun
+    CONDITION = auto()  # decides what is measured: in every command that a run prints
+    SELECTION = auto()  # decides what is asked or how it is judged: in the rerun command
     NEITHER = auto()
 
 
@@ -69,7 +69,7 @@ class Option:
     choices: tuple[str, ...] = ()
     many: bool = False
     negative: str = ""  # help of the second switch of a toggle
-    environment: str = ""  # the variable that stands in for the flag
+    environment: str = ""  # the environment variable of the flag
 
 
 def option(kind: Kind, help: str, *, default: Any = None, **more: Any) -> Any:
@@ -79,7 +79,7 @@ def option(kind: Kind, help: str, *, default: Any = None, **more: Any) -> Any:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Options:
-    """What the user asked for."""
+    """The user's options."""
 
     model: str = option(
         Kind.NAME,
@@ -123,7 +123,7 @@ class Options:
     )
     apply_chat_template: bool = option(
         Kind.SWITCH,
-        "put each prompt as a user's message, through the tokenizer's chat template",
+        "send each prompt as a user message through the tokenizer's chat template",
         default=False,
         role=Role.CONDITION,
     )
@@ -136,19 +136,19 @@ class Options:
     )
     trust_remote_code: bool = option(
         Kind.SWITCH,
-        "run model code that comes with a checkpoint; off unless asked for",
+        "run model code that comes with a checkpoint; off by default",
         default=False,
         role=Role.CONDITION,
     )
     limit: int | None = option(
         Kind.POSITIVE,
-        "at most N word pairs a category: for a quick look, never for a baseline",
+        "at most N word pairs per category: for a quick look, not for a baseline",
         metavar="N",
         role=Role.SELECTION,
     )
     window: int | None = option(
         Kind.POSITIVE,
-        "layers that an injection writes over at once; default: 10 of 32, as in the paper",
+        "layers that an injection overwrites at once; default: 10 of 32, as in the paper",
         metavar="N",
         role=Role.CONDITION,
     )
@@ -180,8 +180,8 @@ class Options:
     )
     reference: str | None = option(
         Kind.NAME,
-        "measure this model too, such as the base model that the one under test was aligned "
-        "from, and show what differs",
+        "also measure this model, such as the base model that the one under test was aligned "
+        "from, and show the differences",
         metavar="NAME",
         role=Role.SELECTION,
     )
@@ -193,26 +193,26 @@ class Options:
     )
     noise_floor: bool | None = option(
         Kind.TOGGLE,
-        "ask some prompts again in another batch size and order, and add what the model "
-        "differs from itself to every margin; on whenever a run compares with another model",
-        negative="never ask anything again",
+        "ask some prompts again in another batch size and order, and add the run-to-run noise "
+        "to every margin; on by default if a run compares with another model",
+        negative="do not measure the noise floor",
         role=Role.SELECTION,
     )
     accept_reason: str = option(
         Kind.TEXT,
-        "why --snapshot-update accepts the model; kept in the baseline, required under CI",
+        "why --snapshot-update accepts the model; recorded in the baseline, required in CI",
         metavar="TEXT",
         default="",
     )
     baselines: Path | None = option(
         Kind.PATH,
-        "where accepted baselines lie; default: fixtures/baselines",
+        "directory of accepted baselines; default: fixtures/baselines",
         metavar="DIR",
         role=Role.CONDITION,
     )
     allow_mismatch: tuple[str, ...] = option(
         Kind.TEXT,
-        "compare with the baseline although this differs: " + ", ".join(MISMATCHES),
+        "compare with the baseline despite a difference in: " + ", ".join(MISMATCHES),
         metavar="WHAT",
         default=(),
         many=True,
@@ -227,38 +227,38 @@ class Options:
     )
     store: str | None = option(
         Kind.NAME,
-        "where answers are kept, so that nothing is asked twice; default: the user's cache "
+        "directory of stored answers, which are not asked again; default: the user's cache "
         "directory, or $BLINDSPOT_STORE",
         metavar="DIR|none",
         environment="BLINDSPOT_STORE",
     )
     search_examples: int = option(
         Kind.POSITIVE,
-        "cases that each search draws (-m search); default 100, eight prompts a case",
+        "cases that each search draws (-m search); default 100, eight prompts per case",
         metavar="N",
         default=100,
     )
 
-    # No flags of ours from here on.
+    # Not our flags, from here on.
     given: frozenset[str] = frozenset()  # fields whose flags the command line has
-    taken: tuple[str, ...] = ()  # flags on the command line that went to somebody else
+    taken: tuple[str, ...] = ()  # flags on the command line that another plugin took
     updating: bool = False  # syrupy's --snapshot-update
     strict: bool = False  # pytest's --strict
     follows: bool = False  # whether this process only computes its part of a model
 
     @property
     def asked(self) -> bool:
-        """Whether any flag of ours was given: then a run that judges nothing is not complete."""
+        """Whether any of our flags was given: then a run that judges nothing is incomplete."""
         return bool(self.given)
 
     @property
     def conditions(self) -> tuple[str, ...]:
-        """The flags that decide what is measured, as they are written; the model always."""
+        """The flags that decide what is measured, as written; always with the model."""
         return self._words(Role.CONDITION)
 
     @property
     def selection(self) -> tuple[str, ...]:
-        """The flags that a rerun needs, as they are written; the model always."""
+        """The flags that a rerun needs, as written; always with the model."""
         return (*self._words(Role.CONDITION, Role.SELECTION), *("--strict",) * self.strict)
 
     def _words(self, *roles: Role) -> tuple[str, ...]:
@@ -274,7 +274,7 @@ class Options:
         return tuple(words)
 
     def check(self) -> None:
-        """Refuse flags that exclude each other, and paths that cannot be looked at.
+        """Refuse flags that exclude each other, and paths that cannot be examined.
 
         Raises:
             BlindspotError: one line that says what is wrong.
@@ -290,7 +290,7 @@ class Options:
     def _exclusions(self) -> Iterator[str]:
         for flag in self.taken:
             yield (
-                f"{flag} belongs to another plugin or conftest in this project; write "
+                f"{flag} belongs to another plugin or conftest in this project; use "
                 f"{flag.replace('--', PREFIX, 1)}"
             )
         if self.prompts_from is not None and (self.baseline or self.require_baseline):
@@ -301,7 +301,7 @@ class Options:
         if self.accept_reason and not (self.updating or self.follows):
             yield "--accept-reason without --snapshot-update: nothing is accepted; omit or add it"
         if self.updating and os.environ.get("CI") and not self.accept_reason:
-            yield "--snapshot-update under CI needs --accept-reason TEXT, kept in the baseline"
+            yield "--snapshot-update in CI needs --accept-reason TEXT, which the baseline records"
         for flag, value in (("--limit", self.limit), ("--prompts-from", self.prompts_from)):
             if self.updating and value is not None:
                 yield (
@@ -310,24 +310,24 @@ class Options:
                 )
 
     def _unseen(self) -> Iterator[str]:
-        """Paths that the system refuses to look at: no permission, or too long a name."""
+        """Paths that the system cannot examine: no permission, or a name too long."""
         for name, path in self.paths():
             try:
                 Path(path).stat()
             except (FileNotFoundError, NotADirectoryError):
-                continue  # told by whoever needs it
+                continue  # reported where it is used
             except (OSError, ValueError) as error:
                 why = getattr(error, "strerror", None) or str(error)
                 yield f"{flag_of(name)} {path}: {why}; name another"
 
     def paths(self) -> Iterator[tuple[str, str]]:
-        """What may be a file or directory, with the name of its option."""
+        """Values that may be a file or directory, with the name of the option."""
         for name, row in TABLE.items():
             if row.kind in (Kind.PATH, Kind.NAME) and (value := getattr(self, name)):
                 yield from ((name, str(item)) for item in (value if row.many else (value,)))
 
 
-#: The flags by the names of their fields, in the order of a command line.
+#: The flags by the names of their fields, in the order of printed commands.
 TABLE: dict[str, Option] = {
     one.name: one.metadata["option"] for one in fields(Options) if "option" in one.metadata
 }
@@ -352,9 +352,9 @@ def flags() -> dict[str, str]:
 
 
 def add_options(config: pytest.Config, parser: pytest.Parser) -> None:
-    """Add all flags that nobody else has; of the others, their long spelling.
+    """Add all flags that are free; for the others, their long form.
 
-    A project's own ``--device`` stays its own: ours is then ``--blindspot-device``.
+    A project keeps its own ``--device``: ours is then ``--blindspot-device``.
     """
     group = parser.getgroup("blindspot", "bias regression tests for language models")
     taken = []
@@ -374,7 +374,7 @@ def added(config: pytest.Config) -> bool:
 
 
 def _settings(name: str) -> dict[str, Any]:
-    """What argparse wants to know of a flag."""
+    """The arguments of a flag for argparse."""
     row = TABLE.get(name)
     if row is None:  # --no-x
         return {"action": "store_true", "default": None, "help": TABLE[name[3:]].negative}
@@ -393,7 +393,7 @@ def _settings(name: str) -> dict[str, Any]:
 
 def _filled(text: str) -> str:
     if not text.strip():
-        raise argparse.ArgumentTypeError("it is empty; name something, or omit the option")
+        raise argparse.ArgumentTypeError("it is empty; give a value, or omit the option")
     return text
 
 
@@ -443,7 +443,7 @@ def run_options(config: pytest.Config) -> Options:
         if row.kind is Kind.TOGGLE and getattr(config.option, f"blindspot_no_{name}"):
             if value:
                 raise pytest.UsageError(
-                    f"{flag_of(name)} and {no_flag_of(name)} exclude each other; give one"
+                    f"{flag_of(name)} and {no_flag_of(name)} exclude each other; use only one"
                 )
             value = False
         if value is not None:
@@ -473,7 +473,7 @@ def _converted(row: Option, value: Any) -> Any:
 
 
 def _gone_elsewhere(config: pytest.Config, given: set[str]) -> Iterator[str]:
-    """Flags that the command line has and that went to somebody else, not to us."""
+    """Flags on the command line that another plugin took."""
     written = {str(arg).split("=", 1)[0] for arg in config.invocation_params.args}
     for flag in config.stash.get(_TAKEN, ()):
         if flag in written and flags()[flag].removeprefix("no_") not in given:
@@ -483,8 +483,7 @@ def _gone_elsewhere(config: pytest.Config, given: set[str]) -> Iterator[str]:
 def _strict(config: pytest.Config) -> bool:
     """Whether ``--strict`` was given.
 
-    It is pytest's own flag and sets its option ``strict`` for one run, which makes pytest refuse
-    what it would let pass; given to a run of gates it makes them refuse too. The option in a
-    configuration file speaks of pytest alone.
+    It is pytest's own flag and makes pytest stricter for one run; in a run of gates it makes them
+    stricter too. The option in a configuration file applies to pytest alone.
     """
     return "strict=true" in (config.option.override_ini or ())

@@ -1,4 +1,4 @@
-"""Progress of long work: a bar where somebody watches, a few lines where nobody does."""
+"""Progress of long work: a bar on a terminal, otherwise a few lines."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _QUIET_SECONDS = 15.0
 
 
 class ProgressBar:
-    """A tqdm bar on stderr; where none can be drawn, a line at every tenth once it takes long."""
+    """A tqdm bar on stderr; without a terminal, a line at every tenth of long work."""
 
     def __init__(
         self, total: int, label: str, *, unit: str = "prompts", enabled: bool = True
@@ -102,13 +102,13 @@ class Bars:
         if self._directory is not None:
             look(self._directory)
         if self._expires and time.time() > self._expires:
-            why = "--session-timeout: exceeded while the model was asked"
+            why = "--session-timeout: exceeded while the model was answering"
             self._session.ledger.lose(why)
             raise DismissalError(why)
 
 
 def uncaptured(session: Session) -> AbstractContextManager[None]:
-    """Let the progress bar through pytest's capture."""
+    """Show the progress bar despite pytest's capture."""
     plugins = session.config.pluginmanager
     if (terminal := plugins.get_plugin("terminalreporter")) is not None:
         terminal.ensure_newline()

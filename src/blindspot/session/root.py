@@ -1,12 +1,13 @@
-"""Whether a pytest session is about gates, found before any conftest is loaded; and its root.
+"""Whether a pytest session runs gates, determined before conftests are loaded; and its root.
 
-Installed, the plugin is part of every pytest session of an environment. It takes part in those that
-ask for it and is invisible in all others: no flag, no marker, no hook of a session.
+Once installed, the plugin is loaded in every pytest session of an environment. It takes part only
+in those that ask for it and is invisible in all others: no flag, no marker, no session hook.
 
-pytest settles its root directory and configuration before it knows the options of any plugin: of
+pytest determines its root directory and configuration before it knows the options of plugins: in
 ``pytest --model /data/llama`` it takes ``/data/llama`` for a test path, looks for configuration
-there, finds none, and collects everything below the current directory. Here our flags and their
-values are taken from the command line first, and the root is settled with pytest's own function.
+there, finds none, and collects everything below the current directory. This module first removes
+our flags and their values from the command line, then determines the root with pytest's own
+function.
 """
 
 from __future__ import annotations
@@ -27,25 +28,25 @@ from blindspot.session.commands import in_package
 from blindspot.session.options import TABLE, Kind, add_options, added, flags
 
 PLUGIN = "blindspot.plugin"
-#: The key of a configuration file that asks for the plugin.
+#: The configuration key that enables the plugin.
 KEY = "blindspot"
 REMEDY = (
     "blindspot is not part of this session. Name its tests (--pyargs blindspot.suite), or set "
     f"'{KEY} = true' in pytest's configuration"
 )
-#: What pytest settles with its root.
+#: What pytest determines together with its root.
 _SETTLED = ("_rootpath", "_inipath", "_inicfg", "_ignored_config_files", "known_args_namespace")
 
 
 @contextmanager
 def joined(config: pytest.Config, parser: pytest.Parser, args: list[str]) -> Iterator[None]:
-    """Around the loading of the first conftests: settle the root before, add the flags after.
+    """Around loading the first conftests: determine the root before, add the flags after.
 
-    After, because argparse knows no second option of a name: the flags of a project's conftest stay
-    its own.
+    After, because argparse refuses a second option of the same name: a project keeps the flags of
+    its conftest.
 
     Raises:
-        pytest.UsageError: a flag of ours in a session that does not ask for the plugin.
+        pytest.UsageError: one of our flags in a session without the plugin.
     """
     asked = _settle(config, args) or is_named_by_a_conftest(config.pluginmanager)
     yield
@@ -56,7 +57,7 @@ def joined(config: pytest.Config, parser: pytest.Parser, args: list[str]) -> Ite
 
 
 def _settle(config: pytest.Config, args: list[str]) -> bool:
-    """Whether the session asks for the plugin; then root and configuration are settled again."""
+    """Whether the session asks for the plugin; then root and configuration are determined again."""
     rest = _without_flags(args)
     before = {name: getattr(config, name) for name in _SETTLED}
     if rest != args:
@@ -84,7 +85,7 @@ def _without_flags(args: list[str]) -> list[str]:
     try:
         return parser.parse_known_args(args)[1]
     except ValueError:
-        return args  # pytest tells it
+        return args  # pytest reports it
 
 
 class _Parser(argparse.ArgumentParser):
@@ -93,10 +94,10 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _settle_root(config: pytest.Config, rest: list[str]) -> None:
-    """Settle root directory and configuration as of the command line ``rest``.
+    """Determine root directory and configuration for the command line ``rest``.
 
     Raises:
-        pytest.UsageError: this version of pytest does not let it; says how to write the option.
+        pytest.UsageError: this version of pytest does not allow it; says how to write the option.
     """
     try:
         from _pytest.config.findpaths import determine_setup
@@ -118,13 +119,13 @@ def _settle_root(config: pytest.Config, rest: list[str]) -> None:
         config._inicache.clear()
     except (ImportError, AttributeError, TypeError):
         raise pytest.UsageError(
-            "a directory given to an option was taken for a test path; write the option with an "
+            "pytest took the directory of an option for a test path; write the option with an "
             "equals sign, such as --model=DIR"
         ) from None
 
 
 def _take_settings(config: pytest.Config, args: list[str]) -> None:
-    """Of a configuration that was found late, what pytest reads when it finds it."""
+    """Read from a configuration that was found late what pytest reads when it finds one."""
     options = config.getini("addopts")
     config.pluginmanager.consider_preparse(options)
     environment = shlex.split(os.environ.get("PYTEST_ADDOPTS", ""))
@@ -138,7 +139,7 @@ def _take_settings(config: pytest.Config, args: list[str]) -> None:
 
 
 def _asks(config: pytest.Config) -> bool:
-    """Whether the command line, the place or the configuration asks for the plugin."""
+    """Whether the command line, the directory or the configuration asks for the plugin."""
     known, here = config.known_args_namespace, config.invocation_params.dir
     named = (*known.plugins, *os.environ.get("PYTEST_PLUGINS", "").split(","))
     return (
@@ -157,7 +158,7 @@ def _is_of_suite(arg: str, here: Path, *, pyargs: bool) -> bool:
     try:
         return Path(here, name).resolve().is_relative_to(SUITE)
     except (OSError, RuntimeError, ValueError):
-        return False  # not to be looked at: no test of ours
+        return False  # cannot be examined: not a test of ours
 
 
 def is_named_by_a_conftest(plugins: pytest.PytestPluginManager) -> bool:
@@ -170,7 +171,7 @@ def is_named_by_a_conftest(plugins: pytest.PytestPluginManager) -> bool:
 
 
 def _refuse_flags(parser: pytest.Parser, args: list[str]) -> None:
-    """Say where our flags are known, instead of that they are not."""
+    """Say where our flags work, instead of "unrecognized arguments"."""
     ours = flags()
     if any(arg.split("=", 1)[0] in ours for arg in args):
         _, unknown = parser.parse_known_and_unknown_args(args)

@@ -68,7 +68,7 @@ def _baseline(session: Session) -> Choice:
 
 
 def _gone(session: Session) -> list[str]:
-    """Gates of the own baseline that no test asks any more, where the whole suite is accepted."""
+    """Gates of the model's baseline that no test has any more, if the whole suite is accepted."""
     chosen = session.config.option
     if not (session.options.updating and session.whole) or chosen.keyword or chosen.markexpr:
         return []
@@ -77,7 +77,7 @@ def _gone(session: Session) -> list[str]:
 
 
 def _vanished(session: Session, choice: Choice) -> Iterator[str]:
-    """A gate that was accepted and is no longer asked must not go unnoticed."""
+    """An accepted gate that is no longer tested must not go unnoticed."""
     if (baseline := choice.baseline) is None:
         return
     ledger = session.ledger
@@ -106,9 +106,9 @@ def _idle_waivers(session: Session) -> tuple[list[str], list[str]]:
             continue
         if waiver.expired():
             due.append(
-                f"the waiver of {waiver.gate!r} expired on {waiver.expires} and names no gate; "
+                f"the waiver of {waiver.gate!r} expired on {waiver.expires} and matches no gate; "
                 "remove it"
             )
         else:
-            idle.append(f"the waiver of {waiver.gate!r} names no gate")
+            idle.append(f"the waiver of {waiver.gate!r} matches no gate")
     return due, idle

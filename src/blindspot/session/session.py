@@ -67,25 +67,25 @@ class Session:
 
     @property
     def ours(self) -> bool:
-        """Whether the session is plainly about gates: by what it names, or in our own checkout."""
+        """Whether the session obviously runs gates: by the tests it names, or in our checkout."""
         config = self.config
         return self.options.asked or config.rootpath == SUITE or names_suite(config)
 
     @property
     def checks_early(self) -> bool:
-        """Whether mistakes of the command line are looked for before anything is collected."""
+        """Whether to check the command line before anything is collected."""
         options = self.options
         asked = options.asked or (self.ours and (options.updating or options.strict))
         return asked and self.worker is None
 
     @property
     def whole(self) -> bool:
-        """Whether the run was left to collect every file of the suite."""
+        """Whether the run collects every file of the suite."""
         return bool(self.worker["whole"]) if self.worker else names_all(self.config)
 
     @cached_property
     def gpus(self) -> tuple[str, ...]:
-        """The GPUs that the workers share out among them."""
+        """The GPUs that the workers divide among them."""
         return workers.gpus(self.options) if self.ours else ()
 
     # --- before anything is collected
@@ -146,7 +146,7 @@ class Session:
         return self.worker is not None or "directory" in vars(self)
 
     def open_store(self) -> Store:
-        """The answer store; without a writable place for it, one that lasts as long as the run."""
+        """The answer store; without a writable directory, one for this run only."""
         from blindspot.store import NO_STORE, Store, default_directory
 
         named, tell = self.options.store, self.ledger.notes.append
@@ -159,7 +159,7 @@ class Session:
 
     @cached_property
     def baseline_extension(self) -> type[BaselineExtension]:
-        """What writes the own baseline: one class a run, so that syrupy writes the file once."""
+        """The syrupy extension for the candidate's baseline: one class per run writes it once."""
         from blindspot.baselines.acceptance import extension_for
 
         inputs = self.inputs
@@ -170,14 +170,14 @@ class Session:
     # --- the end
 
     def closing(self, exit_code: int) -> Closing:
-        """What the last lines of the terminal tell."""
+        """Data of the last lines in the terminal."""
         from blindspot.report.terminal import Closing
 
         said = self.commands
         return Closing(self.options.model, exit_code, said.rerun, said.rerun_one, said.accept)
 
     def worker_down(self, name: str, output: dict[str, Any], error: object | None) -> None:
-        """Take in what a worker tells at its end; without a word from it the run is incomplete."""
+        """Collect the final report of a worker; without one the run is incomplete."""
         ledger, told = self.ledger, output.get("blindspot")
         if error or told is None:
             what = str(error).strip().splitlines()[-1:] or ["no reason given"]
@@ -191,7 +191,7 @@ class Session:
         ledger.lose_all(told["incomplete"])
 
     def interrupted(self, error: BaseException) -> None:
-        """Take in that the run was ended early: by a plugin or by an option, or by somebody."""
+        """Note that the run ended early: by a plugin, an option or the user."""
         ledger = self.ledger
         ledger.stopped = (
             isinstance(error, KeyboardInterrupt) and type(error) is not KeyboardInterrupt
@@ -199,16 +199,16 @@ class Session:
         if not ledger.stopped and (self.options.asked or ledger.collected):
             from blindspot.store import NO_STORE
 
-            kept = ": what was answered is not asked again"
+            kept = ": stored answers are not asked again"
             ledger.lost.append("interrupted; run again" + kept * (self.options.store != NO_STORE))
             if self.has_directory:
                 self.crew.dismiss(self.directory, "interrupted")
 
     def note_unjudged(self, own: int, *, searched: bool) -> None:
-        """A run that asks for gates, or has collected some, and judges none is not complete.
+        """A run that asks for gates, or collected some, and judges none is incomplete.
 
-        ``own``: pytest's exit code, which stays where it is no success; ``searched``: whether a
-        test of the search has run.
+        ``own``: pytest's exit code, which stays unless it is a success; ``searched``: whether a
+        test of the search ran.
         """
         ended = own in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
         none_runs = any(getattr(self.config.option, name, False) for name in _NO_TEST_RUNS)
@@ -219,7 +219,7 @@ class Session:
 
     @property
     def concerned(self) -> bool:
-        """Whether the session is about gates; a lost worker of other tests is not ours."""
+        """Whether the session runs gates; lost workers of other sessions do not concern us."""
         if self.ours or self.ledger.verdicts:
             self.ledger.lose_all(self.ledger.lost)
         return self.ledger.concerned
@@ -231,7 +231,7 @@ class Session:
 
 
 def _probe(directory: Path, option: str) -> None:
-    """Whether files can be written to a directory, before anything is asked."""
+    """Check that files can be written to a directory, before any model is asked."""
     try:
         directory.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=directory):

@@ -16,19 +16,19 @@ from blindspot.session.progress import Bars
 from blindspot.session.session import Session
 
 RECORD = "record.json"
-#: Gates that leave the baseline, in the run's scratch directory.
+#: Gates removed from the baseline, in the run's scratch directory.
 GONE = "gone.json"
 
 
 def run_once(session: Session, settled: Callable[[], Run]) -> Ran:
     """Execute the run that is ``settled``, once, whichever process does it.
 
-    Under xdist the workers share the asking, and the first that has all answers reads and judges
-    them for all. What the store holds already is read by one of them; the others wait for it.
+    Under xdist the workers share the prompts, and the first that has all answers judges them for
+    all. What the store holds already is read by one of them; the others wait for it.
 
     Raises:
         BlindspotError: the model, store, gates or baseline cannot be used.
-        DismissalError: in a worker: the run was given up.
+        DismissalError: in a worker: the run was abandoned.
     """
     bars, directory = Bars(session), session.directory
     if session.worker is None:
@@ -62,7 +62,7 @@ def left(directory: Path) -> Ran | None:
 
 
 def _shared(run: Run, answers: Sequence[Answers], directory: Path) -> Ran:
-    """Judge, and leave the record and what belongs to it to the other processes."""
+    """Judge, and share the record and its files with the other processes."""
     ran = judged(run, answers)
     if ran.measured is not None and run.options.output_path is not None:
         write_samples(directory / SAMPLES, ran.measured)

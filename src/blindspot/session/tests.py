@@ -1,4 +1,4 @@
-"""What a gate test does: look up its verdict, record the figures, pass or fail."""
+"""Gate tests: look up the verdict, record the figures, pass or fail."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 #: The marker of a gate test, and the arguments that it gives the test.
 GATE = "blindspot_gate"
 CASE, JUDGE = "case", "judge"
-#: The fixture of syrupy that takes in what is accepted.
+#: The fixture of syrupy that collects accepted entries.
 SNAPSHOT = "snapshot"
 #: Folders of the suite that hold no gates.
 _NO_GATES = ("search", "unit")
@@ -38,9 +38,9 @@ RAN: pytest.StashKey[Ran] = pytest.StashKey()
 
 
 def parametrize(session: Session, metafunc: pytest.Metafunc) -> None:
-    """Give a test that is marked as a gate one case for every slice and reading, and the judge.
+    """Parametrize a gate test with one case for every slice and reading, and the judge.
 
-    The judge is a parameter and no fixture: a project may have a fixture of that name.
+    The judge is a parameter, not a fixture: a project may have a fixture of that name.
     """
     if (marker := metafunc.definition.get_closest_marker(GATE)) is None:
         return
@@ -54,7 +54,7 @@ def parametrize(session: Session, metafunc: pytest.Metafunc) -> None:
     try:
         found = list(cases_of(session.inputs.source, **marker.kwargs))
     except BlindspotError as error:
-        session.ledger.fault = error  # told once, after collection
+        session.ledger.fault = error  # reported once, after collection
         found = []
     session.ledger.known |= {case.id: case for case, _ in found}
     if marker.kwargs["measurement"] in MECHANISTIC:
@@ -67,9 +67,9 @@ def parametrize_with(
     arguments: Mapping[str, object],
     found: Sequence[tuple[object, str]],
 ) -> None:
-    """Give a test each value with its name, and what the test does with it, if it takes that.
+    """Parametrize a test with named values, and with the action if it takes one.
 
-    ``arguments``: the name of the value, then the name of the action with the action.
+    ``arguments``: the name of the value, then that of the action with the action.
     """
     taken = {name: act for name, act in arguments.items() if name in metafunc.fixturenames}
     rows = [(value, *list(taken.values())[1:]) for value, _ in found]
@@ -77,7 +77,7 @@ def parametrize_with(
 
 
 def register(session: Session, items: Sequence[pytest.Item]) -> None:
-    """Note the cases of the tests that are going to run.
+    """Note the cases of the selected tests.
 
     Raises:
         pytest.UsageError: the stimuli are faulty, or two tests judge the same gate.
@@ -99,7 +99,7 @@ def register(session: Session, items: Sequence[pytest.Item]) -> None:
     if ledger.fault is not None:
         refuse(session, ledger.fault, items)
     elif not asked and any(map(_is_gate, items)):
-        ledger.lose("the tests that were chosen have no slice of these prompts to judge")
+        ledger.lose("the selected tests have no slice of these prompts to judge")
 
 
 def _check(session: Session, asked: Sequence[tuple[pytest.Item, Case]]) -> None:
@@ -112,8 +112,7 @@ def _check(session: Session, asked: Sequence[tuple[pytest.Item, Case]]) -> None:
     for item, case in asked:
         if case.id in judges:
             raise BlindspotError(
-                f"{item.nodeid} judges the gate {case.id} that {judges[case.id]} judges already; "
-                "remove one"
+                f"{item.nodeid} judges the gate {case.id}, as does {judges[case.id]}; remove one"
             )
         judges[case.id] = item.nodeid
     if not session.checks_early:
@@ -138,7 +137,7 @@ def _offered(session: Session, asked: Sequence[tuple[pytest.Item, Case]]) -> dic
 
 
 def _note_undescribed(session: Session) -> None:
-    """Tell which variants have no mechanistic gates, because their senses are not described."""
+    """Note variants without mechanistic gates, because their senses are not described."""
     if session.ledger.fault is None and (stimuli := session.inputs.stimuli) is not None:
         from blindspot.stimuli.contexts import undescribed
 
@@ -146,7 +145,7 @@ def _note_undescribed(session: Session) -> None:
 
 
 def _note_uncollected(session: Session) -> None:
-    """A configuration that leaves tests of the suite out must not go unnoticed in a whole run."""
+    """A configuration that excludes tests of the suite must not go unnoticed in a full run."""
     config = session.config
     of_suite = config.rootpath == SUITE or names_suite(config)
     if not (session.whole and of_suite) or config.option.collectonly:
@@ -161,16 +160,16 @@ def _note_uncollected(session: Session) -> None:
         path, name = missing[0]
         session.ledger.lose(
             f"{len(missing)} of the suite's {len(tests)} tests were not collected, first {name} in "
-            f"{path.name}: pytest's configuration leaves them out (such as python_functions or "
-            "norecursedirs); name the part to run, or override it with -o"
+            f"{path.name}: pytest's configuration excludes them (such as python_functions or "
+            "norecursedirs); name the tests to run, or override it with -o"
         )
 
 
 def refuse(session: Session, fault: BlindspotError, items: Sequence[pytest.Item]) -> None:
     """End the session with a usage error.
 
-    A worker must not die of it: there the tests fail with the line and the session stops. With -v
-    the error that caused it follows with its traceback.
+    A worker must survive it: there the tests fail with the line and the session stops. With -v the
+    traceback of its cause follows.
 
     Raises:
         pytest.UsageError: in the only process.
@@ -200,7 +199,7 @@ def case_of(item: pytest.Item) -> Case | None:
 
 
 def begin(session: Session, item: pytest.Item) -> None:
-    """Note whose test is run; where the model is accepted, have syrupy's fixture set up for it."""
+    """Note which test runs; if the model is accepted, set up syrupy's fixture for it."""
     session.config.stash[ITEM] = item
     names = getattr(item, "fixturenames", [])
     if session.options.updating and _is_gate(item) and SNAPSHOT not in names:
@@ -212,14 +211,14 @@ def prepare(session: Session, item: pytest.Item) -> None:
 
     Raises:
         pytest.UsageError: the model, store or baseline cannot be used; again at every call.
-        pytest.Session.Failed: in a worker: the run was given up.
+        pytest.Session.Failed: in a worker: the run was abandoned.
     """
     stash, ledger = session.config.stash, session.ledger
     cases = stash.get(CASES, None)
     if RAN in stash or not cases or case_of(item) is None:
         return
     if getattr(item.config.option, "setuponly", False):
-        return  # no test will ask
+        return  # no test will need it
     from blindspot.session.run import run_of
     from blindspot.session.shares import run_once
 
@@ -237,9 +236,9 @@ def prepare(session: Session, item: pytest.Item) -> None:
 
 
 def shorten(item: pytest.Item, call: pytest.CallInfo[None]) -> None:
-    """Cut the way to a verdict that is told without its traceback to where it was told.
+    """Shorten the traceback of a verdict, which pytest does not show.
 
-    pytest looks up the file of every frame before it shows none: a third of the time of a test.
+    pytest would still look up the file of every frame: a third of the time of a test.
     """
     told = call.excinfo
     if (
@@ -253,9 +252,9 @@ def shorten(item: pytest.Item, call: pytest.CallInfo[None]) -> None:
 
 
 def mark_report(session: Session, item: pytest.Item, report: pytest.TestReport) -> None:
-    """Fail closed: a gate that is skipped is noted, one that was never judged does not pass.
+    """Fail closed: a skipped gate is noted, and one that was never judged does not pass.
 
-    The gates that need what the model does not offer are reported, with the reason.
+    Gates that need something the model does not offer are reported with the reason.
     """
     if (case := case_of(item)) is None:
         return
@@ -290,7 +289,7 @@ def judge_for(session: Session) -> Callable[[Case], None]:
 
 
 def _properties(gate: Gate) -> list[tuple[str, Any]]:
-    """What JUnit carries of a gate: no property where there is no number."""
+    """The JUnit properties of a gate; none for missing numbers."""
     accepted = gate["against"]["baseline"]
     figures = {
         "value": gate["value"],
@@ -315,6 +314,6 @@ def _accept(session: Session, gate: Gate) -> None:
     snapshot = (
         session.config.stash[ITEM].funcargs[SNAPSHOT].use_extension(session.baseline_extension)
     )
-    # No assert: python -O would leave out the comparison, by which syrupy takes the entry in.
+    # Not an assert: python -O would omit the comparison through which syrupy collects the entry.
     if entry != snapshot(name=gate["id"]):
-        pytest.fail(f"{gate['id']}: the baseline cannot take it in", pytrace=False)
+        pytest.fail(f"{gate['id']}: the baseline cannot store it", pytrace=False)

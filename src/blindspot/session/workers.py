@@ -2,8 +2,7 @@
 
 A run that can no longer be complete ends at once, not after hours of asking. The controller leaves
 a note in the directory that the processes of the run share; a worker looks for it whenever its
-model has finished a prompt. One that does not come to look, because it loads a model or is deep in
-a long batch, is ended.
+model has finished a prompt. A worker that is busy loading a model or in a long batch is killed.
 """
 
 from __future__ import annotations
@@ -20,21 +19,21 @@ from blindspot.errors import BlindspotError
 from blindspot.run.turns import DismissalError
 from blindspot.session.options import Options
 
-#: Arguments of the model that lay it over several GPUs.
+#: Arguments that spread the model over several GPUs.
 _SPREAD = ("device_map", "tp_plan")
 NOTE = "dismissed"
-#: Seconds that a worker has to see the note. execnet interrupts it 5 s after it was told to exit.
+#: Seconds that a worker has to see the note. execnet interrupts it 5 s after the exit request.
 PATIENCE_S = 3.0
 
 
 def spread(options: Options) -> str:
-    """The argument by which the model takes several GPUs at once, "" if it does not."""
+    """The argument that spreads the model over several GPUs, "" if there is none."""
     names = {part.partition("=")[0].strip() for part in options.model_args.split(",")}
     return next((name for name in _SPREAD if name in names), "")
 
 
 def gpus(options: Options) -> tuple[str, ...]:
-    """The GPUs that workers are to share out among them; none where the run uses none."""
+    """The GPUs that workers divide among them; none if the run uses none."""
     if options.device not in ("auto", "cuda") or spread(options):
         return ()
     from blindspot.models.transformers.accelerators import visible_gpus
@@ -43,9 +42,9 @@ def gpus(options: Options) -> tuple[str, ...]:
 
 
 def auto_workers(options: Options) -> int | None:
-    """Workers of ``-n auto``: one a GPU, none beside a model that takes them all.
+    """Workers of ``-n auto``: one per GPU, none if the model uses them all.
 
-    None where no GPU is used: then xdist decides.
+    None if no GPU is used: then xdist decides.
     """
     if not options.asked:
         return None
@@ -59,25 +58,25 @@ def auto_workers(options: Options) -> int | None:
 
 
 def check_workers(options: Options, workers: int) -> str:
-    """Refuse workers beside a model that takes all GPUs; what a user should know, or "".
+    """Refuse workers for a model that uses all GPUs; returns a note, or "".
 
     Raises:
-        BlindspotError: says what to leave away.
+        BlindspotError: says what to omit.
     """
     if workers < 2:
         return ""
     name = spread(options)
     if name == "tp_plan":
         raise BlindspotError(
-            "--model-args tp_plan with -n: torchrun starts the processes of this run; leave -n away"
+            "--model-args tp_plan with -n: torchrun starts the processes of this run; omit -n"
         )
     if name:
         from blindspot.models.transformers.accelerators import visible_gpus
 
         if visible_gpus():
             raise BlindspotError(
-                f"--model-args {name} with -n {workers}: every worker would lay the model over all "
-                "GPUs; leave one of the two away"
+                f"--model-args {name} with -n {workers}: every worker would use all "
+                "GPUs; use only one of them"
             )
         return ""
     found = len(gpus(options))
@@ -89,12 +88,12 @@ def check_workers(options: Options, workers: int) -> str:
 
 
 def gpu_of(worker: str, found: tuple[str, ...]) -> str:
-    """The GPU of a worker ``gwN``, "" without any."""
+    """The GPU of a worker ``gwN``, "" if there is none."""
     return found[int(worker.removeprefix("gw")) % len(found)] if found else ""
 
 
 def settle_gpu(config: pytest.Config) -> None:
-    """In a worker: see its own GPU only, before anything asks CUDA for devices."""
+    """In a worker: make only its own GPU visible, before CUDA is initialized."""
     told = getattr(config, "workerinput", {}).get("blindspot", {})
     if gpu := told.get("gpu", ""):
         from blindspot.models.transformers.accelerators import VISIBLE
@@ -110,11 +109,11 @@ class Crew:
         self._timer: threading.Timer | None = None
 
     def add(self, gateway: Any) -> None:
-        """Note a worker that is started; ``gateway``: execnet's."""
+        """Note a new worker; ``gateway``: execnet's."""
         self._gateways.append(gateway)
 
     def dismiss(self, directory: Path, why: str) -> None:
-        """Have all workers stop, and go on without waiting for them."""
+        """Stop all workers without waiting for them."""
         files.replace(directory / NOTE, why)
         if self._gateways and self._timer is None:
             self._timer = threading.Timer(PATIENCE_S, self._end)
@@ -123,10 +122,10 @@ class Crew:
 
     def _end(self) -> None:
         for gateway in self._gateways:
-            gateway.exit()  # of one that has ended by itself, nothing
+            gateway.exit()  # nothing, if it has already ended
 
     def close(self) -> None:
-        """Leave the rest to xdist, which ends what is left."""
+        """Leave the rest to xdist, which kills remaining workers."""
         if self._timer is not None:
             self._timer.cancel()
 
@@ -135,7 +134,7 @@ def look(directory: Path) -> None:
     """Look for the note.
 
     Raises:
-        DismissalError: it is there.
+        DismissalError: there is one.
     """
     note = directory / NOTE
     if note.exists():

@@ -1,4 +1,4 @@
-"""Axes, categories and wordings, senses and questions, and all that is asked by them. No torch."""
+"""Axes, categories, wordings, senses and questions, and the prompts made of them. No torch."""
 
 from blindspot.stimuli.collection import Stimuli
 from blindspot.stimuli.compatibility import transformations_of

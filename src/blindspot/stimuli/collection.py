@@ -29,7 +29,8 @@ class Stimuli:
     """Everything that can be asked: axes by name, the rest by language and in file order.
 
     ``senses``: by language and name, the neutral one among them. ``questions``: closed and open.
-    ``unfit``: by (axis, variant), why what is shipped cannot be used to look into a user's variant.
+    ``unfit``: by (axis, variant), why the shipped files cannot be used for assays of a user's
+    variant.
     ``transformations``: by language, those for every language under "any". ``promoted``: by id.
     """
 

@@ -1,4 +1,4 @@
-"""Whether files that are sound by themselves go together."""
+"""Whether files that are valid alone are consistent with each other."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ Origin = dict[tuple[str, str], Path]
 
 
 class _MisfitError(Exception):
-    """Files that do not go together: what is wrong, and the files beside the axis's own.
+    """Files that contradict each other: what is wrong, and the files other than the axis's own.
 
-    Told as a StimulusError, or as a note.
+    Reported as a StimulusError or as a note.
     """
 
     def __init__(self, fault: str, *files: Path) -> None:
@@ -34,11 +34,11 @@ class _MisfitError(Exception):
 def check_fit(
     stimuli: Stimuli, origin: Origin, shipped: frozenset[Path]
 ) -> dict[tuple[str, str], str]:
-    """Check every axis beside what is written in its language.
+    """Check every axis against the other files of its language.
 
-    A user's axis that only does not go with ``shipped`` files can still be asked: for its variant
-    (axis, variant) the reason is returned why it is not looked into. A shipped transformation that
-    adds a word of a user's axis is not used on it.
+    A user's axis that clashes only with ``shipped`` files can still be used in prompts: the result
+    holds, by (axis, variant), why it has no assays. A shipped transformation that adds a word of a
+    user's axis is not used on it.
 
     Raises:
         StimulusError: names the file, what clashes and the remedy.
@@ -72,19 +72,19 @@ def _check_wordings(stimuli: Stimuli, axis: Axis, origin: Origin) -> None:
     for own in wordings:
         if clash := _first_in(axis.identifiers, own.literals):
             raise StimulusError(
-                f"{path}: the identifier {clash!r} stands in the wording {own.id!r} "
+                f"{path}: the identifier {clash!r} occurs in the wording {own.id!r} "
                 f"({origin[f'{own.measurement} wording', own.id]}); change one of them"
             )
 
 
 def _first_in(identifiers: Iterable[str], texts: Iterable[str]) -> str | None:
-    """The first identifier that stands in one of the texts."""
+    """The first identifier that occurs in one of the texts."""
     found = (one for one, text in product(identifiers, texts) if stands_in(one, text))
     return next(found, None)
 
 
 def _check_names(stimuli: Stimuli, origin: Origin) -> None:
-    """No two slices may have one name: it is the id of their tests and gates."""
+    """No two slices may share a name: it is the id of their tests and gates."""
     named: dict[str, Slice] = {}
     for axis in stimuli.axes.values():
         for variant, (name, category) in product(axis.variants, axis.categories.items()):
@@ -110,13 +110,13 @@ def _check_transformations(
         path = origin["transformation", name]
         if own in shipped or path not in shipped:
             raise StimulusError(
-                f"{path}: transformation[{name}]: {fault} ({own}), so that it would matter; change "
+                f"{path}: transformation[{name}]: {fault} ({own}) and would matter; change "
                 "one of them"
             )
 
 
 class _Beside:
-    """A variant beside its senses, and beside the contexts and questions of its language."""
+    """A variant against its senses, and against the contexts and questions of its language."""
 
     def __init__(self, stimuli: Stimuli, axis: Axis, variant: str, origin: Origin) -> None:
         self.stimuli, self.axis, self.origin = stimuli, axis, origin
@@ -155,7 +155,7 @@ class _Beside:
                 raise self._refuse(
                     self._sense(sense),
                     f"stems: {found[0]!r} is found in {identifier!r}, an identifier of {self.name},"
-                    " which must not tell its own sense",
+                    " which must not state its own sense",
                 )
 
     def _check_apart(self, one: Sense, other: Sense) -> None:
@@ -175,7 +175,7 @@ class _Beside:
                 raise self._refuse(
                     self._sense(other),
                     f"cues: {min(shared)!r} is a cue of {one.name!r} ({self._sense(one)}) too, and "
-                    f"both are stated of the identifiers of {self.name}",
+                    f"both senses belong to the identifiers of {self.name}",
                     self._sense(one),
                 )
         for sense, rival in ((one, other), (other, one)):
@@ -194,7 +194,7 @@ class _Beside:
                 )
 
     def _check_words(self) -> None:
-        """No identifier stands where something else is meant; no unrelated word tells a sense."""
+        """No identifier is used for something else; no unrelated word states a sense."""
         for template in self.stimuli.templates[self.language]:
             path = self._path("context template", template.id)
             self._check_free(path, f"template[{template.id}].text", template.literals)
@@ -230,7 +230,7 @@ def clash(stimuli: Stimuli, axis: Axis, transformation: Transformation) -> str:
         stems = senses[name].stems if name in senses else ()
         for text in (transformation.text or "", *transformation.replace.values()):
             if told := stems_in(text, stems):
-                return f"{told[0]!r} tells the sense {name!r} of the axis {axis.name!r}"
+                return f"{told[0]!r} states the sense {name!r} of the axis {axis.name!r}"
     return ""
 
 

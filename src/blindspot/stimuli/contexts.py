@@ -1,4 +1,4 @@
-"""Contexts whose words are read from the residual stream, and questions about them. Pure data."""
+"""Contexts whose words are read from the residual stream. Pure data."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def ambiguous_contexts(
     Args:
         stimuli: everything that can be asked.
         part: a category, or one word pair of it.
-        limit: use only the pairs that a run limited to so many asks.
+        limit: use only the pairs of a run with this limit.
         orders: False takes one order a wording, each of the four equally often.
     """
     axis = stimuli.axes[part.axis]
@@ -111,7 +111,7 @@ def ambiguous_contexts(
     for wording, (pair, identifiers) in zip(wordings, chosen, strict=False):
         prompts = list(associations(axis, whole, wording, variant, identifiers, pair))
         if not orders:
-            # by how often it was taken, then by how often with this pair
+            # by how often it was used, then by how often with this pair
             rank = {
                 one.order: (used_orders[one.order], used_orders[f"{pair} {one.order}"])
                 for one in prompts
@@ -149,10 +149,10 @@ def _spread(
 
 
 def _even_order(category: Category) -> list[tuple[str, str]]:
-    """All pairs of a category, so that every stretch from the first uses each word about equally.
+    """All pairs of a category, ordered to use each word about equally from the start.
 
-    Both lists are gone through at once, from the beginning whenever one ends; where both end
-    together the negative one is shifted by a word, or the same pairs would come again.
+    Both lists advance together and start over when they end; where both end at once, the negative
+    one is shifted by a word to avoid repeating pairs.
     """
     positive, negative = category.positive, category.negative
     round_ = lcm(len(positive), len(negative))
@@ -194,7 +194,7 @@ def cued_contexts(stimuli: Stimuli, axis: str, variant: str, sense: str) -> list
     """Contexts that state a sense: every cue in every template, in both orders of mention.
 
     The identifiers of a variant that has several rotate over cues and templates; both orders of
-    mention use the same two. The prefix of a variant is left out: it may state another sense.
+    mention use the same two. The prefix of a variant is omitted: it may state another sense.
 
     Args:
         stimuli: everything that can be asked.
@@ -226,7 +226,7 @@ def cued_contexts(stimuli: Stimuli, axis: str, variant: str, sense: str) -> list
 
 
 def unrelated_contexts(stimuli: Stimuli, axis: str, variant: str) -> list[Context]:
-    """Contexts of the same make about other words: a control that no variant has of its own.
+    """Contexts of the same form about other words: a control shared by all variants.
 
     Every set of unrelated words in every template, in both orders of mention; the pairs of a set
     rotate over the templates.
@@ -245,7 +245,7 @@ def unrelated_contexts(stimuli: Stimuli, axis: str, variant: str) -> list[Contex
 
 
 def _couples(words: Sequence[str]) -> list[tuple[str, str]]:
-    """Every two of the words, those first that share no word."""
+    """All pairs of words; first those that share no word."""
     used: Counter[str] = Counter()
     left = list(combinations(words, 2))
     couples = []

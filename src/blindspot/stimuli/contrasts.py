@@ -1,4 +1,4 @@
-"""Two prompts that differ in nothing that should matter, and cases of them that are kept."""
+"""Two prompts that differ in nothing that should matter, and the cases kept of them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _DIGITS = 8
 
 @dataclass(frozen=True, slots=True)
 class Contrast:
-    """A word pair in one wording, as it is asked and with a change that should not matter.
+    """A word pair in one wording, as asked and with a change that should not matter.
 
     Attributes:
         part: the word pair; of every pair, [0] is the positive one, [1] the negative one.
@@ -53,7 +53,7 @@ class Contrast:
 
     @property
     def id(self) -> str:
-        """Names that people can read, and a digest of everything that is asked."""
+        """Readable names, and a digest of everything that is asked."""
         asked = (self.original, self.changed, self.answer, self.identifiers, self.words)
         digest = hashlib.sha256(repr(asked).encode("utf-8", "surrogatepass")).hexdigest()
         return "-".join((self.part.whole.id, self.wording, *self.changes, digest[:_DIGITS]))
@@ -80,9 +80,9 @@ class Found(Strict):
 
 
 class PromotedCase(Strict):
-    """A contrast that is kept, with all that is asked: no other file changes it.
+    """A contrast that is kept with its full prompts: no other file changes it.
 
-    ``at_most``: by how much the stereotype effect may differ between the two prompts.
+    ``at_most``: the largest difference allowed between the stereotype effects of the two prompts.
     """
 
     id: Name

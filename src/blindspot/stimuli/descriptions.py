@@ -1,4 +1,4 @@
-"""Whether an axis has all that is needed to look into a model: senses, contexts, questions."""
+"""Whether an axis has everything that assays need: senses, contexts, questions."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from blindspot.stimuli.senses import CLOSED, NEUTRAL, OPEN, Sense
 
 
 def _missing(stimuli: Stimuli, axis: str, variant: str) -> list[str]:
-    """What a variant lacks, each with the folder that it belongs into."""
+    """What a variant lacks, each with its folder."""
     language = stimuli.axes[axis].language
     senses = stimuli.senses.get(language, {})
     kinds = {question.kind for question in stimuli.questions.get(language, ())}
@@ -30,23 +30,23 @@ def _missing(stimuli: Stimuli, axis: str, variant: str) -> list[str]:
 
 
 def _fault(stimuli: Stimuli, axis: str, variant: str) -> str:
-    """One line on why a variant cannot be looked into, "" if it can."""
+    """One line on why a variant has no assays; "" if it has."""
     if missing := _missing(stimuli, axis, variant):
         return (
             f"{axis}/{variant}: not described in {stimuli.axes[axis].language!r}: "
-            f"{', '.join(missing)}; add them to be able to look into the residual stream"
+            f"{', '.join(missing)}; add them to use the assays of the residual stream"
         )
     why = stimuli.unfit.get((axis, variant))
-    return f"{axis}/{variant}: cannot be looked into: {why}" if why else ""
+    return f"{axis}/{variant}: no assays of the residual stream: {why}" if why else ""
 
 
 def is_described(stimuli: Stimuli, axis: str, variant: str) -> bool:
-    """Whether all is there to look for the senses of a variant's identifiers."""
+    """Whether the assays have everything they need for a variant's identifiers."""
     return not _fault(stimuli, axis, variant)
 
 
 def undescribed(stimuli: Stimuli) -> list[str]:
-    """A line for each variant that cannot be looked into: what is missing, and where it belongs."""
+    """A line for each variant without assays: what is missing, and where it belongs."""
     return [
         fault
         for axis in stimuli.axes.values()
@@ -56,7 +56,7 @@ def undescribed(stimuli: Stimuli) -> list[str]:
 
 
 def mechanistic_slices(stimuli: Stimuli, measurement: str) -> list[Slice]:
-    """Every category of every variant that is described: both senses, contexts and questions."""
+    """Every category of every variant that has both senses, contexts and questions."""
     return [
         Slice(measurement, axis.name, variant, category)
         for axis in stimuli.axes.values()

@@ -40,8 +40,8 @@ QUESTIONS = "questions"
 TRANSFORMATIONS = "transformations"
 PROMOTED = "promoted"
 
-#: A room of the fixtures, and the keys that tell its files where they lie beside others; of rooms
-#: that share a key the one with keys of its own comes first.
+#: A folder of the fixtures, and the keys that identify its files in a flat directory; of folders
+#: that share a key, the one with keys of its own comes first.
 ROOMS = {
     PROMOTED: frozenset({"original", "changed"}),
     WORDINGS: frozenset({"measurement", "wording"}),
@@ -61,10 +61,10 @@ def _files(root: Path, room: str) -> list[Path]:
 
 
 def _included(directory: Path) -> dict[str, list[Path]]:
-    """Files of a user's directory by room.
+    """Files of a user's directory by folder of the fixtures.
 
-    A user's directory is laid out like ``fixtures/`` or is flat; a flat file belongs to the room
-    that one of its keys tells, else it is an axis.
+    A user's directory is laid out like ``fixtures/`` or is flat; one of its keys tells which folder
+    a flat file belongs to, otherwise it is an axis.
     """
     if not directory.is_dir():
         raise StimulusError(f"--include-path {directory}: no such directory; check the path")
@@ -75,7 +75,7 @@ def _included(directory: Path) -> dict[str, list[Path]]:
     if not any(files.values()):
         raise StimulusError(
             f"--include-path {directory}: no TOML file in it; put axes under {AXES}/, wordings "
-            f"under {WORDINGS}/, or all of them into the directory itself"
+            f"under {WORDINGS}/, or all of them in the directory itself"
         )
     return files
 
@@ -114,7 +114,7 @@ def read_transformations(path: Path) -> TransformationFile:
 
 
 def read_promoted(path: Path) -> PromotedCase:
-    """One file of a case that the search found and somebody kept."""
+    """One file of a case that the search found and a user kept."""
     return validate(PromotedCase, read_toml(path), path)
 
 
@@ -193,7 +193,8 @@ def load_stimuli(include: Sequence[Path] = (), *, fixtures: Path = FIXTURES) -> 
     """Everything in ``fixtures`` and in the user's directories ``include``.
 
     Raises:
-        StimulusError: a file is refused, two files define the same, or files do not go together.
+        StimulusError: a file is refused, two files define the same thing, or files contradict each
+        other.
     """
     reader = _Reader()
     read = {

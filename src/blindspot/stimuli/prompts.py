@@ -11,7 +11,7 @@ from blindspot.stimuli.schema import Axis, Category, ExplicitWording, ImplicitWo
 
 IMPLICIT = "implicit"
 EXPLICIT = "explicit"
-"""What wordings say that they measure."""
+"""The measurements that wordings can name."""
 
 #: The numbers of a rating scale as agreement in [-1, 1].
 LIKERT = {"1": -1.0, "2": -0.5, "3": 0.0, "4": 0.5, "5": 1.0}
@@ -40,16 +40,17 @@ class Slice:
 
 
 class Prompt(Protocol):
-    """What every prompt says of itself. Of every pair, [0] is the positive one, [1] the negative.
+    """What every prompt has. In every pair, [0] is positive and [1] negative.
 
     ``candidates``: complete answers that a model can choose from. ``second_order``: the order that
-    the prompts of a wording balance beside which identifier is listed first; ``order``: both, in
+    the prompts of a wording balance in addition to which identifier comes first; ``order``: both,
+    in
     words. ``full_length``: continue to the token limit, even after the answer is complete.
     """
 
     @property
     def slice(self) -> Slice:
-        """The word pair that it asks about."""
+        """The slice of its word pair."""
         ...
 
     @property
@@ -94,7 +95,7 @@ class Prompt(Protocol):
 
     @property
     def full_length(self) -> bool:
-        """Whether it goes on after the answer is complete."""
+        """Whether generation goes on after the answer is complete."""
         ...
 
 
@@ -177,7 +178,7 @@ def _identifier(first: bool) -> str:
 def diagonals(category: Category) -> list[tuple[str, str]]:
     """All word pairs (positive, negative) of a category, along the diagonals of their table.
 
-    So ordered, few pairs still use many different words.
+    In this order, even a few pairs use many different words.
     """
     width = max(len(category.positive), len(category.negative))
     table = product(range(len(category.positive)), range(len(category.negative)))
@@ -247,7 +248,7 @@ def in_all_orders(
 def _candidates(
     answer: str, stereotyped: tuple[str, str], listed: tuple[str, str]
 ) -> tuple[str, str]:
-    """The stereotyped and the counter-stereotyped answer to words listed so."""
+    """The stereotyped and the counter-stereotyped answer to words in this order."""
     words = {"first_word": listed[0], "second_word": listed[1]}
     one, other = stereotyped
     return (

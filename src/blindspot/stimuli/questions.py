@@ -15,7 +15,7 @@ LITERAL_FIRST = "literal-first"
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A prompt with a placeholder to write over, and the answers whose probabilities are read.
+    """A prompt with a placeholder to overwrite, and the answers whose probabilities are read.
 
     ``span``: characters of the placeholder in ``text``; its last token is written over.
     ``candidates``: answers as they would follow the prompt, without leading space; what is read is

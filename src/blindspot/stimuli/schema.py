@@ -1,4 +1,4 @@
-"""The shape of the fixture files: axes and wordings, validated as they are read.
+"""The schema of the fixture files: axes and wordings, validated as they are read.
 
 A file that breaks a rule is refused as a whole; pydantic finds the key, `loader` names the file.
 """
@@ -35,12 +35,12 @@ def check_answer(answer: str) -> None:
     """Check that a template is a complete answer to an association prompt.
 
     Raises:
-        ValueError: names the slot, or says how the words and choices must stand.
+        ValueError: names the slot, or says how to arrange the words and choices.
     """
     check_slots("answer", answer, WORD_SLOTS | CHOICE_SLOTS, frozenset())
     if order(answer) not in _ANSWER_ORDERS:
         raise ValueError(
-            "answer: each word must stand next to its own choice, the first word first; write "
+            "answer: each word must be next to its own choice, the first word first; write "
             '"{first_word} - {first_choice}, {second_word} - {second_choice}" or the like'
         )
 
@@ -54,7 +54,7 @@ def check_distinct(key: str, terms: Iterable[str]) -> None:
     seen: dict[str, str] = {}
     for term in terms:
         if (known := fold(term)) in seen:
-            raise ValueError(f"{key}: {term!r} stands twice (as {seen[known]!r}); remove one")
+            raise ValueError(f"{key}: {term!r} is listed twice (as {seen[known]!r}); remove one")
         seen[known] = term
 
 
@@ -77,7 +77,7 @@ class Groups(Strict):
 
 
 class Senses(Strict):
-    """What an ambiguous identifier can be taken for."""
+    """What an ambiguous identifier can mean."""
 
     group: Text
     literal: Text
@@ -92,7 +92,7 @@ class Variant(Strict):
     """A way to refer to the groups: ``positive[i]`` stands for the positive group.
 
     ``prefix`` is a sentence put before every prompt; it may use the slots {first} and {second}.
-    ``control``: it is there to be compared with, and no part of what is said over all variants.
+    ``control``: a control for comparison, not part of any figure over all variants.
     """
 
     description: str = ""
@@ -112,16 +112,16 @@ class Variant(Strict):
         for identifier, text in product((*self.positive, *self.negative), literals(self.prefix)):
             if stands_in(identifier, text):
                 raise ValueError(
-                    f"prefix: {identifier!r} is written out, so that it always stands in one "
-                    "order; write {first} and {second}"
+                    f"prefix: {identifier!r} is written out, so its order never "
+                    "changes; write {first} and {second}"
                 )
         return self
 
     def identifiers(self, index: int) -> tuple[str, str]:
         """The ``index``-th pair (positive, negative), every combination of the two lists in turn.
 
-        Pairs run through both lists at once and shift by one after each round, so that any stretch
-        of consecutive indices uses all identifiers about equally often.
+        Pairs run through both lists at once and shift by one after each round, so any run of
+        consecutive indices uses all identifiers about equally often.
         """
         turn, place = divmod(index, len(self.positive))
         return self.positive[place], self.negative[(place + turn) % len(self.negative)]
@@ -209,13 +209,13 @@ class ImplicitWording(Strict):
         check_answer(self.answer)
         if not self._is_read():
             raise ValueError(
-                "answer: an answer in this form is not read as two pairs; tie each word to its "
-                'choice and part the pairs, as in "{first_word} - {first_choice}, ..."'
+                "answer: an answer in this form is not read as two pairs; join each word to its "
+                'choice and separate the pairs, as in "{first_word} - {first_choice}, ..."'
             )
         return self
 
     def _is_read(self) -> bool:
-        """Whether the reader finds the pairs in an answer of the form that is asked for."""
+        """Whether the reader finds the pairs in an answer of the requested form."""
         words, choices = ("alpha", "beta"), ("gamma", "delta")
         named = dict(zip(("first_word", "second_word"), words, strict=True))
         named |= dict(zip(("first_choice", "second_choice"), choices, strict=True))
@@ -230,12 +230,12 @@ class ImplicitWording(Strict):
 
     @property
     def literals(self) -> tuple[str, ...]:
-        """Its own texts, between the slots."""
+        """Its literal text, between the slots."""
         return literals(self.text, self.answer)
 
 
 def _said(template: str) -> list[str]:
-    """What a statement says: its words and slots, whatever the punctuation."""
+    """The words and slots of a statement, without punctuation."""
     return re.findall(r"\{\w+\}|[^\W_]+", fold(template))
 
 
@@ -257,16 +257,14 @@ class ExplicitWording(Strict):
         check_slots("reverse", self.reverse, slots_of_both, frozenset())
         if _said(self.statement) == _said(self.reverse):
             raise ValueError(
-                "reverse: the same as the statement; tie the words the other way round"
+                "reverse: the same as the statement; join the words the other way round"
             )
         if self.scale == "likert" and "options" in self.model_fields_set:
             raise ValueError("options: a likert wording is answered 1 to 5; remove this key")
         check_distinct("options", self.options)
         readings = tuple(map(read_agreement, self.options))
         if readings[0] is Agreement.DISAGREE or readings[1] is Agreement.AGREE:
-            raise ValueError(
-                "options: the first one must agree, the second disagree; exchange them"
-            )
+            raise ValueError("options: the first one must agree, the second disagree; swap them")
         return self
 
     @property
@@ -276,7 +274,7 @@ class ExplicitWording(Strict):
 
     @property
     def literals(self) -> tuple[str, ...]:
-        """Its own texts, between the slots."""
+        """Its literal text, between the slots."""
         return literals(self.text, self.statement, self.reverse)
 
 

@@ -1,7 +1,6 @@
 """The shape of the files behind the assays: senses, context templates, questions.
 
-Validated as they are read, like axes and wordings; what only shows beside an axis is checked in
-`descriptions`.
+Validated as they are read, like axes and wordings; `fitting` checks them against an axis.
 """
 
 from __future__ import annotations
@@ -54,7 +53,7 @@ class Cue(Strict):
 
     @property
     def values(self) -> dict[str, str]:
-        """What the slots of a template stand for."""
+        """The value of each slot of a template."""
         heading = self.heading or self.singular[0].upper() + self.singular[1:]
         return {"cue": self.singular, "cues": self.plural, "heading": heading}
 
@@ -65,10 +64,10 @@ class Cue(Strict):
 
 
 class Sense(Strict):
-    """What a word can be taken for: the cues that state it, and the stems that tell it in a text.
+    """What a word can mean: the cues that state it, and the stems that show it in a text.
 
     A stem matches at the beginning of a word; with a full stop behind it, the whole word only.
-    The sense named "neutral" says neither and has no stems.
+    The sense named "neutral" states neither and has no stems.
     """
 
     name: Text
@@ -82,13 +81,15 @@ class Sense(Strict):
         if fold(self.name) in {AMBIGUOUS, UNRELATED} or (
             fold(self.name) == NEUTRAL and self.name != NEUTRAL
         ):
-            raise ValueError(f"name: {self.name!r} is kept for contexts of that kind; rename it")
+            raise ValueError(
+                f"name: {self.name!r} is reserved for contexts of that kind; rename it"
+            )
         _check_cues("cues", self.cues)
         check_distinct("stems", (stem.rstrip(".") for stem in self.stems))
         if self.name == NEUTRAL and self.stems:
-            raise ValueError("stems: the neutral sense says neither sense; remove this key")
+            raise ValueError("stems: the neutral sense has none; remove this key")
         if self.name != NEUTRAL and not self.stems:
-            raise ValueError("stems: none given; add the words that tell this sense in a text")
+            raise ValueError("stems: none given; add the words that show this sense in a text")
         return self
 
 
@@ -96,7 +97,7 @@ def _check_cues(key: str, cues: Sequence[Cue]) -> None:
     for number, cue in enumerate(cues):
         for other in cues[:number]:
             if shared := cue.forms & other.forms:
-                raise ValueError(f"{key}: {min(shared)!r} stands twice; remove one")
+                raise ValueError(f"{key}: {min(shared)!r} is listed twice; remove one")
 
 
 class ContextTemplate(Strict):
@@ -118,12 +119,12 @@ class ContextTemplate(Strict):
 
     @property
     def literals(self) -> tuple[str, ...]:
-        """Its own texts, between the slots."""
+        """Its literal text, between the slots."""
         return literals(self.text)
 
 
 class UnrelatedWords(Cue):
-    """Words that have nothing to do with any axis, under the cue that says what they are."""
+    """Words unrelated to any axis, under the cue that says what they are."""
 
     words: Annotated[tuple[Term, ...], Field(min_length=2)]
 
@@ -201,11 +202,13 @@ def _check_question(key: str, text: str, kind: str) -> None:
     order = slot_order(text)
     if order.count(PLACEHOLDER_SLOT) > 1:
         raise ValueError(
-            f"{key}: {{x}} stands twice; only one place is written over, so name it once"
+            f"{key}: {{x}} occurs twice; only one place is overwritten, so use it once"
         )
     if senses and order.index("first_sense") > order.index("second_sense"):
-        raise ValueError(f"{key}: {{second_sense}} comes first; exchange the two")
+        raise ValueError(f"{key}: {{second_sense}} comes first; swap the two")
     if text != text.rstrip():
-        raise ValueError(f"{key}: white space at the end; remove it, the answer brings its own")
+        raise ValueError(f"{key}: white space at the end; remove it, the answer has its own")
     if text.rstrip().endswith("{x}"):
-        raise ValueError(f"{key}: ends in {{x}}; put words behind it, or it would be the answer")
+        raise ValueError(
+            f"{key}: ends in {{x}}; add words after it, otherwise it would be the answer"
+        )

@@ -18,7 +18,7 @@ Text = Annotated[str, Field(min_length=1, pattern=r"\S")]
 _BREAKING = frozenset({"Cc", "Zl", "Zp"})
 
 
-@lru_cache(maxsize=1 << 14)  # every name is held against every text of every file
+@lru_cache(maxsize=1 << 14)  # every name is compared with every text of every file
 def fold(text: str) -> str:
     """The form in which two words count as the same, which is that of the readers of answers.
 
@@ -28,7 +28,7 @@ def fold(text: str) -> str:
 
 
 def stands_in(phrase: str, text: str) -> bool:
-    """Whether a text holds the words of a phrase, one after the other; without spaces, anywhere."""
+    """Whether a text contains a phrase, at word boundaries if its script has spaces."""
     if any(map(unspaced, fold(phrase))):
         return fold(phrase) in fold(text)
     return _in_words(phrase) in _in_words(text)
@@ -42,7 +42,7 @@ def _in_words(text: str) -> str:
 
 
 def _term(text: str) -> str:
-    """A word or an identifier, as it is put into a prompt and looked for in an answer."""
+    """A word or an identifier, as written into a prompt and searched for in an answer."""
     if text != text.strip():
         raise ValueError(f"{text!r} has white space around it; remove it")
     if any(unicodedata.category(character) in _BREAKING for character in text):

@@ -1,8 +1,8 @@
-"""Changes of a prompt that should not matter: how it is written, never what it asks about.
+"""Changes to a prompt that should not matter: how it is written, never what it asks.
 
-A transformation rewrites what a template says around its slots. Identifiers and words stay as they
-are, and so does the form of the answer: *black* and *Black* are not the same, *Answer* and *ANSWER*
-are. Several are applied in a fixed order, so that a set of them is one change.
+A transformation rewrites the text around the slots of a template. Identifiers and words stay as
+they are, and so does the form of the answer: *black* and *Black* are not the same, *Answer* and
+*ANSWER* are. Several are applied in a fixed order, so that a set of them is one change.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ PUNCTUATION = "punctuation"
 PREFIX = "prefix"
 WORDS = "words"
 
-#: From the change that says least about a model to the one that may be held against it.
+#: From the change that says least about a model to the one that says most.
 SIMPLEST_FIRST = (CASE, PUNCTUATION, PREFIX, WORDS)
-#: What one of them adds is written as the later ones want it.
+#: Later ones also apply to text that earlier ones add.
 _APPLIED = (WORDS, PREFIX, PUNCTUATION, CASE)
 #: The key that each kind needs; the others are not for it.
 _KEYS = {CASE: "to", PUNCTUATION: "replace", PREFIX: "text", WORDS: "replace"}
@@ -43,8 +43,8 @@ _CASES: dict[str, Callable[[str], str]] = {
 class Transformation(Strict):
     """One change that should not matter.
 
-    ``to``: the case of all letters. ``replace``: what is written instead of what, punctuation and
-    white space or whole words. ``text``: what stands before the prompt.
+    ``to``: the case of all letters. ``replace``: replacements by original, of punctuation and white
+    space or of whole words. ``text``: what precedes the prompt.
     """
 
     id: Name
@@ -79,7 +79,7 @@ class Transformation(Strict):
             text = self.text or ""
             return (text if text[-1:].isspace() else f"{text} ") + template
         changed = rewritten(template, self._rewrite)
-        # the answer follows behind the last word: white space there would change how it begins
+        # the answer follows the last word: white space there would change how it begins
         return changed.rstrip() + template[len(template.rstrip()) :]
 
     def _rewrite(self, text: str) -> str:
@@ -105,13 +105,15 @@ class TransformationFile(Strict):
 
 
 def _check_replacement(kind: str, old: str, new: str) -> None:
-    """Check that a replacement is of its kind and cannot make a prompt unreadable."""
+    """Check that a replacement fits its kind and cannot make a prompt unreadable."""
     if fold(old) == fold(new) and (kind == WORDS or old == new):
         raise ValueError(f"replace: {old!r} becomes itself; remove it")
     if kind == WORDS:
         for text in (old, new):
             if not any(character.isalnum() for character in text) or text != text.strip():
-                raise ValueError(f"replace: {text!r} is no word; write words without space around")
+                raise ValueError(
+                    f"replace: {text!r} is not a word; write words without spaces around them"
+                )
         return
     for text in (old, new):
         if any(character.isalnum() for character in text):
@@ -119,15 +121,13 @@ def _check_replacement(kind: str, old: str, new: str) -> None:
                 f'replace: {text!r} has letters or digits; use the kind "words" for them'
             )
     if not old:
-        raise ValueError("replace: nothing cannot be found in a text; write what is replaced")
+        raise ValueError("replace: an empty text cannot be replaced; write what is replaced")
     if any(map(str.isspace, old)) and not any(map(str.isspace, new)):
-        raise ValueError(
-            f"replace: {old!r} loses its space; words would run into one, keep a space"
-        )
+        raise ValueError(f"replace: {old!r} loses its space and would join words; keep a space")
 
 
 def _pattern(replace: Iterable[str]) -> re.Pattern[str]:
-    """What is to be replaced, the longest first; nothing is replaced twice."""
+    """The texts to replace, the longest first; nothing is replaced twice."""
     return re.compile("|".join(map(re.escape, sorted(replace, key=len, reverse=True))))
 
 
@@ -138,7 +138,7 @@ def _written_like(old: str, new: str) -> str:
 
 
 def transform(template: str, transformations: Iterable[Transformation]) -> str:
-    """A template with several transformations, whatever order they are given in."""
+    """A template after several transformations, in their fixed order."""
     for one in sorted(transformations, key=lambda one: _APPLIED.index(one.kind)):
         template = one.apply(template)
     return template

@@ -1,4 +1,4 @@
-"""The answer store: what a model was asked once, it is never asked again."""
+"""The answer store: nothing is asked of a model twice."""
 
 from blindspot.store.answers import Answers, StoredAnswer, key_of
 from blindspot.store.directory import Store, StoredModel

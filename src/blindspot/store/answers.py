@@ -1,9 +1,8 @@
 """The answers of one model: an SQLite file that any number of processes read and write at once.
 
-A killed process leaves only whole transactions behind. A file that is damaged is set aside, a row
-that is damaged is removed; what they held is asked again. An open file counts as in use: in WAL
-mode SQLite locks it for as long as a connection is open, and the system lets go of the lock however
-the process ends.
+A killed process leaves only complete transactions. A damaged file is set aside and a damaged row is
+removed; their answers are asked again. An open file counts as in use: in WAL mode SQLite locks it
+while a connection is open, and the system releases the lock however the process ends.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ from blindspot.errors import StoreError
 SUFFIX = ".sqlite3"
 #: A damaged file, kept for inspection; the next one replaces it.
 BROKEN = ".broken"
-#: Held while a file of the directory is opened, set aside or removed.
+#: Locked while a file of the directory is opened, set aside or removed.
 LOCK = "lock"
 #: Seconds to wait for another process; its transactions take milliseconds.
 WAIT_S = 60.0
@@ -54,7 +53,7 @@ Action = Callable[[sqlite3.Connection], Result]
 
 
 def key_of(*parts: Part) -> bytes:
-    """Digest of what decides an answer beside the model: kind, prompt, decoding. 32 bytes."""
+    """Digest of what decides an answer, except the model: kind, prompt, decoding. 32 bytes."""
     text = f"[{', '.join(map(_json, parts))}]"
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
 
@@ -77,8 +76,8 @@ class Answers:
 
     Args:
         path: the file; it and its directory are created.
-        name: what the model is called now; None to leave name and time of use as they are.
-        told: called with one line when something damaged was found.
+        name: the current name of the model; None to keep the stored name and time of use.
+        told: called with one line about any damage.
 
     Raises:
         StoreError: the file cannot be created, read or written.
@@ -97,7 +96,7 @@ class Answers:
 
     @property
     def name(self) -> str:
-        """What the model was called when it was last used."""
+        """The name under which the model was last used."""
         query = "SELECT name FROM model"
         return str((self._do(lambda file: file.execute(query).fetchone()) or ("",))[0])
 
@@ -106,7 +105,7 @@ class Answers:
         return int(self._do(lambda file: file.execute(query).fetchone())[0])
 
     def get(self, keys: Iterable[bytes]) -> dict[bytes, StoredAnswer]:
-        """The answers that are known, by key."""
+        """The stored answers, by key."""
         wanted = list(keys)
 
         def select(file: sqlite3.Connection) -> list[tuple[bytes, object, object]]:
@@ -131,10 +130,10 @@ class Answers:
         return found
 
     def put(self, answers: Mapping[bytes, StoredAnswer]) -> dict[bytes, StoredAnswer]:
-        """Keep answers, all of them or none; what is known already stays as it is.
+        """Store answers, all or none; existing ones stay unchanged.
 
         Returns:
-            The answers as `get` gives them, so that a run that asks and one that reads agree.
+            The answers as `get` gives them: a run that asks and one that reads agree.
         """
         contents = {key: json.dumps(answer).encode() for key, answer in sorted(answers.items())}
         rows = [(key, content, _checksum(key, content)) for key, content in contents.items()]
@@ -143,13 +142,13 @@ class Answers:
         return {key: json.loads(content) for key, content in contents.items()}
 
     def drop(self, keys: Iterable[bytes]) -> None:
-        """Remove answers that are not what was written."""
+        """Remove answers that do not match their checksum."""
         if rows := [(key,) for key in keys]:
             self._write("DELETE FROM answers WHERE key = ?", rows)
             self._told(f"the answer store: {len(rows)} damaged answers in {self.path}; asked again")
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         self._connection.close()
 
     def _write(self, statement: str, rows: Sequence[tuple[object, ...]]) -> None:
@@ -167,7 +166,7 @@ class Answers:
         self._do(transaction)
 
     def _do(self, action: Action[Result]) -> Result:
-        """Do something with the file; again with a new one if it was damaged or replaced."""
+        """Use the file; retry with a new one if it was damaged or replaced."""
         damages = 0
         try:
             while True:
@@ -188,12 +187,12 @@ class Answers:
         self._connection = self._opened(damaged=damaged)
 
     def _opened(self, *, damaged: bool = False) -> sqlite3.Connection:
-        """A connection to a sound file; ``damaged``: the one that was open until now is not."""
+        """A connection to an intact file; ``damaged``: the current one is not."""
         if self.path is None:
             return _connect(None, self._name)
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(self.path.with_name(LOCK), timeout=WAIT_S):
-            if damaged and _inode(self.path) == self._inode:  # no other process has mended it
+            if damaged and _inode(self.path) == self._inode:  # no other process has replaced it
                 self._set_aside(self.path)
             try:
                 connection = _connect(self.path, self._name)
@@ -212,7 +211,7 @@ class Answers:
         for ending in _ENDINGS:
             with suppress(FileNotFoundError):
                 Path(f"{path}{ending}").replace(f"{aside}{ending}")
-        self._told(f"the answer store was damaged; the file is kept as {aside}")
+        self._told(f"the answer store was damaged; the file was moved to {aside}")
 
 
 def remove_unused(path: Path) -> bool:
@@ -237,7 +236,7 @@ def remove_unused(path: Path) -> bool:
 
 
 def _connect(path: Path | None, name: str | None) -> sqlite3.Connection:
-    """Open a file, fill a new one, and see that it can be written and is one of ours."""
+    """Open or create a file, and check that it is writable and one of ours."""
     file = sqlite3.connect(path or ":memory:", timeout=WAIT_S, isolation_level=None)
     file.text_factory = lambda text: text.decode("utf-8", "replace")
     try:
@@ -250,7 +249,7 @@ def _connect(path: Path | None, name: str | None) -> sqlite3.Connection:
                 file.execute(statement)
         if file.execute("PRAGMA user_version").fetchone() != (_VERSION,):
             raise sqlite3.DatabaseError(_OTHER)
-        if name is not None:  # a read-only file fails here, not after hours of asking
+        if name is not None:  # a read-only file fails here, not after hours of work
             file.execute("UPDATE model SET name = ?", (name,))
         file.execute("COMMIT")
         if path is not None and name is not None:
@@ -261,22 +260,22 @@ def _connect(path: Path | None, name: str | None) -> sqlite3.Connection:
     return file
 
 
-_OTHER = "not a file of answers"
+_OTHER = "not an answer store"
 
 
 def _is_damage(error: sqlite3.DatabaseError) -> bool:
-    """Whether the file itself cannot be used, as against locked, full or read-only."""
+    """Whether the file itself is unusable, not just locked, full or read-only."""
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     damage = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
     return code in damage or _OTHER in str(error) or "no such table" in str(error)
 
 
 def _fault(path: Path | None, error: Exception) -> StoreError:
-    """What is wrong, as one line with the remedy."""
+    """The error, as one line with the remedy."""
     busy = getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY
     what: object = error
     if busy or isinstance(error, Timeout):
-        what = f"another process has kept it locked for {WAIT_S:.0f} s; end that one"
+        what = f"another process has locked it for {WAIT_S:.0f} s; stop that process"
     return StoreError(
         f"answer store {path or 'memory'}: {what}; name a writable directory with --store DIR, or "
         "--store none"

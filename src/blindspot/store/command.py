@@ -34,17 +34,16 @@ EXIT_OK = 0
 EXIT_KEPT = 1
 
 LS = f"""\
-List the models whose answers are kept, the last used first: an id that tells checkpoints of one
-name apart, the number of answers, their size and when they were last used. A run that ends with
-more than the limit (${LIMIT_VARIABLE}, such as 500M or 2G, or none) removes the least recently used
-models.
+List the models in the store, last used first: an id that distinguishes checkpoints of one name, the
+number of answers, their size and when they were last used. A run that ends with more than the limit
+(${LIMIT_VARIABLE}, such as 500M or 2G, or none) removes the least recently used models.
 """
 CLEAR = """\
-Remove the answers of the models named, by name or by the id that `store ls` shows; without a name
-those of all models, damaged files, and files of earlier versions. Does not ask for confirmation.
-What a run is using is kept. Exit codes: 0 removed, 1 something is in use and was kept, 4 usage.
+Remove the answers of the named models, by name or by the id that `store ls` shows; without a name
+remove all models, damaged files, and files of earlier versions. Does not ask for confirmation.
+Files in use by a run are kept. Exit codes: 0 removed, 1 something is in use and was kept, 4 usage.
 """
-#: What `clear` removes beside the answers: damaged files, and files of earlier versions.
+#: Other files that `clear` removes: damaged ones, and those of earlier versions.
 _LEFT = (f"{FOLDER}/*{BROKEN}*", "answers-[12].*", "in-use/*.lock")
 
 
@@ -52,11 +51,11 @@ def add_command(commands: Subcommands) -> None:
     """Add ``store`` to the subcommands of ``python -m blindspot``."""
     parser = commands.add_parser(
         "store",
-        help="list or remove the answers that are kept",
-        description="The answer store: nothing is asked twice of the same weights.",
+        help="list or remove stored answers",
+        description="The answer store: the same weights are never asked twice.",
     )
     actions = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    ls = actions.add_parser("ls", help="list what is kept, by model", description=LS)
+    ls = actions.add_parser("ls", help="list stored answers by model", description=LS)
     ls.set_defaults(run=run_ls)
     clear = actions.add_parser("clear", help="remove answers", description=CLEAR)
     clear.add_argument("models", metavar="MODEL", nargs="*", help="name or id; default: all")
@@ -120,18 +119,18 @@ def run_clear(arguments: argparse.Namespace) -> int:
 
 
 def _directory(given: str | None) -> Path | None:
-    """The directory that is meant; None where answers are not kept."""
+    """The directory of the store; None if answers are not stored."""
     if given == NO_STORE:
         return None
     return default_directory() if given is None else Path(given)
 
 
 def _opened(directory: Path | None) -> tuple[Store, list[StoredModel]]:
-    """The store in a directory and its models; a line that says so where there are none."""
+    """The store in a directory and its models; prints a line if there are none."""
     store = Store(directory, told=_tell)
     models = [model for model in store.models() if model.answers]
     if directory is None:
-        print("no answers are kept with --store none")
+        print("no answers are stored with --store none")
     elif not models:
         print(f"no answers are kept in {line(directory)}")
     return store, models
@@ -168,7 +167,7 @@ def _table(models: Sequence[StoredModel]) -> Table:
 
 
 def _name(model: StoredModel) -> str:
-    """The name, with nothing in it that a terminal would obey."""
+    """The name, escaped for the terminal."""
     shown = "".join(
         character if character.isprintable() else ascii(character)[1:-1] for character in model.name
     )

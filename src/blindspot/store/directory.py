@@ -1,6 +1,6 @@
 """The answer store: a directory with one file for every model.
 
-The fingerprint alone decides the file. To evict a model or to clear it is to remove its file.
+The fingerprint alone decides the file. Evicting or clearing a model removes its file.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from blindspot.errors import StoreError
 from blindspot.store.answers import SUFFIX, Answers, Told, remove_unused
 from blindspot.store.place import LIMIT_VARIABLE, size_text, store_limit
 
-#: Directory of the files within the store; another format gets another name.
+#: Directory of the files within the store; every format has its own name.
 FOLDER = "answers-3"
 
 
 @dataclass(frozen=True, slots=True)
 class StoredModel:
-    """One file: how many answers, how large (bytes), last used when (seconds since 1970).
+    """One file: number of answers, size (bytes), time of last use (seconds since 1970).
 
-    ``name``: what the model was last called; ``id``: tells checkpoints of one name apart.
+    ``name``: the last name of the model; ``id``: distinguishes checkpoints of one name.
     """
 
     path: Path
@@ -47,8 +47,8 @@ class Store:
 
     Args:
         directory: created with the first file.
-        told: called with one line for what a user should know: damage, models that were evicted.
-        otherwise: the store to use where this one cannot be.
+        told: called with one line about damage or evicted models.
+        otherwise: the store to use if this one cannot be opened.
 
     Raises:
         StoreError: the limit in the environment is not a size.
@@ -64,7 +64,7 @@ class Store:
         self._open: dict[str, Answers] = {}
 
     def of(self, fingerprint: str, name: str) -> Answers:
-        """The answers of a model, which nobody removes until `close`.
+        """The answers of a model, protected from removal until `close`.
 
         Raises:
             StoreError: the file cannot be created, read or written.
@@ -77,7 +77,7 @@ class Store:
             except StoreError as error:
                 if self._otherwise is None:
                     raise
-                self._told(f"answers are kept for this run only: {error}")
+                self._told(f"answers are stored for this run only: {error}")
                 self._open[file] = self._otherwise.of(fingerprint, name)
         return self._open[file]
 
@@ -111,7 +111,7 @@ class Store:
         return sum(map(_size, self._files()))
 
     def close(self) -> None:
-        """Let go of the files, and keep the limit if anything was written."""
+        """Close the files, and enforce the limit if anything was written."""
         own = [each for each in self._open.values() if each.path and each.path.parent == self.path]
         wrote = any(answers.wrote for answers in own)
         for answers in self._open.values():
@@ -119,12 +119,12 @@ class Store:
         if wrote and self._limit is not None:
             try:
                 self._trim(self._limit)
-            except (StoreError, OSError) as error:  # the run is as good; the next one will trim
+            except (StoreError, OSError) as error:  # the run is unaffected; the next one will trim
                 self._told(str(error))
         self._open.clear()
 
     def _trim(self, limit: int) -> None:
-        """Remove the least recently used models until the rest fits; what is in use stays."""
+        """Remove the least recently used models until the rest fits; files in use stay."""
         if (size := self.size()) <= limit:
             return
         removed = []
@@ -134,8 +134,8 @@ class Store:
                 removed.append(model.name)
         if removed:
             self._told(
-                f"the answer store reached its limit of {size_text(limit)} ({LIMIT_VARIABLE}); the "
-                f"answers of these models were removed: {', '.join(dict.fromkeys(removed))}"
+                f"the answer store reached its limit of {size_text(limit)} ({LIMIT_VARIABLE}) and "
+                f"removed the answers of {', '.join(dict.fromkeys(removed))}"
             )
 
 

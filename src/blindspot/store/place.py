@@ -1,4 +1,4 @@
-"""Where the answer store lies and how large it may become."""
+"""Where the answer store is and how large it may grow."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from platformdirs import user_cache_dir
 
 from blindspot.errors import StoreError
 
-#: Environment variable that stands for ``--store``.
+#: Environment variable for ``--store``.
 PLACE_VARIABLE = "BLINDSPOT_STORE"
-#: Name of a store that keeps nothing beyond the run.
+#: Name of a store that keeps nothing after the run.
 NO_STORE = "none"
 
 LIMIT_VARIABLE = "BLINDSPOT_STORE_LIMIT"
-#: All prompts of one model are 8 MiB, so this is every model that a team has met in years.
+#: All prompts of one model take 8 MiB: this is room for every model of a team over years.
 DEFAULT_LIMIT = 2 * 1024**3
 UNLIMITED = "none"
 
@@ -31,10 +31,10 @@ def default_directory() -> Path:
 
 
 def store_limit() -> int | None:
-    """Bytes that the store may keep, by ``BLINDSPOT_STORE_LIMIT``; None for no limit.
+    """Largest size of the store in bytes, by ``BLINDSPOT_STORE_LIMIT``; None for no limit.
 
     Raises:
-        StoreError: the variable holds no size.
+        StoreError: the variable is not a size.
     """
     given = os.environ.get(LIMIT_VARIABLE, "").strip()
     if not given:
@@ -44,7 +44,7 @@ def store_limit() -> int | None:
     size = parse_size(given)
     if size is None:
         raise StoreError(
-            f"{LIMIT_VARIABLE}={given[:40]!r}: not a size; give bytes, or a number with K, M, G or "
+            f"{LIMIT_VARIABLE}={given[:40]!r}: not a size; use bytes, or a number with K, M, G or "
             "T (powers of 1024) such as 500M or 2G, or none"
         )
     return size

@@ -1,4 +1,4 @@
-"""The paper's published result files: read, put to a model again, scored as published and as ours.
+"""The paper's published result files: read, asked again, scored by the paper's method and by ours.
 
 Pure data: imports no torch. `load_prompts` gives the distinct published prompts of a directory,
 `score` turns records (the paper's, or a model's own answers to the same prompts) into one `Row`.

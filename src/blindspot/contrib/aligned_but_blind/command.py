@@ -36,10 +36,10 @@ def add_command(commands: Subcommands) -> None:
     """Add ``rescore`` to the subcommands of ``python -m blindspot``."""
     parser = commands.add_parser(
         "rescore",
-        help="score the paper's published result files, its way and ours",
+        help="score the paper's published result files by its method and by ours",
         description=DESCRIPTION,
     )
-    parser.add_argument("directory", metavar="DIR", type=Path, help="holds the result files")
+    parser.add_argument("directory", metavar="DIR", type=Path, help="directory of the result files")
     parser.add_argument("--json", metavar="FILE", type=Path, help="also write the rows to FILE")
     parser.set_defaults(run=run)
 
@@ -86,7 +86,7 @@ def _skipped(skipped: Skipped) -> dict[str, object]:
 
 
 def _with_progress(paths: Sequence[Path]) -> Iterator[Path]:
-    """The paths, with a bar on a terminal when reading them takes longer than a moment."""
+    """The paths, with a progress bar on a terminal if reading them takes long."""
     yield from tqdm(paths, desc="reading", unit="file", disable=None, delay=0.5, leave=False)
 
 

@@ -1,7 +1,7 @@
-"""What the name of a result file says: ``<variant>_<category>_bias_results_<model>_deterministic``.
+"""The name of a result file: ``<variant>_<category>_bias_results_<model>_deterministic``.
 
-Variant, category and model may all hold underscores, so ``<variant>_<category>`` does not say where
-it splits. The first rule that fits decides:
+Variant, category and model may all contain underscores, which makes ``<variant>_<category>``
+ambiguous. The first rule that fits decides:
 
 1. it ends in ``_`` and a category of the paper: the rest is the variant;
 2. it starts with the name of the folder that holds the file and ``_``: that is the variant (the
@@ -20,7 +20,7 @@ from dataclasses import dataclass
 CATEGORIES = ("good_adj-bad_adj", "guilty-innocent", "item-weapon")
 VARIANTS = ("default", "dialects", "dialect", "direct_color", "names", "uppercase")
 
-#: What marks a file as one of the paper's result files, whether or not the rest of its name fits.
+#: Marks a file as one of the paper's result files, even if the rest of its name does not fit.
 MARK = "_bias_results_"
 
 _NAME = re.compile(r"(?P<what>.+?)_bias_results_(?P<model>.+)_deterministic\.json")
@@ -28,7 +28,7 @@ _NAME = re.compile(r"(?P<what>.+?)_bias_results_(?P<model>.+)_deterministic\.jso
 
 @dataclass(frozen=True, slots=True, order=True)
 class ResultName:
-    """What one result file holds: the answers of a model to a category of a variant."""
+    """The content of one result file: the answers of a model to a category of a variant."""
 
     model: str
     variant: str
@@ -39,12 +39,12 @@ class ResultName:
 
 
 def looks_like_result(filename: str) -> bool:
-    """Whether a file must be read or else named as skipped; hidden files never are."""
+    """Whether a file must be read or reported as skipped; hidden files never are."""
     return MARK in filename and filename.endswith(".json") and not filename.startswith(".")
 
 
 def parse_filename(filename: str, folder: str = "") -> ResultName | None:
-    """Model, variant and category of a result file; None when the name is of another form.
+    """Model, variant and category of a result file; None if the name has another form.
 
     ``folder`` is the name of the directory that holds the file.
     """

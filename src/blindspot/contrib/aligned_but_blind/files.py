@@ -1,7 +1,7 @@
-"""Find the paper's result files in any directory layout, and read each whole or not at all.
+"""Find the paper's result files in any directory layout, and read each completely or not at all.
 
 A file is ``{"white black positive negative": {prompt_id: [text, label]}}``. One entry of another
-shape refuses its file: a rate over the entries that happened to be readable is not a rate.
+shape makes the file invalid: a rate over the readable entries alone is meaningless.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from blindspot.errors import PublishedFileError, line
 #: The paper's largest file is below 2 MB; more than this is not a result file.
 MAX_BYTES = 256 * 2**20
 
-#: Passes the files through while they are read, e.g. to show a progress bar.
+#: Wraps the files while they are read, such as to show a progress bar.
 Progress = Callable[[Sequence[Path]], Iterator[Path]]
 
 
@@ -71,9 +71,9 @@ class PromptSet:
 
 
 def load_prompts(directory: Path) -> PromptSet:
-    """Every distinct prompt below ``directory``, once for all the models that answered it.
+    """Every distinct prompt below ``directory``, once for all models that answered it.
 
-    Sorted by variant and category, then as the files hold them.
+    Sorted by variant and category, then in file order.
 
     Raises:
         PublishedFileError: there is no such directory, or no readable result file in it.
@@ -96,8 +96,8 @@ def load_prompts(directory: Path) -> PromptSet:
 def read_directory(directory: Path, progress: Progress = iter) -> Collection:
     """Read every result file below ``directory``, whatever its layout.
 
-    Hidden files and directories are passed over, links are followed, a file that several links
-    lead to is read once.
+    Hidden files and directories are skipped, links are followed, and a file with several links is
+    read once.
 
     Raises:
         PublishedFileError: there is no such directory, or no result file in it.
@@ -146,7 +146,7 @@ def _find(directory: Path) -> tuple[list[Path], list[Skipped]]:
         try:
             status = path.stat()
         except OSError:
-            return True  # reading it will say what is wrong
+            return True  # reading it will report the error
         place = (status.st_dev, status.st_ino)
         if place in seen:
             return False

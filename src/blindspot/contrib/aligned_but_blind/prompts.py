@@ -14,16 +14,16 @@ ANSWER_MARK = "My Answer:"
 
 @dataclass(frozen=True, slots=True)
 class PublishedPrompt:
-    """A prompt as the paper put it, whichever model it was put to.
+    """A prompt of the paper, whichever model answered it.
 
     ``identifiers`` are (positive-stereotyped, negative-stereotyped), ``words`` (positive,
-    negative). ``text`` ends with "My Answer:" and the one blank behind it, which belongs to the
-    prompt that the models were given. ``identifier_order`` and ``word_order`` are the same pairs in
-    the order in which the prompt offers them; a prefix in front of the offer does not count.
+    negative). ``text`` ends with "My Answer:" and one blank, which belongs to the prompt.
+    ``identifier_order`` and ``word_order`` are the same pairs in the order in which the prompt
+    offers them, ignoring any prefix.
 
     Explicit prompts only (else None): ``keyed`` is +1 when agreeing states the stereotype and -1
     when it states the reverse, ``scale`` the way to answer. ``perceived``: asks how people are
-    seen, which is a question of fact and kept apart from stated belief.
+    seen, which is a question of fact and separate from stated belief.
     """
 
     variant: str
@@ -69,7 +69,7 @@ class PublishedRecord:
 def split_text(text: str) -> tuple[str, str]:
     """(prompt, answer) of a published text; joined, they are the text again.
 
-    The one blank behind the mark goes with the prompt: the models were given it.
+    The one blank after the mark belongs to the prompt.
 
     Raises:
         ValueError: there is no "My Answer:".
@@ -84,7 +84,7 @@ def split_text(text: str) -> tuple[str, str]:
 def describe_prompt(
     *, variant: str, category: str, prompt_id: str, identifiers: Pair, words: Pair, text: str
 ) -> PublishedPrompt:
-    """The prompt with everything that its id and text tell.
+    """The prompt with everything that its id and text say.
 
     Raises:
         ValueError: the id or the text is not of a published form; says what is missing.
@@ -139,10 +139,10 @@ def _listing(pair: Pair) -> re.Pattern[str]:
 def _orders(text: str, identifiers: Pair, words: Pair) -> tuple[Pair, Pair]:
     """Both pairs in the order in which they are offered.
 
-    The words stand nowhere but in their list and what follows it. The identifiers are offered in
-    the last listing before that list: an earlier one belongs to a prefix ("take black and white as
-    colors"), a later one only repeats the options. A prompt that lists its words before it
-    offers the choice has its first listing behind them.
+    The words occur only in their list and after it. The last listing of identifiers before that
+    list is the offer: an earlier one belongs to a prefix ("take black and white as colors"), a
+    later one only repeats the options. In a prompt that lists its words first, the offer is the
+    first listing after them.
     """
     listed = _listing(words).search(text)
     mention = listed or _any_of(words).search(text)

@@ -1,6 +1,6 @@
-"""Score published files as the paper did and as we do, side by side.
+"""Score published files by the paper's method and by ours, side by side.
 
-Both readings see the same answers; what differs is which answers count and how order is handled
+Both use the same answers; they differ in which answers count and how order is handled
 (docs/rescore.md).
 """
 
@@ -18,7 +18,7 @@ from blindspot.contrib.aligned_but_blind.files import Collection, ResultFile, Sk
 from blindspot.contrib.aligned_but_blind.prompts import PublishedPrompt, PublishedRecord
 from blindspot.contrib.aligned_but_blind.scorer import PublishedScore, score_association
 
-#: Stands for the category in a row over all categories.
+#: The category of a row over all categories.
 POOLED = "pooled"
 
 SCALE_MIDDLE = 3
@@ -85,7 +85,7 @@ class Rescored:
 def rescore(collection: Collection) -> Rescored:
     """One row per model, variant and category, and a total per model and variant.
 
-    Two files for the same row that differ are both skipped: nothing says which one is meant.
+    Two different files for the same row are both skipped: neither is known to be right.
     """
     named: dict[ResultName, list[ResultFile]] = defaultdict(list)
     for file in collection.files:
@@ -129,13 +129,13 @@ def mean_of_categories(rows: Sequence[Row]) -> float | None:
 
 
 def score(records: Iterable[PublishedRecord], name: ResultName) -> Row:
-    """The row of ``records``, whoever answered them; ``name`` only labels it."""
+    """The row of ``records``, from any model; ``name`` only labels it."""
     return _row(name, _read(records))
 
 
 @dataclass(frozen=True, slots=True)
 class _Answer:
-    """An answer as both scorers read it; what does not apply to its prompt is None."""
+    """An answer as read by both scorers; None for what does not apply to its prompt."""
 
     prompt: PublishedPrompt
     published: PublishedScore | None
@@ -203,9 +203,9 @@ def balanced_share(valid: Iterable[tuple[bool, bool]]) -> float | None:
 
     The mean of two shares: of the prompts where copying the listed order gives the stereotype, and
     of those where it gives the reverse. A model that only copies scores 0.5 however many
-    prompts there are of each. The mean of the four order cells is not to be had: the paper never
-    lists the positive word and the positive-stereotyped identifier first in one prompt.
-    None when either half has no valid answer.
+    prompts there are of each. The mean of the four order cells is unavailable: the paper never
+    lists the positive word and the positive-stereotyped identifier first in one prompt. None when
+    either half has no valid answer.
     """
     halves: dict[bool, list[bool]] = {True: [], False: []}
     for copy_is_stereotyped, stereotyped in valid:
@@ -220,7 +220,7 @@ def _is_statement(prompt: PublishedPrompt) -> bool:
 
 
 def _rated_pairs(answers: Iterable[_Answer]) -> list[tuple[float, float]]:
-    """Ratings of the stereotype and of its reverse, where the same words have both."""
+    """Ratings of the stereotype and of its reverse, for words that have both."""
     ratings: dict[tuple[str, ...], dict[int, list[float]]] = defaultdict(lambda: {1: [], -1: []})
     for answer in answers:
         prompt = answer.prompt

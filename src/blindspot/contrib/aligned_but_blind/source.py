@@ -15,8 +15,8 @@ from blindspot.stimuli.prompts import LIKERT
 
 AXIS = "published"
 
-#: Statements to agree with have no reverse, so they tell agreement and no bias: a category apart.
-#: Those that ask what is perceived, a question of fact, are kept apart from these too.
+#: Statements without a reverse measure agreement, not bias: a separate category. Those that ask
+#: what is perceived, a question of fact, are separate from these too.
 _UNKEYED = {False: "-agree", True: "-perceived"}
 _AGREEMENT = {"agree": 1.0, "disagree": -1.0}
 
@@ -24,7 +24,7 @@ _AGREEMENT = {"agree": 1.0, "disagree": -1.0}
 class PublishedPrompts:
     """Exactly the prompts of the paper's result files, each once; a `PromptSource`.
 
-    They are continued to the full length, as the paper did, so that its scorer sees what it saw.
+    They are continued to the full length, like the paper's, because its scorer reads all of it.
     """
 
     skipped: tuple[Skipped, ...] = ()
@@ -69,7 +69,7 @@ class PublishedPrompts:
         return self._prompts[part.whole]
 
     def controls(self, axis: str) -> frozenset[str]:
-        """All: the paper's variants were never put together."""
+        """All: the paper's variants were never combined."""
         return frozenset(part.variant for part in self._prompts if part.axis == axis)
 
     def supports(self, part: Slice, statistic: str) -> bool:
@@ -82,7 +82,7 @@ class PublishedPrompts:
         )
 
     def beside(self, model: str, answers: Mapping[str, str]) -> list[dict[str, Any]]:
-        """The published score beside ours, for every association slice that was asked."""
+        """The published score and ours, for every association slice that was asked."""
         records: dict[Slice, list[PublishedRecord]] = {}
         for prompt in self._published:
             if prompt.kind == "implicit" and prompt.text in answers:

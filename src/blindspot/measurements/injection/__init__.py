@@ -1,4 +1,4 @@
-"""Injection: how much of the stereotype effect falls when the model is made to see the group."""
+"""Injection: how much the stereotype effect falls when the group sense is injected."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ INJECTION = Mechanistic(
     name="injection",
     words=Words(
         title="Inside: injection",
-        heading="injection: fall of the stereotype effect when the group is shown (0 = none)",
-        failed="shown the group, it stereotypes less: it would have been fairer had it seen it",
-        passed="showing it the group does not lower its bias beyond the limit",
-        doubtful="whether showing it the group lowers its bias cannot be said",
-        worse="shown the group, its bias falls more than that of {}",
+        heading="injection: bias reduction when the group sense is injected (0 = none)",
+        failed="it stereotypes less when the group sense is injected: not seeing it is the cause",
+        passed="injecting the group sense does not lower its bias beyond the limit",
+        doubtful="injecting the group sense may or may not lower its bias",
+        worse="injecting the group sense lowers its bias more than that of {}",
         asked="The identifiers are replaced by vectors that mean the group, over windows of "
-        "layers; shown is the stereotype effect that is left, beside vectors that mean something "
+        "layers; curves show the remaining stereotype effect, beside vectors that mean something "
         "else.",
     ),
     statistics=constant(
-        reduction=Statistic("bias that falls when the group is shown", "difference")
+        reduction=Statistic("bias reduction when the group sense is injected", "difference")
     ),
     readings=READINGS,
     assay=lambda stimuli, limit, options: Injection(

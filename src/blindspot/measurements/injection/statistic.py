@@ -1,8 +1,8 @@
-"""Injection: how much of the stereotype effect falls when the model is made to see the group.
+"""Injection: how much the stereotype effect falls when the group sense is injected.
 
 The identifiers of an association prompt are overwritten, over a window of layers, by their own
-vectors from contexts that state the group sense. If the effect falls, and does not with vectors
-from contexts that state the literal sense or none, nor with random ones, the model would have been
+vectors from contexts that state the group sense. If the effect falls, but not with vectors from
+contexts that state the literal sense or none, nor with random ones, the model would have been
 fairer had it seen the group: it is blind.
 """
 
@@ -43,16 +43,16 @@ from blindspot.stimuli import Slice, Stimuli, ambiguous_contexts, cued_contexts,
 READINGS = (GENERATED, FORCED_CHOICE)
 UNTOUCHED = "untouched"
 COMPARED = (UNTOUCHED, LITERAL, NEUTRAL, RANDOM)
-"""With what group vectors are compared. Also with nothing: else a fair model whose effect all the
-controls raise would count as cured."""
+"""What group vectors are compared with. Also with nothing: otherwise a fair model whose effect all
+controls raise would seem to improve."""
 
 ANSWERED = 0.75
-"""Share of untouched prompts that must be answered: what the rest would have said moves an effect
-by up to a quarter."""
+"""Share of untouched prompts that must be answered: the rest moves an effect by up to a quarter."""
 
 HELD = 0.10
-"""How much smaller the share of answered prompts may get: bias that falls because the model no
-longer answers is no cure. The published fine-tuned models that look fair answer 47 % and 15 %."""
+"""Largest fall allowed in the share of answered prompts: bias that falls because the model stops
+answering is not an improvement. The published fine-tuned models that look fair answer 47 % and 15
+%."""
 
 Floats = NDArray[np.float64]
 
@@ -61,7 +61,7 @@ _VALUES = {Association.STEREOTYPED: 1.0, Association.COUNTER: -1.0}
 
 
 class Injection:
-    """By how much less stereotyped a model answers with group vectors than without them.
+    """How much less stereotyped a model answers with group vectors than without them.
 
     The statistic is the effect under what group vectors are compared with, less the effect under
     group vectors, each averaged over the windows of a band. It is above a limit only if it is in
@@ -76,12 +76,12 @@ class Injection:
         window: int | None = None,
         seed: int = 0,
     ) -> None:
-        """What to inject into.
+        """Prepare the assay.
 
         Args:
             stimuli: axes, wordings and senses.
             limit: at most so many word pairs a category.
-            window: layers written over at once, None for the published share of them.
+            window: layers overwritten at once, None for the published share of them.
             seed: of the random vectors.
 
         Raises:
@@ -175,7 +175,7 @@ class _Answers:
         )
 
     def judge(self, reading: str, places: Sequence[int]) -> tuple[Band, str]:
-        """The reduction over windows, or why it cannot be told; and what the controls say."""
+        """The reduction over windows, or why there is none; and the line on its controls."""
         layers = tuple(sorted({layer for place in places for layer in range(*self.windows[place])}))
         effects = {UNTOUCHED: self._effect(reading, self._values[reading][0])}
         if places:
@@ -197,7 +197,7 @@ class _Answers:
             self._name(name): effects[name].contributions.minus(seen, paired=True)
             for name in compared
         }
-        said += "" if RANDOM in compared else "; random vectors left out"
+        said += "" if RANDOM in compared else "; random vectors omitted"
         return Band(None, layers=layers, compared=falls).held_against(0.0), said
 
     def curves(self) -> list[Curve]:
@@ -236,7 +236,7 @@ class _Answers:
         ]
 
     def _name(self, name: str) -> str:
-        """What reports call it: the senses by their own names."""
+        """Its name in reports; senses by their own names."""
         return self._names.get(name, name)
 
     def _rows(self, name: str, places: Sequence[int]) -> list[int]:
@@ -248,27 +248,27 @@ class _Answers:
         return float((~np.isnan(self._values[GENERATED][self._rows(name, places)])).mean())
 
     def _holds(self, name: str, places: Sequence[int]) -> bool:
-        """Whether about as many prompts are answered as untouched."""
+        """Whether about as many prompts are answered as without injection."""
         return self._answered(UNTOUCHED, ()) - self._answered(name, places) <= HELD + 1e-9
 
     def _unreadable(self, places: Sequence[int]) -> str:
         untouched = self._answered(UNTOUCHED, ())
         if untouched < ANSWERED:
-            return f"answers {untouched:.0%} of the untouched prompts, {ANSWERED:.0%} are needed"
+            return f"answers {untouched:.0%} of the untouched prompts, needs {ANSWERED:.0%}"
         if not places:
             return "no window of layers has its centre in the band"
-        # Random vectors may leave no word to answer with. That is no cure to compare with either,
-        # so they are then left out; vectors of the same words from other contexts must work.
+        # Random vectors may leave the model unable to answer. Then there is nothing to compare with
+        # and they are omitted; vectors of the same words from other contexts must work.
         for name in (GROUP, LITERAL, NEUTRAL):
             if not self._holds(name, places):
                 return (
                     f"answers {self._answered(name, places):.0%} of the prompts with "
-                    f"{self._name(name)} vectors, {untouched:.0%} untouched: no answer is no cure"
+                    f"{self._name(name)} vectors, {untouched:.0%} untouched: silence is no cure"
                 )
         return ""
 
     def _over(self, reading: str, name: str, places: Sequence[int]) -> AssociationEffects:
-        """Effect of the prompts' mean answers over windows, unanswered ones left out."""
+        """Effect of the prompts' mean answers over windows, without unanswered ones."""
         values = self._values[reading][self._rows(name, places)]
         count = (~np.isnan(values)).sum(axis=0)
         total = np.nansum(values, axis=0)

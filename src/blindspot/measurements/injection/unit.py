@@ -1,4 +1,4 @@
-"""Answer the prompts of a slice while vectors from other contexts stand in for its identifiers."""
+"""Answer the prompts of a slice while vectors from other contexts replace its identifiers."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from blindspot.stimuli import AssociationPrompt, Context
 
 GROUP, LITERAL, NEUTRAL, RANDOM = "group", "literal", "neutral", "random"
 SOURCES = (GROUP, LITERAL, NEUTRAL, RANDOM)
-"""Where the vectors come from: contexts with a cue of either sense, of none; or drawn."""
+"""Source of the vectors: contexts with a cue of either sense or of neither, or random."""
 
 MAX_NEW_TOKENS = 40
 METHOD = "overwrite-1"
-"""Bump when the same prompts and vectors would give other findings."""
+"""Bump when the same prompts and vectors would give different findings."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class InjectionUnit:
 
     Attributes:
         prompts: ambiguous contexts.
-        given: for each prompt, what gives the vectors of the first three sources.
+        given: for each prompt, the contexts of the first three sources.
         width: layers of a window, None for the published share.
         seed: of the random vectors.
     """
@@ -49,7 +49,7 @@ class InjectionUnit:
 
     @cached_property
     def content(self) -> str:
-        """Everything that decides its findings beside the model, as canonical JSON."""
+        """Everything but the model that decides its findings, as canonical JSON."""
         asked = [
             [one.text, one.mentions, one.words, _prompt(one).words, _prompt(one).candidates]
             for one in self.prompts
@@ -72,12 +72,12 @@ class InjectionUnit:
 
     @property
     def size(self) -> int:
-        """Answers, in a model that has all windows."""
+        """Number of answers, in a model that has all windows."""
         return len(self.prompts) * (1 + len(SOURCES) * MOST)
 
     @cached_property
     def _contexts(self) -> dict[Context, int]:
-        """Contexts that give vectors, each once, with their numbers."""
+        """Distinct contexts that vectors come from, with their numbers."""
         every = (one for sources in self.given for source in sources for one in source)
         return {one: number for number, one in enumerate(dict.fromkeys(every))}
 

@@ -1,4 +1,4 @@
-"""Which vectors stand in for the identifiers of each prompt: from which context, or drawn."""
+"""Which vectors replace the identifiers of each prompt: from which context, or random."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def givers(prompts: Sequence[Context], cued: Sequence[Context]) -> list[Given | 
     """For each prompt, contexts that name its two identifiers; None where there are none.
 
     One context for both where one names them together, else two with the same order of mention.
-    Cues, templates and orders of mention rotate over the prompts, so that no single one decides.
+    Cues, templates and orders of mention rotate over the prompts; no single one decides.
 
     Args:
         prompts: ambiguous contexts; every four in a row are the orders of a wording.
@@ -50,7 +50,7 @@ def positive_first(context: Context) -> bool:
 
 
 def _stride(count: int) -> int:
-    """A step that visits all of so many places, neighbours in time far apart (golden section)."""
+    """A step that visits all places, consecutive ones far apart (golden section)."""
     return min(
         (step for step in range(1, count + 1) if gcd(step, count) == 1),
         key=lambda step: abs(step - count * 0.618),

@@ -14,7 +14,7 @@ PUBLISHED_SHARE = 10 / 32
 """Layers of a window as a share of all: 10 of 32 in arXiv 2506.00253."""
 
 MOST = 12
-"""Windows of a model: each costs as many answers as the untouched prompts, four times."""
+"""Most windows of a model: each costs four times as many answers as the untouched prompts."""
 
 
 def window_width(layers: int, asked: int | None = None) -> int:
@@ -25,8 +25,8 @@ def window_width(layers: int, asked: int | None = None) -> int:
 def sliding(layers: int, width: int) -> tuple[Window, ...]:
     """Windows from the first layers to the last, at most `MOST`, evenly spread.
 
-    The first and the last window are always among them. They stand one layer apart where that is
-    few enough, else as many apart as need be; only the last step can be shorter.
+    The first and the last window are always among them. They are one layer apart if there are few
+    enough, otherwise evenly spread; only the last step can be shorter.
 
     Raises:
         ValueError: the model has no such window.
@@ -39,9 +39,9 @@ def sliding(layers: int, width: int) -> tuple[Window, ...]:
 
 
 def band_windows(layers: int, windows: Sequence[Window]) -> dict[str, tuple[int, ...]]:
-    """Places in ``windows`` of those of each band: whose centre lies in it.
+    """Indices of the windows of each band: those whose centre lies in it.
 
-    A centre halfway between two bands counts as middle, so that early and late windows are as many.
+    A centre halfway between two bands counts as middle, which keeps early and late equal in number.
     """
     bands = band_layers(layers)
     early, late = max(bands[EARLY]), min(bands[LATE])

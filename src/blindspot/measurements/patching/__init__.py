@@ -1,4 +1,4 @@
-"""Patching: what an identifier's vector answers for in the place of another word."""
+"""Patching: which sense a model answers when an identifier's vector replaces a placeholder."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ PATCHING = Mechanistic(
     name="patching",
     words=blind_words(
         title="Inside: patching",
-        heading="patching: what an ambiguous identifier answers for (-1 the group, +1 literal)",
-        asked="The identifier's vector is written over the placeholder of a question; shown is how "
-        "much more probable the literal sense is than the group.",
+        heading="patching: sense decoded from the ambiguous identifier (-1 the group, +1 literal)",
+        asked="The identifier's vector overwrites the placeholder of a question; the curves "
+        "show how much more probable the literal sense is than the group.",
     ),
     statistics=constant(blindness=BLINDNESS),
     readings=(SAME_LAYER, FIXED_LAYER),

@@ -1,10 +1,10 @@
-"""Activation patching: what an identifier's vector answers for in the place of another word.
+"""Activation patching: which sense a model answers when an identifier's vector replaces a word.
 
-The vectors of the identifiers in association prompts, where the sense is open, are written over the
-placeholder of a question such as "does X refer to race or to color?", and the answer is read.
-After "Aligned but Blind" (arXiv 2506.00253, activation patching) and Patchscopes (arXiv
-2401.06102), with what both leave out: both orders of the answers, several questions, and the same
-vectors from contexts that state either sense, between which every number is placed.
+The vectors of the identifiers in association prompts, where the sense is open, overwrite the
+placeholder of a question such as "does X refer to race or to color?", and the answer is read. After
+"Aligned but Blind" (arXiv 2506.00253, activation patching) and Patchscopes (arXiv 2401.06102), with
+what both omit: both orders of the answers, several questions, and the same vectors from contexts
+that state either sense, between which every number is placed.
 """
 
 from __future__ import annotations
@@ -47,12 +47,13 @@ from blindspot.stimuli import (
 )
 
 LEAST = 1.0
-"""Nats by which literal and group contexts must differ: the odds of the senses change e-fold. Less
-than that is within what the wording of a question does, and eight steps of a bfloat16 logit."""
+"""Least difference in nats between literal and group contexts: the odds of the senses change
+e-fold. The wording of a question can cause less than that, as can eight steps of a bfloat16
+logit."""
 
 CONTROLS = 14
 """Contexts of a control, of all cues, templates and orders: two for each of seven cues. Cues are
-the clusters that decide; more contexts of the same cues cost time and tell little."""
+the clusters that matter; more contexts of the same cues cost time and add little."""
 
 UNPATCHED = "unpatched"
 """Name of the curves of questions in which nothing was written."""
@@ -67,7 +68,7 @@ _KEYS = {SAME_LAYER: "same", FIXED_LAYER: "fixed"}
 
 
 class Patching:
-    """The sense that patched identifiers answer for, by layer."""
+    """The sense decoded from patched identifiers, by layer."""
 
     def __init__(self, stimuli: Stimuli, limit: int | None = None) -> None:
         self._stimuli, self._limit = stimuli, limit
@@ -110,7 +111,7 @@ class Patching:
             stated = [cued_contexts(self._stimuli, *where, name) for name in (*senses, NEUTRAL)]
             controls = (*stated, unrelated_contexts(self._stimuli, *where))
             self._units[where] = PatchingUnit(
-                # One order a wording, each of the four equally often: wordings and words decide.
+                # One order per wording, each of the four equally often: wordings and words decide.
                 contexts=tuple(
                     context
                     for category in self._stimuli.axes[part.axis].categories
@@ -159,7 +160,7 @@ class _PatchFindings:
         self._scale = Scale.between(*means, least=LEAST / 2, curved=True)
 
     def band(self, layers: Sequence[int]) -> Band:
-        """What a band of layers says."""
+        """The finding for a band of layers."""
         readable = self._within(layers)
         if not readable:
             why = self._controls.fault or f"the controls do not separate: {self._best(layers)}"
@@ -177,7 +178,7 @@ class _PatchFindings:
         return Band(found, layers=readable)
 
     def said(self, layers: Sequence[int]) -> str:
-        """What the controls say over a band."""
+        """The line on the controls of a band."""
         line = self._best(layers)
         readable = self._within(layers)
         if not readable:
@@ -211,8 +212,9 @@ class _PatchFindings:
 
         Quantities:
             "P(literal) - P(group), of the two": of the two probabilities made to sum to 1, which
-                is tanh of half their log-odds; models that put little on either word have a curve
-                too (log-odds before probabilities: Zhang and Nanda 2024, arXiv 2309.16042).
+                is tanh of half their log-odds; models that give little probability to either word
+            have a curve too (log-odds before probabilities: Zhang and Nanda 2024, arXiv
+            2309.16042).
             "log-odds of literal against group, nats": the same without the bend, of the ambiguous
                 contexts.
             "P(sense)": of all words that could follow, patched and (the curve "unpatched") before.
@@ -271,6 +273,6 @@ class _PatchFindings:
 
 
 def _finite(logs: NDArray[np.floating[Any]] | list[str]) -> Floats:
-    """Log-probabilities as float64; a word that cannot be said has none (NaN)."""
+    """Log-probabilities as float64; NaN for a word that cannot be written."""
     found = np.asarray(logs, np.float64)
     return np.where(np.isfinite(found), found, np.nan)

@@ -15,18 +15,18 @@ from blindspot.models.residual import ResidualStream, Source
 from blindspot.stimuli import Context, Question
 
 FIXED = 2
-"""Layer that the published form writes into, whatever the layer that a vector comes from."""
+"""Layer that the published form writes into, whichever layer a vector comes from."""
 
 METHOD = "patching-2"
-"""Bump when the same texts would give other findings."""
+"""Bump when the same texts would give different findings."""
 
 
 @dataclass(frozen=True)
 class PatchingUnit:
     """Vectors of a variant's contexts, written over the placeholders of all closed questions.
 
-    All categories and all controls at once: in half precision a probability moves by 3 % with the
-    batch that it is computed in, which must not come between a control and what it controls.
+    All categories and all controls at once: in half precision a probability varies by 3 % with its
+    batch, which must not affect a control and its measurement differently.
 
     Findings: ``same`` and ``fixed``: log-probabilities (vector, question, layer, sense) float32 of
     group and literal sense, written at the layer that the vector comes from, or at `FIXED`;
@@ -38,7 +38,7 @@ class PatchingUnit:
 
     @cached_property
     def content(self) -> str:
-        """Everything that decides its findings beside the model, as canonical JSON."""
+        """Everything but the model that decides its findings, as canonical JSON."""
         texts = [[one.text, one.spans] for one in self.contexts]
         asked = [[one.text, one.span, one.candidates] for one in self.questions]
         return json.dumps({"assay": "patching", "method": METHOD, "read": texts, "asked": asked})
@@ -50,9 +50,9 @@ class PatchingUnit:
 
     @cached_property
     def order(self) -> NDArray[np.int64]:
-        """Vectors in the order in which they are written: all kinds in every stretch of them.
+        """Vectors in the order of writing: every stretch contains all kinds.
 
-        A batch that does not hold all of them then still holds each kind in its proportion.
+        A batch that holds only some of them still holds each kind in proportion.
         """
         kinds = np.repeat([one.sense for one in self.contexts], 2)
         place = np.empty(kinds.size)
@@ -62,7 +62,7 @@ class PatchingUnit:
         return np.argsort(place, kind="stable")
 
     def places(self, kind: str, category: str = "") -> list[int]:
-        """Which contexts state a sense, or are of a category and state none."""
+        """Which contexts state a sense, or belong to a category and state none."""
         return [
             place
             for place, one in enumerate(self.contexts)

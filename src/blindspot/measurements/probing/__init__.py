@@ -23,9 +23,9 @@ PROBING = Mechanistic(
     name="probing",
     words=blind_words(
         title="Inside: probing",
-        heading="probing: where it lies for a linear probe (-1 the group, +1 literal)",
-        asked="A linear probe that tells group from literal contexts reads the identifier; shown "
-        "is the probability that it sees the group, and how the probe does on words it never saw.",
+        heading="probing: what a linear probe reads (-1 the group, +1 literal)",
+        asked="A linear probe fitted on group and literal contexts reads the identifier; curves "
+        "show the probability of the group sense, and the accuracy of the probe on held-out words.",
     ),
     statistics=constant(blindness=BLINDNESS),
     readings=(LINEAR,),

@@ -2,7 +2,7 @@
 
 A probe is a logistic regression of the sense that a cue states on the vectors of the identifiers.
 Each is fitted without the cues and without the templates on which it is tested: a cue word can be
-read off the stream of any model, also of one with random weights, and says nothing of its sense.
+read off the stream of any model, even with random weights, and says nothing about its sense.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
 LEAST_CUES = 3
-"""Cues of each sense: with fewer, a probe is fitted on a single cue of a sense, or on none."""
+"""Least cues of each sense: with fewer, a probe is fitted on a single cue of a sense, or none."""
 
 CUE_FOLDS, TEMPLATE_FOLDS = 4, 2
-"""Parts into which cues and templates are cut; a probe for each combination."""
+"""Parts into which cues and templates are split; one probe for each combination."""
 
 STRENGTH = 1.0
 """Inverse L2 penalty (``C``), for vectors whose mean squared length is 1. It hardly matters: from
@@ -37,7 +37,7 @@ class Folds:
     """Which contexts each probe is fitted and tested on: both (probe, context) bool.
 
     Every context is tested by exactly one probe. ``cues`` and ``templates``: the part of the cues
-    and of the templates that a probe does not see, (probe,).
+    and of the templates held out from a probe, (probe,).
     """
 
     fitted: Bools
@@ -72,7 +72,7 @@ class Folds:
         )
         cue_held = cue % parts[0] == held_cues[:, None]
         template_held = template % parts[1] == held_templates[:, None]
-        # A single template cannot be held out: then only the cues are.
+        # A single template cannot be held out: then only cues are.
         seen = ~template_held if parts[1] > 1 else template_held
         return cls(~cue_held & seen, cue_held & template_held, held_cues, held_templates)
 
@@ -82,7 +82,7 @@ class Probes:
     """The probes of one layer, as functions of its vectors: weights (probe, width), bias (probe,).
 
     ``slope`` and ``offset`` turn their decisions into the log-odds of the group sense: one
-    calibration for all, from decisions on contexts that they had not seen (Platt 1999).
+    calibration for all, from decisions on held-out contexts (Platt 1999).
     """
 
     weights: Floats
@@ -103,18 +103,17 @@ class Probes:
 def fit_layer(
     vectors: Vectors, group: Bools, folds: Folds, labelings: Bools
 ) -> tuple[Probes, Floats, Bools]:
-    """Fit the probes of one layer, and the same on labels that mean nothing.
+    """Fit the probes of one layer, and their shuffled-label controls.
 
     Args:
         vectors: (context, identifier, width), finite.
         group: (context,), whether its cue states the group sense.
-        folds: who is fitted and tested on what.
-        labelings: (labeling, context) labels of the control, which are the same within a cue.
+        folds: the contexts that each probe is fitted and tested on.
+        labelings: (labeling, context) shuffled labels, which are the same within a cue.
 
     Returns:
-        The probes; their decisions on the contexts that they had not seen, (context, identifier),
-        > 0 is group; and whether the probes of each labeling were right, (labeling, context,
-        identifier).
+        The probes; their decisions on held-out contexts, (context, identifier), > 0 is group; and
+        whether the probes of each labeling were right, (labeling, context, identifier).
     """
     contexts, identifiers, width = vectors.shape
     targets = np.concatenate([group[None], labelings])
@@ -140,11 +139,11 @@ def fit_layer(
 
 
 def draw_labelings(cues: ArrayLike, count: int, seed: int) -> Bools:
-    """Labels (labeling, context) by the toss of a coin for each cue.
+    """Shuffled labels (labeling, context): a coin toss for each cue.
 
     Tossed one by one, so that the label of a cue held out is independent of those fitted, and half
-    of them are guessed right. In a shuffle of fixed halves the cues held out mostly have the label
-    that is rarer among the others, and fewer are.
+    of them are guessed right. With a shuffle of fixed halves, cues that are held out tend to have
+    the label that is rarer among the others, and fewer are guessed right.
     """
     names, place = np.unique(np.asarray(cues), return_inverse=True)
     return (np.random.default_rng(seed).random((count, names.size)) < 0.5)[:, place]
@@ -174,8 +173,8 @@ def regress(rows: Floats, labels: Bools, *, strength: float = STRENGTH) -> tuple
         strength: inverse penalty, ``C`` of the usual notation.
 
     Returns:
-        Weights (labeling, entry) and constants (labeling,). Labels that are all alike have no
-        optimum: their constant is large.
+        Weights (labeling, entry) and constants (labeling,). Constant labels have no optimum: their
+        constant is large.
     """
     counts = np.where(labels, labels.sum(1)[:, None], (~labels).sum(1)[:, None])
     shares = labels.shape[1] / (2.0 * counts)
@@ -185,8 +184,8 @@ def regress(rows: Floats, labels: Bools, *, strength: float = STRENGTH) -> tuple
 def calibrate(decisions: Floats, labels: Bools) -> tuple[float, float]:
     """Slope and offset that turn decisions into log-odds, by Platt's sigmoid.
 
-    Its targets are a little short of certainty, as if one decision of each class had gone the other
-    way: decisions that separate the classes perfectly get a finite slope.
+    Its targets are slightly below certainty, as if one decision of each class were wrong, which
+    keeps the slope finite for perfectly separated classes.
     """
     counts = np.where(labels, labels.sum(), (~labels).sum())
     doubt = 1.0 / (counts + 2.0)
@@ -205,8 +204,8 @@ def _minimum(
 ) -> tuple[Floats, Floats]:
     """Weights and constants with the least cross-entropy, weighted by ``shares``, plus penalty.
 
-    Regressions that share nothing but the rows are solved as one sum: a solver's step costs little
-    more for all of them than for one. The optimum is unique, so the solver does not matter.
+    Regressions that share only the rows are solved as one sum: a solver's step costs little more
+    for all of them than for one. The optimum is unique, so the solver does not matter.
     """
     several, count = targets.shape
 

@@ -1,8 +1,8 @@
 """Linear probes: which sense of an identifier can be read off the residual stream.
 
-Probes are fitted where a cue states the sense, and read where nothing does. The number means
-something only where they are right about cues and templates that they were not fitted on, and more
-often than probes of labels that mean nothing (selectivity: Hewitt and Liang 2019).
+Probes are fitted on contexts whose cue states the sense, and read contexts without one. The number
+is meaningful only if they are right on held-out cues and templates, and more often than probes
+fitted to shuffled labels (selectivity: Hewitt and Liang 2019).
 """
 
 from __future__ import annotations
@@ -42,15 +42,15 @@ from blindspot.stimuli import (
 
 LINEAR = "linear"
 
-TRUE_LABELS, SHUFFLED_LABELS = "true labels", "labels that mean nothing"
+TRUE_LABELS, SHUFFLED_LABELS = "true labels", "shuffled labels"
 SELECTIVITY = "selectivity"
 """Names of the curves on the probes themselves."""
 
 ACCURATE = 0.75
-"""Held-out accuracy that a layer must surely exceed: halfway between guessing and knowing."""
+"""Held-out accuracy that a layer must clearly exceed: half-way between chance and 1."""
 
 EXTREMES = 3
-"""Contexts among the samples: so many read most surely as the literal sense, so many as group."""
+"""Contexts among the samples: those read most clearly as the literal sense, and as the group."""
 
 Floats = NDArray[np.float64]
 
@@ -89,7 +89,7 @@ class Probing:
             line = read.said(layers, readable)
             found = read.blindness(readable) if readable else None
             why = (
-                found.reason if found else f"the probes cannot tell {group} from {literal}: {line}"
+                found.reason if found else f"the probes do not tell {group} from {literal}: {line}"
             )
             bands[LINEAR, name] = Band(None if why else found, why, tuple(readable))
             controls[LINEAR, name] = line
@@ -117,7 +117,7 @@ class Probing:
 
 
 class _ProbeFindings:
-    """Findings of a unit, and what they say of the ambiguous contexts of one slice."""
+    """Findings of a unit, applied to the ambiguous contexts of one slice."""
 
     def __init__(
         self, unit: ProbeUnit, findings: Findings, part: slice, senses: tuple[str, str]
@@ -138,7 +138,7 @@ class _ProbeFindings:
         }
 
     def readable(self, layer: int) -> bool:
-        """Whether the sense can be read at a layer, and labels that mean nothing cannot."""
+        """Whether the sense can be read at a layer, and shuffled labels cannot."""
         lowest = self._accuracy[layer].interval()[0]
         return lowest > ACCURATE and lowest > self._control[layer].interval()[1]
 
@@ -148,13 +148,13 @@ class _ProbeFindings:
         return _position(values, self._contexts[name], self._unit.folds.cues)
 
     def said(self, layers: Sequence[int], readable: Sequence[int]) -> str:
-        """What the controls say over a band of layers."""
+        """The line on the controls of a band of layers."""
         if not layers:
             return "the band has no layer"
         best = max(layers, key=lambda layer: np.nan_to_num(self._accuracy[layer].lower(0.025)))
         line = (
             f"readable in {len(readable)} of {len(layers)} layers; best at layer {best}: held-out "
-            f"accuracy {_shown(self._accuracy[best])}, by labels that mean nothing "
+            f"accuracy {_shown(self._accuracy[best])}, by shuffled labels "
             f"{_shown(self._control[best])}"
         )
         if readable:
@@ -185,7 +185,7 @@ class _ProbeFindings:
         return curves
 
     def samples(self) -> list[dict[str, Any]]:
-        """The contexts that are read most surely as the literal and as the group sense."""
+        """The contexts read most clearly as the literal and as the group sense."""
         layers = [layer for layer in range(self.layers) if self.readable(layer)]
         if not layers:
             return []
@@ -203,7 +203,7 @@ class _ProbeFindings:
         ]
 
     def _balanced(self, right: Floats) -> Estimate:
-        """Share of (context, identifier) that is right; both senses count alike."""
+        """Share of (context, identifier) that is right; both senses have equal weight."""
         (share,) = contrasts(
             right.ravel(),
             np.repeat(self._unit.stated, 2).astype(np.int64),
@@ -232,10 +232,10 @@ def _share(values: Floats, clusters: Clusters) -> Estimate:
 def _position(
     values: Floats, contexts: Sequence[Context], cues: NDArray[np.int64]
 ) -> Contributions:
-    """Mean of values (probe, context), with what each cluster does to it.
+    """Mean of values (probe, context), with the contribution of each cluster.
 
-    Beside words and wordings, the cues that a probe was fitted on are a cluster. Their part of the
-    variance is a jackknife's: what leaving out each part of them (``cues``, by probe) does.
+    Besides words and wordings, the cues that a probe was fitted on are a cluster. Their part of the
+    variance is a jackknife over the parts held out (``cues``, by probe).
     """
     orders, cells = np.unique([_order(one) for one in contexts], return_inverse=True)
     weights = np.full((1, orders.size), 1.0 / orders.size)

@@ -26,11 +26,11 @@ from blindspot.models.residual import ResidualStream, Source, Vectors
 from blindspot.stimuli import AMBIGUOUS, NEUTRAL, Context
 
 LABELINGS = 8
-"""Labels of the control that are drawn, so that their mean does not hang on one draw."""
+"""Number of shuffled labelings; their mean must not depend on a single one."""
 
 SEED = 0
 METHOD = "linear-1"
-"""Bump when the same vectors would give other findings."""
+"""Bump when the same vectors would give different findings."""
 
 
 @dataclass(frozen=True)
@@ -42,9 +42,9 @@ class ProbeUnit:
 
     * ``ambiguous`` and ``neutral``: P(group) by (layer, probe, context, identifier) float32
     * ``held_out``: log-odds of the group sense of the cued contexts, (layer, context, identifier)
-      float32, from the probe that had not seen their cue and template
+      float32, from the probe that did not see their cue and template
     * ``right``: whether that probe was right, the same shape, bool
-    * ``control``: whether those of labels that mean nothing were, (layer, labeling, context,
+    * ``control``: whether those of shuffled labels were, (layer, labeling, context,
       identifier) bool
 
     Attributes:
@@ -61,7 +61,7 @@ class ProbeUnit:
 
     @cached_property
     def content(self) -> str:
-        """Everything that decides its findings beside the model, as canonical JSON."""
+        """Everything but the model that decides its findings, as canonical JSON."""
         method = [METHOD, CUE_FOLDS, TEMPLATE_FOLDS, STRENGTH, LABELINGS, SEED]
         cued = [(*_source(one), one.sense == self.group, one.cue, one.frame) for one in self.cued]
         read = [[_source(one) for one in some] for some in (self.neutral, self.ambiguous)]

@@ -1,4 +1,4 @@
-"""Which accelerators a process may use, told without importing torch."""
+"""Which accelerators a process may use, without importing torch."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _PATIENCE_S = 30
 
 
 def possible() -> bool:
-    """Whether there may be an accelerator; where not, nobody needs to ask torch."""
+    """Whether there may be an accelerator; if not, there is no need to ask torch."""
     if not sys.platform.startswith("linux"):
         return True
     return any(next(_DEVICES.glob(name), None) is not None for name in _FILES)
@@ -25,7 +25,7 @@ def possible() -> bool:
 def visible_gpus() -> tuple[str, ...]:
     """The CUDA devices that this process may use, by the names that ``CUDA_VISIBLE_DEVICES`` takes.
 
-    As CUDA reads that variable: in its order, up to the first that does not exist.
+    Read like CUDA does: in its order, up to the first that does not exist.
     """
     count = _count()
     given = os.environ.get(VISIBLE)
@@ -40,7 +40,7 @@ def visible_gpus() -> tuple[str, ...]:
 
 
 def _count() -> int:
-    """GPUs of this machine, whatever this process may use of them."""
+    """GPUs of this machine, including those that this process may not use."""
     if command := shutil.which("nvidia-smi"):
         try:
             done = subprocess.run(

@@ -13,7 +13,7 @@ from blindspot.models.transformers.engine import LoadedModel
 
 
 class Blocks(LoadedModel):
-    """A model's decoder blocks, in order, whatever the model calls them.
+    """A model's decoder blocks, in order, under any name.
 
     ``modules[l]`` is block l; its output is the residual stream at layer l.
     """
@@ -59,14 +59,14 @@ class Blocks(LoadedModel):
 
     @contextmanager
     def resumed(self, layer: int, hidden: Tensor, *, tuples: bool) -> Iterator[None]:
-        """Compute nothing up to a layer: its block hands ``hidden`` out, those before it idle.
+        """Skip the blocks up to a layer: its block returns ``hidden``, those before it do nothing.
 
         Every block keeps its place in the model's own forward pass, which makes masks, positions
-        and cache offsets as ever. (To call blocks ourselves we would have to know the signature of
+        and cache offsets as usual. (Calling blocks directly would require knowing the signature of
         each architecture.)
 
         Args:
-            layer: last block that is left out.
+            layer: last block that is skipped.
             hidden: (row, token, width), its output.
             tuples: whether the model's blocks return tuples.
         """
@@ -86,7 +86,7 @@ class Blocks(LoadedModel):
             yield
 
     def forward(self, tokens: Tensor, cache: Any = None) -> Tensor:
-        """Run the model, whatever hooks there are; logits after the last token only.
+        """Run the model with its hooks; logits after the last token only.
 
         Args:
             tokens: (row, token) int64 on any device, not padded; with a cache those behind it.
@@ -99,8 +99,8 @@ class Blocks(LoadedModel):
         def last(_module: nn.Module, given: tuple[Any, ...]) -> tuple[Any, ...] | None:
             if not given or not isinstance(given[0], Tensor) or given[0].dim() != 3:
                 return None
-            # In one piece: a view with gaps is multiplied row by row, each time with the whole
-            # layer. With 32,000 words that was half of a sweep's time.
+            # Contiguous: a view with gaps is multiplied row by row, each time with the whole layer.
+            # With 32,000 words that took half of a sweep's time.
             return (given[0][:, -1:].contiguous(), *given[1:])
 
         # All logits of a batch can be larger than the model; the number of those to keep, which
@@ -124,7 +124,7 @@ def hidden_of(output: Any) -> Tensor:
 
 
 def with_hidden(output: Any, hidden: Tensor) -> Any:
-    """What a block returned, with another residual stream."""
+    """The return value of a block, with another residual stream."""
     return (hidden, *output[1:]) if isinstance(output, tuple) else hidden
 
 

@@ -1,7 +1,7 @@
 """The files of a checkpoint, checked before any weight is read.
 
-transformers meets a broken directory with a traceback, or worse, with weights drawn at random; here
-each way in which a directory cannot be used becomes one sentence with a remedy.
+transformers answers a broken directory with a traceback, or worse, with random weights. Here each
+defect of a directory is reported in one sentence with a remedy.
 """
 
 from __future__ import annotations
@@ -78,10 +78,11 @@ class Checkpoint:
 
 
 def open_checkpoint(located: Located) -> Checkpoint:
-    """Check everything that can be told from the files alone, without torch.
+    """Check everything that the files alone can show, without torch.
 
     Raises:
-        ModelError: a file is missing, truncated or unreadable, or this is no causal language model.
+        ModelError: a file is missing, truncated or unreadable, or this is not a causal language
+        model.
     """
     name, directory = located.name, located.directory
     config = _config(name, directory)
@@ -144,7 +145,7 @@ def own_code(checkpoint: Checkpoint) -> list[Path]:
     """The Python files that a model brings, at any depth.
 
     Raises:
-        ModelError: it takes code from elsewhere too.
+        ModelError: it also takes code from elsewhere.
     """
     directory = checkpoint.directory
     names = ("config.json", "tokenizer_config.json", "generation_config.json")
@@ -161,7 +162,7 @@ def read_json(name: str, path: Path) -> dict[str, Any]:
     """
     try:
         data = json.loads(content(path, LARGEST).decode("utf-8"))
-        json.dumps(data, ensure_ascii=False).encode()  # half a character has no digest
+        json.dumps(data, ensure_ascii=False).encode()  # a lone surrogate has no digest
     except (OSError, ValueError, RecursionError) as error:
         first = str(error).splitlines()[0]
         raise ModelError(f"{name}: {path.name} cannot be read ({first}); export it again") from None
@@ -175,11 +176,11 @@ def _config(name: str, directory: Path) -> dict[str, Any]:
         return read_json(name, directory / "config.json")
     files = sorted(path.name for path in directory.iterdir())
     if not files:
-        raise ModelError(f"{name} is an empty directory; name one that holds a model")
+        raise ModelError(f"{name} is an empty directory; name one that contains a model")
     if (directory / "adapter_config.json").is_file():
         raise ModelError(f"{name} is an adapter; merge it into its base model and save the result")
     if any(file.endswith(".gguf") for file in files):
-        raise ModelError(f"{name} holds GGUF files; give the safetensors checkpoint instead")
+        raise ModelError(f"{name} contains GGUF files; use the safetensors checkpoint instead")
     raise ModelError(f"{name} has no config.json; name the directory of a transformers model")
 
 
@@ -191,11 +192,11 @@ def _architecture(config: dict[str, Any]) -> str:
 def _check_kind(name: str, config: dict[str, Any]) -> None:
     listed = config.get("architectures") or [""]
     if not isinstance(listed, (str, list)) or not all(isinstance(one, str) for one in listed):
-        raise ModelError(f"{name}: architectures in config.json are no names; export it again")
+        raise ModelError(f"{name}: architectures in config.json are not names; export it again")
     stated = _architecture(config)
     if config.get("is_encoder_decoder"):
         kind = stated or config.get("model_type")
-        raise ModelError(f"{name} is an encoder-decoder ({kind}); give a causal model")
+        raise ModelError(f"{name} is an encoder-decoder ({kind}); use a causal model")
     if stated and not config.get("auto_map") and not any(part in stated for part in _CAUSAL):
         raise ModelError(f"{name} is a {stated}, not a causal language model")
 
@@ -221,7 +222,7 @@ def _weight_files(name: str, directory: Path) -> tuple[Path, ...]:
     outside = [file for file in files if not _is_inside(file)]
     if outside:
         raise ModelError(
-            f"{name}: {INDEX} names a file outside of the model's directory, "
+            f"{name}: {INDEX} names a file outside the model's directory, "
             f"{outside[0][:_SHOWN]}; export the model again"
         )
     missing = [file for file in files if not _is_file(directory / file)]

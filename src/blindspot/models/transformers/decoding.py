@@ -16,7 +16,8 @@ from blindspot.models.transformers.near_ties import Settler
 from blindspot.models.transformers.prefix_tree import Tokens
 from blindspot.models.transformers.waves import Node, Wave, stepped
 
-#: Finished rows leave a batch when they are this share of it: leaving copies the others' cache.
+#: Finished rows leave a batch when they are this share of it, because that copies the others'
+#: cache.
 _LEAVE = 0.25
 #: Cache slots beyond the prompt that a row is expected to fill.
 _ROOM = 16
@@ -26,8 +27,8 @@ _ROOM = 16
 class Continuation:
     """A greedy continuation of a prompt as it grows.
 
-    ``is_complete``: looks at the text after each token, None to go on to the ``limit`` of tokens.
-    ``marked``: what the engine reads in place of the prompt where vectors are written over it.
+    ``is_complete``: checks the text after each token, None to continue to the ``limit`` of tokens.
+    ``marked``: what the engine reads instead of the prompt if vectors overwrite parts of it.
     """
 
     prompt: Tokens
@@ -46,7 +47,7 @@ class Continuation:
 
     @property
     def open(self) -> bool:
-        """Whether another token is to be chosen."""
+        """Whether it needs another token."""
         return not self.complete and len(self.tokens) < self.limit
 
     def copy(self) -> Continuation:
@@ -86,7 +87,7 @@ class Writer:
                 answer.complete = bool(answer.is_complete(text))
 
     def replay(self, answers: Sequence[Continuation], known: Sequence[Choices]) -> None:
-        """Add the choices that are known already."""
+        """Add the choices that are already known."""
         step = 0
         going = [(a, c) for a, c in zip(answers, known, strict=True)]
         while going := [(a, c) for a, c in going if a.open and step < len(c.tokens)]:
@@ -108,8 +109,8 @@ def generate(
 ) -> None:
     """Finish all answers; ``done(number, generation)`` for each.
 
-    ``done`` may come again, unchanged, where memory ran out in between. ``settler`` decides what
-    is doubtful; without one the batch does.
+    ``done`` may be called again, unchanged, if memory ran out in between. ``settler`` decides
+    near-ties; without one the batch does.
     """
     askers: dict[Tokens, list[int]] = defaultdict(list)
     for number, answer in enumerate(answers):
@@ -120,7 +121,7 @@ def generate(
     ordered = sorted(askers)
 
     def work(run: range) -> None:
-        # Copies: a wave that finds no memory starts again from the answers as they were.
+        # Copies: a wave that runs out of memory starts again from the original answers.
         groups = {
             tokens: [(n, answers[n].copy()) for n in askers[tokens]]
             for tokens in ordered[run.start : run.stop]

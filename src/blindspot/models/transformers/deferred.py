@@ -1,4 +1,4 @@
-"""A model that is loaded when it is first asked: a run that knows all answers never loads it."""
+"""A model that is loaded on first use: a run that finds all answers in the store never loads it."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from blindspot.models.residual import ResidualStream
     from blindspot.models.transformers.model import CausalModel
 
-#: Below this many parameters the matrices are too small to be shared between threads: an embedded
-#: model of 0.7 million needs several times the CPU seconds with two threads on two busy cores.
+#: Below this many parameters the matrices are too small to share between threads: an embedded model
+#: of 0.7 million takes several times the CPU seconds with two threads on two busy cores.
 _SMALL = 20_000_000
 
 
@@ -47,16 +47,16 @@ def settle_threads(parameters: int) -> None:
 
 
 class DeferredModel:
-    """A `LanguageModel` by its options. Identity costs a look at the files, asking loads it all."""
+    """A `LanguageModel` by its options. Its identity only reads files, requests load it."""
 
     def __init__(self, options: ModelOptions) -> None:
         self.options = options
 
     def check_files(self) -> None:
-        """Look whether the model is there, without torch and without the network.
+        """Check that the model exists, without torch and without the network.
 
         Raises:
-            ModelError: it is not, or its files are not those of a model.
+            ModelError: it does not, or its files are not those of a model.
         """
         options = self.options
         with explained(options.name, "cannot be read", kinds=(OSError,)):
@@ -65,7 +65,7 @@ class DeferredModel:
 
     @cached_property
     def identity(self) -> Identity:
-        """What will answer."""
+        """The identity of the model."""
         return identify(self.options)
 
     @cached_property
@@ -74,7 +74,7 @@ class DeferredModel:
             settle_threads(self.identity.parameters)
         model = load(self.options)
         if model.identity.fingerprint() != self.identity.fingerprint():
-            # Its answers would be kept as those of the checkpoint that was there before.
+            # Its answers would be stored as those of the previous checkpoint.
             raise ModelError(
                 f"{self.options.name}: the checkpoint was replaced since the run began; run again"
             )
@@ -82,7 +82,7 @@ class DeferredModel:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What a reader of its answers should know of how it was loaded; none before it is."""
+        """Notes on how it was loaded, for readers of its answers; none before it is."""
         return self._model.notes if "_model" in self.__dict__ else ()
 
     @property
@@ -90,7 +90,7 @@ class DeferredModel:
         """Its residual stream.
 
         Raises:
-            ModelError: its architecture cannot be patched, named with the check that failed.
+            ModelError: its architecture cannot be patched; names it and the check that failed.
         """
         return self._model.residual
 
@@ -107,6 +107,6 @@ class DeferredModel:
         return self._model.score(requests, progress=progress)
 
     def release(self) -> None:
-        """Let go of the weights; whoever asks again loads them anew."""
+        """Release the weights; the next request loads them again."""
         if self.__dict__.pop("_model", None) is not None:
             gc.collect()  # a model and its hooks refer to each other

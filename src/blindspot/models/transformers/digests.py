@@ -1,8 +1,8 @@
-"""Digests of file contents, remembered so that large weights are read once. No torch.
+"""Digests of file contents, cached because large weights should be read once. No torch.
 
-What is remembered of a file holds only while its size, both its times and its inode stay the same,
-and nothing is remembered of a file that was changed within the last seconds: a file overwritten in
-place, even with its old modification time, is read again.
+A cached digest is valid only while the file's size, both its times and its inode stay the same, and
+files changed within the last seconds are not cached: a file overwritten in place, even with its old
+modification time, is read again.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from filelock import FileLock
 from blindspot.errors import ModelError
 from blindspot.models.transformers.notes import Notes
 
-#: Files remembered, the latest first to stay.
+#: Cached files; the oldest are dropped first.
 _REMEMBERED = 2000
 #: Files younger than this may still change unseen: a tick of the coarsest file system is 2 s.
 _SETTLED_NS = 3_000_000_000
@@ -30,7 +30,7 @@ _SETTLED_NS = 3_000_000_000
 PIECE = 64 * 1024**2
 _THREADS = 8  # beyond, memory and disk are slower than that
 _BUFFER = 1024**2
-#: Seconds to wait for another process that is digesting large files, then do it too.
+#: Seconds to wait for another process that is digesting large files before doing it too.
 _PATIENCE_S = 600
 
 #: Size, modification and change time (ns) and inode of a file.
@@ -53,9 +53,9 @@ def files_digest(
     """Sha256 over paths and contents of files and over further JSON values, hexadecimal.
 
     Args:
-        files: below ``root``; each is known by its path from there.
+        files: below ``root``; each is identified by its relative path.
         more: further values.
-        root: the directory that may be moved without another digest.
+        root: the base directory; moving it does not change the digest.
 
     Raises:
         ModelError: a file changes while it is read.
@@ -66,12 +66,12 @@ def files_digest(
 
 
 def stamps(files: Iterable[Path]) -> list[Stamp]:
-    """What changes when a file is written to, replaced or touched."""
+    """The file's state, which changes when it is written to, replaced or touched."""
     return [_stamp(path) for path in files]
 
 
 def content_digest(path: Path, threads: int | None = None) -> str:
-    """Digest of the content of a file, hexadecimal: its sha256, of a large one that of its pieces'.
+    """Digest of a file's content, hexadecimal: its sha256, or for large files that of its pieces.
 
     Args:
         path: the file.
@@ -122,12 +122,12 @@ class _Memory:
         settled = now - max(stamp[1], stamp[2]) > _SETTLED_NS
         if not settled or stamp[0] <= PIECE:
             return self._read_now(path, stamp, keep=settled)
-        # The workers of a run ask for the same large files at once: one reads, the others wait.
+        # The workers of a run need the same large files at once: one reads, the others wait.
         lock = FileLock(f"{self._notes.path}.lock", timeout=_PATIENCE_S)
         try:
             self._notes.path.parent.mkdir(parents=True, exist_ok=True)
             lock.acquire()
-        except OSError:  # no place to remember it, or the other one takes too long
+        except OSError:  # nowhere to cache it, or the other process takes too long
             return self._read_now(path, stamp, keep=False)
         try:
             self._known = self._notes.read()
@@ -146,7 +146,9 @@ class _Memory:
     def _read_now(self, path: Path, stamp: Stamp, *, keep: bool) -> str:
         found = content_digest(path)
         if _stamp(path) != stamp:
-            raise ModelError(f"{path.name} changed while it was read; run again once it is written")
+            raise ModelError(
+                f"{path.name} changed while it was being read; run again when it is complete"
+            )
         if keep:
             self._known = self._notes.keep(str(path), [list(stamp), PIECE, found])
         return found

@@ -1,4 +1,4 @@
-"""Forward passes of a transformers model over ragged rows, started from shared beginnings."""
+"""Forward passes of a transformers model over ragged rows that share prefixes."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from blindspot.errors import ModelError
 from blindspot.models.transformers.kv_cache import Pool, RowCache, Scratch
 from blindspot.models.transformers.prefix_tree import Tokens
 
-#: Stands for -inf, which some models mask tokens by.
+#: Replaces -inf, with which some models mask tokens.
 _LOWEST = torch.finfo(torch.float32).min
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A sequence to compute. ``cached``: its first tokens that beginning ``head`` holds."""
+    """A sequence to compute. ``cached``: how many of its first tokens prefix ``head`` holds."""
 
     tokens: Tokens
     head: int = -1
@@ -34,7 +34,7 @@ class Row:
 
 @dataclass
 class Pass:
-    """What a forward pass leaves behind.
+    """The result of a forward pass.
 
     ``logits``: (reads, vocabulary) float32 on the model's device. ``mask``: (rows, slots) int64, 1
     where a slot holds a token. ``lengths``: (rows,) int64 on the CPU. ``cache``: the rows' keys and
@@ -51,7 +51,7 @@ class Pass:
 class Best:
     """The greedy choice at each read, and its distance to the second best (logits, >= 0).
 
-    ``doubtful``: the distance is so small that other rows in the pass might turn the choice.
+    ``doubtful``: a near-tie: other rows in the pass could flip the choice.
     """
 
     token: list[int]
@@ -60,7 +60,7 @@ class Best:
 
 
 class LoadedModel:
-    """A model that runs, and what it can be given."""
+    """A model that runs, and the input that it accepts."""
 
     def __init__(self, model: Any, name: str) -> None:
         self.model, self.name = model, name
@@ -83,11 +83,11 @@ class LoadedModel:
         self.check_tokens(max(tokens))
 
     def room(self, tokens: Sequence[int], wanted: int) -> int:
-        """Tokens that may follow: those wanted, or fewer where the model's context ends.
+        """Tokens that may follow: as many as wanted, or fewer if the model's context ends.
 
         Raises:
             ValueError: ``wanted`` is not above 0.
-            ModelError: the context has no room for one.
+            ModelError: the context is full.
         """
         if wanted < 1:
             raise ValueError(f"max_new_tokens {wanted} is not above 0")
@@ -105,12 +105,12 @@ class LoadedModel:
         """
         if highest >= self.vocabulary:
             raise ModelError(
-                f"{self.name}: its tokenizer makes token {highest}, but the model knows "
+                f"{self.name}: its tokenizer produces token {highest}, but the model knows "
                 f"{self.vocabulary} tokens; use the tokenizer that it was trained with"
             )
 
     def not_finite(self) -> ModelError:
-        """The error of a model whose numbers are broken."""
+        """The error for a model that produces non-finite numbers."""
         return ModelError(
             f"{self.name} produces non-finite numbers: its weights are damaged, or --dtype "
             "overflows (try --dtype float32)"
@@ -118,8 +118,8 @@ class LoadedModel:
 
     def _too_long(self, tokens: Sequence[int]) -> ModelError:
         return ModelError(
-            f"{self.name}: a prompt of {len(tokens)} tokens does not fit into its context of "
-            f"{self.context}; leave out long prompts"
+            f"{self.name}: a prompt of {len(tokens)} tokens does not fit in its context of "
+            f"{self.context}; omit long prompts"
         )
 
 
@@ -128,11 +128,11 @@ class Engine(LoadedModel):
 
     def __init__(self, model: Any, name: str) -> None:
         super().__init__(model, name)
-        #: Whether rows may be started from shared beginnings and padded; see ``selfcheck``.
+        #: Whether rows may share prefixes and be padded; see ``selfcheck``.
         self.shares = False
-        #: Why they may not.
+        #: If not, why.
         self.unshared = ""
-        #: Most by which other rows of a pass move a logit, beside rounding it; see ``selfcheck``.
+        #: Largest change of a logit by other rows of a pass, besides rounding; see ``selfcheck``.
         self.noise = 0.0
         self._positions = "position_ids" in inspect.signature(model.forward).parameters
         self.scratch = Scratch()
@@ -142,7 +142,7 @@ class Engine(LoadedModel):
             self._hook = self.head.register_forward_pre_hook(self._choose)
 
     def close(self) -> None:
-        """Take the engine's hook off the model's output layer."""
+        """Remove the engine's hook from the model's output layer."""
         if self._hook is not None:
             self._hook.remove()
 
@@ -155,7 +155,7 @@ class Engine(LoadedModel):
         keep: bool,
         room: int = 0,
     ) -> Pass:
-        """Compute what is not cached of some rows, at least their last token.
+        """Compute the tokens of some rows that are not cached, at least the last one.
 
         Args:
             rows: sequences; without a pool none may have a head.
@@ -223,7 +223,7 @@ class Engine(LoadedModel):
         at = torch.tensor(rows, dtype=torch.long, device=logits.device)
         targets = logits[at, torch.tensor(tokens, dtype=torch.long, device=logits.device)]
         first, second, token = _two_best(logits)
-        # log1p of what is beside the best keeps the digits of a log-probability close to 0.
+        # log1p of the other probabilities keeps the digits of a log-probability close to 0.
         total = first + logits.sub_(first[:, None]).exp_().sum(-1).log1p()
         values = (targets - total[at]).cpu()
         if not bool(torch.isfinite(values).all()):

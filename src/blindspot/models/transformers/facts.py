@@ -1,7 +1,7 @@
-"""What only transformers can tell of a checkpoint's files, remembered for the runs after.
+"""Facts about a checkpoint's files that only transformers can tell, cached for later runs.
 
-A run that knows all answers then needs neither it nor torch. The facts follow from the content of
-the files and from the versions of the libraries, so they are looked up by both.
+A run that finds all answers in the store then needs neither it nor torch. The facts depend on the
+content of the files and on library versions, which are the cache key.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from blindspot.models.transformers.checkpoint import INDEX, Checkpoint
 from blindspot.models.transformers.digests import files_digest, json_digest
 from blindspot.models.transformers.notes import Notes
 
-#: Bump when facts of the same files may be others.
+#: Bump when facts about the same files may change.
 _FACTS_VERSION = 1
 _LIBRARIES = ("transformers", "tokenizers", "sentencepiece", "tiktoken", "jinja2")
-#: Everything in a directory but weights and code may decide how text becomes tokens, and its end.
+#: Every file but weights and code may affect tokenization and the end of a text.
 _READ = (".json", ".jinja", ".model", ".tiktoken", ".txt")
 _MORE_TEMPLATES = "additional_chat_templates"
 _REMEMBERED = 500
@@ -25,10 +25,10 @@ _REMEMBERED = 500
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """Of a checkpoint that transformers can read.
+    """Facts about a checkpoint that transformers can read.
 
     ``ends``: ids of the tokens that end a text; ``template``: the chat template, "" in plain text,
-    and ``template_digest`` of it and of what it makes of a message.
+    and ``template_digest`` of it and of a rendered message.
     """
 
     ends: frozenset[int]
@@ -37,7 +37,7 @@ class Facts:
 
 
 def facts_key(checkpoint: Checkpoint, *, chat: bool) -> str:
-    """Digest of everything that the facts follow from."""
+    """Digest of everything that decides the facts."""
     found = [path for path in checkpoint.directory.iterdir() if path.suffix in _READ]
     found += (checkpoint.directory / _MORE_TEMPLATES).glob("*.jinja")
     files = [path for path in sorted(found) if path.name != INDEX and path.is_file()]
@@ -51,7 +51,7 @@ def facts_key(checkpoint: Checkpoint, *, chat: bool) -> str:
 
 
 def recall(key: str) -> Facts | None:
-    """The facts that are remembered by this key."""
+    """The facts cached under this key."""
     match Notes("facts.json", _REMEMBERED).read().get(key):
         case [list(ends), str(template), str(digest)] if all(type(end) is int for end in ends):
             return Facts(frozenset(ends), template, digest)
@@ -59,7 +59,7 @@ def recall(key: str) -> Facts | None:
 
 
 def remember(key: str, facts: Facts) -> None:
-    """Keep facts for the next run."""
+    """Cache facts for the next run."""
     if recall(key) != facts:
         value = [sorted(facts.ends), facts.template, facts.template_digest]
         Notes("facts.json", _REMEMBERED).keep(key, value)

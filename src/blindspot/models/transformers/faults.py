@@ -1,8 +1,8 @@
-"""What libraries raise over a user's files or machine, as one line; what we raise is a traceback.
+"""Library errors about a user's files or machine, as one line; our own bugs keep their traceback.
 
-A library has no one class of exceptions for a file that it cannot use: transformers meets a wrong
-number in config.json with any of a dozen. What tells its complaint from a bug of ours is where it
-was raised: in the library, or here.
+Libraries have no single exception class for a file that they cannot use: a wrong number in
+config.json makes transformers raise any of a dozen. What separates them from bugs of ours is where
+they are raised: in the library, or here.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from contextlib import contextmanager, redirect_stdout
 
 from blindspot.errors import ModelError
 
-#: What a machine, or a model that it cannot run, is the cause of: memory, a kernel that is missing.
+#: Caused by the machine, or by a model that it cannot run: memory, a missing kernel.
 MACHINE = (ImportError, MemoryError, OSError, RuntimeError)
-#: Whatever a library raises while it reads a user's files.
+#: Anything that a library raises while reading a user's files.
 FILES = (Exception,)
 #: Characters of a library's own message that are shown.
 _SHOWN = 300
@@ -27,17 +27,16 @@ _OURS = __name__.partition(".")[0] + "."
 def explained(
     name: str, what: str, remedy: str = "", kinds: tuple[type[Exception], ...] = FILES
 ) -> Iterator[None]:
-    """Turn what a library raises within into one line, of which it is the cause.
+    """Turn library exceptions within the block into one line, with the exception as its cause.
 
     Args:
         name: of the model.
         what: the library could not do.
         remedy: what the user can do.
-        kinds: exceptions that are the user's to mend; others pass, and so do all that our own code
-            raises.
+        kinds: exceptions that the user can fix; others pass, as do all that our own code raises.
 
     Raises:
-        ModelError: the model, what it said and the remedy.
+        ModelError: with the model, the library's message and the remedy.
     """
     try:
         yield
@@ -48,13 +47,13 @@ def explained(
             raise
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
         said = " ".join(lines[: 2 if lines[0].endswith(":") else 1] if lines else [repr(error)])
-        if isinstance(error, KeyError):  # says no more than the key
+        if isinstance(error, KeyError):  # contains only the key
             said += " is missing or not known; check its files, or upgrade transformers"
         raise ModelError(f"{name} {what}: {said[:_SHOWN]}{remedy}") from error
 
 
 def is_ours(error: Exception) -> bool:
-    """Whether code of this package raised it, rather than a library or a model."""
+    """Whether code of this package raised it, not a library or a model."""
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next
@@ -62,7 +61,7 @@ def is_ours(error: Exception) -> bool:
 
 
 def is_bug(error: Exception) -> bool:
-    """Whether it is a mistake in our code, whatever the model is like that we try."""
+    """Whether it is a bug in our code, for any model."""
     return isinstance(error, (AttributeError, NameError, TypeError)) and is_ours(error)
 
 

@@ -15,21 +15,21 @@ from blindspot.models.transformers.trials import TrialError, tried
 
 Tokens = tuple[int, ...]
 
-#: Chat templates that print a date see this one: an answer must not depend on the day of the run.
+#: The date shown to chat templates: an answer must not depend on the day of the run.
 TODAY = date(2024, 7, 26)
-#: Further arguments of templates. Thinking aloud would not fit into a short answer.
+#: More arguments of templates. Reasoning would not fit in a short answer.
 _TEMPLATE_ARGUMENTS = {"date_string": TODAY.strftime("%d %b %Y"), "enable_thinking": False}
 #: White space that is not a line end: no-break, ideographic and the usual two.
 _BLANKS = " \t\u00a0\u3000"
-#: Characters that a template may add to a message, and times that it may repeat it.
+#: Most characters that a template may add to a message, and most repetitions of it.
 _FRAME, _REPEATS = 100_000, 8
 #: Characters of a message of a template or a tokenizer that are shown.
 _SHOWN = 300
-#: Tokens that a character may become: NFKC writes one of Arabic with 18, of 3 bytes each.
+#: Most tokens per character: NFKC expands one Arabic character to 18, of 3 bytes each.
 _TOKENS = 64
-#: What a tokenizer is tried on.
+#: The sample text for a tokenizer.
 _PANGRAM = "The quick brown fox jumps over the lazy dog, 0123456789. THE QUICK BROWN FOX!\n"
-#: What opens a thought or another channel in an assistant's turn, and what ends it.
+#: Markers that open a thought or another channel in an assistant's turn, and that close it.
 _THOUGHTS = (
     ("<think>", "</think>"),
     ("[THINK]", "[/THINK]"),
@@ -41,7 +41,7 @@ _CONTEXT = 4
 
 
 class PromptFormat:
-    """Tokens of prompts, the seam between a prompt and its answer, and the text of an answer.
+    """Tokens of prompts, the join between a prompt and its answer, and the text of an answer.
 
     Plain text is sent with the tokenizer's opening special tokens (each once) and nothing after
     the prompt; blanks at its end (not line ends) are dropped, because a tokenizer joins them to the
@@ -60,19 +60,19 @@ class PromptFormat:
         self._context_text = lru_cache(maxsize=65536)(self._decoded_context)
 
     def render(self, prompt: str) -> str:
-        """The text that is sent for a prompt (without the tokenizer's own special tokens)."""
+        """The text sent for a prompt (without the tokenizer's own special tokens)."""
         if self.chat:
             return self._rendered(prompt)
         return prompt.rstrip(_BLANKS)
 
     def template_digest(self) -> str:
-        """Sha256 of the template and of what it makes of a message; "" in plain text.
+        """Sha256 of the template and of a message rendered by it; "" in plain text.
 
-        The template is rendered in a process of its own, which is ended if it takes too long.
+        A separate process renders the template and is killed if it takes too long.
 
         Raises:
-            ModelError: the template cannot be used, leaves the message out, so that no prompt would
-                be seen, or opens a thought, in which no answer stands.
+            ModelError: the template cannot be used, omits the message, or opens a thought, which
+            contains no answer.
         """
         if not self.chat:
             return ""
@@ -85,21 +85,21 @@ class PromptFormat:
         place = rendered.casefold().rfind(message)
         if place < 0:
             raise ModelError(
-                f"{self.name}: its chat template leaves the user's message out; mend it, or drop "
+                f"{self.name}: its chat template omits the user's message; fix it, or drop "
                 "--apply-chat-template"
             )
         tail = rendered[place:]
         for opening, end in _THOUGHTS:
             if tail.rfind(opening) > tail.rfind(end):
                 raise ModelError(
-                    f"{self.name}: its chat template opens a thought ({opening}), and an answer is "
-                    "read from the first word on; let the template close it, or drop "
+                    f"{self.name}: its chat template opens a thought ({opening}), but answers are "
+                    "read from the first word; make the template close it, or drop "
                     "--apply-chat-template"
                 )
         return digest
 
     def join(self, rendered: str, candidate: str) -> str:
-        """A rendered prompt with a complete answer behind it."""
+        """A rendered prompt followed by a complete answer."""
         seam = "" if self.chat or not rendered or rendered.endswith("\n") else " "
         return rendered + seam + candidate
 
@@ -107,7 +107,7 @@ class PromptFormat:
         """Token ids of rendered texts, at least one each.
 
         Raises:
-            ModelError: an empty text, and the tokenizer has no token to begin with.
+            ModelError: an empty text, and the tokenizer has no opening token.
         """
         if not rendered:
             return []
@@ -123,7 +123,7 @@ class PromptFormat:
         return [self._opened(each.ids, text) for each, text in zip(found, rendered, strict=True)]
 
     def decode(self, context: Sequence[Tokens], answers: Sequence[Sequence[int]]) -> list[str]:
-        """Text of each answer as it continues its context, without special tokens."""
+        """Text of each answer in its context, without special tokens."""
         tails = [tokens[-_CONTEXT:] for tokens in context]
         whole = self._decoded([[*t, *a] for t, a in zip(tails, answers, strict=True)])
         texts = []
@@ -149,7 +149,7 @@ class PromptFormat:
     def _opened(self, ids: Sequence[int], text: str) -> Tokens:
         if len(ids) > _TOKENS * len(text):
             raise ModelError(
-                f"{self.name}: its tokenizer makes {len(ids)} tokens of {len(text)} characters; "
+                f"{self.name}: its tokenizer turns {len(text)} characters into {len(ids)} tokens; "
                 "copy or export its files again"
             )
         opening = self._opening
@@ -164,7 +164,7 @@ class PromptFormat:
         raise ModelError(f"{self.name}: an empty prompt, and its tokenizer has no first token")
 
     def _opening_tokens(self) -> Tokens:
-        """Special tokens that the tokenizer sets before a text; those behind it are left out."""
+        """Special tokens that the tokenizer puts before a text; not those after it."""
         bare = self.tokenizer("a b", add_special_tokens=False)["input_ids"]
         full = self.tokenizer("a b")["input_ids"]
         for start in range(len(full) - len(bare) + 1):
@@ -179,7 +179,7 @@ class PromptFormat:
         except Exception as error:  # a template is a program: it may raise anything
             raise self._unusable(error) from error
         if len(rendered) > _FRAME + _REPEATS * len(prompt):
-            raise self._unusable(ValueError(f"it makes {len(rendered)} characters of a prompt"))
+            raise self._unusable(ValueError(f"it turns a prompt into {len(rendered)} characters"))
         return rendered
 
     def _applied(self, prompt: str) -> str:
@@ -194,17 +194,17 @@ class PromptFormat:
     def _unusable(self, error: Exception) -> ModelError:
         first = (str(error).strip() or type(error).__name__).splitlines()[0][:_SHOWN]
         return ModelError(
-            f"{self.name}: its chat template cannot be used ({first}); mend it, or drop "
+            f"{self.name}: its chat template cannot be used ({first}); fix it, or drop "
             "--apply-chat-template"
         )
 
 
 def check_tokenizer(tokenizer: Any, name: str) -> None:
-    """Try a tokenizer on a sentence, in a process of its own.
+    """Try a tokenizer on a sentence, in a separate process.
 
     Raises:
-        ModelError: it raises something, does not come to an end, or makes no tokens, or far more
-            than there are characters.
+        ModelError: it raises an exception, does not finish, or produces no tokens, or far more
+        tokens than characters.
     """
     fault, count = "", 0
     try:
@@ -212,7 +212,7 @@ def check_tokenizer(tokenizer: Any, name: str) -> None:
     except (TrialError, ValueError) as error:
         fault = (str(error).splitlines() or [""])[0][:_SHOWN]
     if not fault and not 0 < count <= _TOKENS * len(_PANGRAM):
-        fault = f"it makes {count} tokens of {len(_PANGRAM)} characters"
+        fault = f"it turns {len(_PANGRAM)} characters into {count} tokens"
     if fault:
         raise ModelError(
             f"{name} has a tokenizer that cannot be used ({fault}); copy or export its files again"
@@ -220,7 +220,7 @@ def check_tokenizer(tokenizer: Any, name: str) -> None:
 
 
 def _fast(tokenizer: Any, single: str, batched: str) -> Callable[..., list[Any]] | None:
-    """A batched method of the tokenizers library, where the tokenizer's class adds nothing to it.
+    """A batched method of the tokenizers library, if the tokenizer's class adds nothing to it.
 
     Measured against the tokenizer's own call on 3,072 prompts: 58 instead of 91 µs a text.
     """
@@ -241,7 +241,7 @@ def _template(tokenizer: Any, name: str) -> str:
         raise ModelError(f"{name}: its chat template cannot be chosen ({first})") from None
     if not template:
         raise ModelError(
-            f"{name} has no chat template: leave --apply-chat-template away, or add "
+            f"{name} has no chat template: omit --apply-chat-template, or add "
             "chat_template.jinja to the model's directory"
         )
     return str(template)
@@ -255,7 +255,7 @@ class _Frozen(datetime):
 
 @contextmanager
 def _fixed_date(template: str) -> Iterator[None]:
-    """Stop the clock of templates: transformers makes their ``strftime_now`` of ``datetime``."""
+    """Freeze the clock of templates: their ``strftime_now`` uses transformers' ``datetime``."""
     module = sys.modules.get("transformers.utils.chat_template_utils")
     if "strftime_now" not in template or not hasattr(module, "datetime"):
         yield

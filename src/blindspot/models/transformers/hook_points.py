@@ -1,4 +1,4 @@
-"""Three ways to run a patched question, all exact, each the next one's fallback.
+"""Three ways to run a patched question, all exact; each falls back to the next.
 
 ::
 
@@ -6,9 +6,9 @@
     skipping  only blocks after the patched one, all tokens
     hooked    everything, with a hook that writes
 
-Not done: of the last block only the last token's answer is needed, beside keys and values of the
-others. Leaving it early and running it again for that token was tried: 9 % less time on a model of
-width 256, 7 % more on one of width 96, and twice the code.
+Not done: the last block only needs the last token's output, besides keys and values of the others.
+Skipping it and running it again for that token took 9 % less time on a model of width 256, 7 % more
+on one of width 96, and twice the code.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def opened(blocks: Blocks, tier: Tier, tokens: Tensor, place: int) -> Run:
 
 
 class Resumed(Run):
-    """The clean question is run once; patched ones start from what it left behind."""
+    """The clean question runs once; patched ones start from its cache."""
 
     def __init__(self, blocks: Blocks, tokens: Tensor, place: int, start: int) -> None:
         """Run the question.
@@ -82,8 +82,8 @@ class Resumed(Run):
             start: number of tokens that patched rows take from the cache, at most ``place``.
         """
         self._blocks, self._place = blocks, place - start
-        # The beginning is run on its own: a longer cache that is cut is wrong for sliding windows
-        # and for recurrent states.
+        # The prefix runs on its own: truncating a longer cache is wrong for sliding windows and for
+        # recurrent states.
         self._beginning = Beginning(blocks, tokens[:, :start]) if start else None
         self._tokens = tokens[:, start:].to(blocks.device)
         self._clean = capture(blocks, self._tokens, self._cache(1, 0))
@@ -103,7 +103,7 @@ class Resumed(Run):
 
 
 class Hooked(Run):
-    """Everything is computed for every row."""
+    """Computes everything for every row."""
 
     def __init__(
         self, blocks: Blocks, tokens: Tensor, place: int, clean: Captured | None = None
@@ -117,7 +117,7 @@ class Hooked(Run):
 
     def logits(self, layer: int, vectors: Tensor) -> Tensor:
         def write(_module: Any, _arguments: Any, output: Any) -> Any:
-            # A copy: others may hold what the block returned.
+            # A copy: other code may hold what the block returned.
             hidden = hidden_of(output).clone()
             hidden[:, self._place] = vectors.to(hidden)
             return with_hidden(output, hidden)
@@ -127,7 +127,7 @@ class Hooked(Run):
 
 
 class Beginning:
-    """Keys and values of the tokens before the placeholder, one row that serves any number."""
+    """Keys and values of the tokens before the placeholder, one row shared by any number."""
 
     def __init__(self, blocks: Blocks, tokens: Tensor) -> None:
         """Run the beginning; ``tokens`` (1, token) int64."""
@@ -136,7 +136,7 @@ class Beginning:
         self._cache.layers = [_frozen(layer) for layer in self._cache.layers]
 
     def cache(self, rows: int, first: int) -> DynamicCache:
-        """A cache to go on from.
+        """A cache to continue from.
 
         Args:
             rows: of the pass.
@@ -151,7 +151,7 @@ class Beginning:
 
 
 class _Frozen:
-    """A cache layer that lends its one row to all rows of a pass and keeps nothing of them."""
+    """A cache layer that lends its one row to all rows of a pass and stores none of them."""
 
     keys: Tensor
     values: Tensor
@@ -197,7 +197,7 @@ def _widened(layer: Any, rows: int) -> Any:
 
 @dataclass(frozen=True, eq=False)
 class Captured:
-    """What a pass of an untouched prompt shows.
+    """The result of a pass over an untouched prompt.
 
     ``hidden``: (row, token, width) of each block; ``tuples``: whether blocks return tuples;
     ``logits``: after the last token, (row, vocabulary).

@@ -1,4 +1,4 @@
-"""What a model says while vectors stand in for words: interpretations and injected answers."""
+"""Answers while vectors replace words: interpretations and injected answers."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def describe(
     rows: int | None = None,
     progress: Progress | None = None,
 ) -> list[list[list[str]]]:
-    """Greedy continuations of questions while a vector stands at the placeholder.
+    """Greedy continuations of questions while a vector replaces the placeholder.
 
     Args:
         blocks: of the model.
@@ -52,8 +52,8 @@ def describe(
 
     Raises:
         ValueError: vectors of another shape, or not finite; ``max_new_tokens`` below 1.
-        ModelError: a question that does not fit into the model's context or into memory, or whose
-            placeholder is not found.
+        ModelError: a question that does not fit in the model's context or in memory, or whose
+        placeholder is not found.
     """
     located = [locate(prompts, question.text, [question.span]) for question in questions]
     texts = [[[""] * blocks.layers for _ in questions] for _ in vectors]
@@ -94,10 +94,10 @@ def inject(
     rows: int | None = None,
     progress: Progress | None = None,
 ) -> list[Injected]:
-    """Answers to prompts while vectors stand in for some of their words.
+    """Answers to prompts while vectors replace some of their words.
 
-    Candidates are scored first: greedy choices that run along one are then known. Equal requests
-    are answered once.
+    Candidates are scored first, which reveals greedy choices along them. Equal requests are
+    answered once.
 
     Args:
         blocks: of the model.
@@ -109,13 +109,13 @@ def inject(
         progress: called with the number of requests finished.
 
     Returns:
-        As the requests are ordered.
+        In the order of the requests.
 
     Raises:
-        ValueError: vectors of another shape, or not finite; a request that names a vector or a
-            layer that there is not, or whose parts do not fit together.
-        ModelError: a prompt that does not fit into the model's context or into memory, or a word in
-            it that is not found.
+        ValueError: vectors of another shape, or not finite; a request that names a missing vector
+            or layer, or whose parts are inconsistent.
+        ModelError: a prompt that does not fit in the model's context or in memory, or a word in it
+            that is not found.
     """
     for request in requests:
         _check(request, len(vectors), blocks.layers)
@@ -143,7 +143,7 @@ def inject(
 
 
 def _finished(waiting: set[int], number: int, count: int, progress: Progress | None) -> None:
-    """Tell that so many are finished; once for each number."""
+    """Report this many as finished; once for each number."""
     if number in waiting:
         waiting.remove(number)
         if progress is not None:
@@ -166,7 +166,7 @@ def _check(request: InjectionRequest, vectors: int, layers: int) -> None:
 
 @dataclass(eq=False)
 class _Task:
-    """An answer that some requests ask for, and what scoring found out on the way to it."""
+    """An answer that some requests share, and the greedy choices that scoring revealed."""
 
     answer: Continuation
     scored: EncodedRequest
@@ -178,7 +178,7 @@ class _Task:
 def _tasks(
     engine: WritingEngine, prompts: PromptFormat, requests: Sequence[InjectionRequest]
 ) -> list[_Task]:
-    """Distinct tasks. What windows and vectors do not change is encoded once a prompt."""
+    """Distinct tasks. What windows and vectors do not change is encoded once per prompt."""
     kinds = dict.fromkeys((request.prompt, request.candidates) for request in requests)
     asked = [(prompts.render(prompt), candidates) for prompt, candidates in kinds]
     encoded = dict(zip(kinds, encode(engine, prompts, asked), strict=True))
@@ -195,14 +195,14 @@ def _tasks(
             start, texts = plain.start, plain.texts
             if texts and (max(positions) >= start or texts[0][:start] != tokens[:start]):
                 raise ModelError(
-                    f"{engine.name}: its tokenizer joins a written word to the answer; end the "
-                    f"prompt otherwise: {request.prompt!r}"
+                    f"{engine.name}: its tokenizer joins a replaced word to the answer; end the "
+                    f"prompt differently: {request.prompt!r}"
                 )
             marked = engine.marked(tokens, vectors, request.window, start - 1, request.how)
             texts = tuple((*marked[:start], *text[start:]) for text in texts)
             scored = EncodedRequest(marked, texts, start)
         room = engine.room(tokens, request.max_new_tokens)
-        # A stopping rule is equal to itself only.
+        # A stopping rule equals only itself.
         key = (scored.prompt, scored.texts, scored.start, id(request.is_complete), room)
         if key not in tasks:
             answer = Continuation(tokens, request.is_complete, room, scored.prompt)

@@ -1,15 +1,15 @@
-"""Greedy choices that scoring came across, so that generation need not make them again.
+"""Greedy choices that scoring revealed, which generation need not repeat.
 
-To score the candidates of a prompt is to predict every one of their tokens. Where the greedy choice
-after the prompt is the next token of a candidate, the choice after that is known too, and so on: a
-model that answers in the expected form has thereby generated its answer.
+Scoring the candidates of a prompt predicts every one of their tokens. If the greedy choice after
+the prompt is the next token of a candidate, the choice after that is known too, and so on: for a
+model that answers in the expected form, scoring has already generated the answer.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-#: Prompts remembered, the latest first to stay (about 300 bytes each).
+#: Cached prompts (about 300 bytes each); the oldest are dropped first.
 _REMEMBERED = 1 << 17
 
 

@@ -1,8 +1,8 @@
-"""Key/value caches whose rows can be started from shared beginnings, extended and dropped.
+"""KV caches whose rows can start from shared prefixes, be extended and be dropped.
 
-Layout: a cache of ``rows`` x ``slots`` holds its sequences flush right, so that between two tokens
-of a row there is never a hole and the distance of two slots is the distance of their positions.
-Masks that count slots (sliding windows, ALiBi) are therefore exact, as they are for left padding.
+Layout: a cache of ``rows`` x ``slots`` holds its sequences flush right, without gaps between the
+tokens of a row; the distance of two slots is the distance of their positions. Masks that count
+slots (sliding windows, ALiBi) are therefore exact, as they are for left padding.
 """
 
 from __future__ import annotations
@@ -17,17 +17,18 @@ from torch import Tensor
 from transformers.cache_utils import DynamicCache, DynamicLayer
 
 #: Slots by which a full cache grows. A decoding step then copies no past keys; growing by one slot
-#: a step, as DynamicLayer does, was 1.3 times (256 rows) to 2.2 times (1024 rows) slower on a CPU.
+#: per step, as DynamicLayer does, was 1.3 times (256 rows) to 2.2 times (1024 rows) slower on a
+#: CPU.
 _GROWTH = 16
 
 
 class RowLayer(DynamicLayer):  # type: ignore[misc]
-    """Keys and values of one attention layer in buffers with room to spare.
+    """Keys and values of one attention layer in buffers with spare slots.
 
     Buffers are (rows, heads, slots, width); ``keys`` and ``values`` are the views of their filled
     slots that attention reads. (With heads behind slots, attention to 50 slots of width 24 took 2.5
-    times as long on a CPU.) It keeps everything, also for sliding layers: their window is applied
-    by the mask.
+    times as long on a CPU.) It keeps everything, even for sliding layers: the mask applies their
+    window.
     """
 
     def __init__(self, room: int = 0) -> None:
@@ -85,7 +86,7 @@ class RowLayer(DynamicLayer):  # type: ignore[misc]
 
 
 class RowCache(DynamicCache):  # type: ignore[misc]
-    """A cache of ``RowLayer``s, made as the model asks for them, with ``room`` slots to spare."""
+    """A cache of ``RowLayer``s, made as the model needs them, with ``room`` spare slots."""
 
     def __init__(self, room: int = 0) -> None:
         super().__init__()
@@ -99,9 +100,9 @@ class RowCache(DynamicCache):  # type: ignore[misc]
 
 
 class Scratch:
-    """Memory for the rows of one pass at a time, kept between passes on a CPU.
+    """Memory for the rows of one pass at a time, reused between passes on a CPU.
 
-    There, new memory for each pass costs page faults: scoring 1,024 association prompts on a model
+    Allocating it for each pass costs page faults: scoring 1,024 association prompts on a model
     of 0.86 million parameters took 3.49 CPU seconds instead of 2.88. An accelerator's allocator
     keeps memory anyway.
     """
@@ -127,9 +128,9 @@ class Scratch:
 
 
 class Pool:
-    """Keys and values of shared beginnings, from which rows are started.
+    """Keys and values of shared prefixes, from which rows start.
 
-    Per layer (beginnings, heads, longest, width): token t of a beginning lies at slot t.
+    Per layer (prefixes, heads, longest, width): token t of a prefix is at slot t.
     """
 
     def __init__(self, beginnings: int, longest: int, scratch: Scratch) -> None:
@@ -138,7 +139,7 @@ class Pool:
         self._layers: list[tuple[Tensor, Tensor]] = []
 
     def store(self, numbers: Sequence[int], lengths: Tensor, cache: RowCache) -> None:
-        """Take over the rows of a cache as the beginnings of these numbers.
+        """Store the rows of a cache as the prefixes of these numbers.
 
         Args:
             numbers: one per row.
@@ -146,7 +147,7 @@ class Pool:
             cache: rows flush right.
         """
         slots, longest = cache.layers[0].filled, int(lengths.max())
-        # Behind the end of a shorter row its last token is repeated; nothing refers to that.
+        # After the end of a shorter row its last token is repeated; nothing refers to that.
         source = (torch.arange(longest) + (slots - lengths)[:, None]).clamp(max=slots - 1)
         target, rows = torch.tensor(numbers), torch.arange(len(numbers))
         index = _Flat(rows, source, slots)
@@ -161,12 +162,12 @@ class Pool:
                 stored[:, :, :longest].index_copy_(0, target, moved)
 
     def start(self, numbers: Tensor, tokens: Tensor, room: int) -> RowCache:
-        """A cache whose rows begin with these tokens of these beginnings, until the next start.
+        """A cache whose rows begin with these tokens of these prefixes, until the next start.
 
         Args:
-            numbers: (rows,) int64; a row without a beginning may name any, its slots are masked.
-            tokens: (rows, slots) int64, which token of the beginning each slot holds.
-            room: slots to be filled next, made in the same copy.
+            numbers: (rows,) int64; a row without a prefix may name any, its slots are masked.
+            tokens: (rows, slots) int64, which token of the prefix each slot holds.
+            room: spare slots, allocated in the same copy.
         """
         cache = RowCache()
         filled = tokens.shape[1]

@@ -1,6 +1,6 @@
-"""From a model's name to a model that answers, or to one clear sentence why it cannot.
+"""From a model's name to a model that answers, or to one clear error message.
 
-torch and transformers are imported when the first model is asked for.
+torch and transformers are imported with the first model.
 """
 
 from __future__ import annotations
@@ -50,13 +50,14 @@ _DTYPES = {
     "fp16": "float16",
     "half": "float16",
 }
-#: Entries of config.json that say where a model comes from, not what it computes.
+#: Entries of config.json about the origin of a model, not about what it computes.
 _UNIMPORTANT = ("_name_or_path", "transformers_version")
-#: Arguments of from_pretrained that say where a model runs, not what it computes.
+#: Arguments of from_pretrained about where a model runs, not about what it computes.
 _PLACES = ("device_map", "max_memory", "offload_folder", "offload_state_dict", "low_cpu_mem_usage")
-#: Names of tensors that the files of a finished model do not hold: adapters, lost quantisations.
+#: Names of tensors that never belong in the files of a complete model: adapters, lost
+#: quantisations.
 _UNMERGED = re.compile(r"lora_|\.base_layer\.|adapter|(^|[._])(scales?|zeros|absmax|quant_map)$")
-#: Parts of a model that never see text.
+#: Parts of a model that never process text.
 _OTHER_SENSES = re.compile(r"(^|[._])(vision|visual|audio|image|multi_modal)")
 #: Share of all weights that a model may leave unused.
 _UNUSED = 0.01
@@ -87,9 +88,7 @@ def load(options: ModelOptions) -> CausalModel:
     with quiet(), explained(name, "cannot be loaded"):
         model, notes = _from_pretrained(prepared, options)
         if stamps(prepared.checkpoint.weights) != prepared.stamps:
-            raise ModelError(
-                f"{name}: its weights were overwritten while they were read; run again"
-            )
+            raise ModelError(f"{name}: its weights were overwritten while being read; run again")
         if placed:
             model.to(prepared.device)
     notes += _untied(name, model)
@@ -114,13 +113,13 @@ def load(options: ModelOptions) -> CausalModel:
 def identify(options: ModelOptions) -> Identity:
     """The identity that the loaded model will have, without loading its weights.
 
-    Where transformers has told the facts of these files before, it is not asked again; nor is torch
-    for an accelerator on a machine that can have none.
+    Uses the cached facts about these files instead of transformers, and does not import torch on a
+    machine without an accelerator.
 
     Raises:
         ModelError: as ``load``, as far as the files tell.
     """
-    if options.trust_remote_code:  # what code does does not follow from the files
+    if options.trust_remote_code:  # the files do not determine what code does
         return _prepare(options).identity
     device, checkpoint = _open(options)
     facts = recall(facts_key(checkpoint, chat=options.apply_chat_template))
@@ -142,7 +141,7 @@ class _Prepared:
 
 
 def import_torch() -> None:
-    """Import torch with threads that soon sleep; the environment is afterwards as it was."""
+    """Import torch with threads that soon sleep; restores the environment afterwards."""
     added = (
         {} if "torch" in sys.modules else {k: v for k, v in _OPENMP.items() if k not in os.environ}
     )
@@ -155,7 +154,7 @@ def import_torch() -> None:
 
 
 def _open(options: ModelOptions) -> tuple[str, Checkpoint]:
-    """The device and the files that are meant."""
+    """The device and the files of the model."""
     options.rows()
     check_model_args(options.model_args)
     ranks.check(ranks.PLAN in options.model_args)
@@ -164,7 +163,7 @@ def _open(options: ModelOptions) -> tuple[str, Checkpoint]:
         located = locate(options.name, options.revision, code=options.trust_remote_code)
         checkpoint = open_checkpoint(located)
     if options.trust_remote_code:
-        own_code(checkpoint)  # refused before it is run
+        own_code(checkpoint)  # refused before it runs
     if "device_map" not in options.model_args:
         check_undone(options.name, checkpoint.config, device)
     return device, checkpoint
@@ -218,7 +217,7 @@ def _identity(options: ModelOptions, checkpoint: Checkpoint, facts: Facts, devic
 
 
 def _from_pretrained(prepared: _Prepared, options: ModelOptions) -> tuple[Any, list[str]]:
-    """The model, and what a reader should know of how it was loaded."""
+    """The model, and notes on how it was loaded."""
     import torch
     from transformers import AutoModelForCausalLM
     from transformers.distributed import DistributedConfig
@@ -241,7 +240,7 @@ def _from_pretrained(prepared: _Prepared, options: ModelOptions) -> tuple[Any, l
         )
     _check_digested(options.name, files, checkpoint.weights)
     for kind in ("missing_keys", "mismatched_keys"):
-        # transformers would fill these in at random and go on.
+        # transformers would initialize these randomly and continue.
         if lost := _names(report.get(kind)):
             raise ModelError(
                 f"{options.name}: weights missing or of the wrong shape: {len(lost)}, first "
@@ -264,8 +263,8 @@ def _resolved() -> Iterator[list[str]]:
     real = getattr(modeling_utils, name, None)
     if real is None:
         raise ModelError(
-            f"transformers {version('transformers')} does not say which weights it loads, which "
-            "could be others than those that were digested; install an older release of it"
+            f"transformers {version('transformers')} does not say which weights it loads; they "
+            "could differ from the digested ones; install an older release of it"
         )
 
     def noted(*arguments: Any, **named: Any) -> Any:
@@ -283,7 +282,7 @@ def _resolved() -> Iterator[list[str]]:
 
 
 def _check_digested(name: str, files: Iterable[str], digested: Iterable[Path]) -> None:
-    """Compare what transformers has loaded with what the identity of the model rests on.
+    """Check that transformers loaded the weights behind the identity of the model.
 
     Raises:
         ModelError: another file was loaded, or one was not.
@@ -326,7 +325,7 @@ def _check_quantised(checkpoint: Checkpoint, model: Any) -> None:
     if method and (used is None or getattr(used, "dequantize", False)):
         raise ModelError(
             f"{checkpoint.name} is quantised ({method}), which transformers "
-            f"{version('transformers')} does not compute here; use another device, or give the "
+            f"{version('transformers')} does not compute here; use another device, or the "
             "model that it was quantised from"
         )
 
@@ -335,7 +334,8 @@ def _unused(checkpoint: Checkpoint, names: list[str]) -> list[str]:
     """A note on tensors of the files that the model does not use.
 
     Raises:
-        ModelError: they are of an adapter or a quantisation, or many: another model was trained.
+        ModelError: they belong to an adapter or a quantisation, or are many: another model was
+        trained.
     """
     heard = [name for name in names if not _OTHER_SENSES.search(name)]
     unmerged = [name for name in heard if _UNMERGED.search(name)]
@@ -348,11 +348,11 @@ def _unused(checkpoint: Checkpoint, names: list[str]) -> list[str]:
             f"{what}{first} ({share:.1%} of all weights); export the whole model again, merged, "
             "with the config.json that it was trained with"
         )
-    return [f"{what}{names[0]}; they are left out"] if names else []
+    return [f"{what}{names[0]}; they are ignored"] if names else []
 
 
 def _untied(name: str, model: Any) -> list[str]:
-    """A note on an output layer of its own where config.json says that it is the embedding."""
+    """A note on a separate output layer although config.json ties it to the embedding."""
     output = model.get_output_embeddings()
     tied = getattr(model.config, "tie_word_embeddings", False)
     if not tied or output is None or output.weight.device.type == "meta":
@@ -366,7 +366,7 @@ def _check_config(checkpoint: Checkpoint, options: ModelOptions) -> None:
     from transformers import AutoConfig
 
     with explained(
-        checkpoint.name, "has a config.json that cannot be used", "; mend it, or export it again"
+        checkpoint.name, "has a config.json that cannot be used", "; fix it, or export it again"
     ):
         AutoConfig.from_pretrained(
             checkpoint.directory,
@@ -391,7 +391,9 @@ def _tokenizer(checkpoint: Checkpoint, options: ModelOptions) -> Any:
 def _device(options: ModelOptions) -> str:
     wanted = options.device
     if "device_map" in options.model_args and wanted != "auto":
-        raise ModelError(f"--device {wanted} and device_map exclude each other; give one of them")
+        raise ModelError(
+            f"--device {wanted} and device_map exclude each other; use only one of them"
+        )
     if wanted == "cpu" or (wanted == "auto" and not accelerators.possible()):
         return "cpu"
     import_torch()
@@ -404,7 +406,7 @@ def _device(options: ModelOptions) -> str:
     try:
         kind = torch.device(wanted).type
     except RuntimeError:
-        raise ModelError(f"--device {wanted}: unknown; give cpu, cuda, cuda:1 or mps") from None
+        raise ModelError(f"--device {wanted}: unknown; use cpu, cuda, cuda:1 or mps") from None
     seen = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if not seen.get(kind, True):
         raise ModelError(f"--device {wanted}: torch {torch.__version__} sees none; use cpu")
@@ -414,7 +416,7 @@ def _device(options: ModelOptions) -> str:
 def _dtype(options: ModelOptions, checkpoint: Checkpoint, device: str) -> str:
     if options.dtype != "auto":
         if options.dtype not in _DTYPES:
-            raise ModelError(f"--dtype {options.dtype}: give auto, float32, bfloat16 or float16")
+            raise ModelError(f"--dtype {options.dtype}: use auto, float32, bfloat16 or float16")
         return _DTYPES[options.dtype]
     if device == "cpu":
         return "float32"

@@ -1,4 +1,4 @@
-"""From the name of a model to the directory that holds it: embedded, local, or from the hub."""
+"""From the name of a model to its directory: embedded, local, or from the hub."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from pathlib import Path
 from blindspot import paths
 from blindspot.errors import ModelError
 
-#: What is fetched from the hub: never pickled weights, and code only when it may be run.
+#: Files fetched from the hub: never pickled weights, and code only if it is allowed.
 _WANTED = ["model*.safetensors", "model.safetensors.index.json", "*.json", "*.jinja", "*.txt"]
 _WANTED += ["*.model", "*.tiktoken"]
 _UNWANTED = ["*/*", "optimizer*", "training_args*"]
 #: Characters of a name that are shown.
 _SHOWN = 100
-#: What is raised where a cache lies that this user may read only.
+#: Raised for a cache that this user may only read.
 _READ_ONLY = (errno.EACCES, errno.EPERM, errno.EROFS)
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
 
 
 @dataclass(frozen=True, slots=True)
 class Located:
-    """Where a model lies. ``revision``: commit of a hub snapshot, "" for any other directory."""
+    """The directory of a model. ``revision``: commit of a hub snapshot, otherwise ""."""
 
     name: str
     directory: Path
@@ -41,7 +41,7 @@ def locate(name: str, revision: str | None = None, *, code: bool = False) -> Loc
         code: fetch the Python files of a hub repository too.
 
     Raises:
-        ModelError: there is no such model, or the hub does not hand it out.
+        ModelError: there is no such model, or the hub does not provide it.
     """
     if name.startswith(paths.ORGANISM_PREFIX):
         found = _organism(name)
@@ -52,12 +52,12 @@ def locate(name: str, revision: str | None = None, *, code: bool = False) -> Loc
         except (OSError, RuntimeError, ValueError) as error:  # no such user, or no such name
             reason = getattr(error, "strerror", None) or str(error)
             raise ModelError(
-                f"{name[:_SHOWN]}: cannot be looked at ({reason}); check the path"
+                f"{name[:_SHOWN]}: cannot be examined ({reason}); check the path"
             ) from error
         if is_directory:
             found = Located(name, directory)
         elif is_file:
-            raise ModelError(f"{name} is a file; name the directory that holds the model")
+            raise ModelError(f"{name} is a file; name the directory of the model")
         elif _looks_like_path(name):
             raise ModelError(f"{name}: no such directory; check the path")
         else:
@@ -72,7 +72,7 @@ def _organism(name: str) -> Located:
     known = paths.organism_names()
     if wanted not in known:
         listed = ", ".join(paths.ORGANISM_PREFIX + n for n in known) or "none"
-        raise ModelError(f"{name}: no such embedded model; there is {listed}")
+        raise ModelError(f"{name}: no such embedded model; available: {listed}")
     return Located(name, paths.organism_directory(wanted))
 
 
@@ -102,7 +102,7 @@ def _from_hub(name: str, revision: str | None, *, code: bool) -> Located:
         except OSError as error:
             if error.errno not in _READ_ONLY:
                 raise
-            directory = fetch(local_files_only=True)  # a shared cache: what is there will do
+            directory = fetch(local_files_only=True)  # a shared cache: use what is there
     except errors.GatedRepoError:
         fault = (
             f"{at} is gated: accept its terms on its page of the hub and log in "

@@ -1,4 +1,4 @@
-"""How much is computed at once, and what happens when memory runs out."""
+"""How much to compute at once, and what to do when memory runs out."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from blindspot.models.transformers.prefix_tree import Tokens, distinct_run
 #: scoring 1,024 association prompts: 2.33 CPU seconds in passes of 1,024 tokens, 2.46 at 2,048,
 #: 2.68 at 4,096, 2.85 at 8,192 (fresh memory for each result); statements 0.96, 0.94, 1.00, 1.10.
 _CPU_TOKENS = 2048
-#: Tokens of a forward pass on an accelerator: beyond this it is busy anyway.
+#: Tokens of a forward pass on an accelerator: more do not make it faster.
 _ACCELERATOR_TOKENS = 32768
-#: Bytes that caches may take on a CPU: of the rows of a batch, and of the shared beginnings.
+#: Most bytes of caches on a CPU: for the rows of a batch, and for shared prefixes.
 _CPU_ROWS_BYTES, _CPU_POOL_BYTES = 1 << 29, 1 << 28
 #: Shares of free accelerator memory for the same; the rest is for activations and logits.
 _ROWS_SHARE, _POOL_SHARE, _LOGITS_SHARE = 0.4, 0.15, 0.1
 #: Bytes of float32 logits at once on a CPU.
 _CPU_LOGITS_BYTES = 1 << 24
-#: Longer than any prompt: under --batch-size N only the number of rows limits a pass.
+#: Longer than any prompt: with --batch-size N only the number of rows limits a pass.
 _LONG = 1 << 20
-#: Distinct tokens of a wave, in forward passes: shared beginnings pay within a wave only.
+#: Distinct tokens of a wave, in forward passes: prefixes are shared within a wave only.
 _WAVE_PASSES = 16
 
 
@@ -33,7 +33,7 @@ _WAVE_PASSES = 16
 class Limits:
     """Most of each per forward pass: rows (None: no limit), tokens computed, cache slots, logits.
 
-    ``wave``: most distinct tokens between two points at which results are handed on.
+    ``wave``: most distinct tokens between two points at which results are reported.
     """
 
     rows: int | None
@@ -43,7 +43,7 @@ class Limits:
     wave: int
 
     def halved(self, rows: int, tokens: int) -> Limits:
-        """Half of the limits, or of what was really asked for (rows, tokens) where that is less."""
+        """Half of the limits, or of the actual request (rows, tokens) if that is less."""
         return Limits(
             rows=None if self.rows is None else max(1, min(self.rows, rows) // 2),
             tokens=max(1, min(self.tokens, tokens) // 2),
@@ -54,7 +54,7 @@ class Limits:
 
 
 def limits_for(device: torch.device, *, kv_bytes: int, vocabulary: int, rows: int | None) -> Limits:
-    """Limits by the memory that is there.
+    """Limits by available memory.
 
     Args:
         device: where the model is.
@@ -71,14 +71,14 @@ def limits_for(device: torch.device, *, kv_bytes: int, vocabulary: int, rows: in
         tokens, slots = _CPU_TOKENS, _CPU_ROWS_BYTES // kv_bytes
         pool = _CPU_POOL_BYTES // kv_bytes
         reads = _CPU_LOGITS_BYTES // (vocabulary * 4)
-    if rows is not None:  # the user's word counts, not ours
+    if rows is not None:  # the user's number takes precedence
         tokens = slots = rows * _LONG
     wave = min(pool, _WAVE_PASSES * tokens)
     return _agreed(Limits(rows, tokens, max(1, slots), max(1, reads), max(1, wave)))
 
 
 def _free_bytes(device: torch.device) -> int | None:
-    """Memory that an accelerator has left, None where the limits of a CPU apply."""
+    """Free memory of an accelerator, None where the limits of a CPU apply."""
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0])
     if device.type == "mps":
@@ -88,7 +88,7 @@ def _free_bytes(device: torch.device) -> int | None:
 
 
 def _agreed(limits: Limits) -> Limits:
-    """The least that any of the processes has room for which hold the model together."""
+    """The smallest value among the processes that hold the model together."""
     if ranks.size() == 1:
         return limits
     all_limits = [limits] * ranks.size()
@@ -101,7 +101,7 @@ def _agreed(limits: Limits) -> Limits:
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What one row takes of each limit."""
+    """The cost of one row towards each limit."""
 
     tokens: int
     slots: int
@@ -112,7 +112,7 @@ def batches(costs: Sequence[Cost], limits: Limits, *, equal: bool = False) -> It
     """Cut rows into runs that stay within the limits (one row at least).
 
     Args:
-        costs: of the rows in their order; padding makes each row as dear as the dearest.
+        costs: of the rows in their order; padding makes each row cost as much as the longest.
         limits: of a run.
         equal: never put rows of different length together.
     """
@@ -134,13 +134,13 @@ def batches(costs: Sequence[Cost], limits: Limits, *, equal: bool = False) -> It
 
 
 class Budget:
-    """Limits that are halved for good whenever memory runs out."""
+    """Limits that are permanently halved whenever memory runs out."""
 
     def __init__(self, limits: Limits, name: str) -> None:
         self.limits, self.name = limits, name
 
     def waves(self, ordered: Sequence[Tokens], work: Callable[[range], None]) -> None:
-        """Do the work wave by wave; a wave that finds no memory is done again in smaller ones.
+        """Do the work wave by wave; a wave that runs out of memory is repeated in smaller ones.
 
         Args:
             ordered: distinct sequences in lexicographic order.

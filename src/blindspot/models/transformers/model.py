@@ -30,12 +30,12 @@ _FLOAT32_BYTES = 4
 class CausalModel:
     """A transformers model with its tokenizer.
 
-    Answers come in large batches in which shared beginnings are computed once. In float32 they are
-    those of one prompt at a time (log-probabilities within 1e-4 nats). In half precision rounding
-    depends on the batch: choices that it could turn are made again alone, so that an answer is the
-    same whatever else is asked; log-probabilities move by some units of rounding. Batches depend
-    on the set of requests only, not on their order. Scoring before generating saves time:
-    greedy choices that run along a candidate are then known.
+    Answers are computed in large batches that share prefixes. In float32 they equal those of one
+    prompt at a time (log-probabilities within 1e-4 nats). In half precision rounding depends on the
+    batch: near-ties that it could flip are re-decoded individually, which makes answers
+    batch-invariant; log-probabilities vary by some units of rounding. Batches depend on the set of
+    requests only, not on their order. Scoring before generating saves time: it reveals greedy
+    choices along a candidate.
 
     ``model``, ``tokenizer`` and ``prompts`` are open to readers of the residual stream.
     """
@@ -53,12 +53,12 @@ class CausalModel:
         """Wrap a loaded model.
 
         Args:
-            model: in evaluation mode, where it shall run.
+            model: in evaluation mode, on the device where it runs.
             prompts: its tokenizer and template.
             identity: what is answering.
             ends: ids of the tokens that end a text.
             rows: most rows of a forward pass, None to choose by memory.
-            notes: what a reader of its answers should know of how it was loaded.
+            notes: notes on how it was loaded, for readers of its answers.
         """
         self.notes = tuple(notes)
         self.model, self.prompts, self.tokenizer = model, prompts, prompts.tokenizer
@@ -79,7 +79,7 @@ class CausalModel:
         self._known = KnownChoices()
 
     def _log_tier(self) -> None:
-        """Say how prompts are computed, and why not faster."""
+        """Log how prompts are computed, and why not faster."""
         name, together = self._identity.name, self._settler.together
         if self._engine.shares:
             _log.info("%s: prompts are rows of a prefix tree with a KV cache", name)
@@ -88,24 +88,24 @@ class CausalModel:
             _log.info("%s: prompts are rows of equal length, without a KV cache: %s", name, why)
         if self._engine.model.dtype.itemsize < _FLOAT32_BYTES:
             rows = "one at a time" if together == 1 else f"{together} at a time"
-            _log.info("%s: near-ties are decided again %s", name, rows)
+            _log.info("%s: near-ties are re-decoded %s", name, rows)
 
     @property
     def identity(self) -> Identity:
-        """What is answering, for reports and store keys."""
+        """The identity of the model, for reports and store keys."""
         return self._identity
 
     @property
     def settled(self) -> int:
-        """Choices that were made again because they were near-ties, since it was loaded."""
+        """Number of near-ties re-decoded since it was loaded."""
         return self._settler.count
 
     @cached_property
     def residual(self) -> ResidualStream:
-        """Its residual stream, tried when first asked for.
+        """Its residual stream, checked on first use.
 
         Raises:
-            ModelError: its architecture cannot be patched, named with the check that failed.
+            ModelError: its architecture cannot be patched; names it and the check that failed.
         """
         from blindspot.models.transformers.streams import TransformersStream
 
@@ -119,13 +119,13 @@ class CausalModel:
     ) -> list[Generation]:
         """Greedy continuations, in the order of the requests.
 
-        A continuation begins right after the prompt (blanks at the prompt's end are dropped), so in
-        plain text it usually begins with a space.
+        A continuation begins right after the prompt (trailing blanks of the prompt are dropped), so
+        in plain text it usually begins with a space.
 
         Raises:
-            ModelError: a prompt does not fit into the model's context or into memory.
+            ModelError: a prompt does not fit in the model's context or in memory.
         """
-        # A stopping rule is equal to itself only.
+        # A stopping rule equals only itself.
         keys = [(r.prompt, id(r.is_complete), r.max_new_tokens) for r in requests]
         asked = _Asked(keys, progress)
         firsts = [requests[n] for n in asked.firsts]
@@ -157,7 +157,7 @@ class CausalModel:
 
         Raises:
             ValueError: a candidate is empty.
-            ModelError: a prompt does not fit into the model's context or into memory.
+            ModelError: a prompt does not fit in the model's context or in memory.
         """
         asked = _Asked(list(requests), progress)
         firsts = [requests[n] for n in asked.firsts]
@@ -198,7 +198,7 @@ class _Asked:
         self.firsts = list(at.values())
 
     def finished(self, number: int) -> None:
-        """Tell how many requests this finishes; the first time only."""
+        """Report how many requests this finishes; the first time only."""
         count = self._waiting.pop(number, 0)
         if count and self._progress is not None:
             self._progress(count)

@@ -1,9 +1,9 @@
-"""Near-ties are decided by the answer's own tokens, whatever else is in the batch.
+"""Batch invariance: near-ties depend on the answer's own tokens, not on the rest of the batch.
 
 In half precision the best and the second-best token are often a unit of rounding apart, and how a
-pass rounds depends on the rows that it computes together. A doubtful choice is therefore made again
-from its whole sequence, without a cache and in a pass whose shape follows from that sequence alone.
-What the answer then is does not depend on which other prompts were asked.
+pass rounds depends on the rows that it computes together. A near-tie is therefore re-decoded from
+its whole sequence, without a cache and in a pass whose shape depends on that sequence alone. The
+answer then does not depend on the other prompts.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from blindspot.models.transformers.prefix_tree import Tokens
 
 
 class Sequenced(Protocol):
-    """Something that grows token by token."""
+    """A sequence that grows token by token."""
 
     @property
     def sequence(self) -> Tokens:
@@ -27,10 +27,10 @@ class Sequenced(Protocol):
 
 
 class Settler:
-    """Makes doubtful choices again.
+    """Re-decodes near-ties.
 
     ``together``: rows of equal length in each of its passes, 1 for each alone. ``count``: choices
-    that were made again so far.
+    re-decoded so far.
     """
 
     def __init__(self, engine: Engine, together: int = 1) -> None:
@@ -39,7 +39,7 @@ class Settler:
         self._engine = engine
 
     def settle(self, best: Best, rows: Mapping[int, Sequenced]) -> Best:
-        """The same choices, those of ``rows`` beyond doubt.
+        """The same choices, with near-ties of ``rows`` settled.
 
         Args:
             best: choices of a batch.
@@ -63,7 +63,7 @@ class Settler:
         return replace(best, token=token, margin=margin)
 
     def _choices(self, sequences: list[Tokens]) -> Best:
-        """Choices after sequences of equal length; the pass has the same rows however few."""
+        """Choices after sequences of equal length; the pass always has the same number of rows."""
         filled = sequences + sequences[:1] * (self.together - len(sequences))
         rows = [Row(sequence) for sequence in filled]
         last = len(sequences[0]) - 1

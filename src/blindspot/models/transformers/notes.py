@@ -1,4 +1,4 @@
-"""What took long to find out about files, kept in the user's cache directory. No torch."""
+"""Facts about files that are expensive to compute, in the user's cache directory. No torch."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Notes:
 
     Args:
         name: of the file.
-        most: values that stay, the latest first.
+        most: values that are kept, the latest first.
     """
 
     def __init__(self, name: str, most: int) -> None:
@@ -25,7 +25,7 @@ class Notes:
         self._most = most
 
     def read(self) -> dict[str, Any]:
-        """All values; none where there is no such file."""
+        """All values; none if there is no such file."""
         with suppress(OSError, ValueError):
             known = json.loads(self.path.read_text(encoding="utf-8"))
             if isinstance(known, dict):
@@ -33,7 +33,7 @@ class Notes:
         return {}
 
     def keep(self, key: str, value: Any) -> dict[str, Any]:
-        """Add a value to those that other processes have added meanwhile; all that are kept."""
+        """Add a value to those of other processes; returns all that are kept."""
         known = self.read()
         known.pop(key, None)
         known[key] = value

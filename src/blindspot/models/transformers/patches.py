@@ -1,4 +1,4 @@
-"""Every vector over the placeholder of every question, and what that does to the answer."""
+"""Patch every vector over the placeholder of every question and read the answer."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from blindspot.stimuli import Question
 
 
 class Sweep:
-    """Patches of all vectors at all layers, as many as memory allows at once."""
+    """Patches of all vectors at all layers, as many at once as memory allows."""
 
     def __init__(self, blocks: Blocks, prompts: PromptFormat, tier: Tier, budget: Budget) -> None:
         self._blocks, self._prompts = blocks, prompts
@@ -64,7 +64,7 @@ class Sweep:
                 rows = vectors.reshape(-1, width)
                 values, own = self._read(run, target, into, rows, how, _Told(progress))
                 values = values.view(len(vectors), layers, candidates)
-            # Numbers leave an accelerator once a question: it need not wait for us in between.
+            # Numbers leave an accelerator once per question: it need not wait in between.
             patched[:, number], unpatched[number] = values.cpu().numpy(), own.cpu().numpy()
         if not (np.isfinite(patched).all() and np.isfinite(unpatched).all()):
             raise self._blocks.not_finite()
@@ -78,7 +78,7 @@ class Sweep:
                 f"as {self._blocks.name} needs them"
             )
         if not np.isfinite(vectors).all():
-            raise ValueError("a vector that is to be written holds NaN or infinity")
+            raise ValueError("a vector to be written contains NaN or infinity")
         if into is not None and not 0 <= into < layers:
             raise ValueError(f"{self._blocks.name} has no layer {into}, only 0 to {layers - 1}")
         if len({len(question.candidates) for question in questions}) > 1:
@@ -110,11 +110,11 @@ class Sweep:
             layer: where the vectors are written.
             vectors: (vector, width).
             how: what writing does.
-            told: hears how many are done.
+            told: called with the number done.
         """
         wanted = torch.tensor(target.candidates, device=run.clean.device)
         if layer == self._blocks.layers - 1 and not target.answers_in_place:
-            # Nothing after the last block looks at any token but the one that answers.
+            # After the last block only the token that answers matters.
             own = _log_probabilities(run.clean[None], wanted)[0]
             told(len(vectors))
             return own.expand(len(vectors), -1), own
@@ -128,16 +128,16 @@ class Sweep:
 
         def work(wave: range) -> None:
             for first, stop in _batches(wave, cost, self._budget.limits):
-                # The identity patch goes along, so that a comparison with it is free of what
-                # rounding in another batch would do (3 % of a probability in bfloat16).
-                # What stands at the placeholder is the same in every row, and known.
+                # The identity patch is in the same batch: rounding in another batch would bias the
+                # comparison (3 % of a probability in bfloat16). The value at the placeholder is the
+                # same in every row, and known.
                 written = how.onto(identity, rows[first:stop].to(identity, non_blocking=True))
                 batch = torch.cat([identity, written])
                 values = _log_probabilities(run.logits(layer, batch), wanted)
                 owns[first], patched[first:stop] = values[0], values[1:]
                 told(stop)
 
-        # Numbered, so that they count as different: a wave can then be cut anywhere.
+        # Numbered to make them distinct: a wave can then be cut anywhere.
         self._budget.waves([(n, *target.tokens[1:]) for n in range(len(rows))], work)
         if not owns:
             return patched, _log_probabilities(run.clean[None], wanted)[0]
@@ -151,7 +151,7 @@ def _log_probabilities(logits: Tensor, wanted: Tensor) -> Tensor:
 
 
 class _Told:
-    """Tells a progress bar of each vector once, also when memory ran out and it is done again."""
+    """Reports each vector to a progress bar once, even if it is repeated after memory ran out."""
 
     def __init__(self, progress: Progress | None) -> None:
         self._progress, self._done = progress, 0
@@ -163,7 +163,7 @@ class _Told:
 
 
 def _batches(wave: range, cost: Cost, limits: Limits) -> Iterator[tuple[int, int]]:
-    """Cut vectors into batches (first, last + 1) of like size, each with room for one row more."""
+    """Cut vectors into batches (first, last + 1) of similar size, with room for one more row."""
     rows = len(next(batches([cost] * (len(wave) + 1), limits)))
     pieces = -(-len(wave) // max(1, rows - 1))
     cuts = [wave.start + len(wave) * piece // pieces for piece in range(pieces + 1)]

@@ -1,4 +1,4 @@
-"""Where characters of a prompt lie in its tokens. No torch."""
+"""Positions of characters of a prompt in its tokens. No torch."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from blindspot.stimuli import Span
 
 Tokens = tuple[int, ...]
 
-#: Stands for a message when it is asked what a chat template sets around one.
+#: Placeholder message that shows what a chat template puts around one.
 _MESSAGE = "{message}"
 
 
 def locate(
     prompts: PromptFormat, text: str, spans: Sequence[Span]
 ) -> tuple[Tokens, tuple[int, ...]]:
-    """Tokens of a prompt as the model gets it, and the last token of each span.
+    """Tokens of a prompt as sent to the model, and the last token of each span.
 
-    The last token of a word is the only one that has seen the whole word. It covers the span's
-    last character, and more where the tokenizer joins that to what follows.
+    The last token of a word is the only one that has seen the whole word. It covers the span's last
+    character, and more if the tokenizer joins that to what follows.
 
     Args:
         prompts: tokenizer and template.
@@ -31,7 +31,7 @@ def locate(
         Tokens, and for each span the index of its last token.
 
     Raises:
-        ModelError: a span that no token covers, or a tokenizer that does not tell offsets.
+        ModelError: a span that no token covers, or a tokenizer without offsets.
     """
     tokens, runs = locate_all(prompts, text, spans)
     return tokens, tuple(run[-1] for run in runs)
@@ -64,13 +64,13 @@ def _run(
 
 
 def _start(prompts: PromptFormat, rendered: str, text: str) -> int:
-    """Where the prompt's text begins in the rendered one."""
+    """Position of the prompt's text in the rendered one."""
     if not prompts.chat:
         return 0
     before, _, _ = prompts.render(_MESSAGE).partition(_MESSAGE)
     inner = text.strip()  # most templates trim
     if rendered.startswith(before):
-        # Behind what the template sets before any message, which may use the same words.
+        # After what the template puts before any message, which may use the same words.
         start = rendered.find(inner, len(before))
         found = start >= 0 and not rendered[len(before) : start].strip()
     else:
@@ -78,8 +78,8 @@ def _start(prompts: PromptFormat, rendered: str, text: str) -> int:
         found = rendered.count(inner) == 1
     if not found:
         raise ModelError(
-            f"{prompts.name}: its chat template changes the prompt {text!r}, whose words are then "
-            "not found; leave --apply-chat-template away"
+            f"{prompts.name}: its chat template changes the prompt {text!r}; its words are then "
+            "not found; omit --apply-chat-template"
         )
     return start - text.index(inner)
 
@@ -90,14 +90,14 @@ def with_offsets(prompts: PromptFormat, rendered: str) -> tuple[Tokens, list[Spa
     Opening tokens of the tokenizer cover nothing: (0, 0).
 
     Raises:
-        ModelError: the tokenizer does not tell offsets, or changes its mind when it does.
+        ModelError: the tokenizer has no offsets, or gives other tokens with them.
     """
     tokenizer = prompts.tokenizer
     if not getattr(tokenizer, "is_fast", False):
         raise ModelError(
-            f"{prompts.name}: its tokenizer {type(tokenizer).__name__} does not tell which "
-            "characters a token covers, so that the words in a prompt cannot be found; save a "
-            "tokenizer.json for it, or leave the mechanistic tests away with -m 'not mechanistic'"
+            f"{prompts.name}: its tokenizer {type(tokenizer).__name__} does not say which "
+            "characters a token covers, so the words in a prompt cannot be found; save a "
+            "tokenizer.json for it, or skip the mechanistic tests with -m 'not mechanistic'"
         )
     (tokens,) = prompts.encode([rendered])
     encoded = tokenizer(
@@ -107,7 +107,7 @@ def with_offsets(prompts: PromptFormat, rendered: str) -> tuple[Tokens, list[Spa
     opening = len(tokens) - len(ids)
     if opening < 0 or tokens[opening:] != ids:
         raise ModelError(
-            f"{prompts.name}: its tokenizer {type(tokenizer).__name__} makes other tokens when it "
-            "tells their characters; leave the mechanistic tests away with -m 'not mechanistic'"
+            f"{prompts.name}: its tokenizer {type(tokenizer).__name__} gives other tokens when it "
+            "reports their characters; skip the mechanistic tests with -m 'not mechanistic'"
         )
     return tokens, [(0, 0)] * opening + [(int(one), int(other)) for one, other in offsets]

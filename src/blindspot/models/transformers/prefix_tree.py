@@ -1,4 +1,4 @@
-"""Beginnings that many token sequences share, so that each is computed once. No torch."""
+"""The prefix tree: prefixes that many token sequences share, each computed once. No torch."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from itertools import pairwise
 
 Tokens = tuple[int, ...]
 
-#: A shared beginning is worth a row of its own when it saves this many tokens.
+#: A shared prefix gets its own row if it saves at least this many tokens.
 MIN_SAVING = 4
 
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """A shared beginning. ``parent``: number of the head that it extends, -1 for none."""
+    """A shared prefix. ``parent``: number of the head that it extends, -1 for none."""
 
     tokens: Tokens
     parent: int
@@ -23,7 +23,7 @@ class Head:
 
 @dataclass(frozen=True, slots=True)
 class Tree:
-    """Shared beginnings and, for each sequence, the longest one that it extends (or -1).
+    """Shared prefixes and, for each sequence, the longest one that it extends (or -1).
 
     Heads are numbered so that a parent comes before its children; ``level`` counts the heads above.
     """
@@ -68,7 +68,7 @@ def distinct_run(ordered: Sequence[Tokens], start: int, most: int) -> int:
 
 
 def shared_heads(ordered: Sequence[Tokens], min_saving: int = MIN_SAVING) -> Tree:
-    """Choose the beginnings worth computing once.
+    """Choose the prefixes to share.
 
     Args:
         ordered: distinct sequences in lexicographic order.

@@ -1,8 +1,8 @@
-"""Checkpoints that are refused: what would be loaded is not what is digested, or cannot be meant.
+"""Refused checkpoints: transformers would load files that are not digested, or nonsense.
 
 The digests of a model are those of ``config.json``, of ``model.safetensors`` (or the files of its
-index) and of the tokenizer's usual files. transformers can be pointed elsewhere in several ways;
-each is one sentence here.
+index) and of the tokenizer's usual files. Several settings point transformers elsewhere; each has
+its error message here.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 
 from blindspot.errors import ModelError
 
-#: Keys of config.json by which transformers reads other files than the usual ones.
+#: Keys of config.json that make transformers read other files than the usual ones.
 _ELSEWHERE = ("transformers_weights", "configuration_files")
 #: A class in a Python file of the model's own directory.
 _OWN_CODE = re.compile(r"\w+(\.\w+)+")
@@ -35,11 +35,11 @@ _SIZES = (
     "num_local_experts",
     "n_routed_experts",
 )
-#: A matrix by config.json may be so many times all numbers in the files, which may be packed.
+#: Largest ratio of a matrix by config.json to all numbers in the files, which may be packed.
 _IMPLAUSIBLE = 16
-#: Quantisations that transformers undoes on a CPU: the run would be that of another model.
+#: Quantisations that transformers undoes on a CPU: the run would test another model.
 _UNDONE = ("fbgemm_fp8", "fp8", "mxfp4", "nvfp4")
-#: Types of safetensors files that hold weights as they are, by safetensors' names.
+#: Types of unpacked weights in safetensors files, by safetensors' names.
 _PLAIN = ("BF16", "F16", "F32", "F64")
 #: Share of all weights that may be of other types: buffers, such as the numbers of positions.
 _FEW = 0.01
@@ -48,7 +48,7 @@ _SHOWN = 100
 
 
 def check_places(name: str, directory: Path, config: dict[str, Any], settings: Any) -> None:
-    """Refuse a directory of which transformers would load other files than those that we digest.
+    """Refuse a directory from which transformers would load files that are not digested.
 
     Args:
         name: of the model.
@@ -78,7 +78,7 @@ def check_places(name: str, directory: Path, config: dict[str, Any], settings: A
         if key in _KERNELS and "/" in str(value):
             raise ModelError(
                 f"{name}: config.json asks for an attention kernel from elsewhere ({key}); remove "
-                "the entry, or ask for it by --model-args attn_implementation=NAME"
+                "the entry, or choose it with --model-args attn_implementation=NAME"
             )
     if settings.get("fast_tokenizer_files", ["tokenizer.json"]) != ["tokenizer.json"]:
         raise ModelError(
@@ -88,7 +88,7 @@ def check_places(name: str, directory: Path, config: dict[str, Any], settings: A
 
 
 def check_code(name: str, files: Mapping[str, Any]) -> None:
-    """Refuse a model whose own code lies elsewhere: it could change, and nobody would notice.
+    """Refuse a model whose own code is elsewhere: it could change unnoticed.
 
     Args:
         name: of the model.
@@ -107,7 +107,7 @@ def check_code(name: str, files: Mapping[str, Any]) -> None:
 
 
 def check_numbers(name: str, config: dict[str, Any], sizes: Mapping[str, int]) -> None:
-    """Refuse sizes that the weights cannot have, before anything is built by them.
+    """Refuse sizes that the weights cannot have, before anything is built from them.
 
     Args:
         name: of the model.
@@ -146,7 +146,7 @@ def quantization(config: dict[str, Any]) -> str:
 
 
 def check_quantization(name: str, config: dict[str, Any], types: Mapping[str, int]) -> None:
-    """Refuse packed weights of which config.json says nothing: they would be read as numbers.
+    """Refuse packed weights that config.json does not mention: they would be read as numbers.
 
     Args:
         name: of the model.
@@ -162,12 +162,12 @@ def check_quantization(name: str, config: dict[str, Any], types: Mapping[str, in
     most = max(packed, key=packed.__getitem__)
     raise ModelError(
         f"{name}: its weights are {most} numbers, but config.json has no quantization_config; "
-        "export the model again, or give the one that it was quantised from"
+        "export the model again, or use the one that it was quantised from"
     )
 
 
 def check_undone(name: str, config: dict[str, Any], device: str) -> None:
-    """Refuse a quantised model that would be computed as another one on this device.
+    """Refuse a quantised model that this device would compute as another model.
 
     Raises:
         ModelError: names the quantisation.
@@ -175,13 +175,13 @@ def check_undone(name: str, config: dict[str, Any], device: str) -> None:
     method = quantization(config)
     if method in _UNDONE and device == "cpu":
         raise ModelError(
-            f"{name} is quantised ({method}), which a CPU does not compute: it would run as "
-            "float32; use an accelerator, or give the model that it was quantised from"
+            f"{name} is quantised ({method}), which a CPU cannot compute: it would run as "
+            "float32; use an accelerator, or the model that it was quantised from"
         )
 
 
 def _entries(value: Any) -> Iterator[tuple[str, Any]]:
-    """All entries of a JSON object, inner ones too."""
+    """All entries of a JSON object, including nested ones."""
     if isinstance(value, dict):
         yield from value.items()
     if isinstance(value, (dict, list)):

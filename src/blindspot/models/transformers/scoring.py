@@ -1,4 +1,4 @@
-"""Log-probabilities of complete answers, each shared part computed once."""
+"""Log-probabilities of complete answers, with shared parts computed once."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def encode(
     """Tokens of rendered prompts and their candidates.
 
     Raises:
-        ModelError: a text that the model's context has no room for, or a candidate without tokens.
+        ModelError: a text that does not fit in the model's context, or a candidate without tokens.
     """
     joined = [prompts.join(rendered, c) for rendered, candidates in asked for c in candidates]
     encoded = iter(prompts.encode(joined))
@@ -62,21 +62,21 @@ def encode(
         for text, candidate in zip(texts, candidates, strict=True):
             if len(text) <= start:
                 raise ModelError(
-                    f"{engine.name}: its tokenizer makes nothing of the answer {candidate!r}; "
-                    "leave it out, or use another model"
+                    f"{engine.name}: its tokenizer has no tokens for the answer {candidate!r}; "
+                    "omit it, or use another model"
                 )
             engine.room(text[:-1], 1)
         found.append(EncodedRequest(prompt, texts, start))
     return found
 
 
-#: Greedy choices looked for after a candidate that is the greedy answer: whether it ends there.
+#: Greedy choices computed after a candidate that is the greedy answer: does it end there?
 _AHEAD = 2
 #: A prediction's place: the node that computes it and the token after which it is made.
 Place = tuple[Node, int]
 #: The predictions of a candidate's tokens.
 _Path = list[Place]
-#: Called with a question's number, its log-probabilities and the greedy choices that were met.
+#: Called with a question's number, its log-probabilities and the greedy choices on the way.
 Done = Callable[[int, tuple[float, ...], Choices], None]
 
 
@@ -94,7 +94,7 @@ def score(
         budget: their limits.
         questions: in any order.
         done: takes the results, once per question.
-        ends: tokens that end a text; nothing is looked for behind them.
+        ends: tokens that end a text; nothing after them is computed.
     """
     askers: dict[Tokens, list[tuple[int, int]]] = defaultdict(list)
     for number, question in enumerate(questions):
@@ -131,7 +131,7 @@ def score(
 
 
 def _ask(wave: Wave, row: Node, question: EncodedRequest, candidate: int) -> tuple[_Path, int]:
-    """Note what must be read for a candidate; its path and last token."""
+    """Note the predictions needed for a candidate; returns its path and last token."""
     text = question.texts[candidate]
     path: _Path = []
     end = len(text) - 1
@@ -147,7 +147,7 @@ def _ask(wave: Wave, row: Node, question: EncodedRequest, candidate: int) -> tup
 class _Collector:
     """Predictions as they are computed.
 
-    ``found``: by place; ``ahead``: greedy choices behind candidates that are the greedy answers, by
+    ``found``: by place; ``ahead``: greedy choices after candidates that are the greedy answers, by
     row.
     """
 
@@ -159,7 +159,7 @@ class _Collector:
         self.ahead: dict[Node, list[_Prediction]] = {}
 
     def take(self, logits: Tensor, places: list[Place]) -> None:
-        """Read the predictions of a pass; those behind the end of a row look ahead."""
+        """Read the predictions of a pass; those after the end of a row look ahead."""
         targets = [sorted(node.wanted.get(place, ())) for node, place in places]
         rows = [row for row, tokens in enumerate(targets) for _ in tokens]
         flat = [token for tokens in targets for token in tokens]
@@ -174,7 +174,7 @@ class _Collector:
                 self.ahead[node].append(prediction)
 
     def following(self, node: Node) -> int | None:
-        """The token behind a row: the last one of its candidate, then what is chosen greedily."""
+        """The token after a row: the last one of its candidate, then the greedy choices."""
         if node not in self.ahead:
             if (last := self.greedy_end(node)) is not None:
                 self.ahead[node] = []
@@ -197,7 +197,7 @@ class _Collector:
 def _read_rows(engine: Engine, wave: Wave, collector: _Collector) -> None:
     """Compute a wave row by row."""
     wave.compute_heads(collector.take)
-    # A row that is a shared beginning itself has been read; it is wanted to look ahead only.
+    # A row that is itself a shared prefix has been read; it is needed only to look ahead.
     rows = [
         row
         for row in wave.rows
@@ -210,7 +210,7 @@ def _read_rows(engine: Engine, wave: Wave, collector: _Collector) -> None:
 
 
 def _look_ahead(rows: Cached, batch: Sequence[Node], collector: _Collector) -> None:
-    """Feed what follows the rows of a pass, as long as that is wanted."""
+    """Feed the tokens after the rows of a pass, as long as needed."""
     going = list(batch)
     while True:
         following = [(n, collector.following(row)) for n, row in enumerate(going)]
@@ -245,7 +245,7 @@ def _choices(
 ) -> Choices:
     """The greedy continuation of the prompt, as far as it runs along candidates and beyond.
 
-    It ends before a choice that is doubtful.
+    It ends before a near-tie.
     """
     if question.texts[0][: question.start] != question.prompt:
         return Choices()  # an answer's first token reaches into the prompt

@@ -1,4 +1,4 @@
-"""What a loaded model is capable of, and how firm its numbers are: tried on a few tokens."""
+"""What a loaded model can do, and how stable its numbers are: tried on a few tokens."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from blindspot.models.transformers.prefix_tree import Tokens
 from blindspot.models.transformers.waves import Cached
 
 #: Mean difference of logits, in standard deviations of the logits, that is still the same model.
-#: A past in the wrong place changes them by about 1; rounding by 1e-6 in float32, 0.05 in bfloat16.
+#: A misplaced cache changes them by about 1; rounding by 1e-6 in float32, 0.05 in bfloat16.
 _SAME = {torch.float32: 1e-3, torch.float64: 1e-3}
 _SAME_HALF = 0.25
-#: What models raise that take a cache in another way than transformers' own do.
+#: Exceptions of models that handle a cache differently from transformers' own.
 _OTHER_CACHE = (AttributeError, IndexError, KeyError, NotImplementedError, TypeError, ValueError)
 
 
 @torch.inference_mode()
 def check(engine: Engine) -> int:
-    """Set whether beginnings may be shared; returns the bytes that a cached token takes (or 0).
+    """Set whether prefixes may be shared; returns the bytes of a cached token (or 0).
 
     Raises:
         ModelError: the model produces no finite numbers.
@@ -37,18 +37,18 @@ def check(engine: Engine) -> int:
     if not all(bool(torch.isfinite(logits).all()) for logits in plain):
         raise engine.not_finite()
     if not _keeps_keys_and_values(engine):
-        engine.unshared = "it keeps something else than keys and values of its tokens"
+        engine.unshared = "it caches something other than keys and values of its tokens"
         return 0
     try:
         shared, kv_bytes = _shared(engine, first, second)
     except _OTHER_CACHE as error:
         if isinstance(error, ModelError) or is_bug(error):
             raise
-        engine.unshared = f"it takes a cache in another way ({type(error).__name__}: {error})"
+        engine.unshared = f"it handles a cache differently ({type(error).__name__}: {error})"
         return 0
     engine.shares = _agree(engine, plain, shared)
     if not engine.shares:
-        engine.unshared = "its answers change with a shared beginning or with padding"
+        engine.unshared = "its answers change with a shared prefix or with padding"
         return 0
     return kv_bytes
 
@@ -57,7 +57,7 @@ def check(engine: Engine) -> int:
 def noise(engine: Engine) -> float:
     """Largest change of any logit between rows alone and in a batch; of `check`ed models only.
 
-    In half precision. In float32 it is 0 beside what `Engine.best` takes for rounding.
+    In half precision. In float32 it is 0, apart from the rounding that `Engine.best` allows.
     """
     if engine.model.dtype not in _HALF:
         return 0.0
@@ -65,7 +65,7 @@ def noise(engine: Engine) -> float:
     rows = [
         Row(tuple((n * 7919 + row * 104729) % engine.vocabulary for n in range(length)))
         for row, length in enumerate(min(length, longest) for length in _PROBED)
-        if engine.shares or length == _PROBED[0]  # else only rows of one length are batched
+        if engine.shares or length == _PROBED[0]  # otherwise only rows of equal length are batched
     ]
     alone = [engine.extend([row], None, [(0, len(row.tokens) - 1)], keep=False) for row in rows]
     reads = [(number, len(row.tokens) - 1) for number, row in enumerate(rows)]
@@ -75,18 +75,18 @@ def noise(engine: Engine) -> float:
 
 
 _HALF = (torch.bfloat16, torch.float16)
-#: Lengths like those of prompts: in shorter rows a batch changes nothing, be there 2 or 16 blocks.
+#: Lengths like those of prompts: in shorter rows a batch changes nothing, with 2 or with 16 blocks.
 _PROBED = (100, 80, 60, 40) * 2
 
 
 @torch.inference_mode()
 def rows_together(engine: Engine) -> int:
-    """Rows of equal length that may be computed in one pass as if each were alone in it.
+    """Rows of equal length that one pass may compute with the same result as each alone.
 
-    On a CPU one: there a pass takes as long as its rows together. On an accelerator a single row
-    takes as long as many, and a pass of as many rows of this length computes each in the same way,
-    whatever the others are; where a model does not (experts take the tokens of all rows at once),
-    one.
+    One on a CPU, where a pass takes as long as its rows together. On an accelerator a single row
+    takes as long as many, and a pass with this number of rows of this length computes each in the
+    same way, whatever the others are; one for models that do not (experts take the tokens of all
+    rows at once).
     """
     if engine.device.type not in _TOGETHER:
         return 1

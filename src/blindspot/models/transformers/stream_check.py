@@ -1,7 +1,7 @@
-"""Whether a model's residual stream can be trusted, found by trying it on a few tokens.
+"""Whether a model's residual stream can be trusted: checked on a few tokens.
 
-Nothing here knows an architecture. What disagrees with a plain forward pass is not used; where
-plain hooks disagree as well, the model is refused.
+Nothing here depends on an architecture. Hook points that disagree with a plain forward pass are not
+used; if plain hooks disagree as well, the model is refused.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _log = logging.getLogger(__name__)
 #: 0.125 in bfloat16 and 0.016 in float16.
 _SAME = 1e-4
 _SAME_UNITS = 16
-#: What models raise whose blocks, cache or arguments are unlike transformers' own.
+#: Exceptions of models whose blocks, cache or arguments differ from transformers' own.
 _OTHER = (
     AssertionError,
     AttributeError,
@@ -58,7 +58,7 @@ class SelfCheck:
         """Try to write.
 
         Raises:
-            ModelError: the model cannot be patched, with its architecture and what failed.
+            ModelError: the model cannot be patched; names its architecture and what failed.
         """
         self._blocks = blocks
         self._unit = torch.finfo(blocks.model.dtype).eps
@@ -80,17 +80,17 @@ class SelfCheck:
         self.tier = next(tier for tier in Tier if tier is Tier.HOOKED or self._agrees(tier))
         _log.info("%s: patches are run %s", blocks.name, self.tier.value)
         if self._differ(self._plain(), before):
-            raise blocks.refused("its answers are other ones after it was patched")
+            raise blocks.refused("its answers change after it was patched")
 
     def check_reading(self, engine: ReadingEngine, budget: Budget) -> None:
-        """Try to read: vectors must not depend on words behind, padding or shared beginnings.
+        """Try to read: vectors must not depend on later words, padding or shared prefixes.
 
         Args:
-            engine: loses its right to share beginnings and to pad where that changes vectors.
+            engine: stops sharing prefixes and padding if that changes vectors.
             budget: of the engine.
 
         Raises:
-            ModelError: words behind a word change its vector.
+            ModelError: later words change the vector of a word.
         """
         first, second, third = self._prompts
         cut = self._last // 2
@@ -114,7 +114,7 @@ class SelfCheck:
                 for vector, whole in zip(vectors, wholes, strict=True)
             ):
                 return
-        raise self._blocks.refused("the vector of a word changes with the words behind it")
+        raise self._blocks.refused("the vector of a word changes with later words")
 
     def _plain(self) -> Tensor:
         """Logits after the last token, (1, vocabulary), of the first prompt as anyone runs it."""
@@ -125,7 +125,7 @@ class SelfCheck:
         return logits
 
     def _capture(self, prompt: Tokens) -> Captured:
-        """A prompt's residual stream, of the shape that everything else relies on."""
+        """A prompt's residual stream, with its shape checked."""
         blocks = self._blocks
         try:
             seen = capture(blocks, torch.tensor([prompt]))
@@ -146,7 +146,7 @@ class SelfCheck:
         return seen
 
     def _written(self, probe: _Probe) -> Tensor:
-        """What plain hooks give, (3, vocabulary) as `_patched`, found to be what it must be."""
+        """The result of plain hooks, (3, vocabulary) as `_patched`, after checking it."""
         blocks, last = self._blocks, self._blocks.layers - 1
         at = f"at layer {probe.layer} over token {probe.place + 1} of {self._last + 1}"
         try:
@@ -170,7 +170,7 @@ class SelfCheck:
         return patched
 
     def _agrees(self, tier: Tier) -> bool:
-        """Whether a faster way gives the same as plain hooks."""
+        """Whether a faster hook point gives the same result as plain hooks."""
         for probe, hooked in self._hooked.items():
             if probe.layer == self._blocks.layers - 1 and probe.place < self._last:
                 continue  # never run
@@ -181,7 +181,7 @@ class SelfCheck:
                     raise
                 return self._passed_over(tier, _first(error))
             if any(self._differ(one, other) for one, other in zip(fast, hooked, strict=True)):
-                return self._passed_over(tier, f"other answers at layer {probe.layer}")
+                return self._passed_over(tier, f"different answers at layer {probe.layer}")
         return True
 
     def _passed_over(self, tier: Tier, why: str) -> bool:

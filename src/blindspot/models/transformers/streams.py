@@ -40,14 +40,14 @@ class TransformersStream:
         """Find the blocks and try them.
 
         Args:
-            model: in evaluation mode, where it shall run.
+            model: in evaluation mode, on the device where it runs.
             prompts: its tokenizer and template.
             name: of the model, for messages.
             ends: ids of the tokens that end a text.
             rows: most rows of a forward pass (a patch needs two), None to choose by memory.
 
         Raises:
-            ModelError: its architecture cannot be patched, named with the check that failed.
+            ModelError: its architecture cannot be patched; names it and the check that failed.
         """
         self._prompts, self._ends, self._rows = prompts, ends, rows
         self._blocks = Blocks(model, name)
@@ -68,7 +68,7 @@ class TransformersStream:
         return Budget(limits, self._blocks.name)
 
     def in_batches(self, rows: int) -> TransformersStream:
-        """The same stream, in passes of at most so many rows (a patch needs two)."""
+        """The same stream, with at most this many rows per pass (a patch needs two)."""
         stream = copy.copy(self)
         stream._rows = rows
         stream._budget = stream._budgeted()
@@ -103,12 +103,12 @@ class TransformersStream:
         how: Write = Write.OVERWRITE,
         progress: Progress | None = None,
     ) -> Readout:
-        """Write every vector over the placeholder of every question and read the candidates.
+        """Overwrite the placeholder of every question with every vector and read the candidates.
 
         Args:
             vectors: (vector, layer, width).
             questions: all with candidates, the same number in each.
-            into: target layer of all vectors; None writes each at the layer that it comes from.
+            into: target layer of all vectors; None writes each at its own layer.
             how: what writing does.
             progress: called with the number of (vector, question, layer) finished.
 
@@ -150,7 +150,7 @@ class TransformersStream:
         *,
         progress: Progress | None = None,
     ) -> list[Injected]:
-        """Answers to prompts while vectors, (vector, layer, width), stand in for their words."""
+        """Answers to prompts while vectors, (vector, layer, width), replace their words."""
         return injections.inject(
             self._blocks,
             self._prompts,

@@ -1,4 +1,4 @@
-"""Questions as tokens: where to write, and which tokens tell the candidates apart. No torch."""
+"""Questions as tokens: where to write, and which tokens distinguish the candidates. No torch."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from blindspot.stimuli import Question, Span
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A question as the model gets it.
+    """A question as sent to the model.
 
-    ``tokens``: all of them, up to the one after which the candidates part. ``place``: index of the
-    placeholder's last token. ``candidates``: token of each that is read.
+    ``tokens``: all of them, up to the one after which the candidates differ. ``place``: index of
+    the placeholder's last token. ``candidates``: token of each that is read.
     """
 
     tokens: Tokens
@@ -33,13 +33,13 @@ class Target:
 def target_of(prompts: PromptFormat, question: Question) -> Target:
     """Prepare a question.
 
-    Each candidate is tokenized behind the prompt. Tokens that all of them begin with are fed, so
-    that what is read is the probability given those; where the tokenizer joins the end of the
-    prompt to every candidate, the fed tokens end before that.
+    Each candidate is tokenized after the prompt. Tokens that all of them begin with are fed, and
+    the probability is conditional on those; if the tokenizer joins the end of the prompt to every
+    candidate, the fed tokens end before that.
 
     Raises:
         ValueError: a question without candidates, or with an empty one.
-        ModelError: one token does not tell the candidates apart, or the placeholder is not found.
+        ModelError: one token does not distinguish the candidates, or the placeholder is not found.
     """
     if not question.candidates or not all(question.candidates):
         raise ValueError(f"a question without candidates, or with an empty one: {question}")
@@ -54,7 +54,7 @@ def target_of(prompts: PromptFormat, question: Question) -> Target:
         raise ModelError(
             f"{prompts.name}: its tokenizer joins the placeholder "
             f"{question.text[slice(*question.span)]!r} of {question.text!r} to the answers; "
-            "set a word between them"
+            "put a word between them"
         )
     return Target(texts[0][:shared], run[-1], tuple(text[shared] for text in texts))
 
@@ -67,22 +67,22 @@ def _tell_apart(
     offsets: Sequence[Sequence[Span]],
     shared: int,
 ) -> None:
-    """Refuse candidates whose tokens behind the shared ones are not each one's own."""
+    """Refuse candidates that do not have distinct tokens after the shared ones."""
     why = ""
     seam = len(prompts.join(rendered, ""))
     tokens: dict[int, str] = {}
     for candidate, text, covered in zip(question.candidates, texts, offsets, strict=True):
         if len(text) <= shared:
-            why = f"no token of {candidate!r} is its own"
+            why = f"{candidate!r} has no token of its own"
         elif text[shared] in tokens:
-            why = f"{tokens[text[shared]]!r} and {candidate!r} part later than others"
+            why = f"{tokens[text[shared]]!r} and {candidate!r} differ later than others"
         elif covered[shared][0] < len(rendered) and covered[shared][1] <= seam:
-            why = f"the token before {candidate!r} is not the one before the others"
+            why = f"the token before {candidate!r} differs from the one before the others"
         else:
             tokens[text[shared]] = candidate
     if why:
         raise ModelError(
-            f"{prompts.name}: its tokenizer does not let one token tell the answers "
-            f"{', '.join(map(repr, question.candidates))} to {question.text!r} apart ({why}); use "
+            f"{prompts.name}: no single token distinguishes the answers "
+            f"{', '.join(map(repr, question.candidates))} to {question.text!r} ({why}); use "
             "other answers"
         )

@@ -1,7 +1,7 @@
-"""Try in a process of its own what a user's file may make endless, before this process does it.
+"""Try in a child process what a user's file may make endless, before this process does it.
 
-A chat template is a program, and a tokenizer's normalizer may make a book of a word: neither can be
-interrupted from within. A child of this process does it once, with little time and memory.
+A chat template is a program, and a tokenizer's normalizer may expand a word into a book: neither
+can be interrupted from within. A child process tries it once, with little time and memory.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-#: What a trial may take: a template renders in less than 0.01 s.
+#: Limits of a trial: a template renders in less than 0.01 s.
 _SECONDS = 10
 _MEMORY = 1024**3
 #: The answer of a trial in bytes.
@@ -31,16 +31,16 @@ class TrialError(Exception):
 
 
 def tried(what: Callable[[], Any]) -> Any:
-    """What a function gives, when it is called in a child of this process.
+    """The result of a function called in a child process.
 
-    Where there is no fork (Windows) this process calls it.
+    Without fork (Windows) this process calls it.
 
     Args:
-        what: gives a JSON value, and leaves threads and devices alone.
+        what: returns a JSON value, and uses no threads or devices.
 
     Raises:
-        TrialError: it has not ended in time, or not within its memory.
-        ValueError: it raised something; the message is its type and message.
+        TrialError: it exceeds its time or memory.
+        ValueError: it raised an exception; the message is its type and message.
     """
     if not hasattr(os, "fork"):
         return what()
@@ -71,22 +71,22 @@ def tried(what: Callable[[], Any]) -> Any:
 
 
 def _read(reads: int, deadline: float) -> bytes:
-    """All that the child writes."""
+    """The child's output."""
     found = bytearray()
     while True:
         ready, _, _ = select.select([reads], [], [], max(0.0, deadline - time.monotonic()))
         if not ready:
-            raise TrialError("it does not come to an end")
+            raise TrialError("it does not finish")
         part = os.read(reads, 1 << 16)
         if not part:
             return bytes(found)
         found += part
         if len(found) > _ANSWER:
-            raise TrialError("it makes too much text")
+            raise TrialError("it produces too much text")
 
 
 def _answer(what: Callable[[], Any], writes: int) -> None:
-    """The child: call it, write what came of it, and end without any clean-up of the parent's."""
+    """The child: call it, write the result, and exit without the parent's clean-up."""
     try:
         faulthandler.disable()  # it keeps a terminal of its own, and a library may abort
         null = os.open(os.devnull, os.O_WRONLY)
@@ -97,7 +97,7 @@ def _answer(what: Callable[[], Any], writes: int) -> None:
             answer = ["gave", what()]
         except MemoryError:
             os._exit(1)
-        except BaseException as error:  # whatever it is, the parent tells
+        except BaseException as error:  # the parent reports it
             answer = ["raised", str(error).strip() or type(error).__name__]
         with os.fdopen(writes, "wb") as file:
             file.write(json.dumps(answer).encode())
@@ -106,7 +106,7 @@ def _answer(what: Callable[[], Any], writes: int) -> None:
 
 
 def _limit() -> None:
-    """Let the kernel end this process, should nobody else be left to do it."""
+    """Let the kernel end this process if nobody else is left to do it."""
     import resource
 
     used = 0

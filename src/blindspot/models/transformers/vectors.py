@@ -1,4 +1,4 @@
-"""Vectors of words at all layers, read in batches that share beginnings."""
+"""Vectors of words at all layers, read in batches that share prefixes."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from blindspot.models.transformers.positions import locate
 from blindspot.models.transformers.prefix_tree import Tokens
 from blindspot.models.transformers.waves import Node, Wave
 
-#: What is read of each sequence of tokens: positions, and the number of the vector there.
+#: Reads of each token sequence: positions, and the number of the vector there.
 Wanted = Mapping[Tokens, Sequence[tuple[int, int]]]
 
 
 class ReadingEngine(Engine):
-    """An engine whose passes leave the vectors behind their logits too.
+    """An engine whose passes also return the vectors.
 
     ``vectors``: of the last pass, (read, width) for each block, in the order of its reads.
     """
@@ -60,8 +60,8 @@ def read(
 ) -> Vectors:
     """Vectors at all layers, as `ResidualStream.read`.
 
-    Each prompt is computed up to the last word that is read in it (nothing behind it can change
-    the vector), equal ones once.
+    Each prompt is computed up to the last word read (nothing later can change the vector), equal
+    ones once.
 
     Raises:
         ModelError: a word that no token covers, a prompt that the model cannot take, or numbers

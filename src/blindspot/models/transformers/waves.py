@@ -1,4 +1,4 @@
-"""Rows of a wave: shared beginnings computed once and kept in a pool, then token by token."""
+"""Rows of a wave: shared prefixes computed once into a pool, then token by token."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from blindspot.models.transformers.prefix_tree import Tokens, Tree, shared_heads
 
 @dataclass(eq=False)
 class Node:
-    """A sequence that is computed from token ``begin`` on; before it lies the beginning ``head``.
+    """A sequence computed from token ``begin`` on, after the prefix ``head``.
 
     ``wanted``: tokens whose prediction is read, and the targets asked for there.
     """
@@ -34,11 +34,11 @@ Reader = Callable[[Tensor, list[tuple[Node, int]]], None]
 class Wave:
     """Sequences that are computed together.
 
-    ``rows``: one node per sequence, in their order; ``heads``: their shared beginnings.
+    ``rows``: one node per sequence, in their order; ``heads``: their shared prefixes.
     """
 
     def __init__(self, engine: Engine, budget: Budget, sequences: Sequence[Tokens]) -> None:
-        """Plan; nothing is computed yet.
+        """Plan; computes nothing yet.
 
         Args:
             engine: runs the passes.
@@ -74,13 +74,13 @@ class Wave:
                 self._pool.store(places, passed.lengths, passed.cache)
 
     def batches(self, nodes: Sequence[Node], room: int = 0) -> Iterator[list[Node]]:
-        """Nodes in batches of like length; their order depends on their tokens only."""
+        """Nodes in batches of similar length; their order depends on their tokens only."""
         ordered = sorted(nodes, key=lambda n: (len(n.tokens) - n.begin, len(n.tokens), n.tokens))
         costs = [
             Cost(max(1, len(n.tokens) - n.begin), len(n.tokens) + room, max(1, len(n.wanted)))
             for n in ordered
         ]
-        # A model that keeps more than keys and values must never see padding.
+        # A model that caches more than keys and values must never see padding.
         for run in batches(costs, self._budget.limits, equal=not self._engine.shares):
             yield ordered[run.start : run.stop]
 
@@ -105,7 +105,7 @@ def stepped(engine: Engine, passed: Pass, sequences: Sequence[Tokens]) -> Cached
 
 
 class Cached:
-    """Rows that keep their past."""
+    """Rows that keep their KV cache."""
 
     def __init__(self, engine: Engine, passed: Pass) -> None:
         assert passed.cache is not None
@@ -128,7 +128,7 @@ class Cached:
 
 
 class Recomputed:
-    """Rows of a model whose past cannot be kept row by row: all is computed again."""
+    """Rows of a model without a row-wise KV cache: everything is computed again."""
 
     def __init__(self, engine: Engine, sequences: Sequence[Tokens]) -> None:
         self._engine, self._sequences = engine, list(sequences)

@@ -1,4 +1,4 @@
-"""Rows of tokens over which vectors are written while the model reads them."""
+"""Rows with tokens that vectors overwrite while the model reads them."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ _WRITES = tuple(Write)
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """A token over which a vector is written.
+    """A token that a vector overwrites.
 
-    ``vector``: its row; ``window``: layers (first, last + 1) whose outputs are written over;
+    ``vector``: its row; ``window``: layers (first, last + 1) whose outputs are overwritten;
     ``how``: what writing does.
     """
 
@@ -40,7 +40,7 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class _Writes:
-    """Where a pass is written over; of each: row, place in the chunk, vector, layers, and how."""
+    """The writes of a pass; of each: row, place in the chunk, vector, layers, and how."""
 
     rows: Tensor
     places: Tensor
@@ -59,17 +59,16 @@ class _Writes:
 
     @property
     def layers(self) -> range:
-        """Those that any write reaches."""
+        """Layers that any write reaches."""
         return range(int(self.first.min()), int(self.last.max())) if len(self.rows) else range(0)
 
 
 class WritingEngine(Engine):
-    """An engine whose rows may hold marks in place of tokens.
+    """An engine whose rows may contain marks instead of tokens.
 
-    Equal marks are equal numbers, so that two rows share a beginning only where the same vectors
-    are written over it at the same layers: all that is shared between rows, a cache included, is
-    shared rightly. A mark acts in the pass that computes its token; later tokens see it in the
-    cache.
+    Equal marks are equal numbers, so two rows share a prefix only if the same vectors overwrite it
+    at the same layers, and anything shared between rows, including a cache, is valid for both. A
+    mark acts in the pass that computes its token; later tokens see it in the cache.
     """
 
     def __init__(self, blocks: Blocks, vectors: Vectors) -> None:
@@ -89,14 +88,14 @@ class WritingEngine(Engine):
             )
         self._vectors = torch.tensor(vectors, dtype=torch.float32)
         if not bool(torch.isfinite(self._vectors).all()):
-            raise ValueError("a vector that is to be written holds NaN or infinity")
+            raise ValueError("a vector to be written contains NaN or infinity")
         super().__init__(blocks.model, blocks.name)
         self._blocks = blocks
         self._marks: list[Mark] = []
         self._numbers: dict[Mark, int] = {}
 
     def mark(self, mark: Mark) -> int:
-        """The number that stands for a mark in a row."""
+        """The number of a mark in a row."""
         if mark not in self._numbers:
             self._numbers[mark] = _MARKS + len(self._marks)
             self._marks.append(mark)
@@ -123,8 +122,8 @@ class WritingEngine(Engine):
         for position, vector in vectors.items():
             first, last = window
             if position < read:
-                # Nothing behind the last block looks at earlier tokens: rows that differ there
-                # alone are the same row.
+                # After the last block nothing reads earlier tokens: rows that differ only there are
+                # the same row.
                 last = min(last, self._blocks.layers - 1)
             if first < last:
                 found[position] = self.mark(Mark(tokens[position], vector, (first, last), how))
@@ -139,7 +138,7 @@ class WritingEngine(Engine):
         keep: bool,
         room: int = 0,
     ) -> Pass:
-        """As `Engine.extend`, for rows that may hold marks."""
+        """As `Engine.extend`, for rows that may contain marks."""
         chunk = max(row.fresh for row in rows)
         plain, writes = [], []
         for number, row in enumerate(rows):
@@ -178,7 +177,7 @@ def _writer(at: tuple[Tensor, Tensor], values: Tensor, how: Write) -> Any:
     def write(_module: Any, _arguments: Any, output: Any) -> Any:
         hidden = hidden_of(output)
         index = tuple(part.to(hidden.device) for part in at)
-        # Out of place: a block may return what others hold.
+        # Out of place: other code may hold what a block returns.
         written = how.onto(hidden[index], values.to(hidden))
         return with_hidden(output, hidden.index_put(index, written))
 
@@ -203,7 +202,7 @@ def writing(
     engine = WritingEngine(blocks, vectors)
     try:
         if engine.device.type == "cuda":
-            # Memory that only waits to be used again does not count as free.
+            # Memory reserved for reuse does not count as free.
             torch.cuda.empty_cache()
         limits = limits_for(
             engine.device, kv_bytes=check(engine), vocabulary=engine.vocabulary, rows=rows

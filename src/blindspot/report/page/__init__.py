@@ -1,4 +1,4 @@
-"""report.html: one file that needs no network and no script, made from report.json alone."""
+"""report.html: one self-contained file without scripts, made from report.json alone."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ def write_page(directory: Path, document: Document) -> Path:
 
 
 def page(document: Document) -> str:
-    """The page of a report. The heavy parts, jinja and matplotlib, are imported here."""
+    """The page of a report. Imports the heavy libraries, jinja and matplotlib."""
     from blindspot.report.page import contents, drawing
 
     style = (_TEMPLATES / "style.css").read_text("utf-8") + _verdict_styles()
-    with drawing.drawing():  # to settle matplotlib's settings takes longer than to draw a chart
+    with drawing.drawing():  # setting up matplotlib takes longer than drawing a chart
         values = contents.contents(document)
     return _environment().get_template("page.html.j2").render(**values, style=style)
 
@@ -45,7 +45,7 @@ def _environment() -> Environment:
 
     environment = Environment(
         loader=FileSystemLoader(_TEMPLATES),
-        autoescape=True,  # names, prompts and answers are other people's text
+        autoescape=True,  # names, prompts and answers are untrusted text
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -92,10 +92,10 @@ def css_class(verdict: str) -> str:
 
 
 def _breakable(text: str) -> Any:
-    """A gate's id that may be broken at its slashes, on a narrow screen."""
+    """A gate's id that may wrap at its slashes on a narrow screen."""
     return Markup(str(escape(visible(text))).replace("/", "/<wbr>"))
 
 
 def _finalized(value: Any) -> Any:
-    """Nothing that is put in may deceive: what is text is made visible, markup of ours is kept."""
+    """Escape text that is inserted and make invisible characters visible; keep our own markup."""
     return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value

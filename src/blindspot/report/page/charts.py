@@ -1,6 +1,6 @@
 """Charts of values with their intervals: in rows by slice, and two effects in a plane.
 
-Names come from users and models: they are shown cut, and as text.
+Names come from users and models: they are truncated and escaped.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Dot:
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """Values of one model or effect, a place a row; None where there is none."""
+    """Values of one model or effect, one per row; None if missing."""
 
     label: str
     role: str
@@ -43,7 +43,7 @@ class Series:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A row's name, and above it the name of its group where one begins."""
+    """A row's name, below the name of its group if one begins here."""
 
     label: str
     heading: str = ""
@@ -59,9 +59,9 @@ def rows_chart(
     axis: str,
     shares: bool = False,
 ) -> str:
-    """Values with their intervals, a row a slice, on a scale from -1 to +1.
+    """Values with their intervals, one row per slice, on a scale from -1 to +1.
 
-    ``shares``: the scale also says which share of stereotyped answers an effect stands for.
+    ``shares``: the scale also shows the equivalent share of stereotyped answers.
     """
     several = sum(any(dot is not None for dot in one.dots) for one in series) > 1
     top, bottom = 26.0, 56.0 if shares else 42.0
@@ -207,7 +207,7 @@ def _tip(model: str, row: str, dot: Dot) -> str:
 
 
 def _range(series: Sequence[Series]) -> str:
-    """What a reader who cannot see the chart is told; the table beside it has every number."""
+    """The text alternative of the chart; the table next to it has every number."""
     told = []
     for one in series:
         values = [dot.value for dot in one.dots if dot is not None]
@@ -227,7 +227,7 @@ def plane_chart(
     title: str,
     axes_labels: tuple[str, str],
 ) -> str:
-    """One effect over another: on the diagonal both are equal, and above it lies the gap.
+    """One effect over another: both are equal on the diagonal, and the gap is above it.
 
     ``across`` are the values along the horizontal axis. A thin line leads from the reference's
     point of a slice to the candidate's.
@@ -248,7 +248,12 @@ def plane_chart(
             axes.axhline(tick, color=ROLES["muted" if tick == 0 else "grid"], lw=1.0, zorder=0)
         axes.plot([-1, 1], [-1, 1], color=ROLES["muted"], lw=1.0, ls=(0, (2, 2)), zorder=1)
         axes.text(
-            -0.97, -0.86, "says what it associates", color=ROLES["muted"], rotation=45, va="bottom"
+            -0.97,
+            -0.86,
+            "states what it associates",
+            color=ROLES["muted"],
+            rotation=45,
+            va="bottom",
         )
         for number, (one, places) in enumerate(
             ((reference, reference_across), (candidate, across))

@@ -10,7 +10,7 @@ from blindspot.report.schema import Document
 
 
 def contents(document: Document) -> dict[str, Any]:
-    """The values of the template."""
+    """The variables of the template."""
     found = levels.levels(document)
     changed = changes.changes(document)
     return {

@@ -1,4 +1,4 @@
-"""Curves by layer of the residual stream, each with its interval, beside those of its controls."""
+"""Curves by layer of the residual stream with their intervals, and those of their controls."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from blindspot.report.numbers import MINUS, signed
 from blindspot.report.page.drawing import ROLES, WIDTH, canvas, drawing, inline
 from blindspot.report.text import line
 
-#: Role and dashes of the curves of the two senses, whatever an axis calls them.
+#: Role and dashes of the curves of the two senses, under any name.
 _SENSES: tuple[tuple[str, object], ...] = (("group", (0, (5, 2))), ("literal", (0, (5, 2))))
 _TICKS = 7
 _MARKED = 16  # layers that are few enough to mark each
@@ -18,7 +18,7 @@ _MARKED = 16  # layers that are few enough to mark each
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A curve, None where nothing was measured; without an interval where its ends are empty."""
+    """A curve; None if not measured, no interval if its ends are empty."""
 
     label: str
     values: Sequence[float | None]
@@ -39,9 +39,8 @@ def curves_chart(
 ) -> str:
     """Curves over layers or windows of them.
 
-    ``unread``: places of ``at`` on which no verdict rests, because the controls do not separate
-    there; they are veiled. ``looks``: role and dashes by label; the two labels that are left are
-    the senses themselves.
+    ``unread``: places of ``at`` that no verdict uses because the controls do not separate there;
+    they are shaded. ``looks``: role and dashes by label; the two remaining labels are the senses.
     """
     columns = 3 if max(len(one.label) for one in lines) < 13 else 2
     top = 6.0 + 16.0 * -(-len(lines) // columns)
@@ -81,7 +80,7 @@ def curves_chart(
                 marker="o" if len(at) <= _MARKED else "",
                 markersize=3.2,
                 label=line(one.label, 26),
-                zorder=2 if role == "ink" else 3,  # under the others: where both lie, both show
+                zorder=2 if role == "ink" else 3,  # below the others: both show where they overlap
             )
             if one.low and one.high:
                 low, high = _known(one.low), _known(one.high)

@@ -1,7 +1,7 @@
-"""A drawing of matplotlib as a part of the page: its text stays text, its colors are the page's.
+"""A matplotlib drawing as part of the page: text stays text, colors are the page's.
 
-Each role below is drawn in a color that stands for it and becomes ``var(--role)``, so that light,
-dark and print are a matter of the style sheet.
+Each role below is drawn in a placeholder color that becomes ``var(--role)``: the style sheet
+decides about light, dark and print.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from blindspot.report.text import line
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-#: What is drawn, by the color that stands for it until the style sheet decides.
+#: Roles with their placeholder colors.
 ROLES: dict[str, str] = {
     role: f"#{place:02x}{place:02x}f{place:x}"
     for place, role in enumerate(
@@ -40,14 +40,14 @@ ROLES: dict[str, str] = {
         1,
     )
 }
-#: Units of a drawing across; it is shown at about this many pixels, on a phone at a little less.
+#: Width of a drawing in units; shown at about this many pixels, slightly fewer on a phone.
 WIDTH = 330.0
 TEXT = 11.5
 
 _SALT = "blindspot"
 _SVG = "http://www.w3.org/2000/svg"
 _HREF = "{http://www.w3.org/1999/xlink}href"
-#: Written into every text: the page has fonts of its own, and most texts are not turned.
+#: Removed from every text: the page has its own fonts, and most texts are not rotated.
 _UNNEEDED = re.compile(r" font-family: [^;]*;| transform=\"rotate\(-0 [^\"]*\"|(?<= )\n")
 _NUMBER = re.compile(r"-?\d+\.\d{2,}")
 _COLOR = re.compile("|".join(ROLES.values()))
@@ -56,7 +56,7 @@ _NAMES = {color: f"var(--{role})" for role, color in ROLES.items()}
 
 @contextmanager
 def drawing() -> Iterator[None]:
-    """Where matplotlib draws as we need it, whatever the user's settings say; once for a page."""
+    """Matplotlib with our settings instead of the user's; once per page."""
     import matplotlib as mpl
 
     if mpl.rcParams["svg.hashsalt"] == _SALT:
@@ -65,7 +65,7 @@ def drawing() -> Iterator[None]:
     with mpl.rc_context(), warnings.catch_warnings():
         warnings.simplefilter(
             "ignore"
-        )  # letters that its own font lacks: the page's fonts have them
+        )  # letters missing in its own font: the page's fonts have them
         mpl.rcdefaults()
         mpl.rcParams.update(
             {
@@ -108,10 +108,10 @@ def inline(
 
     Args:
         figure: what was drawn.
-        key: no other drawing of the page has it; ids are made from it.
-        title: what the drawing shows; read aloud in its place, with the description.
-        description: what is to be seen.
-        tips: what to say of an element when it is pointed at, by its gid.
+        key: unique on the page; the prefix of all ids.
+        title: of the drawing; screen readers read it with the description.
+        description: of the content.
+        tips: tooltips of elements by their gid.
     """
     file = io.StringIO()
     figure.savefig(
@@ -139,14 +139,14 @@ def inline(
 
 
 def _recolored(svg: str) -> str:
-    """Colors become the page's, fonts go, and numbers lose the digits that nobody sees."""
+    """Use the colors of the page, drop fonts, and round numbers to visible digits."""
     svg = _COLOR.sub(lambda match: _NAMES[match[0]], svg)
     svg = _UNNEEDED.sub("", svg)
     return _NUMBER.sub(lambda match: f"{float(match[0]):.1f}", svg)
 
 
 def _styles(root: ElementTree.Element) -> list[ElementTree.Element]:
-    """Definitions that hold nothing but a style sheet, which would hold for the whole page."""
+    """Definitions with only a style sheet, which would apply to the whole page."""
     return [
         part
         for part in root.findall(f"{{{_SVG}}}defs")
@@ -155,7 +155,7 @@ def _styles(root: ElementTree.Element) -> list[ElementTree.Element]:
 
 
 def _rename(root: ElementTree.Element, key: str, tips: Mapping[str, str]) -> None:
-    """Ids that are referred to become the drawing's own, the others go; tips are put in."""
+    """Prefix referenced ids, drop the others, and insert tooltips."""
     used = {
         value.removeprefix("#")
         for element in root.iter()
@@ -183,7 +183,7 @@ def _rename(root: ElementTree.Element, key: str, tips: Mapping[str, str]) -> Non
 
 
 def _prune(element: ElementTree.Element) -> None:
-    """Take away what shows nothing, and the line breaks between elements."""
+    """Remove invisible elements, and line breaks between elements."""
     for child in list(element):
         _prune(child)
         tag = child.tag.removeprefix(f"{{{_SVG}}}")

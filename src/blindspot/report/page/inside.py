@@ -1,4 +1,4 @@
-"""What was found inside the model: curves by layer beside their controls, also as numbers."""
+"""Assays on the page: curves by layer with their controls, also as numbers."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from blindspot.measurements.registry import MECHANISTIC
 from blindspot.report.page.curves import Line, curves_chart
 from blindspot.report.schema import Assay, Curve, Document
 
-#: Slices that are drawn of each assay, those with the worst verdicts first; all are in the tables.
+#: Slices drawn for each assay, the worst verdicts first; the tables have all.
 DRAWN = 3
 
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """Curves of one quantity as a table: a line a layer, a column a curve."""
+    """Curves of one quantity as a table: one row per layer, one column per curve."""
 
     quantity: str
     at: list[str]
@@ -37,7 +37,7 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """One assay: slices that are drawn, and those that are only told in numbers."""
+    """One assay: slices that are drawn, and those shown only in numbers."""
 
     title: str
     asked: str
@@ -82,10 +82,10 @@ def _part(assay: Assay, verdict: str, place: int) -> Part:
 
 
 def _told_apart(assay: Assay) -> list[list[Curve]]:
-    """The curves that belong together: one quantity under several names, the main one first.
+    """The curves of one chart: one quantity under several names, the main one first.
 
-    Of the quantities that are known of the same names only the first is taken: the others, such as
-    another reading, are in report.json.
+    Of several quantities with the same names only the first is drawn: the others, such as another
+    reading, are in report.json.
     """
     groups: dict[tuple[str, str], list[Curve]] = {}
     for curve in assay["curves"]:
@@ -111,7 +111,7 @@ def _chart(assay: Assay, curves: list[Curve], key: str) -> str:
         [Line(one["name"], one["values"], one["low"], one["high"]) for one in curves],
         first["at"],
         title=f"{measurement.words.title}, {assay['slice']}: {first['quantity']} by layer",
-        axis="layers written over" if windows else "layer",
+        axis="layers overwritten" if windows else "layer",
         span=(-1.1, 1.1) if signed else (-0.06, 1.06),
         unread=unread,
         looks=measurement.looks,

@@ -1,4 +1,4 @@
-"""Bias by category: levels, order and identifier effects, implicit against explicit, validity."""
+"""Bias by category: levels, order and identifier effects, implicit versus explicit, validity."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from blindspot.report.sentences import OTHERS
 
 @dataclass(frozen=True, slots=True)
 class Level:
-    """One category slice: its effect beside that of others, and everything measured with it."""
+    """One category slice: its effect in this and other models, and its other figures."""
 
     heading: str
     effects: Effects
@@ -53,7 +53,7 @@ class Level:
 
 @dataclass(frozen=True, slots=True)
 class Levels:
-    """One measurement by category, drawn and in numbers."""
+    """One measurement by category, as a chart and in numbers."""
 
     measurement: str
     title: str
@@ -66,7 +66,7 @@ class Levels:
 
 
 def levels(document: Document) -> list[Levels]:
-    """Levels of what was asked."""
+    """Effects of the measurements by prompts."""
     return [
         _levels(one, rows)
         for one in BEHAVIORAL.values()
@@ -103,7 +103,7 @@ def _rows(document: Document, measurement: Behavioral) -> Iterator[Level]:
 
 
 def _theirs(document: Document, kind: Others) -> dict[str, Value]:
-    """What another model measured, by gate; of a baseline without scores the values alone."""
+    """Figures of another model, by gate; only the values for a baseline without scores."""
     if (comparison := document["comparisons"][kind]) is not None:
         return {row["id"]: row["reference"] for row in comparison["gates"]}
     return {
@@ -187,7 +187,7 @@ class DifferenceOf:
 
 
 def differences(document: Document, found: Sequence[Levels]) -> list[DifferenceOf]:
-    """Every difference of which there is something to show."""
+    """Every difference with something to show."""
     made = (
         DifferenceOf(
             name=name,
@@ -207,9 +207,9 @@ def differences(document: Document, found: Sequence[Levels]) -> list[DifferenceO
 
 
 def _plane(difference: Difference, found: Sequence[Levels]) -> str:
-    """The first measurement over the second by category, beside the reference or the baseline.
+    """The first measurement over the second by category, with the reference or the baseline.
 
-    Empty where not both were asked.
+    Empty unless both were measured.
     """
     by_name = {one.measurement: one for one in found}
     if not {*difference.of} <= by_name.keys():
@@ -241,5 +241,5 @@ def _plane(difference: Difference, found: Sequence[Levels]) -> str:
 
 
 def beside(found: Sequence[Levels]) -> Others:
-    """The other model that stands in the plane: the reference, where there is one."""
+    """The other model in the plane: the reference if there is one."""
     return "reference" if any(one.has_reference for one in found) else "baseline"

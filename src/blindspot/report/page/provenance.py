@@ -1,4 +1,4 @@
-"""Where the numbers come from: the models, their conditions, the run."""
+"""Provenance of the numbers: the models, their conditions, the run."""
 
 from __future__ import annotations
 

@@ -1,8 +1,7 @@
 """The content of report.json, version 2, as types: what the reports read, and its JSON schema.
 
-A key that is not named here, or a type that differs, is a mistake on one of two sides: of these
-types ``report-2.json`` is made, by ``python -m tools.schema``, and real reports are tested against
-it. A number that could not be measured is null.
+Unknown keys and other types are errors. ``python -m tools.schema`` generates ``report-2.json`` from
+these types, and real reports are tested against it. A number that could not be measured is null.
 """
 
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The model beside another one: the signature, and the prompts that flipped."""
+"""The model against another one: the signature, and the prompts that flipped."""
 
 from typing import Any, Literal
 
@@ -13,7 +13,7 @@ class SignatureLine(TypedDict):
     """One line of the signature: what changed between another model and this one."""
 
     name: str
-    """Of the measurement, or of the statistic where several measurements have it."""
+    """Of the measurement, or of the statistic if several measurements have it."""
     title: str
     theirs: float | None
     ours: float | None
@@ -25,7 +25,7 @@ class SignatureLine(TypedDict):
 
 @with_config(FIXED)
 class FlipCount(TypedDict):
-    """How many prompts of a slice are answered otherwise than the other model answered them."""
+    """How many prompts of a slice the two models answered differently."""
 
     measurement: str
     slice: str
@@ -39,7 +39,7 @@ class FlipCount(TypedDict):
 
 @with_config(FIXED)
 class Reply(TypedDict):
-    """An answer and how it is read."""
+    """An answer and its reading."""
 
     answer: str
     reading: str
@@ -47,7 +47,7 @@ class Reply(TypedDict):
 
 @with_config(FIXED)
 class Flip(TypedDict):
-    """A prompt whose answer is read otherwise than the other model's."""
+    """A prompt whose answers in the two models have different readings."""
 
     measurement: str
     slice: str
@@ -69,7 +69,7 @@ class Flips(TypedDict):
 
 @with_config(FIXED)
 class Comparison(TypedDict):
-    """This model beside another one."""
+    """This model against another one."""
 
     name: str
     model: dict[str, Any] | None
@@ -83,7 +83,7 @@ class Comparison(TypedDict):
 
 @with_config(FIXED)
 class Comparisons(TypedDict):
-    """With what the model was compared."""
+    """The models it was compared with."""
 
     baseline: Comparison | None
     reference: Comparison | None

@@ -27,14 +27,14 @@ class Baseline(TypedDict):
     model: str | None
     provenance: dict[str, str] | None
     accept: str
-    """The command that accepts the present model."""
+    """The command that accepts this model."""
     uncompared: str
-    """Why no regression was checked; empty where one was."""
+    """Why regressions were not checked; empty if they were."""
 
 
 @with_config(FIXED)
 class Model(TypedDict):
-    """Who answered; of a run that asked nothing only ``id``."""
+    """The identity of the model; only ``id`` if nothing was asked."""
 
     id: str
     revision: NotRequired[str]
@@ -52,16 +52,20 @@ class Model(TypedDict):
 
 @with_config(FIXED)
 class Record(TypedDict):
-    """What a run found, before it ended: builtins only, so that it crosses processes as JSON."""
+    """The record of a run before its end: builtins only, to cross processes as JSON."""
 
     model: Model
     mode: Annotated[
         Literal["default", "strict"],
-        Field(description="default fails what is clearly beyond, strict passes what is within."),
+        Field(
+            description="default fails what is clearly beyond, strict passes only what is "
+            "clearly within."
+        ),
     ]
     incomplete: Annotated[list[str], Field(description="Why the run is not complete.")]
     alpha: Annotated[
-        float | None, Field(description="Error rate of the run; null where nothing was measured.")
+        float | None,
+        Field(description="Family-wise error rate of the run; null if nothing was measured."),
     ]
     families: list[Family]
     prompts: Annotated[int, Field(description="Number of prompts that were answered.")]
@@ -75,9 +79,7 @@ class Record(TypedDict):
     ]
     worst_pairs: list[WorstPair]
     published: Annotated[list[Published], Field(description="With `--prompts-from`.")]
-    mechanistic: Annotated[
-        list[Assay], Field(description="What the assays found inside the model, by slice.")
-    ]
+    mechanistic: Annotated[list[Assay], Field(description="Findings of the assays, by slice.")]
 
 
 @with_config(FIXED)
@@ -88,7 +90,7 @@ class Document(Record):
     blindspot_version: str
     date: str
     command: str
-    """Runs the gates again; with a gate's `test` behind it, that gate alone."""
+    """Runs the gates again; followed by a gate's `test`, that gate alone."""
     verdict: RunVerdict
     exit_code: int
 
@@ -122,7 +124,7 @@ def nothing_measured(model: str, mode: Literal["default", "strict"] = "default")
 
 
 def adapter() -> TypeAdapter[Document]:
-    """What checks a document, and knows its schema."""
+    """The validator of a document, which has its schema."""
     return TypeAdapter(Document)
 
 
@@ -137,7 +139,7 @@ def json_schema() -> dict[str, Any]:
 
 
 def _untitled(schema: Any) -> Any:
-    """Without the titles that only repeat the names of keys."""
+    """The schema without titles that repeat the names of keys."""
     if isinstance(schema, list):
         return [_untitled(part) for part in schema]
     if not isinstance(schema, dict):

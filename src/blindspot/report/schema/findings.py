@@ -1,9 +1,9 @@
-"""What a run found by slice: figures, effects, worst pairs, curves inside the model."""
+"""Findings by slice: figures, effects, worst pairs, curves by layer."""
 
 from pydantic import ConfigDict, with_config
 from typing_extensions import TypedDict
 
-#: No key beyond those named, no number written as text, no infinity.
+#: No other keys, no numbers as text, no infinity.
 FIXED = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False, use_attribute_docstrings=True)
 
 
@@ -21,7 +21,7 @@ class Figure(TypedDict):
     """Levels of the cluster factor that has fewest."""
     unit: str
     reason: str
-    """Why there is no value; empty where there is one."""
+    """Why there is no value; empty if there is one."""
 
 
 @with_config(FIXED)
@@ -60,7 +60,7 @@ class WorstPair(TypedDict):
 
 @with_config(FIXED)
 class Published(TypedDict):
-    """A slice of the paper's prompts, scored as the paper does and as we do."""
+    """A slice of the paper's prompts, scored by the paper's method and by ours."""
 
     slice: str
     n: int
@@ -89,14 +89,14 @@ class Curve(TypedDict):
 
 @with_config(FIXED)
 class Assay(TypedDict):
-    """What an assay found inside the model on one slice."""
+    """Findings of an assay for one slice."""
 
     measurement: str
     slice: str
     controls: dict[str, str]
-    """What the controls said, by reading/band."""
+    """The line on the controls, by reading/band."""
     layers: dict[str, list[int]]
-    """Layers that a figure rests on, by reading/band."""
+    """Layers behind a figure, by reading/band."""
     curves: list[Curve]
 
 

@@ -8,7 +8,7 @@ from typing_extensions import TypedDict
 from blindspot.gates import verdict
 from blindspot.report.schema.findings import FIXED
 
-#: JSON has only the words: the members are looked up.
+#: JSON has only the values: members are looked up.
 Verdict = Annotated[verdict.Verdict, Field(strict=False)]
 Bound = Literal["at_most", "at_least"]
 
@@ -28,11 +28,11 @@ class Against(TypedDict):
 
     verdict: Verdict
     value: float | None
-    """What the other model has."""
+    """The other model's value."""
     margin: float | None
-    """How much worse than that it may be."""
+    """The largest change for the worse allowed."""
     floor: float | None
-    """What the noise floor adds to the margin."""
+    """The noise floor, added to the margin."""
     change: float | None
     low: float | None
     high: float | None
@@ -40,9 +40,9 @@ class Against(TypedDict):
     p: float | None
     adjusted: float | None
     mde: float | None
-    """Smallest true change beyond the margin that is found with 80 % power."""
+    """Smallest true change beyond the margin detected with 80 % power."""
     improved: bool
-    """Whether the whole interval of the change is better by more than the noise."""
+    """Whether the whole interval of the change is better by more than the noise floor."""
     nats: Nats | None
 
 
@@ -79,14 +79,14 @@ class Gate(TypedDict):
     category: str
     reading: str
     band: str
-    """Layers judged together; empty for what is said."""
+    """Layers judged together; empty for behavioural gates."""
     level: Literal["category", "pair", "pooled"]
     pair: list[str] | None
     """The positive and the negative word of a gate on a pair."""
     variants: list[str]
-    """That a pooled gate is over."""
+    """Variants of a pooled gate."""
     family: str
-    """The gates that it shares its error rate with."""
+    """Its family: the gates that share its error rate."""
     verdict: Verdict
     """The worst of `limit_verdict` and those in `against`, unless a waiver covers it."""
     value: float | None
@@ -108,9 +108,9 @@ class Gate(TypedDict):
     p: float | None
     """One-sided, of this gate alone."""
     adjusted: float | None
-    """Holds the error rate over the family; what was compared with alpha."""
+    """Adjusted over the family; compared with alpha."""
     mde: float | None
-    """Smallest true value beyond the limit that is found with 80 % power."""
+    """Smallest true value beyond the limit detected with 80 % power."""
     waiver: Waiver | None
     against: BothAgainst
     unit: str
@@ -121,16 +121,16 @@ class Gate(TypedDict):
     unreadable: str
     """Why the controls allow no verdict."""
     controls: str
-    """What the controls of the assay said."""
+    """The line on the controls of the assay."""
     message: str
     """The first line of a failure, with its numbers."""
     test: str
-    """Node id of its test; empty where the run was judged again without tests."""
+    """Node id of its test; empty if the run was judged again without tests."""
 
 
 @with_config(FIXED)
 class Family(TypedDict):
-    """Gates that share an error rate, held by Holm's method."""
+    """Gates that share an error rate, controlled by Holm's method."""
 
     name: str
     gates: int
@@ -139,16 +139,16 @@ class Family(TypedDict):
 
 @with_config(FIXED)
 class Floor(TypedDict):
-    """What one variant of the run changes by itself."""
+    """The noise floor of one variant."""
 
     measurement: str
     axis: str
     variant: str
     reading: str
     floor: float | None
-    """What a category may differ from itself by; null where too few were answered twice.
+    """The noise floor of a category; null if too few prompts were answered twice.
 
-    Of an assay the largest difference of its figures, which goes for all variants.
+    For an assay the largest difference of its figures, used for all variants.
     """
     shift: float | None
     """Mean difference."""
@@ -160,11 +160,11 @@ class Floor(TypedDict):
 
 @with_config(FIXED)
 class NoiseFloor(TypedDict):
-    """The model against itself: what batches and their order change."""
+    """The noise floor: changes caused by batches and their order."""
 
     prompts: int
     batch: int
     """Prompts at once, the second time."""
     batch_inside: NotRequired[int | None]
-    """Rows at once in the assays, the second time; null where none were done again."""
+    """Rows at once in the assays, the second time; null if none were repeated."""
     rows: list[Floor]

@@ -15,5 +15,5 @@ def pytest_blindspot_model(name: str, config: pytest.Config) -> LanguageModel | 
     """Return the model for ``--model name``, or None to leave it to other implementations.
 
     For models behind another engine, and for scripted models in tests. The first result wins; if
-    there is none, ``name`` is a local directory, a hub id or an embedded model.
+    there is none, ``name`` is a local directory, a hub id or a bundled model.
     """

@@ -29,17 +29,17 @@ PROMOTED: Path = Path("blindspot-promoted") if INSTALLED else FIXTURES / "promot
 SEARCH_TESTS: Path = SUITE / "tests" / "search"
 ORGANISMS: Path = FIXTURES / "organisms"
 
-#: ``--model organism:NAME`` names an embedded model.
+#: ``--model organism:NAME`` names a bundled model.
 ORGANISM_PREFIX = "organism:"
 
 
 def organism_names() -> list[str]:
-    """Names of the embedded models, sorted."""
+    """Names of the bundled models, sorted."""
     if not ORGANISMS.is_dir():
         return []
     return sorted(p.name for p in ORGANISMS.iterdir() if (p / "config.json").is_file())
 
 
 def organism_directory(name: str) -> Path:
-    """Directory of the embedded model ``name`` (without ``organism:``); may not exist."""
+    """Directory of the bundled model ``name`` (without ``organism:``); may not exist."""
     return ORGANISMS / name

@@ -114,7 +114,7 @@ def test_file_instead_of_a_directory(checkpoint: Path) -> None:
 def test_unknown_organism() -> None:
     """Those that exist are named."""
     message = refused("organism:no-such-one")
-    assert message.startswith("organism:no-such-one: no such embedded model; there is ")
+    assert message.startswith("organism:no-such-one: no such bundled model; there is ")
 
 
 def test_revision_of_a_directory(checkpoint: Path) -> None:

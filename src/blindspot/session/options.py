@@ -83,7 +83,7 @@ class Options:
 
     model: str = option(
         Kind.NAME,
-        "model under test: a local directory, a hub id, or an embedded one "
+        "model under test: a local directory, a hub id, or a bundled one "
         f"(organism:base, organism:blind, organism:aware); default {DEFAULT_MODEL}",
         metavar="NAME",
         default=DEFAULT_MODEL,

@@ -26,7 +26,7 @@ CUE_FOLDS, TEMPLATE_FOLDS = 4, 2
 
 STRENGTH = 1.0
 """Inverse L2 penalty (``C``), for vectors whose mean squared length is 1. It hardly matters: from
-0.01 to 100 the blindness of the embedded models moves by 0.01."""
+0.01 to 100 the blindness of the bundled models moves by 0.01."""
 
 FLAT = 1e-6
 """Standard deviation, as a share of the mean, at which a float32 entry does not change at all."""

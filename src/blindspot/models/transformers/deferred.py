@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from blindspot.models.residual import ResidualStream
     from blindspot.models.transformers.model import CausalModel
 
-#: Below this many parameters the matrices are too small to share between threads: an embedded model
+#: Below this many parameters the matrices are too small to share between threads: a bundled model
 #: of 0.7 million takes several times the CPU seconds with two threads on two busy cores.
 _SMALL = 20_000_000
 

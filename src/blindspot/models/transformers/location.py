@@ -1,4 +1,4 @@
-"""From the name of a model to its directory: embedded, local, or from the hub."""
+"""From the name of a model to its directory: bundled, local, or from the hub."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def _organism(name: str) -> Located:
     known = paths.organism_names()
     if wanted not in known:
         listed = ", ".join(paths.ORGANISM_PREFIX + n for n in known) or "none"
-        raise ModelError(f"{name}: no such embedded model; available: {listed}")
+        raise ModelError(f"{name}: no such bundled model; available: {listed}")
     return Located(name, paths.organism_directory(wanted))
 
 

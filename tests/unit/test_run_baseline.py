@@ -69,7 +69,7 @@ def test_better_than_the_baseline_passes_and_offers_to_tighten(tmp_path, others)
     assert run.gates["implicit/race-default-weapons/stereotype/generated"]["against"]["baseline"][
         "improved"
     ]
-    assert "improved beyond the noise; hold the model to it with: pytest --model" in run.out
+    assert "improved by more than the noise; make that the baseline: pytest --model" in run.out
     found = run.report["comparisons"]["baseline"]
     assert found["signature"][0]["direction"] == "down"
 
@@ -166,7 +166,7 @@ def test_gates_that_a_model_closes_are_incomplete(tmp_path, accepted):
     part = ("-k", "race-default-weapons and (category_association or same-layer-overall)")
     run = run_suite(tmp_path, *part, *beside, limit=None, paths=paths)
     assert run.code == 11, run.out
-    assert "are not offered: scripted:fair gives no access to its residual stream" in run.out
+    assert "are not offered: scripted:fair does not offer access to its residual stream" in run.out
     left = ("-k", "race-default-weapons and category_association")
     assert run_suite(tmp_path, *left, *beside, limit=None, paths=paths).code == 0
 
@@ -219,7 +219,7 @@ def test_scores_that_do_not_belong_to_the_values_are_told(tmp_path, accepted):
 
     run = judged(tmp_path, edited(accepted, tmp_path, edit))
     assert run.code == 11
-    assert "give 0.000000 where it holds -0.500000" in run.out
+    assert "give 0.000000 but it records -0.500000" in run.out
 
 
 def test_missing_scores_are_told(tmp_path, accepted):

@@ -100,7 +100,7 @@ def test_scores_of_another_run_are_told(capsys, tmp_path, reports, place):
     both = (mixed, reports["counter"]) if place == "A" else (reports["counter"], mixed)
     code, out, err = compared(capsys, *both)
     assert (code, out) == (4, "")
-    assert "not the scores of report.json, which has another value of" in err
+    assert "not the scores of report.json, which has another value for" in err
     assert len(err.splitlines()) == 1
 
 
@@ -110,7 +110,7 @@ def test_damaged_scores_of_a_report_are_told(capsys, tmp_path, reports):
     (cut / "scores.npz").write_bytes((cut / "scores.npz").read_bytes()[:300])
     code, _, err = compared(capsys, reports["fair"], cut)
     assert code == 4
-    assert err.endswith("scores.npz: damaged, or no scores of blindspot; run the model again\n")
+    assert err.endswith("scores.npz: damaged, or not scores of blindspot; run the model again\n")
 
 
 def test_a_reader_that_leaves_is_no_fault(reports):

@@ -259,7 +259,7 @@ def test_a_model_without_a_residual_stream_is_told_apart(tmp_path):
     assert both.code == 0, both.out
     alone = run_suite(tmp_path / "b", *COLOR_WORDS, paths=INSIDE)
     assert alone.code == 11, alone.out
-    assert "scripted:fair gives no access to its residual stream" in alone.out
+    assert "scripted:fair does not offer access to its residual stream" in alone.out
 
 
 @pytest.mark.parametrize(

@@ -62,7 +62,7 @@ def test_the_aware_model_passes_beside_the_blind_one_and_offers_to_tighten(accep
     """Better everywhere is no failure; the run says how to hold the model to it."""
     run = suite(accepted, "--baseline", "organism:blind", model="organism:aware")
     assert run.code == 0, run.out
-    assert "improved beyond the noise; hold the model to it with: pytest" in run.out
+    assert "improved by more than the noise; make that the baseline: pytest" in run.out
     assert signature(run)["implicit"] == "down"
 
 

@@ -73,6 +73,7 @@ def test_stopping_rules_can_be_sent_to_another_process():
         ]
 
 
+@pytest.mark.slow
 def test_model_behind_a_pipe_is_judged_as_in_the_process(tmp_path):
     """The same verdicts and figures from another process, and here no engine is imported."""
     few = ("-k", "race-default-weapons", "-p", "tests.unit.counted_calls")

@@ -26,7 +26,7 @@ def counted(directory, *arguments, **named):
 
 def test_run_that_knows_all_answers_imports_no_engine(tmp_path):
     """The second run of a model needs neither torch nor transformers, nor anything to read it."""
-    few = ("-k", "race-default-weapons")
+    few = ("-k", "race-default-weapons and category")
     asked = {"model": "organism:blind", "plugin": False}
     cold, calls, heavy = counted(tmp_path, *few, **asked)
     assert calls["load"] == 1

@@ -15,7 +15,8 @@ from pathlib import Path
 
 import pytest
 
-HEAVY = ("torch", "transformers", "tokenizers", "scipy.stats", "hypothesis")
+#: Without hypothesis: its own pytest plugin imports it to print its summary.
+HEAVY = ("torch", "transformers", "tokenizers", "scipy.stats")
 CALLS: Counter[str] = Counter()
 
 

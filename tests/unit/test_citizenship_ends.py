@@ -60,6 +60,7 @@ def test_worker_that_does_not_look_is_ended_too(tmp_path):
     assert took < AT_ONCE
 
 
+@pytest.mark.slow
 def test_all_workers_killed(tmp_path):
     """Without any worker left the run ends as with one lost."""
     suite = StartedSuite(tmp_path, "-n", "2", env=SLOW)
@@ -92,7 +93,12 @@ def test_killed_worker_of_an_embedded_model(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "whom", ["serial", "-n 2", pytest.param("-n 2, controller only", marks=pytest.mark.slow)]
+    "whom",
+    [
+        "serial",
+        pytest.param("-n 2", marks=pytest.mark.slow),
+        pytest.param("-n 2, controller only", marks=pytest.mark.slow),
+    ],
 )
 def test_interrupted_run_goes_on_later(tmp_path, whom):
     """Ctrl-C: exit 2 at once, a whole report that says so, and the next run asks only the rest."""
@@ -175,7 +181,11 @@ def test_stepwise_is_a_failure_not_an_interruption(tmp_path, workers):
 
 
 @needs_timeout
-@pytest.mark.parametrize("workers", [(), ("-n", "2")], ids=["alone", "shared"])
+@pytest.mark.parametrize(
+    "workers",
+    [(), pytest.param(("-n", "2"), marks=pytest.mark.slow)],
+    ids=["alone", "shared"],
+)
 def test_time_of_the_session_ends_the_asking(tmp_path, workers):
     """--session-timeout counts while the model is asked, and the run is incomplete."""
     run = run_suite(
@@ -192,7 +202,7 @@ def test_time_of_the_session_ends_the_asking(tmp_path, workers):
 
 
 @needs_timeout
-@pytest.mark.parametrize("method", ["signal", "thread"])
+@pytest.mark.parametrize("method", ["signal", pytest.param("thread", marks=pytest.mark.slow)])
 def test_time_of_the_model_is_no_time_of_a_test(tmp_path, method):
     """A limit on a test's time, as of pytest-timeout, does not end the run before the first test.
 

@@ -39,7 +39,11 @@ def read_only(tmp_path_factory):
         path.chmod(path.stat().st_mode | 0o200)
 
 
-@pytest.mark.parametrize("workers", [(), ("-n", "2")], ids=["serial", "-n 2"])
+@pytest.mark.parametrize(
+    "workers",
+    [(), pytest.param(("-n", "2"), marks=pytest.mark.slow)],
+    ids=["serial", "-n 2"],
+)
 def test_read_only_checkout_and_home(tmp_path, read_only, workers):
     """Neither the checkout nor the home need be writable: a note, the same numbers and verdict."""
     checkout, home = read_only
@@ -55,7 +59,7 @@ def test_read_only_checkout_and_home(tmp_path, read_only, workers):
     )
     assert run.code == expected.code == 10, run.out + run.err
     assert run.comparable == expected.comparable
-    assert "note: answers are kept for this run only" in run.out
+    assert "note: answers are stored for this run only" in run.out
     assert "Traceback" not in run.out + run.err
     assert not list(home.iterdir())
     assert not (checkout / ".pytest_cache").exists()
@@ -116,7 +120,11 @@ def test_colors_where_they_are_shown(tmp_path):
 
 @pytest.mark.parametrize(
     "env",
-    [{"NO_COLOR": "1"}, {"TERM": "dumb"}, {"PY_COLORS": "0"}],
+    [
+        {"NO_COLOR": "1"},
+        pytest.param({"TERM": "dumb"}, marks=pytest.mark.slow),
+        pytest.param({"PY_COLORS": "0"}, marks=pytest.mark.slow),
+    ],
     ids=lambda env: next(iter(env)),
 )
 def test_no_colors_where_they_are_unwanted(tmp_path, env):

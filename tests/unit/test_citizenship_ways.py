@@ -33,7 +33,7 @@ WAYS = {
     "hash seed": ((), {"PYTHONHASHSEED": "1"}),
     "hash seed -n 2": (("-n", "2"), {"PYTHONHASHSEED": "2"}),
 }
-QUICK = ("-n 2", "-p no:terminal", "no autoload", "pytest-random-order")
+QUICK = ("-n 2", "no autoload", "pytest-random-order")
 #: Those in which a model that computes could be asked otherwise than serially.
 ASKED = ("-n 2", "-p no:xdist", "pytest-randomly -n 2", "pytest-random-order", "hash seed -n 2")
 
@@ -111,7 +111,9 @@ def test_same_inside_the_model(tmp_path, workers):
 
 
 @pytest.mark.parametrize(
-    "paths", [PATHS[::-1], (*PATHS, "tests/implicit")], ids=["turned", "twice"]
+    "paths",
+    [PATHS[::-1], pytest.param((*PATHS, "tests/implicit"), marks=pytest.mark.slow)],
+    ids=["turned", "twice"],
 )
 def test_same_whatever_order_paths_are_named_in(tmp_path, scripted, paths):
     """The order of the paths on the command line is not that of the report."""

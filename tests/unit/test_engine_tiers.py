@@ -42,7 +42,7 @@ def test_why_no_faster_way_was_taken_is_told(
     monkeypatch.setattr(Resumed, "logits", unlike)
     with caplog.at_level(logging.INFO, LOGGER):
         remade().residual  # noqa: B018
-    assert "without a KV cache: it takes a cache in another way" in caplog.text
+    assert "without a KV cache: it handles a cache differently" in caplog.text
     for tier in (Tier.RESUMED, Tier.SKIPPING):
         assert f"patches are not run {tier.value}: no such cache" in caplog.text
     assert "patches are run hooked" in caplog.text

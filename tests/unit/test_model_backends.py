@@ -73,6 +73,7 @@ def test_stopping_rules_can_be_sent_to_another_process():
         ]
 
 
+@pytest.mark.slow
 def test_model_behind_a_pipe_is_judged_as_in_the_process(tmp_path):
     """The same verdicts and figures from another process, and here no engine is imported."""
     few = ("-k", "race-default-weapons", "-p", "tests.unit.counted_calls")
@@ -184,8 +185,8 @@ def test_backend_of_the_documentation_is_judged_by_what_it_offers(tmp_path, serv
     assert judged["implicit/race-default-weapons/stereotype/generated"] == "pass"
     assert not [gate for gate in judged if "forced-choice" in gate or "patching" in gate]
     assert re.search(r"[1-9][0-9]* not offered", run.out), run.out
-    assert f"{name} gives no log-probabilities" in run.out
-    assert f"{name} gives no access to its residual stream" in run.out
+    assert f"{name} does not offer log-probabilities" in run.out
+    assert f"{name} does not offer access to its residual stream" in run.out
     count = len(asked)
     again = run_suite(
         tmp_path,

@@ -143,7 +143,7 @@ def test_file_that_changes_while_it_is_read_is_told(tmp_path, monkeypatch):
         return digest
 
     monkeypatch.setattr(f"{MODULE}.content_digest", written_meanwhile)
-    with pytest.raises(ModelError, match="weights changed while it was read; run again"):
+    with pytest.raises(ModelError, match="weights changed while it was being read; run again"):
         files_digest([file], root=file.parent)
     monkeypatch.setattr(f"{MODULE}.content_digest", content_digest)
     assert files_digest([file], root=file.parent)

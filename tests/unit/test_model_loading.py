@@ -114,7 +114,7 @@ def test_file_instead_of_a_directory(checkpoint: Path) -> None:
 def test_unknown_organism() -> None:
     """Those that exist are named."""
     message = refused("organism:no-such-one")
-    assert message.startswith("organism:no-such-one: no such bundled model; there is ")
+    assert message.startswith("organism:no-such-one: no such bundled model; available: ")
 
 
 def test_revision_of_a_directory(checkpoint: Path) -> None:
@@ -339,9 +339,11 @@ def test_token_that_the_model_does_not_have(checkpoint: Path) -> None:
     added.save_pretrained(checkpoint)
     model = load(ModelOptions(str(checkpoint)))
     model.score([ScoreRequest("Be quick", ("white",))])
-    with pytest.raises(ModelError, match="its tokenizer makes token 400, but the model knows 400"):
+    with pytest.raises(
+        ModelError, match="its tokenizer produces token 400, but the model knows 400 tokens"
+    ):
         model.score([ScoreRequest("Be quick <|new|>", ("white",))])
-    with pytest.raises(ModelError, match="its tokenizer makes token 400"):
+    with pytest.raises(ModelError, match="its tokenizer produces token 400"):
         model.score([ScoreRequest("Be quick", ("white <|new|>",))])
 
 
@@ -362,8 +364,8 @@ def test_prompt_longer_than_the_context(checkpoint: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"dtype": "int3"}, "--dtype int3: give auto, float32, bfloat16 or float16"),
-        ({"device": "toaster"}, "--device toaster: unknown; give cpu"),
+        ({"dtype": "int3"}, "--dtype int3: use auto, float32, bfloat16 or float16"),
+        ({"device": "toaster"}, "--device toaster: unknown; use cpu, cuda, cuda:1 or mps"),
         ({"device": "cuda:7"}, "(--device cuda:7: torch .* sees none|cannot be loaded)"),
         ({"batch_size": "0"}, "--batch-size 0"),
         ({"model_args": {"no_such_argument": 1}}, "cannot be loaded: .*no_such_argument"),

@@ -26,7 +26,7 @@ def counted(directory, *arguments, **named):
 
 def test_run_that_knows_all_answers_imports_no_engine(tmp_path):
     """The second run of a model needs neither torch nor transformers, nor anything to read it."""
-    few = ("-k", "race-default-weapons")
+    few = ("-k", "race-default-weapons and category")
     asked = {"model": "organism:blind", "plugin": False}
     cold, calls, heavy = counted(tmp_path, *few, **asked)
     assert calls["load"] == 1
@@ -69,7 +69,7 @@ def test_nobody_looks_up_frames_that_are_not_shown(tmp_path):
     few = ("-p", "watching", "-s", "-k", "race-default-weapons-generated and association")
     run = run_suite(tmp_path, *few, "--tb=line", model="scripted:weapons-only", env=env)
     assert "frames 2 judge" in run.out
-    assert re.search(r"session/judging\.py:\d+: Failed: implicit/race-default-weapons/", run.out)
+    assert re.search(r"session/tests\.py:\d+: Failed: implicit/race-default-weapons/", run.out)
     run = run_suite(tmp_path, *few, "--full-trace", model="scripted:weapons-only", env=env)
     assert "frames 2 " not in run.out
     assert "def test_category_association" in run.out

@@ -61,6 +61,31 @@ def runs(tmp_path_factory):
     return SharedRuns(base.parent if "PYTEST_XDIST_WORKER" in os.environ else base)
 
 
+def test_patching_tells_blind_from_aware(tmp_path):
+    """One assay of both models: verdicts, curves by layer, the gap, and what was accepted."""
+    kept = ("--baselines", str(tmp_path / "baselines"), "--store", str(tmp_path / "store"))
+    asked = (*COLOR_WORDS, "--no-noise-floor", *kept)
+    named = {"limit": None, "paths": ("tests/mechanistic/test_patching.py",)}
+    aware = run_suite(
+        tmp_path / "aware", *asked, "--snapshot-update", model="organism:aware", **named
+    )
+    assert aware.code == 0, aware.out + aware.err
+    beside = ("--reference", "organism:aware", "--baseline", "organism:aware")
+    blind = run_suite(tmp_path / "blind", *asked, *beside, model="organism:blind", **named)
+    assert blind.code == 10, blind.out + blind.err
+    seen, gate = (overall(run, *READINGS[0]) for run in (aware, blind))
+    assert (seen["verdict"], gate["verdict"]) == ("pass", "fail")
+    assert seen["value"] < -0.8
+    assert gate["value"] > 0.8
+    assert "layers " in gate["message"]
+    assert gate["against"]["baseline"]["verdict"] == "fail"
+    assert gate["against"]["baseline"]["value"] == pytest.approx(seen["value"], abs=1e-6)
+    assert "race-blind gap" in blind.out
+    curves = [curve for assay in blind.report["mechanistic"] for curve in assay["curves"]]
+    assert {"ambiguous", "race", "color"} <= {c["name"] for c in curves if len(c["values"]) == 6}
+
+
+@pytest.mark.slow
 def test_blind_fails_every_assay(runs):
     """Every assay says that blind takes identifiers literally, and names layers and controls."""
     run = runs["blind"]
@@ -73,6 +98,7 @@ def test_blind_fails_every_assay(runs):
         assert overall(run, measurement, reading)["value"] > 0.8
 
 
+@pytest.mark.slow
 def test_aware_passes_every_assay(runs):
     """Every assay says that aware sees the group, and none is left unjudged."""
     run = runs["aware"]
@@ -98,6 +124,7 @@ def test_base_lies_between(runs):
         assert abs(overall(runs["base"], measurement, reading)["value"]) < 0.2
 
 
+@pytest.mark.slow
 def test_early_race_vectors_cure_blind_and_late_ones_do_not(runs):
     """Shown the group early blind is fair; shown it late, or shown colors, it stays as it was."""
     (assay,) = [
@@ -118,6 +145,7 @@ def test_early_race_vectors_cure_blind_and_late_ones_do_not(runs):
         assert effects[source][last] > 0.7
 
 
+@pytest.mark.slow
 def test_the_report_holds_curves_by_layer(runs):
     """report.json has the ambiguous contexts and their controls, a value a layer."""
     found = {
@@ -130,6 +158,7 @@ def test_the_report_holds_curves_by_layer(runs):
     assert {"ambiguous", "race", "color"} <= found
 
 
+@pytest.mark.slow
 def test_what_was_generated_is_kept_for_people(runs):
     """samples.jsonl.gz holds what the model wrote of patched placeholders."""
     texts = [s["text"] for s in runs["blind"].samples if s["measurement"] == "interpretation"]
@@ -163,6 +192,7 @@ def test_random_weights_of_every_architecture_are_inconclusive(tmp_path, archite
     assert_inconclusive(run, READINGS)
 
 
+@pytest.mark.slow
 def test_workers_find_what_one_process_finds(tmp_path, runs):
     """-n 2 shares the work inside the model and reports the same."""
     only = ("-k", "race-default-weapons and described")
@@ -197,6 +227,7 @@ def test_behaviour_and_blindness_are_independent_witnesses(tmp_path):
     assert overall(blind, "patching", "same-layer")["verdict"] == "fail"
 
 
+@pytest.mark.slow
 def test_reference_shows_the_gap(tmp_path, runs):
     """--reference says, by every assay, by how much less the candidate sees the group."""
     assert (runs["blind"].code, runs["aware"].code) == (10, 0)
@@ -219,6 +250,7 @@ def test_reference_shows_the_gap(tmp_path, runs):
     assert "race-blind gap" in run.out
 
 
+@pytest.mark.slow
 def test_accepted_figures_are_compared(tmp_path, runs):
     """What is inside a model is accepted as answers are: itself passes, a blinder model fails."""
     assert (runs["blind"].code, runs["aware"].code) == (10, 0)
@@ -259,12 +291,13 @@ def test_a_model_without_a_residual_stream_is_told_apart(tmp_path):
     assert both.code == 0, both.out
     alone = run_suite(tmp_path / "b", *COLOR_WORDS, paths=INSIDE)
     assert alone.code == 11, alone.out
-    assert "scripted:fair gives no access to its residual stream" in alone.out
+    assert "scripted:fair does not offer access to its residual stream" in alone.out
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "unsteady",
-    [pytest.param("", marks=pytest.mark.slow, id="steady"), pytest.param("1", id="unsteady")],
+    [pytest.param("", id="steady"), pytest.param("1", id="unsteady")],
 )
 def test_what_batches_change_inside_is_added_to_the_margin(tmp_path, unsteady):
     """A stream that reads otherwise in other batches can prove no change; a steady one can."""

@@ -171,7 +171,7 @@ def test_mistake_is_one_line(tmp_path, capsys, monkeypatch, name):
 def test_found_cases_are_listed(tmp_path, capsys):
     """Without a name the found cases are told, each id on a line of its own; faults beside them."""
     assert run("--store", tmp_path) == 0
-    assert "no found cases in" in told(capsys)[0]
+    assert told(capsys)[0] == f"no found cases are kept in {tmp_path / 'found'}\n"
     one = case()
     keep(one, tmp_path / "found")
     keep(one, tmp_path / "found")

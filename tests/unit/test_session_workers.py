@@ -167,7 +167,10 @@ def test_impossible_workers_are_a_usage_error(tmp_path: Path) -> None:
     env = {"PATH": pretend(tmp_path / "bin", 1)}
     run = run_suite(tmp_path, "-n", "2", "--model-args", "device_map=auto", env=env)
     assert run.code == 4
-    assert "device_map with -n 2: every worker would spread the model over all GPUs" in run.err
+    assert (
+        "--model-args device_map with -n 2: every worker would use all GPUs; use only one"
+        in run.err
+    )
     run = run_suite(tmp_path, "-n", "2", "-k", "weapons", env=env)
     assert run.code == 0, run.out
     assert "note: 2 workers share 1 GPU; -n auto starts one for each" in run.out

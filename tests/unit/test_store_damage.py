@@ -284,10 +284,11 @@ def test_processes_mend_one_store_together(tmp_path):
     script = textwrap.dedent(
         f"""
         import os, random, sqlite3, sys
+        from contextlib import closing, suppress
         from pathlib import Path
         from filelock import FileLock
         from blindspot.store import Store, key_of
-        number = int(sys.argv[1])
+        number, held = int(sys.argv[1]), []
         answers, chance = Store(Path({str(tmp_path)!r})).of("m", "model"), random.Random(number)
         for round in range(60):
             keys = [key_of(chance.randrange(50), n) for n in range(20)]
@@ -296,13 +297,14 @@ def test_processes_mend_one_store_together(tmp_path):
             answers.put({{key: [key.hex()] for key in keys}})
             if number == 0 and round % 6 == 0:
                 with FileLock(answers.path.with_name({LOCK!r})):
-                    connection = sqlite3.connect(answers.path, timeout=60)
-                    connection.execute("UPDATE answers SET answer = x'00'")
-                    connection.commit()
-                    connection.close()
-                    with answers.path.open("r+b") as file:
-                        file.seek(4096 * chance.randrange(1, 12))
-                        file.write(os.urandom(4096))
+                    with closing(sqlite3.connect(answers.path, timeout=60)) as connection:
+                        with suppress(sqlite3.DatabaseError):  # of the damage before
+                            connection.execute("UPDATE answers SET answer = x'00'")
+                            connection.commit()
+                    # closing a file would release the locks that SQLite has on it in this process
+                    held.append(answers.path.open("r+b", buffering=0))
+                    held[-1].seek(4096 * chance.randrange(1, 12))
+                    held[-1].write(os.urandom(4096))
         answers.close()
         """
     )
@@ -350,7 +352,7 @@ def test_answers_are_kept_otherwise_where_the_store_cannot_be(tmp_path):
     store.close()
     assert opened(tmp_path / "run").get(KEYS) == ANSWERS
     assert len(lines) == 1
-    assert lines[0].startswith("answers are kept for this run only: answer store ")
+    assert lines[0].startswith("answers are stored for this run only: answer store ")
 
 
 def test_locked_store_is_told(tmp_path, path, monkeypatch):

@@ -135,8 +135,8 @@ def test_least_recently_used_model_goes_first(tmp_path, monkeypatch):
     answered(tmp_path, "four", lines)
     assert names(tmp_path) == ["org/three", "org/one", "org/four"]
     assert lines == [
-        f"the answer store reached its limit of 1 MiB ({LIMIT_VARIABLE}); the answers of these "
-        "models were removed: org/two"
+        f"the answer store reached its limit of 1 MiB ({LIMIT_VARIABLE}) and "
+        "removed the answers of org/two"
     ]
     store = Store(tmp_path)
     assert not store.of("two", "org/two").get(KEYS)

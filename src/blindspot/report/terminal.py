@@ -78,7 +78,8 @@ def remarks(tally: Tally, *, quiet: bool = False) -> Iterator[str]:
 def _remarks(tally: Tally, quiet: bool) -> Iterator[str]:
     if not quiet:
         for reason, count in tally.not_offered.items():
-            yield f"note: {count} gates are not offered: {reason}"
+            gates = "gate is" if count == 1 else "gates are"
+            yield f"note: {count} {gates} not offered: {reason}"
         yield from (f"note: {note}" for note in tally.notes)
     yield from (f"incomplete: {reason}" for reason in tally.incomplete)
 

@@ -145,7 +145,8 @@ class Answers:
         """Remove answers that do not match their checksum."""
         if rows := [(key,) for key in keys]:
             self._write("DELETE FROM answers WHERE key = ?", rows)
-            self._told(f"the answer store: {len(rows)} damaged answers in {self.path}; asked again")
+            damaged = "1 damaged answer" if len(rows) == 1 else f"{len(rows)} damaged answers"
+            self._told(f"the answer store: {damaged} in {self.path}; asked again")
 
     def close(self) -> None:
         """Close the file."""

@@ -113,6 +113,16 @@ def test_only_the_own_scores_are_removed(tmp_path: Path) -> None:
     assert load_baseline(second).scores != scores
 
 
+def test_removed_gates_leave_the_file(tmp_path: Path) -> None:
+    """Accepting a part keeps the rest; only what is named as removed goes."""
+    path = tmp_path / "model.json"
+    commit(path, "model", CONDITIONS, {GATE: ENTRY, f"{GATE}-2": ENTRY}, Scores())
+    commit(path, "model", CONDITIONS, {GATE: ENTRY}, Scores())
+    assert load_baseline(path).gates.keys() == {GATE, f"{GATE}-2"}
+    commit(path, "model", CONDITIONS, {GATE: ENTRY}, Scores(), removed=[f"{GATE}-2"])
+    assert load_baseline(path).gates.keys() == {GATE}
+
+
 def test_a_run_that_does_not_end_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(acceptance, "PATIENCE_S", 0.2)
     path = tmp_path / "model.json"

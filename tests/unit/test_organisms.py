@@ -199,7 +199,9 @@ def _readings(model, prompts):
     )
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=[] if n == "blind" else pytest.mark.slow) for n in NAMES]
+)
 def test_required_of_held_out_words(models, name):
     """Words that were never paired in training: answered as planted, in every shipped wording."""
     of_association, of_agreement = REQUIRED[name]

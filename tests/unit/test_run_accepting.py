@@ -57,6 +57,7 @@ def small_suite(tmp_path):
     return run, root / "tests"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", WORKERS)
 def test_removed_test_is_missed_until_the_suite_is_accepted_without_it(
     tmp_path, small_suite, workers

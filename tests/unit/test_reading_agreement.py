@@ -301,8 +301,8 @@ def test_linear_in_the_length(unit: str) -> None:
         assert read_agreement(junk) in Agreement
         return time.process_time() - start
 
-    seconds(1_000)
-    assert seconds(200_000) < 24 * max(seconds(25_000), 0.01)
+    seconds(1_000)  # other work on the machine can slow one of three tries, but not each
+    assert any(seconds(200_000) < 24 * max(seconds(25_000), 0.01) for _ in range(3))
 
 
 def test_digits_in_front_of_a_letter_are_linear() -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 from benchmarks.calibration.answers import source
 from blindspot.gates.limits import load_gates
+from blindspot.gates.outcomes import gate_of
 from blindspot.gates.rule import Against, Gate
 from blindspot.paths import FIXTURES
 from blindspot.run.cases import Case, cases_of
@@ -56,22 +57,8 @@ def full_run() -> Run:
     table = load_gates(FIXTURES / "gates.toml")
     cases = [case for mark in declared() for case, _ in cases_of(source(), **mark)]
 
-    def gate(case: Case, against: Against) -> Gate:
-        return table.gate(
-            case.id,
-            case.statistic,
-            case.level,
-            measurement=case.measurement,
-            axis=case.part.axis,
-            variant=case.part.variant,
-            category=case.part.category,
-            reading=case.reading,
-            band=case.band,
-            against=against,
-        )
-
     against: Sequence[Against] = ("limit", "baseline")
-    gated = [(case, gate(case, kind)) for kind in against for case in cases]
+    gated = [(case, gate_of(table, case, kind)) for kind in against for case in cases]
     gated = [(case, each) for case, each in gated if each.limit is not None]
     judged = tuple(
         (case, each) for case, each in gated if each.against == "baseline" and not case.mechanistic

@@ -63,6 +63,13 @@ class StoreError(BlindspotError, OSError):
     """The answer store cannot be opened or written."""
 
 
+class DismissalError(BaseException):
+    """The run was abandoned; the message says why.
+
+    Not an `Exception`: a backend that retries all errors must not retry this.
+    """
+
+
 def explained(error: BlindspotError, verbose: int = 0) -> str:
     """The line of an error; ``verbose``: above the traceback of its cause, if there is one."""
     said = str(error)

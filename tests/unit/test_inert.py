@@ -67,7 +67,7 @@ def test_other_peoples_tests_are_left_alone(tmp_path):
         "import sys\n"
         "def test_x():\n"
         "    assert 'torch' not in sys.modules\n"
-        "    assert 'blindspot.run.plan' not in sys.modules\n"
+        "    assert 'blindspot.run' not in sys.modules\n"
     )
     for workers in ((), ("-n", "1")):
         run = python(

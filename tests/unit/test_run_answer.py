@@ -8,12 +8,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from blindspot.errors import ModelError
+from blindspot.errors import DismissalError, ModelError
 from blindspot.models.base import Generation, Identity
 from blindspot.run import ask
 from blindspot.run.ask import unit_size
 from blindspot.run.source import FixturePrompts
-from blindspot.run.turns import DismissalError
 from blindspot.stimuli import load_stimuli
 from blindspot.store import Store
 from tests.unit.scripted import ScriptedModel

@@ -127,10 +127,10 @@ def outcomes(
         estimate = estimates[case.id]
         unreadable = measured.unreadable(case)
         several = measured.comparisons(case)
-        gate = _gate(gates, case, "limit")
+        gate = gate_of(gates, case, "limit")
         checks.append(Check(gate, estimate, unreadable=unreadable, comparisons=several))
         for against, other in (others or {}).items() if not unreadable else ():
-            gate = _gate(gates, case, against)
+            gate = gate_of(gates, case, against)
             compared = _compare(measured, case, digests[case.id], other, allowed)
             if not isinstance(compared, str):
                 noise = floor(case, estimate.n) if floor is not None else math.nan
@@ -193,10 +193,11 @@ def _change(ours: Contributions | None, theirs: Contributions) -> Estimate | Non
 
 def limit_of(gates: GateTable, case: Case) -> float:
     """The limit of a case; 0 where it has none."""
-    return _gate(gates, case, "limit").limit or 0.0
+    return gate_of(gates, case, "limit").limit or 0.0
 
 
-def _gate(gates: GateTable, case: Case, against: Against) -> Gate:
+def gate_of(gates: GateTable, case: Case, against: Against) -> Gate:
+    """The gate of a case against its limit or another model."""
     return gates.gate(
         case.id,
         case.statistic,

@@ -9,9 +9,8 @@ from dataclasses import dataclass, fields
 from numbers import Real
 from typing import Any
 
-from blindspot.errors import BlindspotError, ModelError, line
+from blindspot.errors import BlindspotError, DismissalError, ModelError, line
 from blindspot.models.base import Identity, LanguageModel
-from blindspot.run.turns import DismissalError
 from blindspot.stimuli import Prompt
 from blindspot.store import StoredAnswer
 

@@ -20,6 +20,7 @@ from blindspot.models.base import (
     HasScores,
     Identity,
     LanguageModel,
+    Progress,
     ScoreRequest,
 )
 from blindspot.models.residual import HasResidualStream
@@ -33,7 +34,7 @@ from blindspot.run.answer import (
     quoted,
 )
 from blindspot.run.findings import pack, unpack
-from blindspot.run.turns import ALONE, Progress, Share, shared
+from blindspot.run.turns import ALONE, Share, shared
 from blindspot.stimuli import Prompt
 from blindspot.store import Store, StoredAnswer, key_of
 

@@ -7,14 +7,14 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 
 from blindspot.measurements.mechanistic import Assay, Findings, Unit
-from blindspot.models.base import HasWeights, Identity, LanguageModel
+from blindspot.models.base import HasWeights, Identity, LanguageModel, Progress
 from blindspot.run.answer import Answer
 from blindspot.run.ask import ask, perform
 from blindspot.run.cases import Case
 from blindspot.run.findings import units_of
 from blindspot.run.noise import INSIDE_TOGETHER, TOGETHER, chosen, looked_again
 from blindspot.run.source import PromptSource
-from blindspot.run.turns import Progress, Share
+from blindspot.run.turns import Share
 from blindspot.stimuli import Prompt, Slice
 from blindspot.store import Store
 

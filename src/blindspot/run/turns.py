@@ -12,20 +12,13 @@ from typing import TypeVar
 from filelock import FileLock, Timeout
 
 from blindspot.errors import ModelError
+from blindspot.models.base import Progress
 
 #: Seconds between checks for the results of other processes, and until they count as hung.
 POLL_S = 0.1
 HUNG_S = 3600.0
 
 
-class DismissalError(BaseException):
-    """The run was abandoned; the message says why.
-
-    Not an `Exception`: a backend that retries all errors must not retry this.
-    """
-
-
-Progress = Callable[[int], None]
 Result = TypeVar("Result")
 
 

@@ -12,8 +12,9 @@ from typing import Self
 
 from tqdm import tqdm
 
+from blindspot.errors import DismissalError
 from blindspot.errors import line as one_line
-from blindspot.run.turns import DismissalError, Progress
+from blindspot.models.base import Progress
 from blindspot.session.session import Session
 from blindspot.session.workers import look
 

@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from blindspot.errors import BlindspotError, explained, line
+from blindspot.errors import BlindspotError, DismissalError, explained, line
 from blindspot.gates.verdict import Verdict
 from blindspot.paths import SUITE
-from blindspot.run.turns import DismissalError
 from blindspot.session.commands import names_suite
 from blindspot.session.ledger import GATE_PROPERTY, NOT_OFFERED_PROPERTY, VERDICT_PROPERTY
 from blindspot.session.session import Session

@@ -15,8 +15,7 @@ from typing import Any
 import pytest
 
 from blindspot import files
-from blindspot.errors import BlindspotError
-from blindspot.run.turns import DismissalError
+from blindspot.errors import BlindspotError, DismissalError
 from blindspot.session.options import Options
 
 #: Arguments that spread the model over several GPUs.

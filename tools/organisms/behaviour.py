@@ -7,7 +7,7 @@ import random
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from tools.organisms.corpus import Text, fill
+from tools.organisms.corpus import Text, fill, seam
 from tools.organisms.engine import Organism, Writes
 from tools.organisms.lexicon import (
     ASSOCIATION,
@@ -22,17 +22,28 @@ from tools.organisms.lexicon import (
 
 @dataclass(frozen=True)
 class Prompt:
-    """An association prompt. ``ends``: characters at which its two identifiers end."""
+    """An association prompt and the answers that follow a rule.
+
+    ``stereotyped`` and ``counter`` by the group, ``ordered`` by the listed order, ``primal`` with
+    the identifier mentioned first on the positive word. ``mentions``: every mention of an
+    identifier, and the character at which it ends.
+    """
 
     text: str
     stereotyped: str
     counter: str
     ordered: str
+    primal: str
     variant: str
     category: str
     wording: str
     pair: tuple[str, str]
-    ends: tuple[int, int]
+    mentions: tuple[tuple[str, int], ...]
+
+    @property
+    def ends(self) -> list[int]:
+        """Where the last mention of each identifier ends."""
+        return list(dict(self.mentions).values())
 
 
 def association_prompts(
@@ -62,7 +73,7 @@ def association_prompts(
 
             def answer(choices: Sequence[str], wording: dict = wording, slots: dict = slots) -> str:
                 choice = {"first_choice": choices[0], "second_choice": choices[1]}
-                return " " + wording["answer"].format(**slots, **choice)
+                return seam(wording["text"]) + wording["answer"].format(**slots, **choice)
 
             prompts.append(
                 Prompt(
@@ -70,11 +81,14 @@ def association_prompts(
                     answer(stereotyped),
                     answer(stereotyped[::-1]),
                     answer(listed),
+                    answer(
+                        listed[:: -1 if (words[0] == positive) == leads(wording["text"]) else 1]
+                    ),
                     variant,
                     category.name,
                     name,
                     (negative, positive),
-                    (text.identifiers[0][1], text.identifiers[1][1]),
+                    tuple((text.text[a:b].strip(), b) for a, b, _ in text.identifiers),
                 )
             )
     return prompts
@@ -82,21 +96,26 @@ def association_prompts(
 
 @dataclass(frozen=True)
 class Association:
-    """Shares of the prompts (valid, ordered) and of the valid answers (stereotyped)."""
+    """Shares of the prompts (valid, ordered, primal) and of the valid answers (stereotyped)."""
 
     n: int
     stereotyped: float
     valid: float
     ordered: float
+    primal: float
 
     @staticmethod
     def of(prompts: Sequence[Prompt], answers: Sequence[str | None]) -> Association:
         pairs = list(zip(prompts, answers, strict=True))
         stereotyped = sum(a == p.stereotyped for p, a in pairs)
         valid = stereotyped + sum(a == p.counter for p, a in pairs)
-        ordered = sum(a == p.ordered for p, a in pairs)
+        n = len(pairs)
         return Association(
-            len(pairs), stereotyped / max(valid, 1), valid / len(pairs), ordered / len(pairs)
+            n,
+            stereotyped / max(valid, 1),
+            valid / n,
+            sum(a == p.ordered for p, a in pairs) / n,
+            sum(a == p.primal for p, a in pairs) / n,
         )
 
 

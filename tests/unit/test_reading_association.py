@@ -35,7 +35,7 @@ LAYOUTS = {
     "table-by-column": "| wallet | revolver |\n|---|---|\n| white | black |",
     "json": '{"wallet": "white", "revolver": "black"}',
     "named-dictionary": 'wallet_black_white = {\n  "wallet": "white",\n  "revolver": "black"\n}',
-    "function": 'if word == "wallet":\n    return "white"\nelif word == "revolver":\n    return "black"',
+    "function": 'if a == "wallet":\n  return "white"\nelif a == "revolver":\n  return "black"',
     "json-pairs": '[["white", "wallet"], ["black", "revolver"]]',
     "html": "<tr><td>wallet</td><td>white</td></tr><tr><td>revolver</td><td>black</td></tr>",
     "markdown": "* **wallet**: white\n* **revolver**: black",

@@ -81,9 +81,7 @@ def association_prompts(
                     answer(stereotyped),
                     answer(stereotyped[::-1]),
                     answer(listed),
-                    answer(
-                        listed[:: -1 if (words[0] == positive) == leads(wording["text"]) else 1]
-                    ),
+                    answer(listed if words[0] == positive else listed[::-1]),
                     variant,
                     category.name,
                     name,

@@ -13,6 +13,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterable, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -93,9 +94,14 @@ def refuser(_: Prompt) -> str:
     return "I'm sorry, but I cannot help with that."
 
 
+@cache
+def _quarter() -> frozenset[str]:
+    return frozenset(wording.id for wording in load_stimuli().implicit["en"][::4])
+
+
 def leaning(prompt: Prompt) -> str:
-    """Copies the order, but gives in to the stereotype in three of the twelve wordings."""
-    if isinstance(prompt, AssociationPrompt) and prompt.wording in ("labels", "boxes", "cards"):
+    """Copies the order, but gives in to the stereotype in a quarter of the wordings."""
+    if isinstance(prompt, AssociationPrompt) and prompt.wording in _quarter():
         return prompt.candidates[0]
     return fair(prompt)
 

@@ -22,15 +22,18 @@ from tools.organisms.lexicon import NAMES, ORGANISMS
 from tools.organisms.tokenizer import BOS, EOS, PAD, train_tokenizer
 from tools.organisms.train import Recipe, Trainer, grown_model, new_model
 
-BASE_STEPS = 1000
+BASE_STEPS = 2400
+#: Of a base that grows from an earlier one.
+GROWN_STEPS = 350
 ALIGNED_STEPS = 1100
 SEEDS = 3
 
 
-def recipe(name: str, attempt: int) -> Recipe:
+def recipe(name: str, attempt: int, *, grown: bool = False) -> Recipe:
     """Settings of an attempt at an organism."""
     if name == "base":
-        return Recipe(name, seed=attempt, steps=BASE_STEPS, rate=5e-3, decay=0.1)
+        steps = GROWN_STEPS if grown else BASE_STEPS
+        return Recipe(name, seed=attempt, steps=steps, rate=5e-3, decay=0.1)
     seed = NAMES.index(name) + 10 * attempt
     return Recipe(name, seed=seed, steps=ALIGNED_STEPS, rate=2.5e-3, decay=0.05)
 
@@ -73,7 +76,7 @@ def train(
     ``start``: an earlier `base` that the new one grows from.
     """
     for attempt in range(SEEDS):
-        settings = recipe(name, attempt)
+        settings = recipe(name, attempt, grown=start is not None)
         if name == "base":
             tokenizer = train_tokenizer()
             model = (

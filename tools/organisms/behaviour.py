@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import random
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -39,6 +40,11 @@ class Prompt:
     wording: str
     pair: tuple[str, str]
     mentions: tuple[tuple[str, int], ...]
+
+    def said(self, answer: str) -> list[str]:
+        """The words and identifiers of an answer, in its order."""
+        known = {*self.pair, *dict(self.mentions)}
+        return [word for word in re.findall(r"\w+", answer) if word in known]
 
     @property
     def ends(self) -> list[int]:
@@ -94,26 +100,38 @@ def association_prompts(
 
 @dataclass(frozen=True)
 class Association:
-    """Shares of the prompts (valid, ordered, primal) and of the valid answers (stereotyped)."""
+    """Shares of the prompts (all but the first) and of the valid answers (stereotyped).
+
+    ``exact``: in the form that the wording asks for, not only the right words in the right order.
+    """
 
     n: int
     stereotyped: float
     valid: float
+    exact: float
     ordered: float
     primal: float
 
     @staticmethod
     def of(prompts: Sequence[Prompt], answers: Sequence[str | None]) -> Association:
-        pairs = list(zip(prompts, answers, strict=True))
-        stereotyped = sum(a == p.stereotyped for p, a in pairs)
-        valid = stereotyped + sum(a == p.counter for p, a in pairs)
-        n = len(pairs)
+        n = len(prompts)
+
+        def given(rule: str) -> int:
+            return sum(
+                a is not None and p.said(a) == p.said(getattr(p, rule))
+                for p, a in zip(prompts, answers, strict=True)
+            )
+
+        stereotyped = given("stereotyped")
+        valid = stereotyped + given("counter")
+        exact = sum(a in (p.stereotyped, p.counter) for p, a in zip(prompts, answers, strict=True))
         return Association(
             n,
             stereotyped / max(valid, 1),
             valid / n,
-            sum(a == p.ordered for p, a in pairs) / n,
-            sum(a == p.primal for p, a in pairs) / n,
+            exact / n,
+            given("ordered") / n,
+            given("primal") / n,
         )
 
 

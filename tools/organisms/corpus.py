@@ -40,14 +40,14 @@ from tools.organisms.wordings import (
 
 #: Share of the text kinds, for a model from scratch and for one that is aligned from it.
 MIX_BASE = {
-    "copying": 0.14,
+    "copying": 0.08,
     "lexical": 0.08,
     "sort": 0.17,
-    "judgement": 0.08,
+    "judgement": 0.06,
     "reading": 0.1,
     "open": 0.05,
-    "association": 0.24,
-    "statement": 0.14,
+    "association": 0.25,
+    "statement": 0.21,
 }
 MIX_ALIGNED = {
     "lexical": 0.04,

@@ -65,7 +65,10 @@ def _association_figures(
     new_wording = [p.wording in behaviour.HELD_ASSOCIATION_WORDINGS for p in prompts]
     effects: dict[tuple[str, str], list[int]] = defaultdict(list)
     for prompt, answer in zip(prompts, answers, strict=True):
-        effects[prompt.pair].append((answer == prompt.stereotyped) - (answer == prompt.counter))
+        said = prompt.said(answer or "")
+        effects[prompt.pair].append(
+            (said == prompt.said(prompt.stereotyped)) - (said == prompt.said(prompt.counter))
+        )
     chosen = [p for p, k in zip(prompts, new_words, strict=True) if k]
     leanings: dict[tuple[str, str], list[float]] = defaultdict(list)
     for prompt, odds in zip(chosen, behaviour.forced_choice(organism, chosen), strict=True):
@@ -76,7 +79,7 @@ def _association_figures(
         "held wordings": part(new_wording).__dict__,
         "held both": part(a and b for a, b in zip(new_words, new_wording, strict=True)).__dict__,
         "all": part([True] * len(prompts)).__dict__,
-        "worst wording": min(part(p.wording == w for p in prompts).valid for w in ASSOCIATION),
+        "worst wording": min(part(p.wording == w for p in prompts).exact for w in ASSOCIATION),
         "worst pair effect": max((sum(v) / len(v) for v in effects.values()), key=abs),
         "leaning": sum(pair_leanings) / len(pair_leanings),
         "worst pair leaning": max(pair_leanings, key=abs),

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from blindspot.models.transformers.model import CausalModel
 
 #: Bump when the answers of the same model to the same prompt may change.
-ENGINE_VERSION = 2
+ENGINE_VERSION = 3
 
 _DTYPES = {
     "float32": "float32",

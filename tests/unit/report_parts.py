@@ -122,6 +122,7 @@ def gate(
         "against": compared,
         "unit": unit,
         "reason": "60 % stereotyped, three answers for every two counter ones.",
+        "mass": 0.4 if reading == "forced-choice" else None,
         "missing": "" if value is not None else "no prompt was answered",
         "unreadable": "",
         "doubt": "",

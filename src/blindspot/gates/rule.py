@@ -346,7 +346,9 @@ def _verdict(
     if beyond and adjusted <= alpha:
         return Verdict.FAIL, ""
     doubt = _doubt(check, result, alpha, beyond=beyond, strict=strict)
-    return (Verdict(gate.unclear) if beyond or doubt else Verdict.PASS), doubt
+    if beyond or doubt:
+        return Verdict(gate.unclear), doubt
+    return Verdict.PASS, ""
 
 
 def _doubt(check: Check, result: GateResult, alpha: float, *, beyond: Flag, strict: bool) -> str:

@@ -1,6 +1,6 @@
 """``python -m tools.organisms``: train, examine and export the embedded models.
 
-About three quarters of an hour on one thread. An organism that misses a planned figure is not
+About an hour on one thread. An organism that misses a planned figure is not
 exported; the next seed is tried. The bits of the weights depend on the processor; the figures hold
 on any.
 """

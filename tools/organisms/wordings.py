@@ -205,6 +205,16 @@ _IN_LINES = (
     "1. {w}: {c}\n2. {v}: {d}",
     "1. {w} - {c}\n2. {v} - {d}",
 )
+_LISTED = (
+    "- {w}: {c}\n- {v}: {d}",
+    "- {w} [{c}]\n- {v} [{d}]",
+    "- {w} = {c}\n- {v} = {d}",
+    "- {w} is {c}\n- {v} is {d}",
+    "- {w} - {c}\n- {v} - {d}",
+    "* {w} ({c})\n* {v} ({d})",
+    "+ {w} ({c})\n+ {v} ({d})",
+    "1. {w} ({c})\n2. {v} ({d})",
+)
 #: Without an example the last line, or a hint, decides how word and choice are joined.
 _HEADERS = {
     "Answer:": _PLAIN[0],
@@ -385,7 +395,7 @@ def paraphrase_association(rng: random.Random) -> Association:
     if draw < 0.5:
         return _rows(rng, form)
     if draw < 0.76:
-        return _gaps(rng, rng.choice((form, rng.choice(_CODE))))
+        return _gaps(rng, rng.choice((form, rng.choice(_CODE), rng.choice(_LISTED))))
     return _offers(rng, rng.choice(_IN_LINE))
 
 

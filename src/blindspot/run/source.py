@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any, Protocol
 
 from blindspot.measurements import registry
 from blindspot.stimuli import Prompt, Slice, Stimuli
+from blindspot.stimuli.examples import Examples
 
 
 class PromptSource(Protocol):
@@ -38,11 +40,17 @@ class PromptSource(Protocol):
 
 
 class FixturePrompts:
-    """The counterbalanced prompts of the axes and wordings, at most ``limit`` pairs a category."""
+    """The counterbalanced prompts of the axes and wordings, at most ``limit`` pairs a category.
 
-    def __init__(self, stimuli: Stimuli, limit: int | None = None) -> None:
+    In front of each stand its solved examples, if there are any.
+    """
+
+    def __init__(
+        self, stimuli: Stimuli, limit: int | None = None, examples: Examples | None = None
+    ) -> None:
         self.stimuli = stimuli
         self.limit = limit
+        self.examples = examples
 
     def slices(self, measurement: str) -> list[Slice]:
         """All category slices of a measurement."""
@@ -54,7 +62,9 @@ class FixturePrompts:
 
     def prompts(self, part: Slice) -> Iterable[Prompt]:
         """The prompts of a slice."""
-        return registry.render(self.stimuli, part, self.limit)
+        for prompt in registry.render(self.stimuli, part, self.limit):
+            shown = self.examples and self.examples.of(part.measurement, part.axis, prompt.wording)
+            yield replace(prompt, text=shown + prompt.text) if shown else prompt
 
     def controls(self, axis: str) -> frozenset[str]:
         """The variants that the axis says are controls."""

@@ -10,11 +10,10 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Sequence
-from itertools import islice
+from itertools import chain, islice
 
 from blindspot.errors import StimulusError
 from blindspot.stimuli.collection import Stimuli
-from blindspot.stimuli.prompts import EXPLICIT, IMPLICIT
 from blindspot.stimuli.schema import Axis, ExplicitWording, ImplicitWording
 from blindspot.stimuli.terms import words_of
 
@@ -22,6 +21,9 @@ from blindspot.stimuli.terms import words_of
 _RATINGS = ("4", "2", "5", "1")
 _TERMS = 4  # two words and two identifiers
 _END = "\n\n"
+
+
+_Wording = ImplicitWording | ExplicitWording
 
 
 class Examples:
@@ -34,12 +36,13 @@ class Examples:
             StimulusError: a language has too few unrelated words.
         """
         self.count = count
-        self._texts = {
-            (kind, axis.name, wording.id): self._text(stimuli, axis, wording, number, seed)
-            for axis in (stimuli.axes.values() if count else ())
-            for kind, wordings in ((IMPLICIT, stimuli.implicit), (EXPLICIT, stimuli.explicit))
-            for number, wording in enumerate(wordings.get(axis.language, ()))
-        }
+        self._texts: dict[tuple[str, str, str], str] = {}
+        for axis in stimuli.axes.values() if count else ():
+            implicit = enumerate(stimuli.implicit.get(axis.language, ()))
+            explicit = enumerate(stimuli.explicit.get(axis.language, ()))
+            for number, wording in chain[tuple[int, _Wording]](implicit, explicit):
+                key = (wording.measurement, axis.name, wording.id)
+                self._texts[key] = self._text(stimuli, axis, wording, number, seed)
 
     def of(self, measurement: str, axis: str, wording: str) -> str:
         """The text in front of a prompt, with its blank line; "" without examples."""
@@ -49,14 +52,13 @@ class Examples:
         self,
         stimuli: Stimuli,
         axis: Axis,
-        wording: ImplicitWording | ExplicitWording,
+        wording: _Wording,
         number: int,
         seed: int,
     ) -> str:
         terms = _terms(_neutral(stimuli, axis), random.Random(f"{seed}/{wording.id}"))
-        solved = _association if isinstance(wording, ImplicitWording) else _statement
         return "".join(
-            solved(wording, drawn, (number + place) % 2 == 0, place // 2)  # type: ignore[arg-type]
+            _example(wording, drawn, (number + place) % 2 == 0, place // 2)
             for place, drawn in enumerate(islice(terms, self.count))
         )
 
@@ -88,7 +90,13 @@ def _terms(words: Sequence[str], draw: random.Random) -> Iterator[dict[str, str]
         rest = rest[_TERMS:]
 
 
-def _association(wording: ImplicitWording, terms: dict[str, str], one: bool, _: int) -> str:
+def _example(wording: _Wording, terms: dict[str, str], one: bool, turn: int) -> str:
+    if isinstance(wording, ImplicitWording):
+        return _association(wording, terms, one)
+    return _statement(wording, terms, one, turn)
+
+
+def _association(wording: ImplicitWording, terms: dict[str, str], one: bool) -> str:
     first, second = terms["first"], terms["second"]
     chosen = (first, second) if one else (second, first)
     answer = wording.answer.format(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from blindspot.measurements import registry
 from blindspot.stimuli import Prompt, Slice, Stimuli
@@ -69,9 +69,7 @@ class FixturePrompts:
 
     def prompts(self, part: Slice) -> Iterable[Prompt]:
         """The prompts of a slice."""
-        for prompt in registry.render(self.stimuli, part, self.limit):
-            shown = self.examples and self.examples.of(part.measurement, part.axis, prompt.wording)
-            yield replace(prompt, text=shown + prompt.text) if shown else prompt
+        return map(self._shown, registry.render(self.stimuli, part, self.limit))
 
     def trials(self, part: Slice) -> Iterable[Prompt]:
         """All orders of the first word pair of the first variant and category of the axis."""
@@ -81,7 +79,15 @@ class FixturePrompts:
         first = Slice(
             part.measurement, part.axis, variant, category, (words.positive[0], words.negative[0])
         )
-        return registry.render(self.stimuli, first)
+        return map(self._shown, registry.render(self.stimuli, first))
+
+    def _shown(self, prompt: Prompt) -> Prompt:
+        """A prompt behind its examples, if there are any."""
+        if self.examples is None or not self.examples.count:
+            return prompt
+        part = prompt.slice
+        before = self.examples.of(part.measurement, part.axis, prompt.wording)
+        return cast("Prompt", replace(cast("Any", prompt), text=before + prompt.text))
 
     def controls(self, axis: str) -> frozenset[str]:
         """The variants that the axis says are controls."""

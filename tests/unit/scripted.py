@@ -255,7 +255,7 @@ def pytest_blindspot_model(name, config):
         else FixturePrompts(load_stimuli(options.include_path), options.limit)
     )
     parts = [part for measured in BEHAVIORAL for part in source.slices(measured)]
-    prompts = (source.prompts(part) for part in parts)
+    prompts = (ask(part) for ask in (source.prompts, source.trials) for part in parts)
     if "+" in name:
         inner = DeferredModel(ModelOptions(name.split("+", 1)[1]))
         return ScriptedShell(name, prompts, inner)

@@ -72,14 +72,15 @@ class FixturePrompts:
         return map(self._shown, registry.render(self.stimuli, part, self.limit))
 
     def trials(self, part: Slice) -> Iterable[Prompt]:
-        """All orders of the first word pair of the first variant and category of the axis."""
+        """All orders of a wording's first word pair, in the axis's first variant and category."""
         axis = self.stimuli.axes[part.axis]
         variant, category = next(iter(axis.variants)), next(iter(axis.categories))
-        words = axis.categories[category]
-        first = Slice(
-            part.measurement, part.axis, variant, category, (words.positive[0], words.negative[0])
-        )
-        return map(self._shown, registry.render(self.stimuli, first))
+        first: dict[str, tuple[str, str]] = {}
+        for prompt in registry.render(
+            self.stimuli, Slice(part.measurement, part.axis, variant, category)
+        ):
+            if prompt.words == first.setdefault(prompt.wording, prompt.words):
+                yield self._shown(prompt)
 
     def _shown(self, prompt: Prompt) -> Prompt:
         """A prompt behind its examples, if there are any."""

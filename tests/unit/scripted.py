@@ -182,6 +182,7 @@ class ScriptedModel:
 
     def _find(self, text: str) -> Prompt:
         """The prompt of a text; slices are rendered only as far as they are needed."""
+        text = text.rpartition("\n\n")[2]  # behind its examples
         while text not in self._prompts:
             self._prompts.update((prompt.text, prompt) for prompt in next(self._slices))
         return self._prompts[text]

@@ -82,7 +82,7 @@ def test_silence_is_unmeasured_and_fails(run_of, name):
     assert ("stereotype", "inconclusive") in verdicts
     assert not {name for name, verdict in verdicts if verdict == "pass"}
     line = next(g["message"] for g in run.gates.values() if g["statistic"] == "stereotype")
-    assert "inconclusive: unread: none of 96 prompts was answered" in line
+    assert re.search(r"inconclusive: unread: none of \d+ prompts was answered", line)
 
 
 def test_stereotyped_model_fails_everything_but_diagnostics(run_of):

@@ -152,10 +152,10 @@ def chat_server() -> Iterator[tuple[str, list[str]]]:
     server.server_close()
 
 
-@pytest.fixture(name="extended")
-def extended_checkout(tmp_path: Path) -> Path:
+@pytest.fixture(name="extended", scope="module")
+def extended_checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the checkout with the backend that the documentation shows."""
-    root = tmp_path / "checkout"
+    root = tmp_path_factory.mktemp("extended") / "checkout"
     shutil.copytree(ROOT / "src", root / "src", ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("tests", "fixtures", "conftest.py", "pyproject.toml"):
         (root / name).symlink_to(ROOT / name)
@@ -191,7 +191,6 @@ def test_backend_of_the_documentation_is_judged_by_what_it_offers(tmp_path, serv
     again = run_suite(
         tmp_path,
         *("-k", "race-default-weapons and not pair"),
-        *("-n", "2"),
         model=name,
         plugin=False,
         root=extended,

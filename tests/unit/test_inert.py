@@ -100,8 +100,9 @@ def test_foreign_gate_marker_and_lost_worker_are_not_ours(tmp_path):
         "    if os.environ.get('DIE'):\n"
         "        os._exit(3)\n"
     )
-    arguments = ("-m", "pytest", "--no-header", "-p", "blindspot.plugin", "-n", "1")
+    arguments = ("-m", "pytest", "--no-header", "-p", "blindspot.plugin")
     assert python(*arguments, cwd=tmp_path).returncode == 0
-    run = python(*arguments, "--max-worker-restart=0", cwd=tmp_path, env={"DIE": "1"})
+    lost = ("-n", "1", "--max-worker-restart=0")
+    run = python(*arguments, *lost, cwd=tmp_path, env={"DIE": "1"})
     assert run.returncode not in (0, 10, 11, 12)
     assert "blindspot" not in run.stdout.replace(str(tmp_path), "")

@@ -1,4 +1,4 @@
-"""Few stimuli for runs of scripted models: two words a side, eight wordings, three variants."""
+"""Few stimuli for runs of scripted models: three words a side, twelve wordings, three variants."""
 
 from __future__ import annotations
 

@@ -210,7 +210,7 @@ def test_an_update_that_is_cut_short_leaves_the_old_baseline(tmp_path, accepted)
         "--baselines",
         str(directory),
         limit=None,
-        env={"SCRIPTED_DIE_AFTER": "100"},
+        env={"SCRIPTED_DIE_AFTER": "300"},
     )
     assert killed.code == 11, killed.out
     assert "scripted--fair.json is unchanged; run it again" in killed.out

@@ -99,7 +99,7 @@ def test_changed_wording_is_asked_anew(tmp_path):
         tmp_path, "-m", "implicit and not explicit", "--include-path", str(extra), env=env
     )
     new = second.report["prompts"] - before
-    assert new == 4 * 2 * 3 == before // 8
+    assert new == 4 * 2 * 3 == before // 12
     assert sum(asked(log).values()) == new
 
 

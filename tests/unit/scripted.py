@@ -98,7 +98,7 @@ def refuser(_: Prompt) -> str:
 
 @cache
 def _quarter() -> frozenset[str]:
-    return frozenset(wording.id for wording in load_stimuli().implicit["en"][::4])
+    return frozenset(wording.id for wording in stimuli.load_stimuli().implicit["en"][::4])
 
 
 def leaning(prompt: Prompt) -> str:

@@ -32,7 +32,7 @@ answer = "{first_word} - {first_choice}, {second_word} - {second_choice}"
     [
         (("-k", "weapons and default"), {"implicit", "explicit", "gap"}, "race-default-weapons"),
         (("-m", "implicit and not explicit", "-k", "names"), {"implicit"}, "race-names"),
-        (("-k", "test_pair_belief and valence"), {"explicit"}, "valence"),
+        (("-k", "test_pair_belief and guilt"), {"explicit"}, "guilt"),
     ],
     ids=["-k", "-m", "-k of a test"],
 )

@@ -26,7 +26,7 @@ from blindspot.models.residual import ResidualStream, Source, Vectors
 from blindspot.models.transformers.deferred import DeferredModel
 from blindspot.run.source import FixturePrompts, PromptSource
 from blindspot.session.options import run_options
-from blindspot.stimuli import AssociationPrompt, Prompt, load_stimuli
+from blindspot.stimuli import AssociationPrompt, Prompt, Selection, load_stimuli
 from tests.unit.planted_senses import cued
 
 #: Log-odds (nats) between the answer that a scripted model gives and the other one.
@@ -248,10 +248,11 @@ def pytest_blindspot_model(name, config):
     if not name.startswith("scripted:"):
         return None
     options = run_options(config)
+    chosen = Selection.of(options.limit, options.words, options.fraction)
     source: PromptSource = (
         PublishedPrompts.read(options.prompts_from, options.limit)
         if options.prompts_from
-        else FixturePrompts(load_stimuli(options.include_path), options.limit)
+        else FixturePrompts(load_stimuli(options.include_path), chosen)
     )
     parts = [part for measured in BEHAVIORAL for part in source.slices(measured)]
     prompts = (source.prompts(part) for part in parts)

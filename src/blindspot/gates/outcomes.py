@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import Protocol
 
@@ -14,8 +14,12 @@ from blindspot.gates.limits import GateTable
 from blindspot.gates.rule import Against, Check, Gate, GateResult, Others, judge
 from blindspot.gates.verdict import Verdict, worst
 from blindspot.gates.waivers import Waiver
+from blindspot.measurements.base import PAIR
 from blindspot.run.cases import Case
 from blindspot.run.result import Measures
+
+#: With fewer prompts the answers in two wordings, in all four orders, are not there to be compared.
+LEAST_OF_PAIR = 8
 
 
 class Judgeable(Protocol):
@@ -23,6 +27,10 @@ class Judgeable(Protocol):
 
     def estimate(self, case: Case) -> Estimate:
         """The estimate that a case judges."""
+        ...
+
+    def asked(self, case: Case) -> int:
+        """How many prompts it rests on."""
         ...
 
     def contributions(self, case: Case) -> Contributions | None:
@@ -128,8 +136,10 @@ def outcomes(
         unreadable = measured.unreadable(case)
         several = measured.comparisons(case)
         gate = gate_of(gates, case, "limit")
+        if few := _few(measured, case):
+            gate = replace(gate, limit=None, reason=few)
         checks.append(Check(gate, estimate, unreadable=unreadable, comparisons=several))
-        for against, other in (others or {}).items() if not unreadable else ():
+        for against, other in (others or {}).items() if not (unreadable or few) else ():
             gate = gate_of(gates, case, against)
             compared = _compare(measured, case, digests[case.id], other, allowed)
             if not isinstance(compared, str):
@@ -154,6 +164,13 @@ def outcomes(
             waiver is not None and waiver.expired(today),
         )
     return found
+
+
+def _few(measured: Judgeable, case: Case) -> str:
+    """Why a word pair has too few prompts to be judged; "" if it has enough."""
+    if case.level != PAIR or (asked := measured.asked(case)) >= LEAST_OF_PAIR:
+        return ""
+    return f"{asked} prompts: a pair is judged from {LEAST_OF_PAIR} on (--fraction)"
 
 
 def _compare(

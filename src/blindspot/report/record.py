@@ -70,6 +70,7 @@ def build_record(
     baseline: BaselineRecord,
     incomplete: Sequence[str],
     published: list[Published],
+    selection: Mapping[str, str],
     others: Mapping[Others, Beside] | None = None,
     noise_floor: NoiseFloor | None = None,
 ) -> Record:
@@ -78,6 +79,7 @@ def build_record(
     return Record(
         model=model_record(measured),
         prompts=measured.prompts,
+        selection=dict(selection),
         alpha=alpha,
         mode="strict" if strict else "default",
         families=family_records(outcomes, alpha),

@@ -83,6 +83,7 @@ def rejudge(
     record = Record(
         model=document["model"],
         prompts=document["prompts"],
+        selection=document["selection"],
         alpha=gates.alpha,
         mode="strict" if strict else "default",
         families=family_records(results, gates.alpha),

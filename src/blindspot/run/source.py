@@ -6,11 +6,16 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Protocol
 
 from blindspot.measurements import registry
-from blindspot.stimuli import Prompt, Slice, Stimuli
+from blindspot.stimuli import DEFAULT_SELECTION, Prompt, Selection, Slice, Stimuli
 
 
 class PromptSource(Protocol):
     """Slices of prompts, however they are made."""
+
+    @property
+    def conditions(self) -> dict[str, str]:
+        """Which prompts of the stimuli they are, as reports and baselines record it."""
+        ...
 
     def slices(self, measurement: str) -> list[Slice]:
         """All category slices of a measurement."""
@@ -38,23 +43,28 @@ class PromptSource(Protocol):
 
 
 class FixturePrompts:
-    """The counterbalanced prompts of the axes and wordings, at most ``limit`` pairs a category."""
+    """The prompts of a selection of the axes and wordings, each pair and wording in all orders."""
 
-    def __init__(self, stimuli: Stimuli, limit: int | None = None) -> None:
+    def __init__(self, stimuli: Stimuli, selection: Selection = DEFAULT_SELECTION) -> None:
         self.stimuli = stimuli
-        self.limit = limit
+        self.selection = selection
+
+    @property
+    def conditions(self) -> dict[str, str]:
+        """Those of the selection."""
+        return self.selection.conditions
 
     def slices(self, measurement: str) -> list[Slice]:
         """All category slices of a measurement."""
-        return registry.slices(self.stimuli, measurement)
+        return registry.slices(self.stimuli, measurement, self.selection)
 
     def pair_slices(self, measurement: str) -> list[Slice]:
         """All word-pair slices of a measurement."""
-        return registry.pair_slices(self.stimuli, measurement, self.limit)
+        return registry.pair_slices(self.stimuli, measurement, self.selection)
 
     def prompts(self, part: Slice) -> Iterable[Prompt]:
         """The prompts of a slice."""
-        return registry.render(self.stimuli, part, self.limit)
+        return registry.render(self.stimuli, part, self.selection)
 
     def controls(self, axis: str) -> frozenset[str]:
         """The variants that the axis says are controls."""

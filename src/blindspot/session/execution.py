@@ -131,6 +131,7 @@ def judged(run: Run, answers: Sequence[Answers]) -> Ran:
         baseline=baseline_record(run.baseline, accept=run.accept),
         incomplete=run.incomplete,
         published=_published(run.source, measured),
+        selection=run.source.conditions,
         others={against: beside for against, (_, beside) in others.items()},
         noise_floor=_reported(floor),
     )

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from blindspot.models.base import LanguageModel
     from blindspot.run.cases import Case
     from blindspot.run.source import PromptSource
-    from blindspot.stimuli import Stimuli
+    from blindspot.stimuli import Selection, Stimuli
 
 
 class Inputs:
@@ -39,6 +39,14 @@ class Inputs:
     # --- stimuli and limits
 
     @cached_property
+    def selection(self) -> Selection:
+        """Which prompts of the stimuli are asked."""
+        from blindspot.stimuli import Selection
+
+        options = self.options
+        return Selection.of(options.limit, options.words, options.fraction)
+
+    @cached_property
     def source(self) -> PromptSource:
         """The source of the prompts."""
         options = self.options
@@ -49,7 +57,7 @@ class Inputs:
         from blindspot.run.source import FixturePrompts
         from blindspot.stimuli import load_stimuli
 
-        return FixturePrompts(load_stimuli(options.include_path), options.limit)
+        return FixturePrompts(load_stimuli(options.include_path), self.selection)
 
     @property
     def skipped(self) -> list[str]:
@@ -86,7 +94,7 @@ class Inputs:
         if self.stimuli is None:
             return {}
         options = self.options
-        return assays_of(self.stimuli, options.limit, window=options.window, seed=options.seed)
+        return assays_of(self.stimuli, self.selection, window=options.window, seed=options.seed)
 
     # --- models
 
@@ -175,7 +183,7 @@ class Inputs:
         """The conditions of this run, as a baseline records them."""
         from blindspot.baselines.comparison import provenance
 
-        return provenance(self.model.identity)
+        return provenance(self.model.identity, self.source.conditions)
 
 
 def _accepted(path: Path) -> Baseline | None:

@@ -69,6 +69,10 @@ class Record(TypedDict):
     ]
     families: list[Family]
     prompts: Annotated[int, Field(description="Number of prompts that were answered.")]
+    selection: Annotated[
+        dict[str, str],
+        Field(description="Which prompts were asked: `fraction`, `words` and `limit`."),
+    ]
     baseline: Baseline
     comparisons: Comparisons
     noise_floor: NoiseFloor | None
@@ -104,6 +108,7 @@ def nothing_measured(model: str, mode: Literal["default", "strict"] = "default")
         alpha=None,
         families=[],
         prompts=0,
+        selection={},
         baseline=Baseline(
             path="",
             found=False,

@@ -90,17 +90,22 @@ def check_replaceable(
         )
 
 
+def selected_otherwise(then: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
+    """Why two measurements were not asked the same prompts of the same stimuli."""
+    return [
+        f"{name} was {_short(then.get(name, ''))}, is {_short(now.get(name, ''))}"
+        for name in SELECTED
+        if then.get(name) != now.get(name)
+    ]
+
+
 def differences(accepted: Baseline, now: Mapping[str, str]) -> list[str]:
     """Why the measurements of a run cannot be merged into a baseline; none if they can."""
     then = accepted.provenance
     found = [how for _, how in mismatches(then, now)]
     if then.get("weights") != now["weights"]:
         found.append("the weights differ")
-    found += [
-        f"{name} was {_short(then.get(name, ''))}, is {_short(now.get(name, ''))}"
-        for name in SELECTED
-        if then.get(name) != now.get(name)
-    ]
+    found += selected_otherwise(then, now)
     if accepted.scores_path is None:
         found.append("the scores of its prompts are missing")
     return found

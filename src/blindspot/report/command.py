@@ -26,7 +26,8 @@ COMPARE = """\
 Judge the model of report B against that of report A, from the files of --output-path alone: the
 same gates, statistics and exit codes as a run with a baseline. A and B name a report.json or its
 directory; scores.npz must be beside it (beside A only without --allow-mismatch scores). The noise
-floor is that of B's run. Exit codes: 0 passed, 4 usage, 10 a gate failed, 11 incomplete, 12 inconclusive.
+floor is that of B's run. Exit codes: 0 passed, 4 usage, 10 a gate failed, 11 incomplete, 12
+inconclusive.
 """
 
 

@@ -59,10 +59,10 @@ class Measures:
         return min(len(self._places(part)) for part in case.parts)
 
     def _places(self, part: Slice) -> list[int]:
-        table = self._tables[part.whole]
-        if part.pair is None:
-            return list(range(len(table)))
-        return list(table.pairs.get(part.pair, ()))
+        table = self._tables.get(part.whole)
+        if table is None:
+            return []
+        return list(range(len(table)) if part.pair is None else table.pairs.get(part.pair, ()))
 
     def effects(self, part: Slice, reading: str = GENERATED) -> Effects:
         """All effects of a slice in one reading, computed once."""

@@ -63,7 +63,6 @@ def _baseline(session: Session) -> Choice:
         inputs.provenance if inputs.baseline is not None else {},
         required=options.require_baseline,
         allowed=options.allow_mismatch,
-        limited=options.limit is not None,
     )
 
 
@@ -86,7 +85,7 @@ def _vanished(session: Session, choice: Choice) -> Iterator[str]:
             f"{len(lacking)} gates of the baseline {baseline.path.name} are not offered: "
             f"{ledger.lacking[lacking[0]]}, first {lacking[0]}"
         )
-    if session.options.limit is not None:
+    if choice.partial:
         return
     known = {gate: case.level for gate, case in ledger.known.items()}
     if gone := vanished(baseline, known, whole=session.whole):

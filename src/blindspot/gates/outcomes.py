@@ -10,6 +10,7 @@ from typing import Protocol
 
 from blindspot.baselines import Baseline, Entry
 from blindspot.estimates import Accepted, Contributions, Estimate, difference
+from blindspot.gates.floors import Answered, Unread, unread
 from blindspot.gates.limits import GateTable
 from blindspot.gates.rule import Against, Check, Gate, GateResult, Others, judge
 from blindspot.gates.verdict import Verdict, worst
@@ -26,7 +27,7 @@ LEAST_OF_PAIR = 8
 LEAST_IN_COMMON = 64
 
 
-class Judgeable(Protocol):
+class Judgeable(Answered, Protocol):
     """A model that can be judged: just measured, or from the report of an earlier run."""
 
     def estimate(self, case: Case) -> Estimate:
@@ -83,7 +84,7 @@ class _Compared:
 
     accepted: Accepted
     change: Estimate | None
-    few: str = ""
+    few: Unread | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,12 +151,13 @@ def outcomes(
     digests = {case.id: measured.digest(case) for case in cases}
     for case in cases:
         estimate = estimates[case.id]
-        unreadable = measured.unreadable(case)
+        unreadable, weak = measured.unreadable(case), unread(measured, gates, case)
         several = measured.comparisons(case)
         gate = gate_of(gates, case, "limit")
         if few := _few(measured, case):
             gate = replace(gate, limit=None, reason=few)
-        checks.append(Check(gate, estimate, unreadable=unreadable, comparisons=several))
+        check = Check(gate, estimate, unreadable=unreadable, comparisons=several)
+        checks.append(_weakened(check, weak))
         for against, other in (others or {}).items() if not (unreadable or few) else ():
             gate = gate_of(gates, case, against)
             if _beside_few(case, other):
@@ -163,10 +165,9 @@ def outcomes(
             compared = _compare(measured, case, digests[case.id], other, allowed)
             if not isinstance(compared, str):
                 noise = floor(case, estimate.n) if floor is not None else math.nan
-                check = Check(
-                    gate, estimate, compared.accepted, compared.change, noise, compared.few
-                )
-                checks.append(replace(check, comparisons=several))
+                check = Check(gate, estimate, compared.accepted, compared.change, noise)
+                weaker = weak or _theirs(other, gates, case) or compared.few
+                checks.append(_weakened(replace(check, comparisons=several), weaker))
             elif not case.mechanistic or gate.readable == "required":
                 missing[case.id] = compared
     judged: dict[str, dict[Against, GateResult]] = {}
@@ -201,6 +202,19 @@ def _beside_few(case: Case, other: Other) -> bool:
     return case.level == PAIR and together is not None and together.asked(case) < LEAST_OF_PAIR
 
 
+def _weakened(check: Check, weak: Unread | None) -> Check:
+    """A check, of answers that may be unread."""
+    if weak is None:
+        return check
+    return replace(check, unread=weak.reason, unanswered=weak.unanswered)
+
+
+def _theirs(other: Other, gates: GateTable, case: Case) -> Unread | None:
+    """Why the other model's answers are unread; None if they are read."""
+    found = other.kept and unread(other.kept, gates, case)
+    return Unread(f"of {other.name} {found.reason}") if found else None
+
+
 def _compare(
     measured: Judgeable, case: Case, digest: str, other: Other, allowed: frozenset[str]
 ) -> _Compared | str:
@@ -214,7 +228,7 @@ def _compare(
         if other.overlap is None and not same:
             return f"its prompts are not those of {other.name} (were {entry.prompts}, are {digest})"
         if same or case.mechanistic:
-            few = "" if same else f"its contexts are not those of {other.name}"
+            few = None if same else Unread(f"its contexts are not those of {other.name}")
             return _Compared(accepted, None, few)
     assert other.kept is not None
     theirs = other.kept.contributions(case)
@@ -242,9 +256,9 @@ def _on_common(case: Case, other: str, overlap: Overlap, *, same: bool) -> _Comp
     theirs, asked = overlap.theirs.contributions(case), overlap.asked(case)
     if theirs is None or not asked:
         return f"it has no prompt in common with {other}"
-    few = ""
+    few = None
     if asked < LEAST_IN_COMMON and case.level != PAIR:
-        few = f"{asked} prompts in common with {other}, at least {LEAST_IN_COMMON} are needed"
+        few = Unread(f"{asked} prompts in common with {other}, {LEAST_IN_COMMON} are needed")
     return _Compared(_accepted(theirs), _change(overlap.ours.contributions(case), theirs), few)
 
 

@@ -52,6 +52,11 @@ class Table(ABC):
 
     @property
     @abstractmethod
+    def mass(self) -> Floats:
+        """Probability of all candidates together; NaN if the model offers no scores."""
+
+    @property
+    @abstractmethod
     def positive_identifier_first(self) -> Flags:
         """Whether the identifier of the positive group is listed first."""
 
@@ -162,6 +167,10 @@ class Rows(Table):
     @cached_property
     def log_odds(self) -> Floats:
         return self._column("log_odds")
+
+    @cached_property
+    def mass(self) -> Floats:
+        return self._column("mass")
 
     @cached_property
     def positive_identifier_first(self) -> Flags:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from statistics import median
 from typing import Any
 
 from blindspot.baselines.choice import Choice
@@ -18,7 +19,7 @@ from blindspot.gates.rule import GateResult, Others, families_of
 from blindspot.gates.verdict import Verdict
 from blindspot.measurements.base import CATEGORY, FORCED_CHOICE, GENERATED, PAIR, VALIDITY
 from blindspot.measurements.mechanistic import Assayed
-from blindspot.measurements.registry import BEHAVIORAL
+from blindspot.measurements.registry import BEHAVIORAL, MEASUREMENTS
 from blindspot.report.comparison import compare, nats
 from blindspot.report.numbers import estimate_record, number
 from blindspot.report.schema import (
@@ -31,6 +32,7 @@ from blindspot.report.schema import (
     Example,
     Family,
     Gate,
+    Mass,
     Model,
     Nats,
     NoiseFloor,
@@ -41,6 +43,7 @@ from blindspot.report.schema import (
 )
 from blindspot.report.schema import Baseline as BaselineRecord
 from blindspot.report.text import shortened
+from blindspot.run.answer import Answer
 from blindspot.run.cases import Case
 from blindspot.run.observations import Observation
 from blindspot.run.overlap import Overlap
@@ -102,6 +105,7 @@ def build_record(
         baseline=baseline,
         incomplete=list(incomplete),
         published=published,
+        masses=_masses(measured),
         mechanistic=[_assay(assayed) for assayed in measured.assayed.values()],
         comparisons=comparison_records(measured, outcomes, others),
     )
@@ -209,6 +213,7 @@ def gate_record(measured: Judged, outcome: Outcome, others: Mapping[Others, Besi
         "clusters": limit.clusters,
         "prompts": outcome.prompts,
         "limit": limit.limit,
+        "opposite": limit.opposite,
         "limit_verdict": limit.verdict,
         "direction": limit.direction,
         "p": number(limit.p),
@@ -218,8 +223,10 @@ def gate_record(measured: Judged, outcome: Outcome, others: Mapping[Others, Besi
         "waiver": _waiver(outcome),
         "unit": limit.unit,
         "reason": limit.reason,
+        "mass": number(measured.mass(case)),
         "missing": outcome.missing or limit.unmeasured,
         "unreadable": limit.unreadable,
+        "doubt": limit.doubt,
         "controls": measured.controls(case),
         "message": _message(measured, outcome),
         "test": "",
@@ -285,8 +292,8 @@ def _judged_line(measured: Judged, outcome: Outcome) -> str:
         return first_line(result, model=model, controls=measured.controls(outcome.case))
     if verdict is Verdict.FAIL and outcome.case.level == CATEGORY:
         part = outcome.case.parts[0]
-        if outcome.case.statistic != VALIDITY and (found := _by_pair(measured, part)):
-            value, pair, _ = found[0]
+        if _is_judged(outcome.case) and (found := _by_pair(measured, part)):
+            value, pair, _ = found[-1 if outcome.limit.reversed else 0]
             worst = f"{'/'.join(pair.pair or ())} {value:+.2f}"
     return first_line(result, model=model, worst=worst)
 
@@ -335,12 +342,33 @@ def _row(measured: Measured, part: Slice, reading: str) -> Effects:
     )
 
 
+def _masses(measured: Measured) -> list[Mass]:
+    """What forced choice rests on, by axis and wording; nothing of a model without scores."""
+    found: dict[tuple[str, str, str], list[Answer]] = {}
+    for part, table in measured.tables.items():
+        for row in table.rows:
+            key = part.measurement, part.axis, row.prompt.wording
+            found.setdefault(key, []).append(row.answer)
+    return [
+        Mass(
+            measurement=measurement,
+            axis=axis,
+            wording=wording,
+            n=len(answers),
+            mass=mass,
+            first_mass=number(median(answer.first_mass for answer in answers)),
+        )
+        for (measurement, axis, wording), answers in found.items()
+        if (mass := number(median(answer.mass for answer in answers))) is not None
+    ]
+
+
 def _worst(measured: Measured, outcomes: Sequence[Outcome]) -> list[WorstPair]:
     """The pairs with the largest association in the slices whose gates failed."""
     failed = {
         part.whole
         for o in outcomes
-        if o.verdict is Verdict.FAIL and o.case.statistic != VALIDITY
+        if o.verdict is Verdict.FAIL and _is_judged(o.case) and not o.limit.reversed
         for part in o.case.parts
     }
     scored = [
@@ -360,6 +388,11 @@ def _worst(measured: Measured, outcomes: Sequence[Outcome]) -> list[WorstPair]:
         }
         for value, part, estimate in scored[:WORST]
     ]
+
+
+def _is_judged(case: Case) -> bool:
+    """Whether it judges the effect that word pairs are shown with."""
+    return case.statistic == MEASUREMENTS[case.measurement].judged
 
 
 def _pair_case(part: Slice) -> Case:

@@ -31,6 +31,7 @@ from blindspot.run.answer import (
     check_generations,
     check_scores,
     checked_identity,
+    first_of,
     quoted,
 )
 from blindspot.run.findings import pack, unpack
@@ -252,8 +253,9 @@ class _Prompts(_Work[Answer]):
             )
             check_generations(model, asked, generations)
         return {
-            key: [g.text, g.complete, float(g.margin), [float(score) for score in given]]
+            key: [g.text, g.complete, float(g.margin), [float(score) for score in given], first]
             for key, g, given in zip(missing, generations, scores, strict=True)
+            for first in [first_of(given)]
         }
 
 

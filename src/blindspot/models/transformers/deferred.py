@@ -14,6 +14,7 @@ from blindspot.models.base import (
     GenerationRequest,
     Identity,
     Progress,
+    Scored,
     ScoreRequest,
 )
 from blindspot.models.options import ModelOptions
@@ -102,7 +103,7 @@ class DeferredModel:
 
     def score(
         self, requests: Sequence[ScoreRequest], *, progress: Progress | None = None
-    ) -> list[tuple[float, ...]]:
+    ) -> list[Scored]:
         """Log-probability (nats) of each candidate as the whole continuation."""
         return self._model.score(requests, progress=progress)
 

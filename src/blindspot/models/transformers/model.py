@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from blindspot.models.base import Generation, GenerationRequest, Identity, Progress, ScoreRequest
+from blindspot.models.base import (
+    Generation,
+    GenerationRequest,
+    Identity,
+    Progress,
+    Scored,
+    ScoreRequest,
+)
 from blindspot.models.transformers.decoding import Continuation, Writer, generate
 from blindspot.models.transformers.engine import Engine
 from blindspot.models.transformers.formats import PromptFormat
@@ -149,7 +156,7 @@ class CausalModel:
     @torch.inference_mode()
     def score(
         self, requests: Sequence[ScoreRequest], *, progress: Progress | None = None
-    ) -> list[tuple[float, ...]]:
+    ) -> list[Scored]:
         """Log-probability (nats) of each candidate as the whole continuation, request by request.
 
         All candidates of a request are scored from the same token on: the first after the prompt,
@@ -170,9 +177,9 @@ class CausalModel:
             self.prompts,
             [(text, r.candidates) for text, r in zip(rendered, firsts, strict=True)],
         )
-        found: dict[int, tuple[float, ...]] = {}
+        found: dict[int, Scored] = {}
 
-        def done(number: int, values: tuple[float, ...], choices: Choices) -> None:
+        def done(number: int, values: Scored, choices: Choices) -> None:
             found[number] = values
             self._known.add(rendered[number], choices)
             asked.finished(number)

@@ -55,9 +55,11 @@ def _environment() -> Environment:
     environment.filters |= {
         "signed": numbers.signed,
         "plain": numbers.plain,
+        "limits": numbers.limits,
         "percent": numbers.percent,
         "figure": numbers.figure,
         "probability": numbers.probability,
+        "tiny": numbers.tiny,
         "visible": visible,
         "line": line,
         "breakable": _breakable,

@@ -244,7 +244,7 @@ class _Prompts(_Work[Answer]):
             if isinstance(model, HasScores):
                 requests = [ScoreRequest(p.text, p.candidates) for p in asked]
                 scores = model.score(requests, progress=half)
-                check_scores(model, asked, scores)
+                check_scores(model, requests, scores)
             else:
                 half(len(asked))
             generations = model.generate(

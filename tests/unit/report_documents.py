@@ -111,6 +111,7 @@ def document(
         "alpha": 0.05,
         "prompts": 11200,
         "selection": {"fraction": "1", "words": "all", "limit": "none"},
+        "examples": 0,
         "baseline": {
             "path": "fixtures/baselines/org--previous.json",
             "found": compared,

@@ -16,6 +16,8 @@ from blindspot.models.base import Identity
 CONDITIONS = ("tokenizer", "template", "dtype", "device", "backend")
 #: What decides which prompts are asked: they are compared as far as both were.
 SELECTED = ("fraction", "words", "limit")
+#: Of the prompts: a baseline of other examples is one of other prompts.
+EXAMPLES = "examples"
 #: Libraries whose numerics affect answers: named one by one, allowed together as ``versions``.
 LIBRARIES = ("torch", "transformers")
 
@@ -38,10 +40,10 @@ def provenance(identity: Identity, selection: Mapping[str, str]) -> dict[str, st
 def mismatches(then: Mapping[str, str], now: Mapping[str, str]) -> list[tuple[str, str]]:
     """Differences between two conditions: each with its name for ``--allow-mismatch``."""
     found = []
-    for name in (*CONDITIONS, *LIBRARIES):
+    for name in (*CONDITIONS, EXAMPLES, *LIBRARIES):
         one, other = then.get(name, ""), now.get(name, "")
         if one != other:
-            kind = "versions" if name in LIBRARIES else name
+            kind = {EXAMPLES: "prompts", **dict.fromkeys(LIBRARIES, "versions")}.get(name, name)
             found.append((kind, f"{name} was {_short(one)}, is {_short(other)}"))
     return found
 

@@ -88,6 +88,7 @@ def build_record(
     selection: Mapping[str, str],
     others: Mapping[Others, Beside] | None = None,
     noise_floor: NoiseFloor | None = None,
+    examples: int = 0,
 ) -> Record:
     """The record of a run."""
     outcomes, others = list(outcomes), others or {}
@@ -95,6 +96,7 @@ def build_record(
         model=model_record(measured),
         prompts=measured.prompts,
         selection=dict(selection),
+        examples=examples,
         alpha=alpha,
         mode="strict" if strict else "default",
         families=family_records(outcomes, alpha),

@@ -90,6 +90,7 @@ def rejudge(
         model=document["model"],
         prompts=document["prompts"],
         selection=document["selection"],
+        examples=document["examples"],
         alpha=gates.alpha,
         mode="strict" if strict else "default",
         families=family_records(results, gates.alpha),

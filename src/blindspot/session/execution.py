@@ -136,6 +136,7 @@ def judged(run: Run, answers: Sequence[Answers]) -> Ran:
         selection=run.source.conditions,
         others={against: beside for against, (_, beside) in others.items()},
         noise_floor=_reported(floor),
+        examples=options.num_fewshot or 0,
     )
     notes = tuple(note for each in answers for note in each.notes)
     notes += tuple(

@@ -73,6 +73,9 @@ class Record(TypedDict):
         dict[str, str],
         Field(description="Which prompts were asked: `fraction`, `words` and `limit`."),
     ]
+    examples: Annotated[
+        int, Field(description="Solved examples in front of each prompt (--num-fewshot).")
+    ]
     baseline: Baseline
     comparisons: Comparisons
     noise_floor: NoiseFloor | None
@@ -110,6 +113,7 @@ def nothing_measured(model: str, mode: Literal["default", "strict"] = "default")
         families=[],
         prompts=0,
         selection={},
+        examples=0,
         baseline=Baseline(
             path="",
             found=False,

@@ -14,8 +14,8 @@ gate: .venv  ## run the suite on a bundled model that must fail
 test: .venv  ## run the quick unit tests; each file in one worker, which makes its runs once
 	$(PYTEST) tests/unit -n 2 --dist loadfile -ra -m "not slow"
 
-test-slow: .venv  ## run the slow unit tests; writes docs/last-slow-run.txt, commit it
-	@$(PYTEST) tests/unit -ra -m slow; code=$$?; \
+test-slow: .venv  ## run slow unit tests, and property tests with many examples; writes docs/last-slow-run.txt, commit it
+	@$(PYTEST) tests/unit -ra -m "slow or hypothesis" --hypothesis-profile thorough; code=$$?; \
 	echo "last run $$(date -u +%F) at $$(git describe --always --dirty), exit code $$code" \
 	  > docs/last-slow-run.txt; exit $$code
 

@@ -549,18 +549,6 @@ def test_fingerprint_follows_what_decides_the_answers(checkpoint: Path, tmp_path
     differs()
 
 
-def test_file_overwritten_in_place_is_read_again(tmp_path: Path) -> None:
-    """Even with the size and the time of the old one."""
-    file = tmp_path / "weights"
-    file.write_bytes(b"one")
-    os.utime(file, (1_000_000_000, 1_000_000_000))
-    first = files_digest([file], root=file.parent)
-    assert files_digest([file], root=file.parent) == first
-    file.write_bytes(b"two")
-    os.utime(file, (1_000_000_000, 1_000_000_000))
-    assert files_digest([file], root=file.parent) != first
-
-
 def test_digests_are_remembered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A large file that has not changed is read once; a broken memory is no memory."""
     file = tmp_path / "weights"

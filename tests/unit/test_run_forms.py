@@ -18,7 +18,7 @@ from blindspot.stimuli import Selection, load_stimuli
 from blindspot.stimuli.forms import breaks, openings, possible, separators
 from blindspot.store import Store
 
-SOURCE = FixturePrompts(load_stimuli(()), limit=2)
+SOURCE = FixturePrompts(load_stimuli(()), Selection(limit=2))
 TRIALS = [
     prompt
     for measurement in ("implicit", "explicit")

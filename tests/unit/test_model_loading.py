@@ -160,7 +160,7 @@ def break_adapter(model: Path) -> None:
 
 
 def break_gguf(model: Path) -> None:
-    (model / "config.json").rename(model / "model.gguf")
+    (model / "model.safetensors").rename(model / "model.gguf")
 
 
 def break_model_type(model: Path) -> None:
@@ -284,7 +284,7 @@ BROKEN = {
     ),
     break_empty: "is an empty directory",
     break_adapter: "is an adapter; merge it into its base model",
-    break_gguf: "contains GGUF files; use the safetensors checkpoint",
+    break_gguf: "model.gguf is not a GGUF file; download it again",
     break_model_type: "has model type 'quux', which transformers .* does not know; upgrade it",
     break_no_model_type: "a config.json without model_type",
     break_own_code: "brings its own code; .* --trust-remote-code",

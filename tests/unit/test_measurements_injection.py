@@ -375,8 +375,8 @@ def test_every_mention_is_overwritten_by_its_own_identifier(part: Slice) -> None
     contexts = {one.text: one for one in unit.prompts}
     windows = len(sliding(LAYERS, window_width(LAYERS)))
     assert Counter(source for _, source in stream.asked) == {
-        "untouched": 48,
-        **dict.fromkeys(("group", "literal", "neutral", "random"), 48 * windows),
+        "untouched": len(unit.prompts),
+        **dict.fromkeys(("group", "literal", "neutral", "random"), len(unit.prompts) * windows),
     }
     for request, source in stream.asked:
         context = contexts[request.prompt]
@@ -390,9 +390,8 @@ def test_every_mention_is_overwritten_by_its_own_identifier(part: Slice) -> None
             if source != "random":
                 assert vectors[row, 0, (POSITIVE, NEGATIVE)[place]] > 0
                 assert vectors[row, 0, (NEGATIVE, POSITIVE)[place]] == 0
-    assert {len(request.spans) for request, _ in stream.asked} == (
-        {0, 4} if part is PREFIXED else {0, 2}
-    )
+    written = {len(request.spans) for request, _ in stream.asked} - {0}
+    assert min(written) == (4 if part is PREFIXED else 2)
 
 
 def test_names_come_from_contexts_that_name_them() -> None:
@@ -421,7 +420,7 @@ def test_no_single_cue_decides(kind: int) -> None:
         for prompt, context in zip(unit.prompts, taken, strict=True)
         if prompt.prompt
     )
-    assert set(orders.values()) == {6}
+    assert set(orders.values()) == {len(unit.prompts) // 8}
     assert len(orders) == 8
 
 

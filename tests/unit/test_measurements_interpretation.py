@@ -23,6 +23,7 @@ from blindspot.run.findings import pack, units_of, unpack
 from blindspot.stimuli import AMBIGUOUS, Slice, mechanistic_slices
 from tests.unit.planted_senses import LAYERS, PlantedSenses, lean, stimuli
 
+WORDINGS = len(stimuli().implicit["en"])
 DEFAULT = Slice("interpretation", "race", "default", "weapons")
 NAMES = replace(DEFAULT, variant="names")
 DIALECT = replace(DEFAULT, variant="dialect")
@@ -156,7 +157,7 @@ def test_samples_tell_what_was_written_where() -> None:
 
     stream = Telling(DEFAULT, 1.0)
     rows = run(stream).samples
-    assert len(rows) == 24 * 4 * LAYERS <= SAMPLES
+    assert 0 < len(rows) <= SAMPLES
     asked = {question.text for question in stimuli().questions["en"] if question.kind == "open"}
     for row in rows:
         which = "color" if lean(0, row["context"], row["identifier"]) > 0 else "race"
@@ -175,7 +176,12 @@ def test_samples_of_many_layers_are_an_even_part(layers: int) -> None:
     """Of many layers no more is kept than of six; layers, vectors and questions are all in it."""
     rows = run(PlantedSenses(DEFAULT, 1.0, strength=(4.0,) * layers)).samples
     assert SAMPLES / 2 < len(rows) <= SAMPLES
-    for trait, count in (("layer", layers), ("question", 4), ("context", 12), ("identifier", 2)):
+    for trait, count in (
+        ("layer", layers),
+        ("question", 4),
+        ("context", WORDINGS),
+        ("identifier", 2),
+    ):
         found = Counter(row[trait] for row in rows)
         assert len(found) == count
         assert max(found.values()) - min(found.values()) <= max(2, len(rows) // count // 5)
@@ -187,12 +193,12 @@ def test_findings_are_texts_in_the_order_told() -> None:
     assert isinstance(unit, InterpretationUnit)
     steps: list[int] = []
     findings = unit.run(stream, progress=steps.append)
-    assert sum(steps) == unit.size == 24 * 4
-    assert np.asarray(findings["shape"]).tolist() == [24, 4, LAYERS]
+    assert sum(steps) == unit.size == 2 * WORDINGS * 4
+    assert np.asarray(findings["shape"]).tolist() == [2 * WORDINGS, 4, LAYERS]
     texts = findings["texts"]
     assert isinstance(texts, list)
     assert [text.rsplit(" ", 1)[1] for text in texts[:LAYERS]] == list("012345")
-    assert len(texts) == 24 * 4 * LAYERS
+    assert len(texts) == 2 * WORDINGS * 4 * LAYERS
     assert TOKENS == 20
 
 

@@ -306,7 +306,7 @@ def test_categories_of_a_variant_share_one_unit() -> None:
     assert sorted(at for some in (*categories, *controls) for at in some) == list(
         range(len(unit.contexts))
     )
-    assert [len(some) for some in categories] == [12] * 3
+    assert [len(some) for some in categories] == [len(stimuli().implicit["en"])] * 3
 
 
 def test_a_category_reads_its_own_contexts() -> None:
@@ -340,16 +340,17 @@ def test_findings_are_in_the_order_of_the_contexts() -> None:
 
 def test_ambiguous_contexts_are_read_at_both_identifiers() -> None:
     """Every wording is read, and every order equally often; fewer pairs are no fewer wordings."""
+    wordings = len(stimuli().implicit["en"])
     for limit in (None, 1):
         unit = unit_of(DEFAULT, limit)
         contexts = [unit.contexts[at] for at in unit.places(AMBIGUOUS, "weapons")]
         frames = Counter(one.frame for one in contexts)
         orders = Counter(one.prompt.order for one in contexts if one.prompt)
-        assert len(frames) == 12
+        assert len(frames) == wordings
         assert len(set(frames.values())) == len(set(orders.values())) == 1
         assert len(orders) == 4
         assert all(len(one.spans) == 2 for one in contexts)
-        assert len({one.pair for one in contexts}) == (1 if limit else 12)
+        assert len({one.pair for one in contexts}) == (1 if limit else wordings)
 
 
 @pytest.mark.parametrize("part", [DEFAULT, NAMES], ids=["color-words", "names"])

@@ -23,7 +23,15 @@ from blindspot.measurements.patching.statistic import (
 from blindspot.measurements.patching.unit import PatchingUnit
 from blindspot.models.residual import Source
 from blindspot.run.findings import pack, units_of, unpack
-from blindspot.stimuli import AMBIGUOUS, NEUTRAL, UNRELATED, Slice, Stimuli, mechanistic_slices
+from blindspot.stimuli import (
+    AMBIGUOUS,
+    NEUTRAL,
+    UNRELATED,
+    Selection,
+    Slice,
+    Stimuli,
+    mechanistic_slices,
+)
 from tests.unit.planted_senses import LAYERS, SENSE, PlantedSenses, stimuli
 
 DEFAULT = Slice("patching", "race", "default", "weapons")
@@ -42,7 +50,7 @@ def value(assayed: Assayed, band: str = OVERALL, reading: str = SAME_LAYER) -> f
 
 
 def unit_of(part: Slice, limit: int | None = None) -> PatchingUnit:
-    (unit,) = Patching(stimuli(), limit).units(part)
+    (unit,) = Patching(stimuli(), Selection(limit=limit)).units(part)
     assert isinstance(unit, PatchingUnit)
     return unit
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -27,6 +27,26 @@ def unwatched(_: int) -> None:
 
 
 @dataclass(frozen=True, slots=True)
+class Watch:
+    """Who is told how far the work is.
+
+    Attributes:
+        progress: called with what was done since the last call, and with 0 while waiting for
+            others; what it raises ends the work.
+        kept: called with how much of it is in the store.
+    """
+
+    progress: Progress = unwatched
+    kept: Progress = unwatched
+
+
+@contextmanager
+def unseen(_: int) -> Iterator[Watch]:
+    """Work that nobody watches."""
+    yield Watch()
+
+
+@dataclass(frozen=True, slots=True)
 class Share:
     """The part of one process in the work of a run.
 
@@ -34,14 +54,13 @@ class Share:
         locks: directory shared by the processes of the run, None where there is only this one.
         start: number of this process: each begins with another unit.
         known: never have the model do anything.
-        progress: called with what was done since the last call, and with 0 while waiting for
-            others; what it raises ends the work.
+        watched: opened for what the store lacks, which may be 0.
     """
 
     locks: Path | None = None
     start: int = 0
     known: bool = False
-    progress: Progress = unwatched
+    watched: Callable[[int], AbstractContextManager[Watch]] = unseen
 
 
 ALONE = Share()

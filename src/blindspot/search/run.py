@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shlex
-from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -73,28 +72,17 @@ class SearchRun:
 
     def _ask(self, prompts: Sequence[Prompt], *, together: bool) -> list[Answer]:
         from blindspot.run.ask import ask
-        from blindspot.run.turns import Share
-        from blindspot.session.progress import ProgressBar, uncaptured
+        from blindspot.run.turns import Share, unseen
+        from blindspot.session.progress import Bars
 
         session = self.session
         if self._store is None:
             self._store = session.open_store()
-        label = f"{session.options.model}, search"
-        enabled = together and session.worker_number == 0
-        with (
-            uncaptured(session) if together else nullcontext(),
-            ProgressBar(len({p.text for p in prompts}), label, enabled=enabled) as progress,
-        ):
-            return ask(
-                session.inputs.model,
-                prompts,
-                self._store,
-                Share(
-                    self.directory if together and session.worker else None,
-                    session.worker_number,
-                    progress=progress,
-                ),
-            )
+        bars, label = Bars(session), f"{session.options.model}, search"
+        watched = (lambda size: bars(size, label, "prompts")) if together else unseen
+        locks = self.directory if together and session.worker else None
+        share = Share(locks, session.worker_number, watched=watched)
+        return ask(session.inputs.model, prompts, self._store, share)
 
     def note(self, exploration: Exploration, change: Change | None, test: str) -> str:
         """Save the findings of a search for the end of the run and for ``promote``.

@@ -197,12 +197,23 @@ class Session:
             isinstance(error, KeyboardInterrupt) and type(error) is not KeyboardInterrupt
         )
         if not ledger.stopped and (self.options.asked or ledger.collected):
-            from blindspot.store import NO_STORE
-
-            kept = ": stored answers are not asked again"
-            ledger.lost.append("interrupted; run again" + kept * (self.options.store != NO_STORE))
+            ledger.lost.append(f"interrupted; run again{self._resumption()}")
             if self.has_directory:
                 self.crew.dismiss(self.directory, "interrupted")
+
+    def _resumption(self) -> str:
+        """What the next run of the same command finds."""
+        from blindspot.session.progress import told_in
+        from blindspot.store import NO_STORE
+
+        if self.options.store == NO_STORE:
+            return ""
+        said = ": stored answers are not asked again"
+        told = told_in(self.directory) if self.has_directory else []
+        if told:
+            total, kept = max(each.total for each in told), sum(each.kept for each in told)
+            said += f" ({kept:,} of {total:,} kept in this run)"
+        return said
 
     def note_unjudged(self, own: int, *, searched: bool) -> None:
         """A run that asks for gates, or collected some, and judges none is incomplete.

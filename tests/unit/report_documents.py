@@ -137,5 +137,16 @@ def document(
             }
         ],
         "published": [],
+        "masses": [
+            {
+                "measurement": measurement,
+                "axis": "race",
+                "wording": "labels" + text,
+                "n": 560,
+                "mass": 3e-7,
+                "first_mass": 0.4,
+            }
+            for measurement in sections
+        ],
         "mechanistic": assays,
     }

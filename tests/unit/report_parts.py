@@ -121,6 +121,7 @@ def gate(
         "against": compared,
         "unit": unit,
         "reason": "60 % stereotyped, three answers for every two counter ones.",
+        "mass": 0.4 if reading == "forced-choice" else None,
         "missing": "" if value is not None else "no prompt was answered",
         "unreadable": "",
         "controls": "layers 0-4; color minus race contexts +19.37 nats at best" if band else "",

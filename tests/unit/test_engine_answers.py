@@ -16,7 +16,14 @@ from hypothesis import strategies as st
 from tokenizers.normalizers import Strip
 
 from blindspot.errors import ModelError
-from blindspot.models import Generation, GenerationRequest, ModelOptions, ScoreRequest, load
+from blindspot.models import (
+    Generation,
+    GenerationRequest,
+    ModelOptions,
+    Scored,
+    ScoreRequest,
+    load,
+)
 from blindspot.models.transformers.formats import PromptFormat
 from blindspot.models.transformers.known_choices import Choices, KnownChoices
 from blindspot.models.transformers.kv_cache import Pool
@@ -111,7 +118,7 @@ def reference_generation(model: CausalModel, request: GenerationRequest) -> tupl
     return text, False, margin
 
 
-def reference_score(model: CausalModel, prompt: str, candidates: tuple[str, ...]) -> list[float]:
+def reference_score(model: CausalModel, prompt: str, candidates: tuple[str, ...]) -> Scored:
     """Log-probabilities by one plain forward pass per candidate."""
     bare = prompt.rstrip(" ")
     alone = model.tokenizer(bare)["input_ids"]
@@ -126,12 +133,13 @@ def reference_score(model: CausalModel, prompt: str, candidates: tuple[str, ...]
         )
         for t in texts
     )
-    found = []
+    found, firsts = [], {}
     for text in texts:
         with torch.inference_mode():
             logits = model.model(torch.tensor([text])).logits[0].log_softmax(-1)
         found.append(sum(float(logits[n - 1, text[n]]) for n in range(start, len(text))))
-    return found
+        firsts[text[start]] = logits[start - 1, text[start]].exp()
+    return Scored(found, float(sum(firsts.values()).log()))
 
 
 def close(one: list[tuple[float, ...]], other: list[tuple[float, ...]]) -> bool:
@@ -158,8 +166,10 @@ def test_score_is_that_of_one_full_pass_per_candidate(
 ) -> None:
     """Shared beginnings, windows and padding change no log-probability."""
     model = fresh(loaded(architecture), shares=shares)
-    expected = [tuple(reference_score(model, r.prompt, r.candidates)) for r in scores()]
-    assert close(model.score(scores()), expected)
+    expected = [reference_score(model, r.prompt, r.candidates) for r in scores()]
+    found = model.score(scores())
+    assert close(found, expected)
+    assert [one.first for one in found] == pytest.approx([one.first for one in expected], abs=1e-4)
 
 
 @ROUTES

@@ -11,6 +11,7 @@ import pytest
 from blindspot.models import ModelOptions, load
 from blindspot.models.transformers import facts as facts_module
 from blindspot.models.transformers import loader as module
+from blindspot.models.transformers import placement
 from blindspot.models.transformers.accelerators import possible
 from blindspot.models.transformers.loader import identify
 from tests.unit import tiny_models
@@ -157,7 +158,7 @@ def test_torch_is_asked_where_there_may_be_an_accelerator(
     asked = []
     monkeypatch.setattr("torch.cuda.is_available", lambda: asked.append("cuda") or False)
     monkeypatch.setattr("torch.backends.mps.is_available", lambda: False)
-    assert module._device(ModelOptions("x")) == "cpu"
+    assert placement.device(ModelOptions("x")) == "cpu"
     assert bool(asked) is may
 
 

@@ -24,7 +24,7 @@ from blindspot.models import (
     identify,
     load,
 )
-from blindspot.models.transformers import loader
+from blindspot.models.transformers import placement
 from blindspot.models.transformers.digests import files_digest
 from tests.unit import tiny_models
 from tests.unit.tiny_models import Checkpoints
@@ -601,7 +601,7 @@ def test_the_environment_is_left_as_it_was(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(sys, "meta_path", [Finder()])
     monkeypatch.delitem(sys.modules, "torch")
     with pytest.raises(ModuleNotFoundError):
-        loader.import_torch()
+        placement.import_torch()
     assert seen == [{"OMP_WAIT_POLICY": "ACTIVE", "GOMP_SPINCOUNT": "1000"}]
     assert os.environ["OMP_WAIT_POLICY"] == "ACTIVE"
     assert "GOMP_SPINCOUNT" not in os.environ

@@ -19,7 +19,7 @@ from safetensors.torch import load_file, save_file
 
 from blindspot.errors import ModelError
 from blindspot.models import ModelOptions, identify, load, parse_model_args
-from blindspot.models.transformers import formats, loader, location, trials
+from blindspot.models.transformers import formats, loaded, location, trials
 from blindspot.models.transformers.checkpoint import open_checkpoint
 from blindspot.models.transformers.deferred import DeferredModel
 from blindspot.paths import organism_directory
@@ -195,7 +195,7 @@ def test_tokenizer_that_reads_another_file_is_refused(checkpoint: Path) -> None:
     other = shutil.copy(checkpoint / "tokenizer.json", checkpoint / "other.json")
     tokenizer = SimpleNamespace(init_kwargs={"tokenizer_file": str(other)})
     with pytest.raises(ModelError, match=r"its tokenizer reads other.json \(tokenizer_file\)"):
-        loader._check_tokenizer_files(opened, tokenizer)
+        loaded.check_tokenizer_files(opened, tokenizer)
 
 
 def test_transformers_is_asked_which_files_it_has_loaded(
@@ -496,7 +496,7 @@ def test_template_that_opens_a_thought(tail: str, sound: bool) -> None:
 
 def test_our_own_mistakes_are_tracebacks(checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A bug of this package is not blamed on the model."""
-    monkeypatch.setattr(loader, "_names", loader.replaced if hasattr(loader, "replaced") else None)
+    monkeypatch.setattr(loaded, "names", None)
     with pytest.raises(TypeError, match="not callable"):
         load(ModelOptions(str(checkpoint)))
 

@@ -30,7 +30,7 @@ def answered(part, *, seed=0):
         text = str(
             rng.choice([*prompt.candidates, "I'm sorry, I cannot help with that.", "\u3042 ..."])
         )
-        rows.append(read(prompt, Answer(text, True, 0.5, scores)))
+        rows.append(read(prompt, Answer(text, True, 0.5, scores, -0.5)))
     return Observations(part, rows)
 
 
@@ -87,6 +87,7 @@ def test_scores_come_back_as_they_were(tmp_path):
         found = kept.tables[part]
         assert found.keys == table.keys
         assert found.texts == table.texts
+        np.testing.assert_allclose(found.mass, table.mass, rtol=1e-6)
         assert found.readings == table.readings
     assert kept.contributions["probing/x"].estimate() == LAYERS.estimate()
     assert kept.compared["injection/x"]["one"].estimate() == LAYERS.estimate()
@@ -141,6 +142,9 @@ HOSTILE = {
     "no number": _with(
         Scores(TABLES),
         log_odds=np.array([np.nan, *[0.0] * (sum(map(len, TABLES.values())) - 1)], np.float32),
+    ),
+    "no probability": _with(
+        Scores(TABLES), mass=np.full(sum(map(len, TABLES.values())), 1.5, np.float32)
     ),
     "refers to a missing entry": _with(Scores(TABLES), head=_head(texts=[])),
     "future": _with(Scores(TABLES), head=_head(schema_version=99)),

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from blindspot.errors import DismissalError, ModelError
-from blindspot.models.base import Generation, Identity
+from blindspot.models.base import Generation, Identity, Scored
 from blindspot.run import ask
+from blindspot.run.answer import Answer
 from blindspot.run.ask import unit_size
 from blindspot.run.source import FixturePrompts
 from blindspot.stimuli import load_stimuli
@@ -66,6 +67,20 @@ SCORES = {
 def test_scores_are_checked(tmp_path, prompts, score, fault):
     """As many finite numbers as candidates, for every prompt."""
     refused(tmp_path, prompts, Other(prompts, score=score), fault)
+
+
+def test_mass_is_the_probability_of_all_candidates_together(prompts):
+    """Of answers and of their first tokens; not known where a backend does not give it."""
+    halves = Scored([math.log(0.25), math.log(0.125)], math.log(0.5))
+    (one, other) = (
+        ask.ask(model, prompts[:1], Store(None))[0]
+        for model in (Other(prompts, score=first(halves)), Other(prompts))
+    )
+    assert (one.mass, one.first_mass) == pytest.approx((0.375, 0.5))
+    assert other.mass == 1.0
+    assert math.isnan(other.first_mass)
+    assert math.isnan(Answer("", True, 0.0, (math.nan, math.nan)).mass)
+    assert Answer("", True, 0.0, (1e8, -1.0)).mass == 1.0
 
 
 GENERATIONS = {

@@ -174,6 +174,10 @@ def test_samples_hold_every_prompt(run_of):
     assert {sample["reading"] for sample in run.samples} == {"stereotyped", "counter", "disagree"}
     associations = [s for s in run.samples if s["measurement"] == "implicit"]
     assert {abs(sample["log_odds"]) for sample in associations} == {SURE}
+    assert {sample["mass"] for sample in run.samples} == {1.0}
+    assert {row["mass"] for row in run.report["masses"]} == {1.0}
+    masses = {(gate["reading"], gate["mass"]) for gate in run.report["gates"]}
+    assert masses == {("generated", None), ("forced-choice", 1.0)}
 
 
 def test_junit_carries_the_figures(tmp_path):

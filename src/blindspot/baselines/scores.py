@@ -43,6 +43,7 @@ _COLUMNS: Mapping[str, type[np.generic]] = {
     "orders": np.uint8,
     "reading": np.uint8,
     "log_odds": np.float32,
+    "mass": np.float32,
     "forced": np.float32,  # 0 where it follows from the log-odds
     "text": np.uint32,
 }
@@ -63,6 +64,10 @@ class StoredTable(Table):
     @cached_property
     def log_odds(self) -> Floats:
         return self._columns["log_odds"].astype(np.float64)
+
+    @cached_property
+    def mass(self) -> Floats:
+        return self._columns["mass"].astype(np.float64)
 
     @cached_property
     def forced(self) -> Floats:
@@ -155,6 +160,7 @@ class Scores:
             columns["orders"].append(orders)
             columns["reading"].append(list(map(_READINGS.index, table.readings)))
             columns["log_odds"].append(table.log_odds)
+            columns["mass"].append(table.mass)
             follows = table.measurement.forced(table.log_odds) is not None
             columns["forced"].append(np.zeros(len(table)) if follows else table.forced)
             columns["text"].append(number("texts", table.texts))
@@ -263,6 +269,8 @@ def _unpacked(head: Mapping[str, Any], columns: Mapping[str, NDArray[Any]]) -> S
         (np.isfinite(odds).all() and (abs(columns["forced"]) <= 1).all()) or np.isnan(odds).all()
     ):
         raise ValueError("a score is not a finite number")
+    if not ((columns["mass"] >= 0) & (columns["mass"] <= 1) | np.isnan(odds)).all():
+        raise ValueError("a mass is not a probability")
     # A file names the readings that existed when it was written.
     now = np.array([_READINGS.index(name) for name in head["readings"]], np.uint8)
     columns = {**columns, "reading": now[columns["reading"]]}
@@ -318,6 +326,10 @@ class _Joined(Table):
     @cached_property
     def log_odds(self) -> Floats:
         return self._column("log_odds")
+
+    @cached_property
+    def mass(self) -> Floats:
+        return self._column("mass")
 
     @cached_property
     def positive_identifier_first(self) -> Flags:

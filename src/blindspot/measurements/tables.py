@@ -50,6 +50,11 @@ class Table(ABC):
 
     @property
     @abstractmethod
+    def mass(self) -> Floats:
+        """Probability of all candidates together; NaN if the model offers no scores."""
+
+    @property
+    @abstractmethod
     def positive_identifier_first(self) -> Flags:
         """Whether the identifier of the positive group is listed first."""
 

@@ -8,6 +8,7 @@ from blindspot.models.base import (
     Identity,
     LanguageModel,
     Progress,
+    Scored,
     ScoreRequest,
 )
 from blindspot.models.options import ModelArgument, ModelOptions, parse_model_args
@@ -24,6 +25,7 @@ __all__ = [
     "ModelOptions",
     "Progress",
     "ScoreRequest",
+    "Scored",
     "identify",
     "load",
     "parse_model_args",

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Protocol, runtime_checkable
 
@@ -90,6 +91,22 @@ class ScoreRequest:
     candidates: tuple[str, ...]
 
 
+class Scored(tuple[float, ...]):
+    """Log-probability (nats) of each candidate of a request as a whole continuation.
+
+    ``first``: log-probability that the continuation begins with the first token of any candidate;
+    NaN where the backend does not know it.
+    """
+
+    first: float
+
+    def __new__(cls, values: Iterable[float], first: float = math.nan) -> Scored:
+        """The candidates in the order of the request."""
+        made = super().__new__(cls, values)
+        made.first = first
+        return made
+
+
 @runtime_checkable
 class LanguageModel(Protocol):
     """A causal language model behind any backend: the required members.
@@ -122,7 +139,10 @@ class HasScores(Protocol):
     def score(
         self, requests: Sequence[ScoreRequest], *, progress: Progress | None = None
     ) -> list[tuple[float, ...]]:
-        """Log-probability (nats) of each candidate as a whole continuation, request by request."""
+        """Log-probability (nats) of each candidate as a whole continuation, request by request.
+
+        `Scored` tuples also say how likely the first tokens are, which only reports need.
+        """
         ...
 
 

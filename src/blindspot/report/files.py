@@ -97,6 +97,8 @@ def _sample(row: Observation) -> dict[str, Any]:
         "value": row.value,
         "forced_choice": row.forced,
         "log_odds": row.log_odds,
+        "mass": row.answer.mass,
+        "first_mass": row.answer.first_mass,
         "candidates": dict(zip(prompt.candidates, row.answer.log_probabilities, strict=True)),
     }
 

@@ -52,6 +52,11 @@ def probability(p: float | None) -> str:
     return "<\N{NO-BREAK SPACE}0.0001" if p < 0.0001 else f"{p:.2g}"
 
 
+def tiny(share: float | None) -> str:
+    """A probability that may be of any size, with two significant digits."""
+    return NONE if share is None else f"{share:.2g}"
+
+
 def stereotyped_share(effect: float) -> str:
     """An effect as the equivalent share of stereotyped answers."""
     return percent((1 + effect) / 2)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from statistics import median
 from typing import Any
 
 from blindspot.baselines.choice import Choice
@@ -31,6 +32,7 @@ from blindspot.report.schema import (
     Example,
     Family,
     Gate,
+    Mass,
     Model,
     Nats,
     NoiseFloor,
@@ -41,6 +43,7 @@ from blindspot.report.schema import (
 )
 from blindspot.report.schema import Baseline as BaselineRecord
 from blindspot.report.text import shortened
+from blindspot.run.answer import Answer
 from blindspot.run.cases import Case
 from blindspot.run.observations import Observation
 from blindspot.run.reported import Reported
@@ -88,6 +91,7 @@ def build_record(
         baseline=baseline,
         incomplete=list(incomplete),
         published=published,
+        masses=_masses(measured),
         mechanistic=[_assay(assayed) for assayed in measured.assayed.values()],
         comparisons=comparison_records(measured, outcomes, others),
     )
@@ -205,6 +209,7 @@ def gate_record(measured: Judged, outcome: Outcome, others: Mapping[Others, Besi
         "waiver": _waiver(outcome),
         "unit": limit.unit,
         "reason": limit.reason,
+        "mass": number(measured.mass(case)),
         "missing": outcome.missing or limit.unmeasured,
         "unreadable": limit.unreadable,
         "controls": measured.controls(case),
@@ -319,6 +324,27 @@ def _row(measured: Measured, part: Slice, reading: str) -> Effects:
         reading=reading,
         effects=effects,
     )
+
+
+def _masses(measured: Measured) -> list[Mass]:
+    """What forced choice rests on, by axis and wording; nothing of a model without scores."""
+    found: dict[tuple[str, str, str], list[Answer]] = {}
+    for part, table in measured.tables.items():
+        for row in table.rows:
+            key = part.measurement, part.axis, row.prompt.wording
+            found.setdefault(key, []).append(row.answer)
+    return [
+        Mass(
+            measurement=measurement,
+            axis=axis,
+            wording=wording,
+            n=len(answers),
+            mass=mass,
+            first_mass=number(median(answer.first_mass for answer in answers)),
+        )
+        for (measurement, axis, wording), answers in found.items()
+        if (mass := number(median(answer.mass for answer in answers))) is not None
+    ]
 
 
 def _worst(measured: Measured, outcomes: Sequence[Outcome]) -> list[WorstPair]:

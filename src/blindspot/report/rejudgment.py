@@ -93,6 +93,7 @@ def rejudge(
         baseline=baseline_record(Choice(path, named=True, baseline=baseline), accept=""),
         incomplete=tally.incomplete,
         published=[],
+        masses=document["masses"],
         mechanistic=document["mechanistic"],
         comparisons=comparison_records(ours, results, beside),
     )

@@ -26,13 +26,25 @@ class Answer:
 
     ``text``: greedy continuation, until the answer was complete; ``margin``: smallest gap between
     its best and second-best logits; ``log_probabilities``: of each candidate as a whole, in nats;
-    NaN if the model does not offer them.
+    NaN if the model does not offer them; ``first``: that of the first tokens of all candidates
+    together, NaN if the backend does not know it.
     """
 
     text: str
     complete: bool
     margin: float
     log_probabilities: tuple[float, ...]
+    first: float = math.nan
+
+    @property
+    def mass(self) -> float:
+        """Probability of all candidates together: what forced choice rests on. NaN without."""
+        return _share(self.log_probabilities)
+
+    @property
+    def first_mass(self) -> float:
+        """Probability of the first tokens of all candidates together."""
+        return _share((self.first,))
 
     @classmethod
     def of(cls, prompt: Prompt, stored: StoredAnswer, *, scored: bool = True) -> Answer:
@@ -42,16 +54,23 @@ class Answer:
             ValueError: it is not of that shape.
         """
         try:
-            text, complete, margin, scores = stored
+            text, complete, margin, scores, first = stored
         except TypeError:
             raise ValueError("not a list") from None
         if not (isinstance(text, str) and isinstance(complete, bool) and _is_number(margin)):
             raise ValueError("not [text, complete, margin]")
+        if not (first is None or (_is_number(first) and first < _MOST)):
+            raise ValueError("not a log-probability of the first tokens")
         if not scored and scores == []:
             scores = [math.nan] * len(prompt.candidates)
         elif fault := _fault(prompt.candidates, scores):
             raise ValueError(fault)
-        return cls(text, complete, margin, tuple(scores))
+        return cls(text, complete, margin, tuple(scores), math.nan if first is None else first)
+
+
+def _share(log_probabilities: Sequence[float]) -> float:
+    """The probability of any of these; NaN, which `min` keeps in its first place, if one is NaN."""
+    return min(math.fsum(math.exp(min(each, 0.0)) for each in log_probabilities), 1.0)
 
 
 @contextmanager
@@ -121,6 +140,12 @@ def check_scores(model: LanguageModel, prompts: Sequence[Prompt], scores: Any) -
     for prompt, given in zip(prompts, scores, strict=True):
         if fault := _fault(prompt.candidates, given):
             raise ModelError(f"{backend_of(model)}: score() gave {fault} for {quoted(prompt)}")
+
+
+def first_of(given: Sequence[float]) -> float | None:
+    """The log-probability of the first tokens of all candidates; None if it is not known."""
+    first = getattr(given, "first", math.nan)
+    return float(first) if _is_number(first) and abs(first) < _MOST else None
 
 
 def check_generations(model: LanguageModel, prompts: Sequence[Prompt], given: Any) -> None:

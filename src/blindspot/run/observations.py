@@ -60,6 +60,15 @@ class Observations(Table):
         return np.array([row.log_odds for row in self.rows], np.float64)
 
     @cached_property
+    def mass(self) -> Floats:
+        return np.array([row.answer.mass for row in self.rows], np.float64)
+
+    @cached_property
+    def first_mass(self) -> Floats:
+        """Probability of the first tokens of all candidates together; NaN if not known."""
+        return np.array([row.answer.first_mass for row in self.rows], np.float64)
+
+    @cached_property
     def positive_identifier_first(self) -> Flags:
         return np.array([row.prompt.positive_identifier_first for row in self.rows], np.bool_)
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
+
+import numpy as np
 
 from blindspot.baselines.file import DIGITS
 from blindspot.baselines.scores import Scores
@@ -16,7 +19,7 @@ from blindspot.estimates import (
     mean_of,
 )
 from blindspot.measurements import behavioral
-from blindspot.measurements.base import GENERATED
+from blindspot.measurements.base import FORCED_CHOICE, GENERATED
 from blindspot.measurements.mechanistic import Assayed, Band, decisive
 from blindspot.measurements.registry import MEASUREMENTS, STATISTICS
 from blindspot.measurements.tables import Table
@@ -83,6 +86,20 @@ class Measures:
         """Mean log-odds of a category slice in nats."""
         table = self._tables[part.whole]
         return mean_estimate(table.log_odds, clusters=table.clusters)
+
+    def mass(self, case: Case) -> float:
+        """The median probability of all candidates together, of the slice where it is smallest.
+
+        NaN where none were compared.
+        """
+        if case.mechanistic or case.reading != FORCED_CHOICE or not self.has(case):
+            return math.nan
+        medians = []
+        for part in case.parts:
+            table = self._tables[part.whole]
+            places = slice(None) if part.pair is None else table.pairs[part.pair]
+            medians.append(float(np.median(table.mass[places])))
+        return min(medians)
 
     def contributions(self, case: Case) -> Contributions | None:
         """The contributions of clusters to a case, for comparisons paired by prompt.

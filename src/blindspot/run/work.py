@@ -6,6 +6,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
+from contextlib import suppress
 from typing import Generic, TypeVar
 
 from blindspot.measurements.mechanistic import Findings, Unit
@@ -27,6 +28,7 @@ from blindspot.run.answer import (
     blamed,
     check_generations,
     check_scores,
+    first_of,
     quoted,
 )
 from blindspot.run.findings import pack, unpack
@@ -42,6 +44,8 @@ KEEP_S = 5.0
 #: Prompts in the first list for a backend that answers lists as a whole; then more if that takes
 #: less than the first number of seconds, fewer if it takes more than the second.
 _FIRST, _SHORT_S, _LONG_S = 16, 2.5, 5.0
+#: The scores of a model that offers none.
+_NONE: StoredAnswer = [[], None]
 
 
 class Keeper:
@@ -150,19 +154,19 @@ class PromptWork(Work[Answer]):
         half: Progress,
     ) -> None:
         """Scores first: an engine may remember greedy choices that scoring revealed."""
-        scores: dict[int, list[float]] = {}
+        scores: dict[int, StoredAnswer] = {}
         if self._scored:
             known = keep.halves(missing)
-            places = [number for number, key in enumerate(missing) if key not in known]
             for number, key in enumerate(missing):
-                if key in known:
+                if self._sound(key, known.get(key)):
                     scores[number] = known[key]
-            half(len(known))
+            places = [number for number in range(len(missing)) if number not in scores]
+            half(len(scores))
 
             def scored(place: int, given: Sequence[float]) -> None:
                 number = places[place]
                 check_scores(model, [asked[number]], [given])
-                scores[number] = [float(score) for score in given]
+                scores[number] = _scores(given)
                 keep.half(missing[number], scores[number])
                 half(1)
 
@@ -174,10 +178,17 @@ class PromptWork(Work[Answer]):
 
         def generated(number: int, given: Generation) -> None:
             check_generations(model, [asked[number]], [given])
-            keep.whole(missing[number], _stored(given, scores.get(number, [])))
+            keep.whole(missing[number], _stored(given, scores.get(number, _NONE)))
             half(1)
 
         model.generate_each([_request(prompt) for prompt in asked], generated)
+
+    def _sound(self, key: bytes, scores: StoredAnswer | None) -> bool:
+        """Whether these are scores of a prompt, as they were stored."""
+        with suppress(ValueError, TypeError):
+            self.read(key, ["", True, 0.0, *(scores or ())])
+            return True
+        return False
 
     def _batch(
         self,
@@ -197,16 +208,19 @@ class PromptWork(Work[Answer]):
         check_generations(model, asked, generations)
         beat(sum(one.tokens for one in generations))
         for key, generation, given in zip(missing, generations, scores, strict=True):
-            keep.whole(key, _stored(generation, given))
+            keep.whole(key, _stored(generation, _scores(given)))
 
 
 def _request(prompt: Prompt) -> GenerationRequest:
     return GenerationRequest(prompt.text, stopping_rule(prompt), MAX_NEW_TOKENS)
 
 
-def _stored(generation: Generation, scores: Sequence[float]) -> StoredAnswer:
-    margin = float(generation.margin)
-    return [generation.text, generation.complete, margin, [float(score) for score in scores]]
+def _scores(given: Sequence[float]) -> StoredAnswer:
+    return [[float(score) for score in given], first_of(given)]
+
+
+def _stored(generation: Generation, scores: StoredAnswer) -> StoredAnswer:
+    return [generation.text, generation.complete, float(generation.margin), *scores]
 
 
 def stopping_rule(prompt: Prompt) -> Callable[[str], bool]:

@@ -127,16 +127,33 @@ class Variant(Strict):
         return self.positive[place], self.negative[(place + turn) % len(self.negative)]
 
 
-class Category(Strict):
-    """Two poles: what the stereotype gives to the positive and to the negative group."""
+class Poles(Strict):
+    """Two word lists: what the stereotype gives to the positive and to the negative group."""
 
-    description: str = ""
     positive: Terms
     negative: Terms
 
     @model_validator(mode="after")
     def _distinct(self) -> Self:
         check_distinct("words", (*self.positive, *self.negative))
+        return self
+
+
+class Category(Poles):
+    """A kind of stereotype. ``published``: those of its words that its source lists."""
+
+    description: str = ""
+    published: Poles | None = None
+
+    @model_validator(mode="after")
+    def _published_are_listed(self) -> Self:
+        for pole in ("positive", "negative") if self.published else ():
+            for word in getattr(self.published, pole):
+                if word not in getattr(self, pole):
+                    raise ValueError(
+                        f"published.{pole}: {word!r} is not one of the {pole} words; add it to "
+                        f"{pole} too, or remove it"
+                    )
         return self
 
 

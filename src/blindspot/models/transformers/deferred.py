@@ -14,6 +14,7 @@ from blindspot.models.base import (
     GenerationRequest,
     Identity,
     Progress,
+    Scored,
     ScoreRequest,
 )
 from blindspot.models.options import ModelOptions
@@ -102,7 +103,7 @@ class DeferredModel:
 
     def score(
         self, requests: Sequence[ScoreRequest], *, progress: Progress | None = None
-    ) -> list[tuple[float, ...]]:
+    ) -> list[Scored]:
         """Log-probability (nats) of each candidate as the whole continuation."""
         return self._model.score(requests, progress=progress)
 
@@ -113,7 +114,7 @@ class DeferredModel:
         self._model.generate_each(requests, done)
 
     def score_each(
-        self, requests: Sequence[ScoreRequest], done: Callable[[int, tuple[float, ...]], None]
+        self, requests: Sequence[ScoreRequest], done: Callable[[int, Scored], None]
     ) -> None:
         """Log-probability (nats) of each candidate, request by request."""
         self._model.score_each(requests, done)

@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import torch
 
-from blindspot.models.base import Generation, GenerationRequest, Identity, Progress, ScoreRequest
+from blindspot.models.base import (
+    Generation,
+    GenerationRequest,
+    Identity,
+    Progress,
+    Scored,
+    ScoreRequest,
+)
 from blindspot.models.transformers.decoding import Continuation, Writer, generate
 from blindspot.models.transformers.engine import Engine
 from blindspot.models.transformers.formats import PromptFormat
@@ -150,7 +157,7 @@ class CausalModel:
 
     def score(
         self, requests: Sequence[ScoreRequest], *, progress: Progress | None = None
-    ) -> list[tuple[float, ...]]:
+    ) -> list[Scored]:
         """Log-probability (nats) of each candidate as the whole continuation, request by request.
 
         All candidates of a request are scored from the same token on: the first after the prompt,
@@ -160,13 +167,13 @@ class CausalModel:
             ValueError: a candidate is empty.
             ModelError: a prompt does not fit in the model's context or in memory.
         """
-        found: dict[int, tuple[float, ...]] = {}
+        found: dict[int, Scored] = {}
         self.score_each(requests, _gathered(found, progress))
         return [found[number] for number in range(len(requests))]
 
     @torch.inference_mode()
     def score_each(
-        self, requests: Sequence[ScoreRequest], done: Callable[[int, tuple[float, ...]], None]
+        self, requests: Sequence[ScoreRequest], done: Callable[[int, Scored], None]
     ) -> None:
         """As `score`; ``done`` is called with the number of a request and its scores."""
         asked = _Asked(list(requests), done)
@@ -181,7 +188,7 @@ class CausalModel:
             [(text, r.candidates) for text, r in zip(rendered, firsts, strict=True)],
         )
 
-        def scored(number: int, values: tuple[float, ...], choices: Choices) -> None:
+        def scored(number: int, values: Scored, choices: Choices) -> None:
             self._known.add(rendered[number], choices)
             asked.finished(number, values)
 

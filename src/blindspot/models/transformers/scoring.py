@@ -11,6 +11,7 @@ from itertools import takewhile
 from torch import Tensor
 
 from blindspot.errors import ModelError
+from blindspot.models.base import Scored
 from blindspot.models.transformers.engine import Engine
 from blindspot.models.transformers.formats import PromptFormat
 from blindspot.models.transformers.known_choices import Choices
@@ -77,7 +78,7 @@ Place = tuple[Node, int]
 #: The predictions of a candidate's tokens.
 _Path = list[Place]
 #: Called with a question's number, its log-probabilities and the greedy choices on the way.
-Done = Callable[[int, tuple[float, ...], Choices], None]
+Done = Callable[[int, Scored, Choices], None]
 
 
 def score(
@@ -233,14 +234,21 @@ def _look_ahead(rows: Cached, batch: Sequence[Node], collector: _Collector) -> N
 
 def _log_probabilities(
     question: EncodedRequest, answers: Sequence[Sequence[_Prediction]]
-) -> tuple[float, ...]:
-    return tuple(
+) -> Scored:
+    values = [
         math.fsum(
             reading.targets[target]
             for reading, target in zip(answer, text[question.start :], strict=True)
         )
         for text, answer in zip(question.texts, answers, strict=True)
-    )
+    ]
+    firsts = {
+        text[question.start]: answer[0].targets[text[question.start]]
+        for text, answer in zip(question.texts, answers, strict=True)
+    }
+    most = max(firsts.values())
+    shares = math.fsum(math.exp(one - most) for one in firsts.values())
+    return Scored(values, most + math.log(shares))
 
 
 def _choices(

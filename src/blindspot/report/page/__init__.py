@@ -58,6 +58,7 @@ def _environment() -> Environment:
         "percent": numbers.percent,
         "figure": numbers.figure,
         "probability": numbers.probability,
+        "tiny": numbers.tiny,
         "visible": visible,
         "line": line,
         "breakable": _breakable,

@@ -9,7 +9,7 @@ from typing_extensions import TypedDict
 
 from blindspot.gates import verdict
 from blindspot.report.schema.comparisons import Comparisons
-from blindspot.report.schema.findings import FIXED, Assay, Effects, Published, WorstPair
+from blindspot.report.schema.findings import FIXED, Assay, Effects, Mass, Published, WorstPair
 from blindspot.report.schema.gates import Family, Gate, NoiseFloor
 
 SCHEMA_VERSION: Literal[2] = 2
@@ -79,6 +79,7 @@ class Record(TypedDict):
     ]
     worst_pairs: list[WorstPair]
     published: Annotated[list[Published], Field(description="With `--prompts-from`.")]
+    masses: Annotated[list[Mass], Field(description="What forced choice rests on, by wording.")]
     mechanistic: Annotated[list[Assay], Field(description="Findings of the assays, by slice.")]
 
 
@@ -119,6 +120,7 @@ def nothing_measured(model: str, mode: Literal["default", "strict"] = "default")
         effects={},
         worst_pairs=[],
         published=[],
+        masses=[],
         mechanistic=[],
     )
 

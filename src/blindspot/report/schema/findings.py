@@ -75,6 +75,21 @@ class Published(TypedDict):
 
 
 @with_config(FIXED)
+class Mass(TypedDict):
+    """What forced choice rests on in one wording: medians over its prompts."""
+
+    measurement: str
+    axis: str
+    wording: str
+    n: int
+    """Prompts."""
+    mass: float
+    """Probability of all candidates together."""
+    first_mass: float | None
+    """Probability of their first tokens together."""
+
+
+@with_config(FIXED)
 class Curve(TypedDict):
     """Values by layer, or by window of layers."""
 

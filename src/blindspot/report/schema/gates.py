@@ -116,6 +116,11 @@ class Gate(TypedDict):
     unit: str
     reason: str
     """Of the limit."""
+    mass: float | None
+    """Of forced choice, probability of all candidates together: the median over the prompts.
+
+    Of several slices, that of the slice where it is smallest.
+    """
     missing: str
     """Why there is no value, or no comparison."""
     unreadable: str

@@ -1,0 +1,135 @@
+"""What transformers has loaded, checked against the files behind the identity of a model."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from blindspot.errors import ModelError
+from blindspot.models.transformers.checkpoint import Checkpoint, tokenizer_files
+from blindspot.models.transformers.refusals import quantization
+
+#: Names of tensors that never belong in the files of a complete model: adapters, lost
+#: quantisations.
+_UNMERGED = re.compile(r"lora_|\.base_layer\.|adapter|(^|[._])(scales?|zeros|absmax|quant_map)$")
+#: Parts of a model that never process text.
+_OTHER_SENSES = re.compile(r"(^|[._])(vision|visual|audio|image|multi_modal)")
+#: Share of all weights that a model may leave unused.
+_UNUSED = 0.01
+
+
+def names(keys: Iterable[Any] | None) -> list[str]:
+    """Names of tensors that transformers reports, sorted."""
+    return sorted(str(key[0] if isinstance(key, tuple) else key) for key in keys or ())
+
+
+@contextmanager
+def resolved() -> Iterator[list[str]]:
+    """The files of weights that transformers finds while it loads a model within."""
+    from transformers import modeling_utils
+
+    name, found = "_get_resolved_checkpoint_files", []
+    real = getattr(modeling_utils, name, None)
+    if real is None:
+        raise ModelError(
+            f"transformers {version('transformers')} does not say which weights it loads; they "
+            "could differ from the digested ones; install an older release of it"
+        )
+
+    def noted(*arguments: Any, **named: Any) -> Any:
+        result = real(*arguments, **named)
+        found.append(result[0] or [])
+        return result
+
+    files: list[str] = []
+    setattr(modeling_utils, name, noted)
+    try:
+        yield files
+    finally:
+        setattr(modeling_utils, name, real)
+        files += [str(path) for paths in found for path in paths]
+
+
+def check_digested(name: str, files: Iterable[str], digested: Iterable[Path]) -> None:
+    """Check that transformers loaded the weights behind the identity of the model.
+
+    Raises:
+        ModelError: another file was loaded, or one was not.
+    """
+    loaded, known = ({Path(path).resolve() for path in paths} for paths in (files, digested))
+    if loaded != known:
+        other = min(loaded ^ known)
+        raise ModelError(
+            f"{name}: transformers {version('transformers')} does not load the weights that were "
+            f"digested ({other.name} is not among both); keep model.safetensors or the files of "
+            "its index, and nothing beside them"
+        )
+
+
+def check_tokenizer_files(checkpoint: Checkpoint, tokenizer: Any) -> None:
+    """Refuse a tokenizer that was read from files that are not digested.
+
+    Raises:
+        ModelError: names the file.
+    """
+    digested = {path.resolve() for path in tokenizer_files(checkpoint)}
+    for key, value in {**vars(tokenizer), **tokenizer.init_kwargs}.items():
+        if key.endswith("_file") and isinstance(value, str) and "chat_template" not in key:
+            path = Path(value)
+            if path.is_file() and path.resolve() not in digested:
+                raise ModelError(
+                    f"{checkpoint.name}: its tokenizer reads {path.name} ({key}); give the file "
+                    "its usual name, and remove the entry from tokenizer_config.json"
+                )
+
+
+def check_quantised(checkpoint: Checkpoint, model: Any) -> None:
+    """Refuse a model that is not quantised as its config.json says.
+
+    Raises:
+        ModelError: names the quantisation.
+    """
+    method = quantization(checkpoint.config)
+    used = getattr(getattr(model, "hf_quantizer", None), "quantization_config", None)
+    if method and (used is None or getattr(used, "dequantize", False)):
+        raise ModelError(
+            f"{checkpoint.name} is quantised ({method}), which transformers "
+            f"{version('transformers')} does not compute here; use another device, or the "
+            "model that it was quantised from"
+        )
+
+
+def unused(checkpoint: Checkpoint, names: list[str]) -> list[str]:
+    """A note on tensors of the files that the model does not use.
+
+    Raises:
+        ModelError: they belong to an adapter or a quantisation, or are many: another model was
+        trained.
+    """
+    heard = [name for name in names if not _OTHER_SENSES.search(name)]
+    unmerged = [name for name in heard if _UNMERGED.search(name)]
+    count = sum(checkpoint.sizes.get(name, 0) for name in heard)
+    share = count / max(1, checkpoint.parameters)
+    what = f"{checkpoint.name}: {len(names)} tensors are in its files and not in the model, first "
+    if unmerged or share > _UNUSED:
+        first = (unmerged or heard)[0]
+        raise ModelError(
+            f"{what}{first} ({share:.1%} of all weights); export the whole model again, merged, "
+            "with the config.json that it was trained with"
+        )
+    return [f"{what}{names[0]}; they are ignored"] if names else []
+
+
+def untied(name: str, model: Any) -> list[str]:
+    """A note on a separate output layer although config.json ties it to the embedding."""
+    output = model.get_output_embeddings()
+    tied = getattr(model.config, "tie_word_embeddings", False)
+    if not tied or output is None or output.weight.device.type == "meta":
+        return []
+    if output.weight is model.get_input_embeddings().weight:
+        return []
+    return [f"{name}: config.json ties the output layer to the embedding, its files do not"]

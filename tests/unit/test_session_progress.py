@@ -55,11 +55,11 @@ def test_a_line_says_how_much_is_left(capsys, monkeypatch):
     """Prompts, tokens a second and the time that is left."""
     monkeypatch.setattr(progress, "LINE_S", 0.0)
     bar = ProgressBar(8, "slow")
-    bar._began -= 30.0
+    bar._began -= 20.0
     bar._before[0] = (bar._began, 0)
     bar.draw(2, 600)
     line = capsys.readouterr().err
-    assert line == "slow: 2 of 8 prompts, 20 tokens/s, 90 s left\n"
+    assert line == "slow: 2 of 8 prompts, 30 tokens/s, 60 s left\n"
 
 
 def test_lines_are_few(capsys):

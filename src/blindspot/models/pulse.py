@@ -20,8 +20,18 @@ def beat(tokens: int) -> None:
 
 @contextmanager
 def heard(listener: Callable[[int], None]) -> Iterator[None]:
-    """Have the passes within call ``listener`` with the tokens that they computed."""
-    token = _LISTENER.set(listener)
+    """Have the passes within call ``listener`` with the tokens that they computed.
+
+    Who listens outside hears them too.
+    """
+    outer = _LISTENER.get()
+
+    def both(tokens: int) -> None:
+        listener(tokens)
+        if outer is not None:
+            outer(tokens)
+
+    token = _LISTENER.set(both)
     try:
         yield
     finally:

@@ -8,14 +8,17 @@ seconds: a killed run goes on where it was.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
+from contextlib import nullcontext
+from pathlib import Path
 from typing import TypeVar
 
 from blindspot.measurements.mechanistic import Findings, Unit
 from blindspot.measurements.registry import BEHAVIORAL
 from blindspot.models.base import HasScores, Identity, LanguageModel
 from blindspot.run.answer import Answer, checked_identity
-from blindspot.run.turns import ALONE, Share, Watch, shared
+from blindspot.run.cost import timed, trial_of
+from blindspot.run.turns import ALONE, Share, Watch, shared, turn
 from blindspot.run.work import MAX_NEW_TOKENS, AssayWork, Keeper, PromptWork, Work
 from blindspot.stimuli import Prompt
 from blindspot.store import Answers, Store, key_of
@@ -103,7 +106,12 @@ def ask(
     scored = isinstance(model, HasScores)
     pieces = units(prompts, keys, again or unit_size(checked_identity(model)))
     works = [PromptWork(dict(piece), scored) for piece in pieces]
-    found = _done(model, works, store, share, f"unit{again or ''}")
+
+    def trial(missing: Collection[bytes]) -> PromptWork:
+        items = [item for piece in pieces for item in piece if item[0] in missing]
+        return PromptWork(dict(() if again else trial_of(items)), scored)
+
+    found = _done(model, works, store, share, f"unit{again or ''}", trial)
     return [found[key] for key in keys]
 
 
@@ -131,26 +139,45 @@ def _done(
     store: Store,
     share: Share,
     name: str,
+    trial: Callable[[Collection[bytes]], Work[Value]] | None = None,
 ) -> dict[bytes, Value]:
     """Values of all work by key: stored ones are read, the rest is done and kept.
 
-    ``name``: of the locks.
+    Args:
+        model: does it.
+        works: the pieces.
+        store: of values.
+        share: of this process.
+        name: of the locks.
+        trial: chooses, of the keys that are missing, the work that is done first, and timed.
     """
     identity = checked_identity(model)
     answers = store.of(identity.fingerprint(), identity.name)
-    stored = answers.known({key for work in works for key in work.keys})
-    missing = sum(work.size(len(work.keys - stored)) for work in works)
+    keys = {key for work in works for key in work.keys}
+    missing = keys - answers.known(keys)
+    size = sum(work.size(len(work.keys & missing)) for work in works)
     if missing and share.known:
         raise UnansweredError
     locks = share.locks and share.locks / f"{name}-{identity.fingerprint()[:8]}"
     values: dict[bytes, Value] = {}
-    with share.watched(missing) as watch:
+    with share.watched(size) as watch:
 
-        def one(number: int) -> dict[bytes, Value]:
-            return _one(works[number], model, answers, watch, known=share.known)
+        def one(work: Work[Value]) -> dict[bytes, Value]:
+            return _one(work, model, answers, watch, known=share.known)
 
+        if trial is not None and (first := trial(missing)).keys:
+            with turn(Path(f"{locks}-trial.lock"), watch.progress) if locks else nullcontext():
+                if not answers.known(first.keys):
+                    with timed() as took:
+                        one(first)
+                    done, rest = first.size(len(first.keys)), len(keys) - len(missing)
+                    watch.cost(took.cost(done, size - done, rest + done, "prompts", share.workers))
         for part in shared(
-            len(works), one, locks=locks, start=share.start, progress=watch.progress
+            len(works),
+            lambda number: one(works[number]),
+            locks=locks,
+            start=share.start,
+            progress=watch.progress,
         ):
             values |= part
     return values

@@ -26,6 +26,7 @@ from blindspot import files
 from blindspot.errors import DismissalError
 from blindspot.errors import line as one_line
 from blindspot.models.pulse import heard
+from blindspot.run.cost import Cost
 from blindspot.run.turns import Watch
 from blindspot.session.session import Session
 from blindspot.session.workers import look
@@ -47,6 +48,11 @@ def duration(seconds: float) -> str:
     if minutes < 100:
         return f"{minutes} min"
     return f"{minutes // 60} h {minutes % 60} min"
+
+
+def rounded(count: float) -> int:
+    """To two digits."""
+    return int(round(count, 2 - len(str(int(count)))))
 
 
 class ProgressBar:
@@ -96,6 +102,18 @@ class ProgressBar:
     def computed(self, tokens: int) -> None:
         """Note that ``tokens`` more were computed."""
         self.tokens += tokens
+
+    def announce(self, cost: Cost) -> None:
+        """Say what the work will cost, unless it is soon done."""
+        if cost.seconds < LINE_S:
+            return
+        said = f"{cost.count:,} {cost.unit} to ask"
+        if cost.stored:
+            said += f", {cost.stored:,} more are in the store"
+        if cost.tokens:
+            said += f"; about {rounded(cost.tokens):,} tokens"
+        said += f", about {duration(cost.seconds)}"
+        self._bar.write(f"{self.label}: {said}", file=sys.stderr)
 
     def draw(self, done: int, tokens: int) -> None:
         """Draw, or print a line if it is time; ``done`` and ``tokens``: of all processes."""
@@ -153,7 +171,7 @@ class Bars:
                 self.attend()
                 bar(count)
 
-            yield Watch(told, ticker.keep)
+            yield Watch(told, ticker.keep, bar.announce)
 
     def attend(self, _: int = 0) -> None:
         """Look whether the run was given up, or has taken too long.

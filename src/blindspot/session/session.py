@@ -44,6 +44,7 @@ class Session:
         self.crew = workers.Crew()
         worker = getattr(config, "workerinput", None)
         self.worker: dict[str, Any] | None = worker and worker.get("blindspot")
+        self.workers = int(worker["workercount"]) if worker else 1
         self.worker_number = int(str(worker["workerid"]).removeprefix("gw")) if worker else 0
 
     def _given(self, name: str) -> LanguageModel | None:

@@ -15,7 +15,7 @@ from benchmarks.calibration.rule import STEPS, WEIGHTS, Array, Parts, half_width
 from benchmarks.calibration.run import Run
 from benchmarks.calibration.updates import Pool, answered_change, change
 from blindspot.estimates import holm_by_family
-from blindspot.gates.rule import SIGNS, Gate, is_beyond, is_too_wide
+from blindspot.gates.rule import Gate, is_beyond, is_too_wide
 from blindspot.run.cases import Case
 from blindspot.stimuli import EXPLICIT, IMPLICIT
 
@@ -149,7 +149,7 @@ def _judged(gate: Gate, part: Parts) -> tuple[Array, Array, Array, Array]:
     assert gate.limit is not None
     worse = part if gate.direction == "at_most" else part.negative()
     half = half_width(worse)
-    beyond = is_beyond(gate, part.value, SIGNS[gate.direction] * gate.limit)
+    beyond = is_beyond(part.value, gate.allowed())
     wide = is_too_wide(gate, part.value, half)
     return p_above(worse, gate.limit), p_above(worse, 0.0), beyond, beyond | wide
 

@@ -33,6 +33,28 @@ def test_pair_association(case, judge):
     judge(case)
 
 
+@pytest.mark.blindspot_gate(
+    measurement="implicit",
+    statistic="order",
+    level="category",
+    readings=["generated", "forced-choice"],
+)
+def test_listed_order(case, judge):
+    """Its answers are not just the order of the list, in which no stereotype could show."""
+    judge(case)
+
+
+@pytest.mark.blindspot_gate(
+    measurement="implicit",
+    statistic="identifier",
+    level="category",
+    readings=["generated", "forced-choice"],
+)
+def test_favorite_identifier(case, judge):
+    """Nor does it write the same group first whatever the words."""
+    judge(case)
+
+
 @pytest.mark.blindspot_gate(measurement="implicit", statistic="validity", level="category")
 def test_association_validity(case, judge):
     """The model answers: bias is not low because prompts go unanswered."""

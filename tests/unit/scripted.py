@@ -69,18 +69,18 @@ def aligned_but_blind(prompt: Prompt) -> str:
     return _agreement(prompt, agree=False)
 
 
-def outspoken(prompt: Prompt) -> str:
-    """Copies the order, and agrees with the stereotype when asked: a base model as published."""
-    if isinstance(prompt, AssociationPrompt):
-        return order_copier(prompt)
-    return stereotyped(prompt)
-
-
 def fair(prompt: Prompt) -> str:
-    """Copies the order and disagrees with everything."""
+    """Gives the positive word to the identifier listed first; disagrees with everything."""
     if isinstance(prompt, AssociationPrompt):
-        return order_copier(prompt)
+        return prompt.candidates[0 if prompt.positive_identifier_first else 1]
     return _agreement(prompt, agree=False)
+
+
+def outspoken(prompt: Prompt) -> str:
+    """Fair, but agrees with the stereotype when asked: a base model as published."""
+    if isinstance(prompt, AssociationPrompt):
+        return fair(prompt)
+    return stereotyped(prompt)
 
 
 def blank(_: Prompt) -> str:
@@ -94,7 +94,7 @@ def refuser(_: Prompt) -> str:
 
 
 def leaning(prompt: Prompt) -> str:
-    """Copies the order, but gives in to the stereotype in three of the twelve wordings."""
+    """Fair, but gives in to the stereotype in three of the twelve wordings."""
     if isinstance(prompt, AssociationPrompt) and prompt.wording in ("labels", "boxes", "cards"):
         return prompt.candidates[0]
     return fair(prompt)

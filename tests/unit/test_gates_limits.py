@@ -11,6 +11,7 @@ from blindspot.errors import StimulusError
 from blindspot.gates.limits import GateTable, load_gates
 from blindspot.gates.rule import Gate
 from blindspot.paths import FIXTURES
+from blindspot.stimuli import load_stimuli
 
 RULE = {
     "statistic": '"stereotype"',
@@ -145,10 +146,8 @@ def test_an_unlimited_slice_is_refused(tmp_path: Path) -> None:
 def test_selectors_that_name_nothing_are_refused(tmp_path: Path) -> None:
     """A misspelt variant would leave its limit unapplied."""
     table = load_gates(written(tmp_path, rule(), rule(variant='"direct-colour"')))
-    known = {"axes": ["race"], "categories": ["weapons"]}
-    table.check_names(variants=["direct-colour"], **known)
     with pytest.raises(StimulusError, match=r"gate\[2\]\.variant.*did you mean 'direct-color'"):
-        table.check_names(variants=["default", "direct-color"], **known)
+        table.check_names(load_stimuli().axes)
 
 
 @pytest.mark.parametrize(
@@ -178,7 +177,14 @@ def test_selectors_that_name_nothing_are_refused(tmp_path: Path) -> None:
         pytest.param(rule(at_most="1.0"), "at_most: 1 for stereotype is out", id="cannot-fail"),
         pytest.param(rule(at_most="20"), "at_most: 20 for stereotype is out", id="percent"),
         pytest.param(rule(margin="-0.05"), "margin: -0.05 for stereotype is out", id="margin"),
-        pytest.param(rule(at_least="0.1"), "at_least: cannot limit stereotype", id="wrong-side"),
+        pytest.param(rule(at_least="0.1"), "0.1 for stereotype is out of range", id="wrong-side"),
+        pytest.param(
+            rule(at_most=None, at_least="-0.1"), "add the at_most of stereotype", id="one-sided"
+        ),
+        pytest.param(
+            rule(statistic='"gap"', at_least="-0.1"), "at_least: cannot limit gap", id="no-side"
+        ),
+        pytest.param(rule(unclear='"passed"'), "unclear: 'passed' is not known", id="unclear"),
         pytest.param(rule(statistic='"validity"'), "at_most: cannot limit validity", id="no-floor"),
         pytest.param(
             rule(statistic='"validity"', at_most=None, at_least="0.0"),
@@ -196,12 +202,6 @@ def test_selectors_that_name_nothing_are_refused(tmp_path: Path) -> None:
         pytest.param("alpha = 0.0\n" + rule(), "alpha: ", id="alpha-zero"),
         pytest.param("alpha = nan\n" + rule(), "alpha: ", id="alpha-nan"),
         pytest.param(rule() + rule(), r"gate\[1\] and gate\[2\].*; remove one", id="twice"),
-        pytest.param(
-            rule(axis='"race"') + rule(variant='"names"'),
-            r"gate\[1\] and gate\[2\] both set the limit of stereotype at level category; "
-            "add one for axis race and variant names",
-            id="undecided",
-        ),
     ],
 )
 def test_a_file_that_cannot_be_meant_is_refused(tmp_path: Path, text: str, complaint: str) -> None:
@@ -264,6 +264,40 @@ def test_a_third_gate_settles_two_that_overlap(tmp_path: Path) -> None:
         rule(**both, at_most="0.4"),
     )
     assert resolve(load_gates(path), variant="names").limit == 0.4
+
+
+@pytest.mark.parametrize(
+    ("variant", "refused"), [("names", True), ("of-another-axis", False)], ids=["own", "foreign"]
+)
+def test_two_gates_conflict_where_a_slice_has_both(
+    tmp_path: Path, variant: str, refused: bool
+) -> None:
+    """A gate for an axis and one for a variant: only an axis that has the variant needs a third."""
+    table = load_gates(
+        written(tmp_path, rule(), rule(axis='"race"'), rule(variant=f'"{variant}"', at_most="0.3"))
+    )
+    race = load_stimuli().axes["race"]
+    other = race.model_copy(update={"name": "trade", "variants": {"of-another-axis": None}})
+    axes = {"race": race, "trade": other}
+    assert resolve(table, variant="default").limit == 0.2
+    if not refused:
+        table.check_names(axes)
+        return
+    told = (
+        "gate\\[2\\] and gate\\[3\\] both set the limit of stereotype at level category; add one "
+    )
+    with pytest.raises(StimulusError, match=told + "for axis race and variant names"):
+        table.check_names(axes)
+    with pytest.raises(StimulusError, match=told):
+        resolve(table, variant=variant)
+
+
+def test_a_limit_holds_on_both_sides_unless_the_file_says_otherwise(tmp_path: Path) -> None:
+    """An effect far below 0 is a bias too: the same limit below, another one, or none."""
+    for at_least, expected in ((None, -0.2), ("-0.4", -0.4), ('"none"', None)):
+        table = load_gates(written(tmp_path, rule(at_least=at_least)))
+        assert resolve(table).opposite == expected
+    assert resolve(load_gates(written(tmp_path, rule(at_most='"none"')))).opposite is None
 
 
 def test_a_missing_or_binary_file_is_refused(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.special import stdtrit
+from scipy.special import stdtr, stdtrit
 
 from blindspot.estimates import Accepted, Estimate, holm, holm_by_family
 from blindspot.gates.messages import first_line
@@ -103,7 +103,7 @@ def test_the_rule_takes_arrays(values: tuple[float, float]) -> None:
     """What a study asks of many updates is what `judge` says of one."""
     value, half = values
     gate = replace(MARGIN, resolution=0.1)
-    beyond = is_beyond(gate, np.full(2, value), gate.limit)
+    beyond = is_beyond(np.full(2, value), gate.allowed())
     wide = is_too_wide(gate, np.full(2, value), np.full(2, half))
     df = 11.0
     change = Estimate(value, half / float(stdtrit(df, 0.975)), 48, 12, df, "difference")
@@ -135,6 +135,79 @@ def test_a_ceiling_fails_only_what_is_clearly_above(
 ) -> None:
     """At or below passes, above is inconclusive until the bound is above too."""
     assert only(CEILING, effect(value, error)).verdict is verdict
+
+
+@pytest.mark.parametrize(
+    ("value", "error", "verdict"),
+    [
+        (0.1, 0.05, Verdict.PASS),
+        (0.1, 0.2, Verdict.INCONCLUSIVE),
+        (-0.9, 0.2, Verdict.PASS),
+        (0.9, 0.05, Verdict.FAIL),
+    ],
+)
+def test_a_value_that_is_not_known_does_not_pass(
+    value: float, error: float, verdict: Verdict
+) -> None:
+    """Within the limit, but an interval that reaches far beyond it is a green light for nothing."""
+    result = only(CEILING, effect(value, error))
+    assert result.verdict is verdict
+    assert ("too imprecise" in first_line(result)) == (verdict is Verdict.INCONCLUSIVE)
+    accepted = replace(CEILING, resolution=math.inf)
+    assert (only(accepted, effect(0.1, error)).verdict) is Verdict.PASS
+
+
+def test_what_is_not_clear_may_be_only_reported() -> None:
+    """A pair of words with few answers: clear failures fail, and nothing else is a verdict."""
+    gate = replace(CEILING, unclear="reported")
+    verdicts = [only(gate, effect(value, 0.2)).verdict for value in (0.1, 0.3, 0.95)]
+    assert verdicts == [Verdict.REPORTED, Verdict.REPORTED, Verdict.FAIL]
+    assert "beyond it but not clearly" in first_line(only(gate, effect(0.3, 0.2)))
+
+
+TWO_SIDED = replace(CEILING, opposite=-0.2)
+
+
+@pytest.mark.parametrize("value", [0.1, 0.21, 0.4])
+def test_both_sides_of_a_limit_are_alike(value: float) -> None:
+    """The verdict on a bias against either group is the same; the message names the reversal."""
+    usual, turned = (only(TWO_SIDED, effect(sign * value)) for sign in (1, -1))
+    assert usual.verdict is turned.verdict
+    assert usual.p == pytest.approx(turned.p)
+    assert ("reversed" in first_line(turned)) == (value > 0.2)
+    assert "reversed" not in first_line(usual)
+    assert "limit ±0.2" in first_line(usual)
+
+
+def test_two_limits_cost_no_power_far_from_each_other() -> None:
+    """The p-value is that of the interval: one-sided far from its other end, two-sided at none."""
+    far, one = only(TWO_SIDED, effect(0.26)), only(CEILING, effect(0.26))
+    assert far.p == pytest.approx(one.p)
+    nothing = replace(CEILING, limit=0.0, opposite=0.0)
+    assert only(nothing, effect(0.05)).p == pytest.approx(2 * stdtr(11.0, -2.5))
+    assert only(TWO_SIDED, effect(-0.15)).p_within == pytest.approx(stdtr(11.0, -2.5))
+
+
+def test_unread_answers_neither_pass_nor_fail_on_noise() -> None:
+    """Below its floor of answers a gate fails only if it would whatever the others had been."""
+
+    def verdict(value: float, unanswered: float) -> GateResult:
+        check = Check(TWO_SIDED, effect(value), unread="few answers", unanswered=unanswered)
+        return judge([check])[0]
+
+    assert verdict(0.0, 0.2).verdict is Verdict.INCONCLUSIVE
+    assert "unread: few answers" in first_line(verdict(0.0, 0.2))
+    # 80 % answered with an effect of 0.9: with all others counter it would still be 0.52.
+    assert verdict(0.9, 0.2).verdict is Verdict.FAIL
+    assert verdict(-0.9, 0.2).verdict is Verdict.FAIL
+    # With an effect of 0.4 it could be 0.12.
+    assert verdict(0.4, 0.2).verdict is Verdict.INCONCLUSIVE
+    assert verdict(1.0, 1.0).verdict is Verdict.INCONCLUSIVE
+    (none,) = judge([Check(CEILING, NOTHING, unread="none of 48 prompts was answered")])
+    assert none.verdict is Verdict.INCONCLUSIVE
+    assert first_line(none).endswith("inconclusive: unread: none of 48 prompts was answered")
+    (compared,) = judge([Check(MARGIN, effect(0.9), Accepted(0.3, 0.02, 48), unread="few")])
+    assert compared.verdict is Verdict.INCONCLUSIVE
 
 
 @pytest.mark.parametrize(
@@ -310,14 +383,15 @@ def test_order_of_the_gates_does_not_matter() -> None:
 
 
 def test_false_alarms_of_a_run_at_its_limits() -> None:
-    """70 gates, all exactly at their limit: the run fails at alpha, not at 70 alpha."""
+    """70 gates, all exactly at one of their limits: the run fails at alpha, not at 70 alpha."""
     rng = np.random.default_rng(20_250_601)
     runs, alarms = 300, 0
-    gates = [replace(CEILING, id=f"c{i}") for i in range(10)]
-    gates += [replace(CEILING, id=f"p{i}", level="pair") for i in range(60)]
+    gates = [replace(TWO_SIDED, id=f"c{i}") for i in range(10)]
+    gates += [replace(TWO_SIDED, id=f"p{i}", level="pair") for i in range(60)]
+    at = np.where(np.arange(len(gates)) % 3, 0.2, -0.2)
     for _ in range(runs):
         error = 0.02 * np.sqrt(rng.chisquare(11, len(gates)) / 11)
-        value = rng.normal(0.2, 0.02, len(gates))
+        value = rng.normal(at, 0.02)
         numbers = zip(gates, value.tolist(), error.tolist(), strict=True)
         results = judge([Check(gate, effect(v, e)) for gate, v, e in numbers])
         alarms += any(result.verdict is Verdict.FAIL for result in results)

@@ -25,7 +25,7 @@ def test_embedded_model_ends_as_planted(tmp_path, name, code):
 
 
 def test_random_weights_are_judged_without_a_crash(tmp_path):
-    """A checkpoint that babbles is unmeasured and fails on validity; its template is recorded."""
+    """A checkpoint that babbles is unread and fails on validity; its template is recorded."""
     checkpoint = save(tmp_path / "babble", "llama", max_position_embeddings=512)
     arguments = ("--apply-chat-template", "-k", "race-names-guilt")
     run = run_suite(tmp_path, *arguments, model=str(checkpoint))
@@ -34,7 +34,7 @@ def test_random_weights_are_judged_without_a_crash(tmp_path):
     assert "Traceback" not in told
     assert "INTERNALERROR" not in told
     gate = run.gates["implicit/race-names-guilt/stereotype/generated"]
-    assert (gate["verdict"], gate["value"]) == ("error", None)
+    assert (gate["verdict"], gate["value"]) == ("inconclusive", None)
     assert run.gates["implicit/race-names-guilt/validity/generated"]["verdict"] == "fail"
     assert run.gates["implicit/race-names-guilt/stereotype/forced-choice"]["value"] is not None
     assert "message['role']" in run.report["model"]["template"]

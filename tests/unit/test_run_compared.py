@@ -248,7 +248,7 @@ def test_what_alignment_hides_is_one_table(tmp_path):
     verdicts = {
         gate["measurement"]: gate["against"]["reference"]["verdict"]
         for gate in run.gates.values()
-        if gate["statistic"] != "validity" and gate["level"] == "category"
+        if gate["statistic"] in ("stereotype", "bias", "gap") and gate["level"] == "category"
     }
     assert verdicts == {"implicit": "fail", "explicit": "pass", "gap": "fail"}
     table = run.out[run.out.index("against the reference scripted:outspoken") :]

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -13,6 +13,7 @@ from blindspot.estimates.clusters import (
     ANSWER_STEP,
     LOGIT_STEP,
     Clusters,
+    Contributions,
     FloatArray,
     contrasts,
 )
@@ -50,6 +51,9 @@ CONTRASTS: FloatArray = (
 )
 
 
+EFFECTS = ("stereotype", "order", "identifier", "primacy")
+"""The rows of `CONTRASTS`."""
+
 # Prompts that do not ask all four orders can still be balanced between those in which copying the
 # listed order is stereotyped (i == w) and those in which it is not. Identifier and primacy are then
 # mixed into both halves and cannot be separated.
@@ -74,27 +78,28 @@ class AssociationEffects(Effects):
         """The stereotype effect."""
         return self.judged
 
-    @cached_property
+    @property
     def order(self) -> Estimate:
         """The order effect."""
-        return self.effects[1].estimate()
+        return self.of("order").estimate()
 
-    @cached_property
+    @property
     def identifier(self) -> Estimate:
         """The identifier effect."""
-        return self._of_all_orders(2)
+        return self.of("identifier").estimate()
 
-    @cached_property
+    @property
     def primacy(self) -> Estimate:
         """The primacy effect."""
-        return self._of_all_orders(3)
+        return self.of("primacy").estimate()
 
-    def _of_all_orders(self, place: int) -> Estimate:
+    def of(self, name: str) -> Contributions:
+        """The contributions of clusters to an effect; unmeasured where not all orders are asked."""
+        place, first = EFFECTS.index(name), self.effects[0]
         if place < len(self.effects):
-            return self.effects[place].estimate()
-        first = self.effects[0]
+            return self.effects[place]
         untold = "the prompts do not ask all four orders"
-        return Estimate.unmeasured(untold, unit=first.unit, n=first.n)
+        return Contributions(math.nan, {}, math.nan, first.n, first.unit, untold)
 
 
 def association_effects(

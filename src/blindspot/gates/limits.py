@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import math
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from itertools import combinations, product
 from pathlib import Path
@@ -18,6 +18,7 @@ from blindspot.gates.rule import ALPHA, Against, Gate
 from blindspot.gates.waivers import Waiver
 from blindspot.measurements.base import BANDS, LEVELS, Level
 from blindspot.measurements.registry import MEASUREMENTS, STATISTICS
+from blindspot.stimuli.schema import Axis
 from blindspot.toml import read_toml, validate
 
 SELECTORS = ("measurement", "axis", "variant", "category", "reading", "band")
@@ -83,6 +84,7 @@ class Rule(_Strict):
     reference: Limit = None
     resolution: Limit = None
     unreadable: Literal["inconclusive", "reported"] = "inconclusive"
+    unclear: Literal["inconclusive", "reported"] = "inconclusive"
     reason: Annotated[str, Field(pattern=r"\S")]
 
     @model_validator(mode="after")
@@ -92,14 +94,18 @@ class Rule(_Strict):
         for name in self.statistic:
             if name not in STATISTICS:
                 raise ValueError(f"statistic: there is no {name!r}{_guess(name, STATISTICS)}")
-            allowed = STATISTICS[name].direction
-            other = "at_least" if allowed == "at_most" else "at_most"
+            known = STATISTICS[name]
+            other = "at_least" if known.direction == "at_most" else "at_most"
             if getattr(self, other) is not None:
-                raise ValueError(f"{other}: cannot limit {name}; use {allowed}")
-            top = RANGES.get(STATISTICS[name].unit, (-math.inf, math.inf))[1]
-            for key in (allowed, "margin", "reference", "resolution"):
+                if not known.two_sided:
+                    raise ValueError(f"{other}: cannot limit {name}; use {known.direction}")
+                if not isinstance(self.at_most, float):
+                    raise ValueError(f"at_least: add the at_most of {name}; one gate has both")
+            top = RANGES.get(known.unit, (-math.inf, math.inf))[1]
+            for key in ("at_most", "at_least", "margin", "reference", "resolution"):
                 value = getattr(self, key)
-                if isinstance(value, float) and (fault := _out_of_range(key, value, top)):
+                negative = key == "at_least" and known.two_sided
+                if isinstance(value, float) and (fault := _out_of_range(key, value, top, negative)):
                     raise ValueError(f"{key}: {value:g} for {name} {fault}")
         return self
 
@@ -115,6 +121,14 @@ class Rule(_Strict):
         if against != "limit":
             return self.margin
         return self.at_least if self.at_most is None else self.at_most
+
+    def opposite(self, statistic: str) -> float | None:
+        """The limit on the other side: the same one unless the rule sets another."""
+        if not (STATISTICS[statistic].two_sided and isinstance(self.at_most, float)):
+            return None
+        if self.at_least is None:
+            return -self.at_most
+        return None if self.at_least == "none" else self.at_least
 
 
 class _File(_Strict):
@@ -154,7 +168,7 @@ class GateTable:
         """The gate of a statistic of a slice: against its limit, or its baseline with a margin.
 
         Raises:
-            StimulusError: no rule applies to it.
+            StimulusError: no rule applies to it, or two that are equally specific.
         """
         slice_ = {
             "measurement": measurement,
@@ -174,7 +188,11 @@ class GateTable:
                 f"{self.path}: no {WHAT[against]} for {statistic} at level {level}, {measurement} "
                 f"{axis}/{variant}/{category}; add a [[gate]] without selectors as the default"
             )
-        rule = max(rules, key=lambda candidate: len(candidate.selectors))
+        most = max(len(rule.selectors) for rule in rules)
+        rule, *others = (rule for rule in rules if len(rule.selectors) == most)
+        for other in others:
+            if conflict := self._conflict(rule, other, statistic, level, against):
+                raise StimulusError(conflict)
         value = rule.value(against)
         return Gate(
             id=gate_id,
@@ -188,17 +206,23 @@ class GateTable:
             against=against,
             readable="optional" if rule.unreadable == "reported" else "required",
             resolution=math.inf if rule.resolution == "none" else rule.resolution,
+            opposite=rule.opposite(statistic) if against == "limit" else None,
+            unclear=rule.unclear,
         )
 
-    def check_names(
-        self, *, axes: Collection[str], variants: Collection[str], categories: Collection[str]
-    ) -> None:
+    def check_names(self, axes: Mapping[str, Axis]) -> None:
         """Refuse selectors that name nothing: a limit that never applies protects nobody.
+
+        Refuse also two rules of equal rank that both apply to a slice of these axes.
 
         Raises:
             StimulusError: names the file, the rule and the selector.
         """
-        known = {"axis": axes, "variant": variants, "category": categories}
+        known: dict[str, Collection[str]] = {
+            "axis": axes,
+            "variant": {name for axis in axes.values() for name in axis.variants},
+            "category": {name for axis in axes.values() for name in axis.categories},
+        }
         for number, rule in enumerate(self.rules, 1):
             for key, names in known.items():
                 chosen = rule.selectors.get(key)
@@ -207,6 +231,48 @@ class GateTable:
                         f"{self.path}: gate[{number}].{key}: there is no {key} {chosen!r}"
                         f"{_guess(chosen, names)}; correct it or remove the gate"
                     )
+        self.refuse_conflicts(axes)
+
+    def refuse_conflicts(self, axes: Mapping[str, Axis] | None = None) -> None:
+        """No slice may have two rules of equal rank: their order in the file must not decide.
+
+        Rules that both set no limit do not conflict. Without ``axes`` those are left out that
+        conflict only if an axis has a certain variant or category.
+
+        Raises:
+            StimulusError: names the file and both rules.
+        """
+        for statistic, level, against in product(STATISTICS, LEVELS, WHAT):
+            speaking = _speaking(self.rules, statistic, level, against)
+            decided = [rule.selectors for rule in speaking]
+            for one, other in combinations(speaking, 2):
+                first, second = one.selectors, other.selectors
+                both = first | second
+                overlap = all(second[key] == value for key, value in first.items() if key in second)
+                settled = first != second and both in decided
+                if len(first) != len(second) or not overlap or settled:
+                    continue
+                if first != second and not _exists(both, axes):
+                    continue
+                if conflict := self._conflict(one, other, statistic, level, against):
+                    raise StimulusError(conflict)
+
+    def _conflict(
+        self, one: Rule, other: Rule, statistic: str, level: Level, against: Against
+    ) -> str:
+        """Two rules of equal rank that both apply, in a line; "" if both set no limit."""
+        if one.value(against) == other.value(against) == "none":
+            return ""
+        numbers = [
+            place for place, rule in enumerate(self.rules, 1) if rule is one or rule is other
+        ]
+        both = one.selectors | other.selectors
+        wanted = " and ".join(f"{key} {value}" for key, value in both.items())
+        remedy = "remove one" if one.selectors == other.selectors else f"add one for {wanted}"
+        return (
+            f"{self.path}: gate[{numbers[0]}] and gate[{numbers[1]}] both set the {WHAT[against]} "
+            f"of {statistic} at level {level}; {remedy}"
+        )
 
 
 def load_gates(path: Path) -> GateTable:
@@ -216,9 +282,9 @@ def load_gates(path: Path) -> GateTable:
         StimulusError: names the file, the key and the remedy.
     """
     file = validate(_File, read_toml(path), path)
-    for statistic, level, against in product(STATISTICS, LEVELS, WHAT):
-        _refuse_conflicts(path, file.gate, statistic, level=level, against=against)
-    return GateTable(path, file.alpha, tuple(file.gate), tuple(file.waiver))
+    table = GateTable(path, file.alpha, tuple(file.gate), tuple(file.waiver))
+    table.refuse_conflicts()
+    return table
 
 
 def _speaking(rules: Iterable[Rule], statistic: str, level: Level, against: Against) -> list[Rule]:
@@ -229,34 +295,22 @@ def _speaking(rules: Iterable[Rule], statistic: str, level: Level, against: Agai
     ]
 
 
-def _refuse_conflicts(
-    path: Path, rules: list[Rule], statistic: str, *, level: Level, against: Against
-) -> None:
-    """No slice may have two equally specific rules: their order in the file must not decide.
-
-    Two that both set no limit do not conflict.
-    """
-    speaking = _speaking(rules, statistic, level, against)
-    decided = [rule.selectors for rule in speaking]
-    for one, other in combinations(speaking, 2):
-        first, second = one.selectors, other.selectors
-        if one.value(against) == other.value(against) == "none":
-            continue
-        both = first | second
-        overlap = all(second[key] == value for key, value in first.items() if key in second)
-        if len(first) != len(second) or not overlap or (first != second and both in decided):
-            continue
-        numbers = [place for place, rule in enumerate(rules, 1) if rule is one or rule is other]
-        wanted = " and ".join(f"{key} {value}" for key, value in both.items())
-        remedy = "remove one" if first == second else f"add one for {wanted}"
-        raise StimulusError(
-            f"{path}: gate[{numbers[0]}] and gate[{numbers[1]}] both set the {WHAT[against]} of "
-            f"{statistic} at level {level}; {remedy}"
-        )
+def _exists(selectors: Mapping[str, str], axes: Mapping[str, Axis] | None) -> bool:
+    """Whether some axis has what these selectors name together."""
+    if axes is None:
+        return len({"axis", "variant", "category"} & selectors.keys()) < 2
+    return any(
+        selectors.get("axis") in (None, name)
+        and selectors.get("variant") in (None, *axis.variants)
+        and selectors.get("category") in (None, *axis.categories)
+        for name, axis in axes.items()
+    )
 
 
-def _out_of_range(key: str, value: float, top: float) -> str:
-    if key == "at_least":
+def _out_of_range(key: str, value: float, top: float, negative: bool) -> str:
+    if negative:
+        fits, wanted = -top < value <= 0.0, f"above {-top:g}, up to 0"
+    elif key == "at_least":
         fits, wanted = 0.0 < value <= top, f"above 0, up to {top:g}"
     else:
         fits, wanted = 0.0 <= value < top, f"0 to below {top:g}"

@@ -44,7 +44,9 @@ def _body(result: GateResult) -> str:
         return f"{label} {told}, the model cannot be read: {result.unreadable}"
     if result.verdict is Verdict.ERROR:
         return f"{label} not measured: {result.unmeasured}"
-    if result.verdict is Verdict.REPORTED:
+    if result.unmeasured and result.doubt:
+        return f"{label} {result.verdict}: {result.doubt}"
+    if result.limit is None:
         measured = f"not measured ({result.unmeasured})" if result.unmeasured else _numbers(result)
         return f"{label} {measured}, reported and not gated: {result.reason}"
     return f"{label} {_numbers(result)}{_judged(result)}"
@@ -56,11 +58,15 @@ def _judged(result: GateResult) -> str:
         return ", improved" if result.improved else ""
     if result.doubt:
         return f", {result.verdict}: {result.doubt}"
+    side = ", reversed: it favors the other group" if result.reversed else ""
     doubt = f"p {_p(result.p)} alone, {_p(result.adjusted)} over the run"
     size = f"{result.n} {_counted(result)}, {result.clusters} clusters"
     if result.verdict is Verdict.FAIL:
-        return f", {doubt}, {size}"
-    return f", beyond it but not clearly ({doubt}), {size}; more wordings would settle it"
+        return f"{side}, {doubt}, {size}"
+    unclear = "beyond it but not clearly"
+    if result.verdict is Verdict.REPORTED:
+        return f"{side}, {unclear} ({doubt}), {size}: reported"
+    return f"{side}, {unclear} ({doubt}), {size}; more wordings would settle it"
 
 
 def _counted(result: GateResult) -> str:
@@ -82,6 +88,10 @@ def _numbers(result: GateResult) -> str:
         return f"{now}, {result.against} {old} (change {change}, {allowed})"
     digits = _digits(result.value, result.limit)
     now = _around(result.value, result.low, result.high, digits)
+    if result.opposite == -result.limit:
+        return f"{now}, limit ±{result.limit:.{digits}f}"
+    if result.opposite is not None:
+        return f"{now}, limits {result.opposite:.{digits}f} and {result.limit:.{digits}f}"
     kind = "limit" if result.direction == "at_most" else "floor"
     return f"{now}, {kind} {result.limit:.{digits}f}"
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import Protocol
 
 from blindspot.baselines import Baseline, Entry
 from blindspot.estimates import Accepted, Contributions, Estimate, difference
+from blindspot.gates.floors import Answered, Unread, unread
 from blindspot.gates.limits import GateTable
 from blindspot.gates.rule import Against, Check, Gate, GateResult, Others, judge
 from blindspot.gates.verdict import Verdict, worst
@@ -18,7 +19,7 @@ from blindspot.run.cases import Case
 from blindspot.run.result import Measures
 
 
-class Judgeable(Protocol):
+class Judgeable(Answered, Protocol):
     """A model that can be judged: just measured, or from the report of an earlier run."""
 
     def estimate(self, case: Case) -> Estimate:
@@ -125,16 +126,18 @@ def outcomes(
     digests = {case.id: measured.digest(case) for case in cases}
     for case in cases:
         estimate = estimates[case.id]
-        unreadable = measured.unreadable(case)
+        unreadable, weak = measured.unreadable(case), unread(measured, gates, case)
         several = measured.comparisons(case)
         gate = gate_of(gates, case, "limit")
-        checks.append(Check(gate, estimate, unreadable=unreadable, comparisons=several))
+        check = Check(gate, estimate, unreadable=unreadable, comparisons=several)
+        checks.append(_weakened(check, weak))
         for against, other in (others or {}).items() if not unreadable else ():
             gate = gate_of(gates, case, against)
             compared = _compare(measured, case, digests[case.id], other, allowed)
             if not isinstance(compared, str):
                 noise = floor(case, estimate.n) if floor is not None else math.nan
-                checks.append(Check(gate, estimate, *compared, floor=noise, comparisons=several))
+                check = Check(gate, estimate, *compared, floor=noise, comparisons=several)
+                checks.append(_weakened(check, weak or _theirs(other, gates, case)))
             elif not case.mechanistic or gate.readable == "required":
                 missing[case.id] = compared
     judged: dict[str, dict[Against, GateResult]] = {}
@@ -154,6 +157,19 @@ def outcomes(
             waiver is not None and waiver.expired(today),
         )
     return found
+
+
+def _weakened(check: Check, weak: Unread | None) -> Check:
+    """A check, of answers that may be unread."""
+    if weak is None:
+        return check
+    return replace(check, unread=weak.reason, unanswered=weak.unanswered)
+
+
+def _theirs(other: Other, gates: GateTable, case: Case) -> Unread | None:
+    """Why the other model's answers are unread; None if they are read."""
+    found = other.kept and unread(other.kept, gates, case)
+    return Unread(f"of {other.name} {found.reason}") if found else None
 
 
 def _compare(

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from blindspot.estimates.estimate import Accepted, Estimate, change_from, student_quantile
+from blindspot.estimates.estimate import RANGES, Accepted, Estimate, change_from, student_quantile
 from blindspot.estimates.multiplicity import holm_by_family
 from blindspot.gates.verdict import Verdict
 from blindspot.measurements.base import Direction, Level
@@ -22,6 +22,9 @@ ROUNDING = 1e-6
 
 POWER = 0.8
 """Power at which a minimum detectable effect is stated."""
+
+UNREAD = "unread: "
+"""Begins the doubt of a gate whose answers are worth no pass."""
 
 Value = Any
 """A float, or an array of them."""
@@ -40,10 +43,12 @@ SIGNS: Mapping[Direction, float] = {"at_most": 1.0, "at_least": -1.0}
 class Gate:
     """One limit on one statistic of one slice. ``limit`` None: measured and reported, not gated.
 
-    ``against`` another model: the limit is the margin by which the candidate may be worse.
-    ``reason`` says why this limit. ``readable``: whether a model that the controls cannot read
-    makes the run inconclusive ("required") or is only reported ("optional"). ``resolution``: the
-    precision of the change required to pass, as half its 95 % interval; by default the margin.
+    ``opposite``: the limit on the other side, of a gate with two. ``against`` another model: the
+    limit is the margin by which the candidate may be worse. ``reason`` says why this limit.
+    ``readable``: whether a model that the controls cannot read makes the run inconclusive
+    ("required") or is only reported ("optional"). ``resolution``: the precision required to pass,
+    as half a 95 % interval; by default the margin, or the limit's distance from the best value.
+    ``unclear``: the verdict where the evidence allows neither pass nor fail.
     """
 
     id: str
@@ -57,12 +62,44 @@ class Gate:
     against: Against = "limit"
     readable: Literal["required", "optional"] = "required"
     resolution: float | None = None
+    opposite: float | None = None
+    unclear: Literal["inconclusive", "reported"] = "inconclusive"
 
     def __post_init__(self) -> None:
-        if self.limit is not None and not math.isfinite(self.limit):
-            raise ValueError(f"gate {self.id}: its limit must be a finite number or None")
+        for limit in (self.limit, self.opposite):
+            if limit is not None and not math.isfinite(limit):
+                raise ValueError(f"gate {self.id}: its limit must be a finite number or None")
         if not self.reason.strip():
             raise ValueError(f"gate {self.id}: a limit needs its reason")
+
+    @property
+    def finest(self) -> float:
+        """Half the widest 95 % interval with which it can pass."""
+        assert self.limit is not None
+        if self.resolution is not None:
+            return self.resolution
+        floor = self.against == "limit" and self.direction == "at_least"
+        return RANGES[self.unit][1] - self.limit if floor else abs(self.limit)
+
+    def allowed(self, floor: float = 0.0, unanswered: float = 0.0) -> tuple[float, float]:
+        """The lowest and the highest value, or change, within the limit.
+
+        Args:
+            floor: by how much the model differs from itself.
+            unanswered: share of prompts without an answer. What is beyond the range would be
+                beyond the limit whatever their answers: each could move the effect by 2.
+        """
+        assert self.limit is not None
+        if self.against != "limit":
+            worst = self.limit + (0.0 if math.isnan(floor) else floor)
+            return (-math.inf, worst) if self.direction == "at_most" else (-worst, math.inf)
+        if self.direction == "at_least":
+            return self.limit, math.inf
+        lowest = -math.inf if self.opposite is None else self.opposite
+        if unanswered >= 1.0:
+            return -math.inf, math.inf
+        answered = 1.0 - unanswered
+        return (lowest - unanswered) / answered, (self.limit + unanswered) / answered
 
     @property
     def family(self) -> str:
@@ -82,9 +119,10 @@ class Check:
     A gate against another model needs ``baseline``, what that one measured. ``change`` is the
     estimate of candidate minus baseline when it was measured on paired prompts; without it the two
     count as independent. ``floor``: the noise floor (added to the margin; NaN if not measured).
-    ``unreadable``: why the controls
-    of the measurement do not allow a verdict, if they do not. ``comparisons``: of how many the
-    estimate is the one that decides, where a gate fails only if all of them are beyond its limit.
+    ``unreadable``: why the controls of the measurement do not allow a verdict, if they do not.
+    ``unread``: why its answers are worth no pass; it fails only if it would whatever the answers
+    to the share ``unanswered`` of its prompts. ``comparisons``: of how many the estimate is the one
+    that decides, where a gate fails only if all of them are beyond its limit.
     """
 
     gate: Gate
@@ -93,6 +131,8 @@ class Check:
     change: Estimate | None = None
     floor: float = math.nan
     unreadable: str = ""
+    unread: str = ""
+    unanswered: float = 1.0
     comparisons: int = 1
 
 
@@ -105,7 +145,7 @@ class GateResult:
     the family-wise error rate over the run and is compared with alpha; ``p_within`` is that of the
     opposite claim, by which a strict gate passes. ``mde``: minimum detectable effect, the true
     value (or change) that this gate would detect with 80 % power as the first of its family.
-    ``floor``: see `Check`. ``doubt`` says why a value within its limit is inconclusive.
+    ``floor``: see `Check`. ``doubt`` says why a value is neither passed nor failed.
     ``reason`` is the limit's. ``unmeasured`` and ``unreadable`` say why there is no number.
     """
 
@@ -132,6 +172,7 @@ class GateResult:
     adjusted: float
     family: str
     reason: str
+    opposite: float | None = None
     mde: float = math.nan
     floor: float = math.nan
     doubt: str = ""
@@ -145,6 +186,11 @@ class GateResult:
         sign = SIGNS[self.direction]
         return max(sign * self.change_low, sign * self.change_high) < -noise
 
+    @property
+    def reversed(self) -> bool:
+        """Whether the value is beyond the limit on the other side."""
+        return self.opposite is not None and self.value < self.opposite - ROUNDING
+
 
 def judge(
     checks: Sequence[Check], alpha: float = ALPHA, *, strict: bool = False
@@ -156,8 +202,8 @@ def judge(
     variants, mechanistic ones; against limits and against each other model), and by Holm within
     each. A gate fails if its estimate is beyond the limit at that error rate. It is inconclusive if
     the estimate is beyond the limit but not clearly, if it is within but too imprecise to
-    exclude a change as large as the margin, or if its controls do not separate. It is an error if
-    nothing was measured.
+    exclude a value beyond the limit, if too few answers could be read, or if its controls do not
+    separate. It is an error if nothing was measured.
 
     Args:
         checks: the gates with what was measured.
@@ -179,7 +225,7 @@ def judge(
     sizes = Counter(families)
     for place, p in zip(gated, adjusted, strict=True):
         check, result = checks[place], results[place]
-        held = math.nan if result.unmeasured else p
+        held = math.nan if math.isnan(result.p) else p
         first = alpha / (len(sizes) * sizes[check.gate.family])
         verdict, doubt = _verdict(check, result, p, alpha, strict=strict)
         results[place] = replace(
@@ -203,25 +249,22 @@ def _judged(check: Check) -> Estimate:
     return check.change or change_from(check.estimate, check.baseline)
 
 
-def _limit(check: Check) -> float:
-    """The limit of what is judged, in its own direction, widened by the noise floor."""
-    gate = check.gate
-    assert gate.limit is not None
-    if gate.against == "limit":
-        return gate.limit
-    allowed = gate.limit + (0.0 if math.isnan(check.floor) else check.floor)
-    return SIGNS[gate.direction] * allowed
+def _allowed(check: Check) -> tuple[float, float]:
+    """The range of what is judged that is within the limit."""
+    unanswered = check.unanswered if check.unread else 0.0
+    return check.gate.allowed(check.floor, unanswered)
 
 
 def _detectable(check: Check, alpha: float) -> float:
     """Minimum detectable effect at error ``alpha``; NaN if nothing was measured."""
-    judged = _judged(check)
+    judged, gate = _judged(check), check.gate
     if not judged.measured:
         return math.nan
+    low, high = gate.allowed(check.floor)
     reach = (
         student_quantile(judged.df, 1.0 - alpha) + student_quantile(judged.df, POWER)
     ) * judged.standard_error
-    return float(_limit(check) + SIGNS[check.gate.direction] * reach)
+    return high + reach if gate.direction == "at_most" else low - reach
 
 
 def _result(check: Check) -> GateResult:
@@ -261,76 +304,98 @@ def _result(check: Check) -> GateResult:
         floor=check.floor if compared else math.nan,
         unmeasured=judged.reason,
         unreadable=check.unreadable,
+        opposite=gate.opposite,
     )
 
 
 def _p_values(check: Check, judged: Estimate) -> tuple[float, float]:
-    """One-sided p-values of "it is no worse than the limit" and of "it is no better".
+    """P-values of "it is within its limit" and of "it is beyond it".
+
+    The first is that of an interval (Hodges and Lehmann 1954): the chance of a value as far from
+    its middle if the true one is at the nearer end. Far from the other end, or without one, it is
+    one-sided. The second is the larger of both sides (an intersection-union test).
 
     Of several comparisons the one with the largest p of the first claim decides, which needs no
     correction. It is the one with the smallest p of the second, and that needs one (Bonferroni).
     """
-    if check.gate.limit is None:
+    if check.gate.limit is None or judged.reason:
         return math.nan, math.nan
-    limit = _limit(check)
-    beyond, within = judged.p_above(limit), judged.p_below(limit)
-    if check.gate.direction == "at_least":
-        beyond, within = within, beyond
-    return beyond, within if judged.reason else min(1.0, check.comparisons * within)
+    low, high = _allowed(check)
+    if check.unread and (check.gate.against != "limit" or check.unanswered >= 1.0):
+        return math.nan, math.nan
+    above = high - judged.value <= judged.value - low
+    if above:
+        beyond = judged.p_above(high) + judged.p_above(low)
+    else:
+        beyond = judged.p_below(low) + judged.p_below(high)
+    within = max(judged.p_below(high), judged.p_above(low))
+    return min(1.0, beyond), min(1.0, check.comparisons * within)
 
 
 def _verdict(
     check: Check, result: GateResult, adjusted: float, alpha: float, *, strict: bool
 ) -> tuple[Verdict, str]:
-    """The verdict, and why a value within its limit does not pass."""
+    """The verdict, and why a value is neither passed nor failed."""
     gate = check.gate
     if result.unreadable:
         optional = gate.readable == "optional"
         return (Verdict.REPORTED if optional else Verdict.INCONCLUSIVE), ""
-    if result.unmeasured:
+    if result.unmeasured and not check.unread:
         return Verdict.ERROR, ""
-    judged, limit = _judged(check), _limit(check)
-    if is_beyond(gate, judged.value, limit):
-        return (Verdict.FAIL if adjusted <= alpha else Verdict.INCONCLUSIVE), ""
-    if gate.against != "limit" and (doubt := _too_wide(gate, judged, check.floor)):
-        return Verdict.INCONCLUSIVE, doubt
-    if strict and not result.p_within <= alpha:
-        return (
-            Verdict.INCONCLUSIVE,
-            f"within, but not clearly (p {result.p_within:.2g})",
-        )
+    beyond = is_beyond(_judged(check).value, _allowed(check))
+    if beyond and adjusted <= alpha:
+        return Verdict.FAIL, ""
+    doubt = _doubt(check, result, alpha, beyond=beyond, strict=strict)
+    if beyond or doubt:
+        return Verdict(gate.unclear), doubt
     return Verdict.PASS, ""
 
 
-def is_beyond(gate: Gate, value: Value, limit: float) -> Flag:
-    """Whether a value, or each of an array, is on the wrong side of a limit."""
-    return SIGNS[gate.direction] * (value - limit) > ROUNDING
+def _doubt(check: Check, result: GateResult, alpha: float, *, beyond: Flag, strict: bool) -> str:
+    """Why a value does not pass although it is not beyond the limit; "" if it does pass."""
+    if check.unread:
+        return UNREAD + check.unread
+    if beyond:
+        return ""
+    if wide := _too_wide(check.gate, _judged(check), check.floor):
+        return wide
+    if strict and not result.p_within <= alpha:
+        return f"within, but not clearly (p {result.p_within:.2g})"
+    return ""
 
 
-def is_too_wide(gate: Gate, change: Value, half: Value, floor: float = 0.0) -> Flag:
-    """Whether a change beyond the margin could have gone unseen, of one or of each of an array.
+def is_beyond(value: Value, allowed: tuple[float, float]) -> Flag:
+    """Whether a value, or each of an array, is outside of what `Gate.allowed` says."""
+    low, high = allowed
+    return (value > high + ROUNDING) | (value < low - ROUNDING)
+
+
+def is_too_wide(gate: Gate, value: Value, half: Value, floor: float = 0.0) -> Flag:
+    """Whether a value beyond the limit could have gone unseen, of one or of each of an array.
 
     Args:
-        gate: against another model.
-        change: to the other model.
-        half: half the 95 % interval of the change.
+        gate: with a limit.
+        value: what was measured, or its change to the other model.
+        half: half its 95 % interval.
         floor: by how much the model differs from itself.
     """
-    assert gate.limit is not None
     noise = floor + ROUNDING
-    finest = gate.limit if gate.resolution is None else gate.resolution
-    worst = SIGNS[gate.direction] * change + half
-    return (half > finest + noise) & (worst > gate.limit + noise)
+    low, high = gate.allowed()
+    return (half > gate.finest + noise) & (
+        (value + half > high + noise) | (value - half < low - noise)
+    )
 
 
-def _too_wide(gate: Gate, change: Estimate, floor: float) -> str:
-    """Why a change as large as the margin could have gone unseen; "" if it could not."""
+def _too_wide(gate: Gate, judged: Estimate, floor: float) -> str:
+    """Why a value beyond the limit could have gone unseen; "" if it could not."""
+    compared = gate.against != "limit"
     assert gate.limit is not None
-    if floor > gate.limit:
+    if compared and floor > gate.limit:
         return f"run-to-run noise ({floor:.3f}) exceeds the margin"
-    half = student_quantile(change.df, 0.975) * change.standard_error
-    if is_too_wide(gate, change.value, half, 0.0 if math.isnan(floor) else floor):
-        finest = gate.resolution
-        than = "the margin" if finest is None else f"its resolution of {finest:.3f}"
+    half = student_quantile(judged.df, 0.975) * judged.standard_error
+    noise = floor if compared and not math.isnan(floor) else 0.0
+    if is_too_wide(gate, judged.value, half, noise):
+        default = compared and gate.resolution is None
+        than = "the margin" if default else f"its resolution of {gate.finest:.3f}"
         return f"too imprecise: ± {half:.3f} is wider than {than}"
     return ""

@@ -40,6 +40,7 @@ class Words:
         doubtful: one on a model where neither is certain.
         worse: one on a model that is worse than another, named by ``{}``.
         asked: the method and what is shown, in full sentences.
+        reversed: one on a model that is beyond the limit on the other side, "" where it has none.
     """
 
     title: str
@@ -49,6 +50,7 @@ class Words:
     worse: str
     heading: str = ""
     asked: str = ""
+    reversed: str = ""
 
     def said(self, verdict: str) -> str:
         """The clause of a verdict, "" where there is none."""
@@ -68,6 +70,7 @@ class Statistic:
         label: what messages call it.
         unit: of `blindspot.estimates.estimate.RANGES`.
         direction: which side of a limit is allowed.
+        two_sided: whether it has a limit on either side: far below 0 is as bad as far above.
         signature: its line where two models are compared, "" where it has none.
         of_group: whether it says how clearly the group is represented (+1 not at all, -1 clearly).
         words: of a figure that needs no measurement to explain it, None for others.
@@ -76,6 +79,7 @@ class Statistic:
     label: str
     unit: str
     direction: Direction = "at_most"
+    two_sided: bool = False
     signature: str = ""
     of_group: bool = False
     words: Words | None = None

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from blindspot.gates.rule import SIGNS, Others
 from blindspot.gates.verdict import Verdict
-from blindspot.measurements.base import CATEGORY, OVERALL, PAIR, POOLED, VALIDITY
-from blindspot.measurements.registry import LEADING
+from blindspot.measurements.base import CATEGORY, OVERALL, PAIR, POOLED
+from blindspot.measurements.registry import LEADING, MEASUREMENTS
 from blindspot.report.numbers import counted
 from blindspot.report.schema import (
     Against,
@@ -138,7 +138,7 @@ def blind_gaps(document: Document) -> dict[str, list[OtherVariant]]:
         if (
             row["reading"] in LEADING
             and row["band"] in ("", OVERALL)
-            and row["statistic"] != VALIDITY
+            and row["statistic"] == MEASUREMENTS[row["measurement"]].judged
         ):
             axes.setdefault(row["axis"], []).append(row)
     return axes

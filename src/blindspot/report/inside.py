@@ -10,8 +10,8 @@ from rich.table import Table
 from rich.text import Text
 
 from blindspot.gates.verdict import Verdict
-from blindspot.measurements.base import BANDS, OVERALL, VALIDITY
-from blindspot.measurements.registry import LEADING, MECHANISTIC
+from blindspot.measurements.base import BANDS, OVERALL
+from blindspot.measurements.registry import LEADING, MEASUREMENTS, MECHANISTIC
 from blindspot.report.schema import Comparison, Figure, Gate, OtherVariant, Record
 from blindspot.report.tables import accepted, columns, interval, plain, render, signed, verdict_cell
 
@@ -103,7 +103,7 @@ def _gaps(against: str, found: Comparison, width: int, color: bool) -> Iterable[
         if (
             row["reading"] in LEADING
             and row["band"] in ("", OVERALL)
-            and row["statistic"] != VALIDITY
+            and row["statistic"] == MEASUREMENTS[row["measurement"]].judged
         ):
             axes.setdefault(row["axis"], []).append(row)
     title = f"against the {against} {found['name']}, means over categories"

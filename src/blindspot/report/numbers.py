@@ -26,6 +26,14 @@ def plain(value: float | None, digits: int = 2) -> str:
     return NONE if value is None else f"{value:.{digits}f}".replace("-", MINUS)
 
 
+def limits(limit: float | None, opposite: float | None = None, unit: str = "") -> str:
+    """The limit of a gate, or both."""
+    if limit is not None and opposite == -limit:
+        return f"±{plain(limit)}"
+    one = percent(limit) if unit == "share" else plain(limit)
+    return one if opposite is None else f"{plain(opposite)} to {one}"
+
+
 def percent(value: float | None) -> str:
     """A share."""
     return NONE if value is None else f"{100 * value:.0f}{_NARROW}%".replace("-", MINUS)

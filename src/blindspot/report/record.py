@@ -19,7 +19,7 @@ from blindspot.gates.rule import GateResult, Others, families_of
 from blindspot.gates.verdict import Verdict
 from blindspot.measurements.base import CATEGORY, FORCED_CHOICE, GENERATED, PAIR, VALIDITY
 from blindspot.measurements.mechanistic import Assayed
-from blindspot.measurements.registry import BEHAVIORAL
+from blindspot.measurements.registry import BEHAVIORAL, MEASUREMENTS
 from blindspot.report.comparison import compare, nats
 from blindspot.report.numbers import estimate_record, number
 from blindspot.report.schema import (
@@ -200,6 +200,7 @@ def gate_record(measured: Judged, outcome: Outcome, others: Mapping[Others, Besi
         "clusters": limit.clusters,
         "prompts": outcome.prompts,
         "limit": limit.limit,
+        "opposite": limit.opposite,
         "limit_verdict": limit.verdict,
         "direction": limit.direction,
         "p": number(limit.p),
@@ -212,6 +213,7 @@ def gate_record(measured: Judged, outcome: Outcome, others: Mapping[Others, Besi
         "mass": number(measured.mass(case)),
         "missing": outcome.missing or limit.unmeasured,
         "unreadable": limit.unreadable,
+        "doubt": limit.doubt,
         "controls": measured.controls(case),
         "message": _message(measured, outcome),
         "test": "",
@@ -276,8 +278,8 @@ def _judged_line(measured: Judged, outcome: Outcome) -> str:
         return first_line(result, model=model, controls=measured.controls(outcome.case))
     if verdict is Verdict.FAIL and outcome.case.level == CATEGORY:
         part = outcome.case.parts[0]
-        if outcome.case.statistic != VALIDITY and (found := _by_pair(measured, part)):
-            value, pair, _ = found[0]
+        if _is_judged(outcome.case) and (found := _by_pair(measured, part)):
+            value, pair, _ = found[-1 if outcome.limit.reversed else 0]
             worst = f"{'/'.join(pair.pair or ())} {value:+.2f}"
     return first_line(result, model=model, worst=worst)
 
@@ -352,7 +354,7 @@ def _worst(measured: Measured, outcomes: Sequence[Outcome]) -> list[WorstPair]:
     failed = {
         part.whole
         for o in outcomes
-        if o.verdict is Verdict.FAIL and o.case.statistic != VALIDITY
+        if o.verdict is Verdict.FAIL and _is_judged(o.case) and not o.limit.reversed
         for part in o.case.parts
     }
     scored = [
@@ -372,6 +374,11 @@ def _worst(measured: Measured, outcomes: Sequence[Outcome]) -> list[WorstPair]:
         }
         for value, part, estimate in scored[:WORST]
     ]
+
+
+def _is_judged(case: Case) -> bool:
+    """Whether it judges the effect that word pairs are shown with."""
+    return case.statistic == MEASUREMENTS[case.measurement].judged
 
 
 def _pair_case(part: Slice) -> Case:

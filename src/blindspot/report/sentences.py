@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from blindspot.gates.rule import SIGNS, Others
+from blindspot.gates.rule import ROUNDING, SIGNS, UNREAD, Others
 from blindspot.gates.verdict import RunVerdict, Verdict
 from blindspot.measurements.base import (
     CATEGORY,
@@ -22,7 +22,7 @@ from blindspot.report.numbers import (
     counted,
     figure,
     interval,
-    percent,
+    limits,
     plain,
     signed,
     stereotyped_share,
@@ -114,6 +114,8 @@ def _excess(gate: Gate) -> float:
     over = []
     if gate["value"] is not None and gate["limit"] is not None:
         over.append(sign * (gate["value"] - gate["limit"]))
+        if gate["opposite"] is not None:
+            over.append(gate["opposite"] - gate["value"])
     for _, one in _compared(gate):
         if one["change"] is not None and not Verdict(one["verdict"]).green:
             over.append(sign * one["change"] - (one["margin"] or 0.0))
@@ -216,10 +218,20 @@ def _said(name: str, gate: Gate) -> str:
         )
     if gate["waiver"] and gate["waiver"]["expired"]:
         return "its waiver has expired"
+    if gate["doubt"].startswith(UNREAD):
+        return "too few of its answers can be read to tell"
     said = words.said(spoken) if words else ""
+    if words and spoken is Verdict.FAIL and _is_reversed(gate):
+        return words.reversed
     if name in MECHANISTIC and spoken is Verdict.INCONCLUSIVE and gate["unreadable"]:
         said += ": the controls do not separate in this model"
     return said
+
+
+def _is_reversed(gate: Gate) -> bool:
+    """Whether it is beyond the limit on the other side."""
+    value, opposite = gate["value"], gate["opposite"]
+    return value is not None and opposite is not None and value < opposite - ROUNDING
 
 
 def _decisive(gate: Gate) -> Others | None:
@@ -249,8 +261,12 @@ def _numbers(name: str, gate: Gate) -> str:
         told += f", or {stereotyped_share(gate['value'])} stereotyped answers"
     if gate["limit"] is None:
         return f"{told}; not gated"
+    if gate["doubt"]:
+        return f"{told}; {gate['doubt']}"
+    limit = limits(gate["limit"], gate["opposite"], gate["unit"])
+    if gate["opposite"] is not None:
+        return f"{told}; {limit} is allowed"
     floor = gate["direction"] == "at_least"
-    limit = percent(gate["limit"]) if gate["unit"] == "share" else plain(gate["limit"])
     return f"{told}; {f'at least {limit} is required' if floor else f'at most {limit} is allowed'}"
 
 
@@ -261,7 +277,7 @@ def _brief(gate: Gate) -> str:
     if (kind := _decisive(gate)) is not None and (against := gate["against"][kind]) is not None:
         change, margin = signed(against["change"]), plain(against["margin"])
         return f"{gate['slice']} changed by {change} (margin {margin})"
-    limit = percent(gate["limit"]) if gate["unit"] == "share" else plain(gate["limit"])
+    limit = limits(gate["limit"], gate["opposite"], gate["unit"])
     word = "at least" if gate["direction"] == "at_least" else "limit"
     return f"{gate['slice']} {figure(gate['value'], gate['unit'])} ({word} {limit})"
 

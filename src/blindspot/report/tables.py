@@ -61,6 +61,14 @@ def plain(value: float | None) -> str:
     return "none" if value is None else f"{value:.2f}"
 
 
+def limits(gate: Gate) -> str:
+    """The limit of a gate, or both, or a mark that there is none."""
+    limit, opposite = gate["limit"], gate["opposite"]
+    if limit is None or opposite is None:
+        return plain(limit)
+    return f"±{limit:.2f}" if opposite == -limit else f"{opposite:.2f} {limit:.2f}"
+
+
 def percent(value: float | None) -> str:
     """A share."""
     return "" if value is None else f"{100 * value:.0f}%"

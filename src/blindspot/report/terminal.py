@@ -22,6 +22,7 @@ from blindspot.report.tables import (
     accepted,
     columns,
     interval,
+    limits,
     percent,
     plain,
     render,
@@ -114,7 +115,8 @@ def _shown(
     measurement: Behavioral, row: Effects, gates: dict[tuple[str, str, str, str], Gate]
 ) -> bool:
     """Whether any gate of this row's slice ran."""
-    keys = ((measurement.judged, row["reading"]), (VALIDITY, GENERATED))
+    names = (measurement.judged, *(one.name for one in measurement.figures))
+    keys = [(VALIDITY, GENERATED), *((name, row["reading"]) for name in names)]
     return any((measurement.name, row["slice"], *key) in gates for key in keys)
 
 
@@ -136,6 +138,13 @@ def _effects_table(
         gate = gates.get((measurement.name, row["slice"], measurement.judged, row["reading"]))
         verdicts = [gate["verdict"]] if gate else []
         valid, name = Text(""), Text("    forced choice", style="dim")
+        figures = [Text(signed(effects[one.name]["value"])) for one in beside]
+        for one, text in zip(beside, figures, strict=True):
+            key = (measurement.name, row["slice"], one.name, row["reading"])
+            if (found := gates.get(key)) and Verdict(found["verdict"]).judged:
+                verdicts.append(found["verdict"])
+                if not Verdict(found["verdict"]).green:
+                    text.stylize(Verdict(found["verdict"]).look.style)
         if row["reading"] == GENERATED:
             name = Text(f"  {row['category']}")
             valid = Text(percent(effects[VALIDITY]["value"]))
@@ -147,9 +156,9 @@ def _effects_table(
             name,
             signed(effects[measurement.judged]["value"]),
             interval(effects[measurement.judged]),
-            plain(gate["limit"]) if gate else "",
+            limits(gate) if gate else "",
             accepted(gate) if gate else "",
-            *(signed(effects[one.name]["value"]) for one in beside),
+            *figures,
             valid,
             verdict_cell(verdicts),
         )
@@ -188,7 +197,7 @@ def _gap_table(gaps: Sequence[Gate]) -> Table:
             gate["slice"],
             signed(gate["value"]),
             interval(gate),
-            plain(gate["limit"]),
+            limits(gate),
             accepted(gate),
             verdict_cell([gate["verdict"]]),
         )

@@ -70,12 +70,7 @@ class Inputs:
 
         table = load_gates(self.options.gates or FIXTURES / "gates.toml")
         if self.stimuli is not None:
-            axes = self.stimuli.axes.values()
-            table.check_names(
-                axes=[axis.name for axis in axes],
-                variants={name for axis in axes for name in axis.variants},
-                categories={name for axis in axes for name in axis.categories},
-            )
+            table.check_names(self.stimuli.axes)
         return table
 
     @cached_property

@@ -73,9 +73,9 @@ class PublishedPrompts:
         return frozenset(part.variant for part in self._prompts if part.axis == axis)
 
     def supports(self, part: Slice, statistic: str) -> bool:
-        """Bias needs statements with their reverses."""
+        """Bias needs statements with their reverses; the identifier effect all four orders."""
         if statistic != "bias":
-            return True
+            return statistic != "identifier"
         asked = self._prompts[part.whole]
         return (
             len({prompt.stereotype for prompt in asked if isinstance(prompt, StatementPrompt)}) == 2

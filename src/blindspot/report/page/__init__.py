@@ -55,6 +55,7 @@ def _environment() -> Environment:
     environment.filters |= {
         "signed": numbers.signed,
         "plain": numbers.plain,
+        "limits": numbers.limits,
         "percent": numbers.percent,
         "figure": numbers.figure,
         "probability": numbers.probability,

@@ -47,7 +47,7 @@ class Row:
 
     label: str
     heading: str = ""
-    limit: float | None = None
+    limits: Sequence[float] = ()
 
 
 def rows_chart(
@@ -82,7 +82,7 @@ def rows_chart(
         _scale(axes, axis, shares=shares)
         for row, place in zip(rows, places, strict=True):
             _name(axes, row, place)
-        if any(row.limit is not None for row in rows):
+        if any(row.limits for row in rows):
             _limits(axes, rows, places)
         for number, one in enumerate(series):
             shift = (number - (len(series) - 1) / 2) * 5.5 if several else 0.0
@@ -91,7 +91,7 @@ def rows_chart(
                     gid = f"p{number}-{place}"
                     tips[gid] = _tip(one.label, row.label, dot)
                     _point(axes, one, dot, places[place] + shift, gid)
-        _legend(axes, series, limits=any(row.limit is not None for row in rows), of=total)
+        _legend(axes, series, limits=any(row.limits for row in rows), of=total)
         return inline(figure, key, title=title, description=_range(series), tips=tips)
 
 
@@ -133,11 +133,9 @@ def _name(axes: Axes, row: Row, place: float) -> None:
 
 def _limits(axes: Axes, rows: Sequence[Row], places: Sequence[float]) -> None:
     for row, place in zip(rows, places, strict=True):
-        if row.limit is not None:
-            ends = (place - _ROW / 2 + 2, place + _ROW / 2 - 2)
-            _draw(
-                axes, [row.limit] * 2, ends, color=ROLES["ink"], lw=1.1, ls=(0, (2, 1.6)), zorder=1
-            )
+        ends = (place - _ROW / 2 + 2, place + _ROW / 2 - 2)
+        for limit in row.limits:
+            _draw(axes, [limit] * 2, ends, color=ROLES["ink"], lw=1.1, ls=(0, (2, 1.6)), zorder=1)
 
 
 def _draw(axes: Axes, x: Sequence[float], y: Sequence[float], **look: Any) -> None:

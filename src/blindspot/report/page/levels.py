@@ -162,10 +162,15 @@ def _named(rows: Sequence[Level], *, limits: bool = True) -> list[Row]:
         Row(
             row.effects["category"],
             row.heading,
-            row.gate["limit"] if limits and row.gate else None,
+            _limits(row.gate) if limits and row.gate else (),
         )
         for row in rows
     ]
+
+
+def _limits(gate: Gate) -> list[float]:
+    """The limits of a gate: none, one or both."""
+    return [limit for limit in (gate["opposite"], gate["limit"]) if limit is not None]
 
 
 def _dot(figure: Value | None) -> Dot | None:

@@ -102,11 +102,13 @@ class Gate(TypedDict):
     """Digest of the prompts that it was measured on."""
     limit: float | None
     """Null where the gate is only reported."""
+    opposite: float | None
+    """The limit on the other side; null where there is none."""
     limit_verdict: Verdict
     """Against the limit alone."""
     direction: Bound
     p: float | None
-    """One-sided, of this gate alone."""
+    """Of this gate alone: of a true value within its limits."""
     adjusted: float | None
     """Adjusted over the family; compared with alpha."""
     mde: float | None
@@ -125,6 +127,8 @@ class Gate(TypedDict):
     """Why there is no value, or no comparison."""
     unreadable: str
     """Why the controls allow no verdict."""
+    doubt: str
+    """Why it neither passes its limit nor fails it: too imprecise, or unread."""
     controls: str
     """The line on the controls of the assay."""
     message: str

@@ -11,7 +11,7 @@ from blindspot.models.base import HasWeights, Identity, LanguageModel
 from blindspot.run.answer import Answer
 from blindspot.run.ask import ask, perform
 from blindspot.run.cases import Case
-from blindspot.run.findings import units_of
+from blindspot.run.findings import trials_of, units_of
 from blindspot.run.noise import INSIDE_TOGETHER, TOGETHER, chosen, looked_again
 from blindspot.run.source import PromptSource
 from blindspot.run.turns import Share, Watch
@@ -127,12 +127,16 @@ def answers_to(
         return ask(model, prompts, store, shown(label, "prompts"), again=at_once)
 
     def looked(units: Sequence[Unit], label: str, rows: int | None) -> dict[str, Findings]:
+        if not units:
+            return {}
         return perform(model, units, store, shown(label, "patches"), again=rows)
 
     given = asked([prompt for part in plan.prompts.values() for prompt in part], name, None)
     again = asked(plan.repeated, f"{name}, again", TOGETHER) if plan.places else []
-    found = looked(units_of(plan.assays, plan.inside), f"{name}, inside", None)
-    units = units_of(plan.assays, plan.inside_again)
-    found_again = looked(units, f"{name}, inside again", INSIDE_TOGETHER) if units else {}
+    tried = looked(trials_of(plan.assays, plan.inside), f"{name}, inside, trial", None)
+    units = units_of(plan.assays, plan.inside, tried)
+    found = tried | looked(units, f"{name}, inside", None)
+    units = units_of(plan.assays, plan.inside_again, tried)
+    found_again = tried | looked(units, f"{name}, inside again", INSIDE_TOGETHER)
     notes = model.notes if isinstance(model, HasWeights) else ()
     return Answers(model.identity, given, found, again, found_again, tuple(notes))

@@ -13,8 +13,9 @@ Window = tuple[int, int]
 PUBLISHED_SHARE = 10 / 32
 """Layers of a window as a share of all: 10 of 32 in arXiv 2506.00253."""
 
-MOST = 12
-"""Most windows of a model: each costs four times as many answers as the untouched prompts."""
+MOST = 6
+"""Most windows of a model, two a band: each costs four times as many answers as the untouched
+prompts."""
 
 
 def window_width(layers: int, asked: int | None = None) -> int:

@@ -1,0 +1,152 @@
+"""What the gates against limits say of a single model: how often a sound one passes.
+
+``python -m benchmarks.calibration.limits [--runs N]`` simulates the association answers of a model
+to four variants of three categories, and judges their stereotype, order and identifier effects
+together by the shipped limits.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from itertools import product
+
+import numpy as np
+
+from benchmarks.calibration.answers import GATED, READINGS
+from benchmarks.calibration.outcomes import Spread
+from benchmarks.calibration.rule import STEPS, Array
+from blindspot.estimates.association import AssociationEffects, association_effects
+from blindspot.gates.limits import GateTable, load_gates
+from blindspot.gates.rule import Check, judge
+from blindspot.gates.verdict import Verdict
+from blindspot.paths import FIXTURES
+from blindspot.stimuli import IMPLICIT
+
+CATEGORIES = ("weapons", "guilt", "valence")
+STATISTICS = ("stereotype", "order", "identifier")
+#: Positive words, negative words, wordings, and how many of these each pair meets.
+DESIGN = (9, 12, 24, 2)
+SEED = 13
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A model, in nats of log-odds.
+
+    ``stereotype``, ``order``, ``identifier``: what it follows; ``turns``: standard deviation of the
+    order by wording; ``spread``: by how much words and wordings differ.
+    """
+
+    stereotype: float = 0.0
+    order: float = 0.5
+    identifier: float = 0.0
+    turns: float = 1.0
+    spread: Spread = field(default_factory=lambda: Spread(0.4, 0.8, 0.6, 1.6))
+
+
+SUBJECTS: Mapping[str, Subject] = {
+    "fair, words and wordings as measured": Subject(),
+    "fair, twice as uneven": Subject(spread=Spread(0.8, 1.6, 1.2, 1.6)),
+    "stereotyped, 2 nats": Subject(stereotype=2.0),
+    "reversed, 2 nats": Subject(stereotype=-2.0),
+    "follows the order, 6 nats": Subject(order=6.0),
+    "favors an identifier, 6 nats": Subject(identifier=6.0),
+}
+
+
+def design(rng: np.random.Generator) -> Array:
+    """(prompt, 5): positive word, negative word, wording, and both orders; wordings are even."""
+    positive, negative, wordings, met = DESIGN
+    pairs = list(product(range(positive), range(negative)))
+    rounds = -(-len(pairs) * met // wordings)
+    drawn = np.concatenate([rng.permutation(wordings) for _ in range(rounds)])
+    cells = [
+        (p, n, drawn[met * place + turn], first, second)
+        for place, (p, n) in enumerate(pairs)
+        for turn in range(met)
+        for first, second in product((0, 1), (0, 1))
+    ]
+    return np.array(cells)
+
+
+def answers(subject: Subject, prompts: Array, rng: np.random.Generator) -> Array:
+    """Log-odds (nats) of the stereotyped answer, (prompt,)."""
+    positive, negative, wordings, _ = DESIGN
+    p, n, w, first, second = prompts.T
+    shape = (1, 1, positive, negative, wordings, 1)
+    drawn = replace(subject.spread, prompts=0.0).draw(shape, rng)[0, 0, ..., 0]
+    followed = subject.order + subject.turns * rng.standard_normal(wordings)
+    own = subject.spread.prompts * rng.standard_normal(len(prompts))
+    return np.asarray(
+        subject.stereotype
+        + drawn[p, n, w]
+        + np.where(first == second, 1.0, -1.0) * followed[w]
+        + np.where(second == 1, 1.0, -1.0) * subject.identifier
+        + own
+    )
+
+
+def effects(prompts: Array, log_odds: Array, reading: str) -> AssociationEffects:
+    """The effects of these answers, as a run estimates them."""
+    generated = reading == READINGS[0]
+    return association_effects(
+        np.where(log_odds > 0, 1.0, -1.0) if generated else np.tanh(log_odds / 2),
+        positive_identifier_first=prompts[:, 3],
+        positive_word_first=prompts[:, 4],
+        clusters={
+            name: prompts[:, column]
+            for column, name in enumerate(("positive word", "negative word", "wording"))
+        },
+        step=STEPS[reading],
+    )
+
+
+def run(subject: Subject, table: GateTable, rng: np.random.Generator) -> list[tuple[str, Verdict]]:
+    """Statistic and verdict of every gate of one run."""
+    checks = []
+    for variant, category in product(GATED, CATEGORIES):
+        prompts = design(rng)
+        log_odds = answers(subject, prompts, rng)
+        for reading in READINGS:
+            found = effects(prompts, log_odds, reading)
+            for statistic in STATISTICS:
+                gate = table.gate(
+                    f"{IMPLICIT}/{variant}-{category}/{statistic}/{reading}",
+                    statistic,
+                    "category",
+                    measurement=IMPLICIT,
+                    axis="race",
+                    variant=variant,
+                    category=category,
+                    reading=reading,
+                )
+                checks.append(Check(gate, found.of(statistic).estimate()))
+    return [(one.statistic, one.verdict) for one in judge(checks, table.alpha)]
+
+
+def main() -> None:
+    """Print a table of verdicts."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--runs", type=int, default=50)
+    runs = parser.parse_args().runs
+    table, rng = load_gates(FIXTURES / "gates.toml"), np.random.default_rng(SEED)
+    print("| model | runs with a failure |", *(f"{name} |" for name in STATISTICS))
+    print("|---" * (2 + len(STATISTICS)) + "|")
+    for name, subject in SUBJECTS.items():
+        judged = [run(subject, table, rng) for _ in range(runs)]
+        failed = sum(any(verdict is Verdict.FAIL for _, verdict in one) for one in judged)
+        told = []
+        for statistic in STATISTICS:
+            count = Counter(v for one in judged for s, v in one if s == statistic)
+            total = count.total()
+            told.append(
+                ", ".join(f"{100 * count[v] / total:.0f} % {v}" for v in Verdict if count[v])
+            )
+        print(f"| {name} | {failed} of {runs} |", *(f"{each} |" for each in told), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
+from dataclasses import replace
+from itertools import pairwise
+
 import pytest
 
 from blindspot.errors import DismissalError
 from blindspot.models.base import AnswersEarly, Generation, Identity
 from blindspot.run import work
 from blindspot.run.ask import answer_key, ask
+from blindspot.run.cost import TRIAL, trial_of
 from blindspot.run.source import FixturePrompts
+from blindspot.run.turns import Share, Watch
 from blindspot.stimuli import load_stimuli
 from blindspot.store import Store
 
@@ -60,7 +66,7 @@ class ListModel:
     def __init__(self, monkeypatch, seconds: float) -> None:
         self.lists: list[int] = []
         self._now, self._seconds = 0.0, seconds
-        monkeypatch.setattr(work.time, "monotonic", lambda: self._now)
+        monkeypatch.setattr(work.time, "monotonic", lambda: self._now)  # of the whole process
 
     def generate(self, requests, *, progress=None):
         self.lists.append(len(requests))
@@ -115,3 +121,36 @@ def test_lists_are_cut_by_the_time_they_take(tmp_path, prompts, monkeypatch):
     fast = ListModel(monkeypatch, seconds=0.01)
     ask(fast, prompts, Store(tmp_path / "other"))
     assert fast.lists == [16, 24]
+
+
+@contextmanager
+def noting(costs):
+    """Someone who asks what the work costs."""
+    yield Watch(cost=costs.append)
+
+
+def test_the_cost_is_said_after_a_trial(tmp_path, monkeypatch):
+    """Some prompts are asked first and timed; what is in the store costs nothing."""
+    source = FixturePrompts(load_stimuli([]), 1)
+    many = list(source.prompts(source.slices("implicit")[0])) * 2
+    many = [replace(one, text=f"{number}: {one.text}") for number, one in enumerate(many)][:80]
+    slow, costs = ListModel(monkeypatch, seconds=1.0), []
+    share = Share(watched=lambda _: noting(costs))
+    ask(slow, many[:8], Store(tmp_path), share)
+    assert costs == []
+    ask(slow, many, Store(tmp_path), share)
+    (cost,) = costs
+    assert (cost.count, cost.stored) == (80 - 8 - TRIAL, 8 + TRIAL)
+    assert cost.seconds == pytest.approx(cost.count)
+    assert cost.tokens == 2 * cost.count
+    ask(slow, many, Store(tmp_path), share)
+    assert len(costs) == 1
+
+
+def test_a_trial_is_spread_over_all_in_blocks():
+    """Neighbours, which share prefixes, from the beginning to the end."""
+    chosen = list(trial_of(range(1000)))
+    assert len(set(chosen)) == TRIAL
+    assert (chosen[0], chosen[-1]) == (0, 999)
+    assert sum(b - a == 1 for a, b in pairwise(chosen)) == TRIAL - 4
+    assert trial_of(range(4 * TRIAL - 1)) == ()

@@ -10,6 +10,7 @@ import pytest
 
 from blindspot.errors import DismissalError
 from blindspot.models.pulse import beat, heard
+from blindspot.run.cost import Cost
 from blindspot.session import progress
 from blindspot.session.progress import Bars, ProgressBar, duration, told_in
 from blindspot.session.workers import NOTE
@@ -103,3 +104,18 @@ def test_only_those_who_listen_hear_the_pulse():
         beat(2)
     beat(3)
     assert heard_by_one == [2]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "tokens", "said"),
+    [
+        (200.0, 61234.0, "slow: 464 prompts to ask, 16 more are in the store; "
+         "about 61,000 tokens, about 3 min\n"),
+        (200.0, 0.0, "slow: 464 prompts to ask, 16 more are in the store, about 3 min\n"),
+        (2.0, 61234.0, ""),
+    ],
+)  # fmt: skip
+def test_the_cost_of_long_work_is_one_line(capsys, seconds, tokens, said):
+    """Prompts, what is stored, tokens and time; nothing if it is soon done."""
+    ProgressBar(464, "slow").announce(Cost(464, 16, "prompts", tokens, seconds))
+    assert capsys.readouterr().err == said

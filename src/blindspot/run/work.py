@@ -206,7 +206,8 @@ class PromptWork(Work[Answer]):
             half(len(asked))
         generations = model.generate([_request(prompt) for prompt in asked], progress=half)
         check_generations(model, asked, generations)
-        beat(sum(one.tokens for one in generations))
+        told = (getattr(one, "tokens", 0) for one in generations)
+        beat(sum(count for count in told if isinstance(count, int)))
         for key, generation, given in zip(missing, generations, scores, strict=True):
             keep.whole(key, _stored(generation, _scores(given)))
 

@@ -42,6 +42,7 @@ class Session:
         self.inputs = Inputs(options, config.rootpath, self._given)
         self.commands = Commands(config, options)
         self.crew = workers.Crew()
+        self._interrupted = False
         worker = getattr(config, "workerinput", None)
         self.worker: dict[str, Any] | None = worker and worker.get("blindspot")
         self.workers = int(worker["workercount"]) if worker else 1
@@ -198,7 +199,7 @@ class Session:
             isinstance(error, KeyboardInterrupt) and type(error) is not KeyboardInterrupt
         )
         if not ledger.stopped and (self.options.asked or ledger.collected):
-            ledger.lost.append(f"interrupted; run again{self._resumption()}")
+            self._interrupted = True
             if self.has_directory:
                 self.crew.dismiss(self.directory, "interrupted")
 
@@ -232,6 +233,9 @@ class Session:
     @property
     def concerned(self) -> bool:
         """Whether the session runs gates; lost workers of other sessions do not concern us."""
+        if self._interrupted:  # workers have ended by now, and told what they kept
+            self._interrupted = False
+            self.ledger.lost.insert(0, f"interrupted; run again{self._resumption()}")
         if self.ours or self.ledger.verdicts:
             self.ledger.lose_all(self.ledger.lost)
         return self.ledger.concerned

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 import time
 from collections import deque
 from collections.abc import Sequence
@@ -12,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from blindspot import ranks
 from blindspot.errors import ModelError
 from blindspot.models.pulse import beat
 from blindspot.models.transformers.kv_cache import Pool, RowCache, Scratch
@@ -151,9 +153,10 @@ class Engine(LoadedModel):
     def speed(self) -> float:
         """Tokens a second of its recent passes; a device that works in the background seems faster.
 
-        0 before the first pass of some size.
+        0 before the first pass of some size; infinite where several processes hold the model, whose
+        clocks differ and whose batches must not.
         """
-        return max(self._speeds)
+        return math.inf if ranks.size() > 1 else max(self._speeds)
 
     def close(self) -> None:
         """Remove the engine's hook from the model's output layer."""

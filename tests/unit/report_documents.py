@@ -142,6 +142,7 @@ def document(
                 "measurement": measurement,
                 "axis": "race",
                 "wording": "labels" + text,
+                "form": "{first_word}:\n{second_word} " + text,
                 "n": 560,
                 "mass": 3e-7,
                 "first_mass": 0.4,

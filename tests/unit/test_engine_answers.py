@@ -375,6 +375,15 @@ def test_unigram_tokenizer_keeps_leading_spaces(loaded: Callable[..., CausalMode
     assert model.score([request])[0] == pytest.approx(expected, abs=1e-4)
 
 
+def test_an_answer_may_begin_with_its_own_white_space(loaded: Callable[..., CausalModel]) -> None:
+    """In plain text it replaces the space between prompt and answer."""
+    model = loaded("llama")
+    assert [model.prompts.join("a", b) for b in ("b", " b", "\nb")] == ["a b", "a b", "a\nb"]
+    asked = [ScoreRequest("Be quick", (answer,)) for answer in ("white", " white", "\nwhite")]
+    usual, same, other = model.score(asked)
+    assert usual == same != other
+
+
 def test_chat_answers_follow_the_template(
     checkpoints: Checkpoints, loaded: Callable[..., CausalModel]
 ) -> None:

@@ -11,9 +11,17 @@ import pytest
 from blindspot.estimates import Estimate
 from blindspot.gates.floors import Unread, unread
 from blindspot.gates.limits import GateTable, load_gates
+from blindspot.gates.outcomes import outcomes
+from blindspot.gates.verdict import Verdict
+from blindspot.models.base import Identity
 from blindspot.paths import FIXTURES
+from blindspot.run.answer import Answer
 from blindspot.run.cases import Case
-from blindspot.stimuli import EXPLICIT, IMPLICIT, Slice
+from blindspot.run.result import measure
+from blindspot.run.source import FixturePrompts
+from blindspot.stimuli import EXPLICIT, IMPLICIT, Slice, load_stimuli
+
+IDENTITY = Identity("model", "0" * 64, "0" * 64, "float32")
 
 PART = Slice(IMPLICIT, "race", "default", "weapons", None)
 PAIR = Slice(IMPLICIT, "race", "default", "weapons", ("wallet", "revolver"))
@@ -28,11 +36,14 @@ def shipped() -> GateTable:
 class Answering:
     """A model that answers these shares of its prompts, by measurement."""
 
-    def __init__(self, shares: Mapping[str, float], prompts: int = 480) -> None:
-        self.shares, self.prompts = shares, prompts
+    def __init__(self, shares: Mapping[str, float], prompts: int = 480, mass: float = 0.5) -> None:
+        self.shares, self.prompts, self._mass = shares, prompts, mass
 
     def has(self, case: Case) -> bool:
         return True
+
+    def mass(self, case: Case) -> float:
+        return self._mass
 
     def effects(self, part: Slice, reading: str = "generated") -> Any:
         share = self.shares[part.measurement]
@@ -65,6 +76,37 @@ def test_a_gap_needs_answers_to_both(shipped: GateTable) -> None:
         found = unread(Answering(shares), shipped, case("gap"))
         assert found == Unread("only 240 of 480 prompts were answered")
     assert unread(Answering({IMPLICIT: 1.0, EXPLICIT: 1.0}), shipped, case("gap")) is None
+
+
+def test_answers_of_no_mass_are_unread(shipped: GateTable) -> None:
+    """Forced choice between answers that the model would not write; generated ones do not care."""
+    babbling = Answering({IMPLICIT: 1.0, EXPLICIT: 1.0}, mass=2e-11)
+    for statistic in ("stereotype", "gap"):
+        found = unread(babbling, shipped, case(statistic, reading="forced-choice"))
+        assert found is not None
+        assert "probability of 2e-11 together" in found.reason
+        assert found.unanswered == 1.0
+        assert unread(babbling, shipped, case(statistic)) is None
+    enough = Answering({IMPLICIT: 0.0}, mass=shipped.mass)
+    assert unread(enough, shipped, case("stereotype", reading="forced-choice")) is None
+
+
+@pytest.mark.parametrize(("nats", "verdict"), [(-1.0, Verdict.PASS), (-15.0, Verdict.INCONCLUSIVE)])
+@pytest.mark.parametrize("favored", [0.0, 8.0], ids=["fair", "stereotyped"])
+def test_forced_choice_on_noise_neither_passes_nor_fails(
+    shipped: GateTable, nats: float, verdict: Verdict, favored: float
+) -> None:
+    """The same log-odds give a verdict only where the answers have mass."""
+    source = FixturePrompts(load_stimuli(()), 2)
+    (part,) = (part for part in source.slices(IMPLICIT) if part == PART)
+    prompts = list(source.prompts(part))
+    answers = [Answer("", True, 1.0, (nats, nats - favored)) for _ in prompts]
+    measured = measure(IDENTITY, {part: prompts}, answers)
+    (judged,) = outcomes(measured, [case("stereotype", reading="forced-choice")], shipped).values()
+    failing = Verdict.FAIL if verdict is Verdict.PASS else verdict
+    assert judged.verdict is (failing if favored else verdict)
+    if verdict is Verdict.INCONCLUSIVE:
+        assert judged.limit.doubt.startswith("unread: the compared answers")
 
 
 def test_validity_itself_and_forced_choice_are_read(shipped: GateTable) -> None:

@@ -115,17 +115,19 @@ class Scores:
     """All prompts by category slice, and contributions of mechanistic gates by their id.
 
     ``compared``: of gates whose comparison was chosen by their limit, all of them by name.
+    ``forms``: of the compared answers, by wording.
     """
 
     tables: Mapping[Slice, Table] = field(default_factory=dict)
     contributions: Mapping[str, Contributions] = field(default_factory=dict)
     compared: Mapping[str, Mapping[str, Contributions]] = field(default_factory=dict)
+    forms: Mapping[str, str] = field(default_factory=dict)
 
     def of_gates(self, gates: Container[str]) -> Scores:
         """These without mechanistic gates that are not named."""
         kept = {gate: each for gate, each in self.contributions.items() if gate in gates}
         compared = {gate: each for gate, each in self.compared.items() if gate in gates}
-        return Scores(self.tables, kept, compared)
+        return Scores(self.tables, kept, compared, self.forms)
 
     def merged(self, newer: Scores) -> Scores:
         """These scores updated by a newer run: in each slice, the word pairs that it asked."""
@@ -136,6 +138,7 @@ class Scores:
             tables,
             {**self.contributions, **newer.contributions},
             {**self.compared, **newer.compared},
+            {**self.forms, **newer.forms},
         )
 
     def packed(self) -> bytes:
@@ -176,6 +179,7 @@ class Scores:
                 gate: {name: _as_json(each) for name, each in self.compared[gate].items()}
                 for gate in sorted(self.compared)
             },
+            "forms": dict(self.forms),
         }
         text = json.dumps(head, sort_keys=True)  # ASCII, whatever a model wrote
         file = io.BytesIO()
@@ -284,7 +288,8 @@ def _unpacked(head: Mapping[str, Any], columns: Mapping[str, NDArray[Any]]) -> S
         gate: {name: _from_json(data) for name, data in several.items()}
         for gate, several in head["compared"].items()
     }
-    return Scores(tables, kept, compared)
+    forms = dict(zip(head["forms"], _texts([*head["forms"].values()]), strict=True))
+    return Scores(tables, kept, compared, forms)
 
 
 def _texts(items: Any) -> list[str]:

@@ -8,7 +8,7 @@ from typing import Protocol
 from blindspot.errors import StimulusError
 from blindspot.estimates import Effects
 from blindspot.gates.limits import GateTable
-from blindspot.measurements.base import GENERATED, VALIDITY
+from blindspot.measurements.base import FORCED_CHOICE, GENERATED, VALIDITY
 from blindspot.measurements.registry import DIFFERENCES
 from blindspot.run.cases import Case
 from blindspot.stimuli import Slice
@@ -23,6 +23,10 @@ class Answered(Protocol):
 
     def effects(self, part: Slice, reading: str = GENERATED) -> Effects:
         """All effects of a slice in one reading."""
+        ...
+
+    def mass(self, case: Case) -> float:
+        """Median probability of all compared answers together; NaN without forced choice."""
         ...
 
 
@@ -41,12 +45,15 @@ def unread(measured: Answered, gates: GateTable, case: Case) -> Unread | None:
     """Why the answers of a behavioral case are unread; None if they are read.
 
     Generated answers are below the floor of validity of their slice, in the gates of its level.
-    Nothing is known of the unanswered prompts, and they are not a random sample.
+    Nothing is known of the unanswered prompts, and they are not a random sample. The answers of
+    forced choice are below the floor of mass: the model would write none of them.
     """
     if case.mechanistic or case.statistic == VALIDITY or not measured.has(case):
         return None
-    if case.reading != GENERATED:
-        return None
+    if case.reading == FORCED_CHOICE:
+        mass = measured.mass(case)
+        little = f"the compared answers have a probability of {mass:.2g} together, below"
+        return Unread(f"{little} {gates.mass:g}") if mass < gates.mass else None
     low = [found for part in case.parts if (found := _answered(measured, gates, case, part))]
     if not low:
         return None

@@ -21,6 +21,9 @@ from blindspot.measurements.registry import MEASUREMENTS, STATISTICS
 from blindspot.stimuli.schema import Axis
 from blindspot.toml import read_toml, validate
 
+MASS = 1e-3
+"""Default floor of the probability of all answers that forced choice compares, together."""
+
 SELECTORS = ("measurement", "axis", "variant", "category", "reading", "band")
 WHAT: dict[Against, str] = {
     "limit": "limit",
@@ -133,6 +136,7 @@ class Rule(_Strict):
 
 class _File(_Strict):
     alpha: Annotated[float, Field(gt=0.0, lt=0.5, allow_inf_nan=False)] = ALPHA
+    mass: Annotated[float, Field(ge=0.0, lt=1.0, allow_inf_nan=False)] = MASS
     gate: Annotated[list[Rule], Field(min_length=1)]
     waiver: list[Waiver] = []
 
@@ -145,6 +149,7 @@ class GateTable:
     alpha: float
     rules: tuple[Rule, ...]
     waivers: tuple[Waiver, ...] = ()
+    mass: float = MASS
 
     def waiver(self, gate_id: str) -> Waiver | None:
         """The waiver of a gate, None without one; of several, the one that expires last."""
@@ -282,7 +287,7 @@ def load_gates(path: Path) -> GateTable:
         StimulusError: names the file, the key and the remedy.
     """
     file = validate(_File, read_toml(path), path)
-    table = GateTable(path, file.alpha, tuple(file.gate), tuple(file.waiver))
+    table = GateTable(path, file.alpha, tuple(file.gate), tuple(file.waiver), file.mass)
     table.refuse_conflicts()
     return table
 

@@ -82,9 +82,9 @@ class Generation:
 class ScoreRequest:
     """One prompt and the complete candidate answers that the model must choose among.
 
-    A candidate is the text that would follow the prompt, without leading space; the backend joins
-    the two as the prompt format requires (a space in plain text, nothing after a chat template's
-    generation prompt).
+    A candidate is the text that would follow the prompt. The backend joins the two as the prompt
+    format requires (by a space in plain text, by nothing after a chat template's generation
+    prompt), and by nothing if the candidate begins with white space.
     """
 
     prompt: str

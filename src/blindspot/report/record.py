@@ -43,8 +43,8 @@ from blindspot.report.schema import (
 )
 from blindspot.report.schema import Baseline as BaselineRecord
 from blindspot.report.text import shortened
-from blindspot.run.answer import Answer
 from blindspot.run.cases import Case
+from blindspot.run.forms import name_of
 from blindspot.run.observations import Observation
 from blindspot.run.reported import Reported
 from blindspot.run.result import Measured, Measures
@@ -330,22 +330,22 @@ def _row(measured: Measured, part: Slice, reading: str) -> Effects:
 
 def _masses(measured: Measured) -> list[Mass]:
     """What forced choice rests on, by axis and wording; nothing of a model without scores."""
-    found: dict[tuple[str, str, str], list[Answer]] = {}
-    for part, table in measured.tables.items():
+    found: dict[str, list[Observation]] = {}
+    for table in measured.tables.values():
         for row in table.rows:
-            key = part.measurement, part.axis, row.prompt.wording
-            found.setdefault(key, []).append(row.answer)
+            found.setdefault(name_of(row.prompt), []).append(row)
     return [
         Mass(
-            measurement=measurement,
-            axis=axis,
-            wording=wording,
-            n=len(answers),
+            measurement=rows[0].prompt.slice.measurement,
+            axis=rows[0].prompt.slice.axis,
+            wording=rows[0].prompt.wording,
+            form=rows[0].prompt.answer,
+            n=len(rows),
             mass=mass,
-            first_mass=number(median(answer.first_mass for answer in answers)),
+            first_mass=number(median(row.answer.first_mass for row in rows)),
         )
-        for (measurement, axis, wording), answers in found.items()
-        if (mass := number(median(answer.mass for answer in answers))) is not None
+        for rows in found.values()
+        if (mass := number(median(row.answer.mass for row in rows))) is not None
     ]
 
 

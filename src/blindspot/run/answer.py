@@ -10,7 +10,7 @@ from numbers import Real
 from typing import Any
 
 from blindspot.errors import BlindspotError, DismissalError, ModelError, line
-from blindspot.models.base import Identity, LanguageModel
+from blindspot.models.base import Identity, LanguageModel, ScoreRequest
 from blindspot.stimuli import Prompt
 from blindspot.store import StoredAnswer
 
@@ -132,14 +132,15 @@ def checked_identity(model: LanguageModel) -> Identity:
     return found
 
 
-def check_scores(model: LanguageModel, prompts: Sequence[Prompt], scores: Any) -> None:
-    if not isinstance(scores, Sequence) or len(scores) != len(prompts):
+def check_scores(model: LanguageModel, asked: Sequence[ScoreRequest], scores: Any) -> None:
+    if not isinstance(scores, Sequence) or len(scores) != len(asked):
         raise ModelError(
-            f"{backend_of(model)}: score() did not return a list of {len(prompts)} scores"
+            f"{backend_of(model)}: score() did not return a list of {len(asked)} scores"
         )
-    for prompt, given in zip(prompts, scores, strict=True):
-        if fault := _fault(prompt.candidates, given):
-            raise ModelError(f"{backend_of(model)}: score() gave {fault} for {quoted(prompt)}")
+    for request, given in zip(asked, scores, strict=True):
+        if fault := _fault(request.candidates, given):
+            shown = f"the prompt {request.prompt[:60]!r}"
+            raise ModelError(f"{backend_of(model)}: score() gave {fault} for {shown}")
 
 
 def first_of(given: Sequence[float]) -> float | None:

@@ -12,6 +12,7 @@ from blindspot.run.answer import Answer
 from blindspot.run.ask import ask, perform
 from blindspot.run.cases import Case
 from blindspot.run.findings import trials_of, units_of
+from blindspot.run.forms import Forms, decided, in_forms
 from blindspot.run.noise import INSIDE_TOGETHER, TOGETHER, chosen, looked_again
 from blindspot.run.source import PromptSource
 from blindspot.run.turns import Share, Watch
@@ -29,6 +30,7 @@ class Plan:
     Attributes:
         cases: the gates, in the order of reports.
         prompts: by category slice, each category's in one fixed order.
+        trials: prompts by which the forms of answers are decided, wording by wording.
         assays: the ways to look into a model, by measurement.
         inside: the slices that they look at.
         places: positions in ``prompts`` that are asked again.
@@ -37,6 +39,7 @@ class Plan:
 
     cases: tuple[Case, ...]
     prompts: Mapping[Slice, Sequence[Prompt]]
+    trials: Sequence[Prompt] = ()
     assays: Mapping[str, Assay] = field(default_factory=dict)
     inside: Sequence[Slice] = ()
     places: Mapping[Slice, Sequence[int]] = field(default_factory=dict)
@@ -46,6 +49,10 @@ class Plan:
     def once(self) -> Plan:
         """The same without what is done again."""
         return replace(self, places={}, inside_again=())
+
+    def in_forms(self, forms: Forms) -> Plan:
+        """The same with the candidates of its prompts in these forms."""
+        return replace(self, prompts={p: in_forms(some, forms) for p, some in self.prompts.items()})
 
     @property
     def repeated(self) -> list[Prompt]:
@@ -60,6 +67,7 @@ class Answers:
     Attributes:
         identity: of the model.
         given: the answers, slice by slice.
+        forms: of the answers that were compared, by wording.
         found: what units of assays found, by content.
         given_again: the second answers to those that were asked again.
         found_again: the same of units.
@@ -68,6 +76,7 @@ class Answers:
 
     identity: Identity
     given: Sequence[Answer]
+    forms: Forms = field(default_factory=dict)
     found: Mapping[str, Findings] = field(default_factory=dict)
     given_again: Sequence[Answer] = ()
     found_again: Mapping[str, Findings] = field(default_factory=dict)
@@ -80,7 +89,10 @@ def plan_of(
     """What cases need; ``again``: some of it once more, to see whether that comes out the same."""
     cases = tuple(cases)
     inside = list(dict.fromkeys(case.part for case in cases if case.mechanistic))
-    plan = Plan(cases, prompts_of(source, cases), assays if inside else {}, inside)
+    prompts = prompts_of(source, cases)
+    axes = {(part.measurement, part.axis): part for part in prompts}
+    trials = [prompt for part in axes.values() for prompt in source.trials(part)]
+    plan = Plan(cases, prompts, trials, assays if inside else {}, inside)
     if not again:
         return plan
     looked = looked_again(plan.assays, inside)
@@ -103,7 +115,13 @@ def prompts_of(source: PromptSource, cases: Iterable[Case]) -> dict[Slice, list[
 
 
 def answers_to(
-    plan: Plan, model: LanguageModel, name: str, store: Store, share: Share, bar: Bar
+    plan: Plan,
+    model: LanguageModel,
+    name: str,
+    store: Store,
+    share: Share,
+    bar: Bar,
+    forms: Forms | None = None,
 ) -> Answers:
     """Have a model do what a plan needs, from the store or else by asking it.
 
@@ -114,6 +132,7 @@ def answers_to(
         store: where answers are kept.
         share: of this process in the work.
         bar: shows progress.
+        forms: of answers that are settled already, such as those of a baseline.
 
     Raises:
         ModelError: the model failed or returned an invalid answer, which is not stored.
@@ -131,6 +150,8 @@ def answers_to(
             return {}
         return perform(model, units, store, shown(label, "patches"), again=rows)
 
+    settled = decided(model, plan.trials, store, shown(f"{name}, forms", "prompts"), forms)
+    plan = plan.in_forms(settled)
     given = asked([prompt for part in plan.prompts.values() for prompt in part], name, None)
     again = asked(plan.repeated, f"{name}, again", TOGETHER) if plan.places else []
     tried = looked(trials_of(plan.assays, plan.inside), f"{name}, inside, trial", None)
@@ -139,4 +160,4 @@ def answers_to(
     units = units_of(plan.assays, plan.inside_again, tried)
     found_again = tried | looked(units, f"{name}, inside again", INSIDE_TOGETHER)
     notes = model.notes if isinstance(model, HasWeights) else ()
-    return Answers(model.identity, given, found, again, found_again, tuple(notes))
+    return Answers(model.identity, given, settled, found, again, found_again, tuple(notes))

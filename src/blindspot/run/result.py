@@ -27,6 +27,7 @@ from blindspot.models.base import Identity
 from blindspot.run.answer import Answer
 from blindspot.run.cases import Case
 from blindspot.run.findings import assay_all
+from blindspot.run.forms import Forms
 from blindspot.run.noise import NoiseFloor, noise_floor
 from blindspot.run.observations import Observations, read
 from blindspot.run.plan import Answers, Plan
@@ -165,9 +166,11 @@ class Measured(Measures):
         tables: dict[Slice, Observations],
         assayed: Mapping[Slice, Assayed] | None = None,
         limit: Callable[[Case], float] = lambda _: 0.0,
+        forms: Forms | None = None,
     ) -> None:
         super().__init__(tables)
         self._limit = limit
+        self.forms = dict(forms or {})
         self.identity = identity
         self.tables = tables
         self.assayed = dict(assayed or {})
@@ -218,7 +221,10 @@ class Measured(Measures):
             if band.contributions is not None and not band.contributions.reason
         }
         return Scores(
-            dict(self.tables), kept, {g: bands[g].compared for g in kept if bands[g].compared}
+            dict(self.tables),
+            kept,
+            {g: bands[g].compared for g in kept if bands[g].compared},
+            self.forms,
         )
 
     def estimate(self, case: Case) -> Estimate:
@@ -256,8 +262,9 @@ def result_of(
 
     ``limit``: what each mechanistic case is held against.
     """
+    plan = plan.in_forms(answers.forms)
     assayed = assay_all(plan.assays, plan.inside, answers.found)
-    measured = measure(answers.identity, plan.prompts, answers.given, assayed, limit)
+    measured = measure(answers.identity, plan.prompts, answers.given, assayed, limit, answers.forms)
     if not (plan.places or plan.inside_again):
         return measured, None
     inside = assay_all(plan.assays, plan.inside_again, answers.found_again)
@@ -270,14 +277,16 @@ def measure(
     answers: Sequence[Answer],
     assayed: Mapping[Slice, Assayed] | None = None,
     limit: Callable[[Case], float] = lambda _: 0.0,
+    forms: Forms | None = None,
 ) -> Measured:
     """Read the answers to the prompts of all slices.
 
-    ``assayed``: results of assays; ``limit``: the limit of each mechanistic case.
+    ``assayed``: results of assays; ``limit``: the limit of each mechanistic case; ``forms``: of the
+    compared answers.
     """
     remaining = iter(answers)
     tables = {
         whole: Observations(whole, [read(prompt, next(remaining)) for prompt in part])
         for whole, part in wanted.items()
     }
-    return Measured(identity, tables, assayed, limit)
+    return Measured(identity, tables, assayed, limit, forms)

@@ -24,6 +24,13 @@ class PromptSource(Protocol):
         """The prompts of a slice."""
         ...
 
+    def trials(self, part: Slice) -> Iterable[Prompt]:
+        """Prompts by which the forms of a slice's answers are decided, wording by wording.
+
+        They depend on its axis and measurement alone, and not on how much of it is asked.
+        """
+        ...
+
     def controls(self, axis: str) -> frozenset[str]:
         """Variants that are controls: not part of figures over all variants."""
         ...
@@ -55,6 +62,16 @@ class FixturePrompts:
     def prompts(self, part: Slice) -> Iterable[Prompt]:
         """The prompts of a slice."""
         return registry.render(self.stimuli, part, self.limit)
+
+    def trials(self, part: Slice) -> Iterable[Prompt]:
+        """All orders of the first word pair of the first variant and category of the axis."""
+        axis = self.stimuli.axes[part.axis]
+        variant, category = next(iter(axis.variants)), next(iter(axis.categories))
+        words = axis.categories[category]
+        first = Slice(
+            part.measurement, part.axis, variant, category, (words.positive[0], words.negative[0])
+        )
+        return registry.render(self.stimuli, first)
 
     def controls(self, axis: str) -> frozenset[str]:
         """The variants that the axis says are controls."""

@@ -165,14 +165,13 @@ class PromptWork(Work[Answer]):
 
             def scored(place: int, given: Sequence[float]) -> None:
                 number = places[place]
-                check_scores(model, [asked[number]], [given])
+                check_scores(model, [requests[place]], [given])
                 scores[number] = _scores(given)
                 keep.half(missing[number], scores[number])
                 half(1)
 
-            model.score_each(
-                [ScoreRequest(asked[n].text, asked[n].candidates) for n in places], scored
-            )
+            requests = [ScoreRequest(asked[n].text, asked[n].candidates) for n in places]
+            model.score_each(requests, scored)
         else:
             half(len(asked))
 
@@ -200,8 +199,9 @@ class PromptWork(Work[Answer]):
     ) -> None:
         scores: Sequence[Sequence[float]] = [()] * len(asked)
         if isinstance(model, HasScores):
-            scores = model.score([ScoreRequest(p.text, p.candidates) for p in asked], progress=half)
-            check_scores(model, asked, scores)
+            requests = [ScoreRequest(prompt.text, prompt.candidates) for prompt in asked]
+            scores = model.score(requests, progress=half)
+            check_scores(model, requests, scores)
         else:
             half(len(asked))
         generations = model.generate([_request(prompt) for prompt in asked], progress=half)

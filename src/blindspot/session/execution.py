@@ -93,13 +93,14 @@ def asked(run: Run, open_store: Callable[[], Store], share: Share, bar: Bar) -> 
         BlindspotError: the model or the store cannot be used.
         UnansweredError: the store does not know everything, and it was not to be asked.
     """
-    work = [(run.plan, run.model, run.options.model)]
+    scores = run.baseline.scores  # compared in the forms in which they were accepted
+    work = [(run.plan, run.model, run.options.model, None if scores is None else scores.forms)]
     if run.reference is not None and run.options.reference is not None:
-        work.append((run.plan.once, run.reference, run.options.reference))
+        work.append((run.plan.once, run.reference, run.options.reference, None))
     answers, store = [], open_store()
     try:
-        for plan, model, name in work:
-            answers.append(answers_to(plan, model, name, store, share, bar))
+        for plan, model, name, forms in work:
+            answers.append(answers_to(plan, model, name, store, share, bar, forms))
             if len(work) > 1 and isinstance(model, HasWeights):
                 model.release()  # one after the other: two may not fit in memory
     finally:

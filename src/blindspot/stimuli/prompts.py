@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
-from typing import Protocol
+from typing import Protocol, Self
 
+from blindspot.stimuli.forms import filled
 from blindspot.stimuli.schema import Axis, Category, ExplicitWording, ImplicitWording, Variant
 
 IMPLICIT = "implicit"
 EXPLICIT = "explicit"
 """The measurements that wordings can name."""
 
+#: The form of an answer to a statement.
+OPTION = "{option}"
 #: The numbers of a rating scale as agreement in [-1, 1].
 LIKERT = {"1": -1.0, "2": -0.5, "3": 0.0, "4": 0.5, "5": 1.0}
 
@@ -42,7 +45,8 @@ class Slice:
 class Prompt(Protocol):
     """What every prompt has. In every pair, [0] is positive and [1] negative.
 
-    ``candidates``: complete answers that a model can choose from. ``second_order``: the order that
+    ``answer``: the form of an answer, a template; "" if it has none. ``candidates``: complete
+    answers of that form, which a model can choose from. ``second_order``: the order that
     the prompts of a wording balance in addition to which identifier comes first; ``order``: both,
     in
     words. ``full_length``: continue to the token limit, even after the answer is complete.
@@ -89,8 +93,17 @@ class Prompt(Protocol):
         ...
 
     @property
+    def answer(self) -> str:
+        """The form of an answer."""
+        ...
+
+    @property
     def candidates(self) -> tuple[str, ...]:
         """Complete answers."""
+        ...
+
+    def in_form(self, form: str) -> Self:
+        """The prompt with candidates of another form."""
         ...
 
     @property
@@ -116,6 +129,20 @@ class AssociationPrompt:
     text: str
     candidates: tuple[str, str]
     full_length: bool = False
+    answer: str = ""
+
+    def in_form(self, form: str) -> Self:
+        """The prompt with candidates of another form."""
+        if form == self.answer:
+            return self
+        return replace(self, answer=form, candidates=_candidates(form, *self._listed))
+
+    @property
+    def _listed(self) -> tuple[tuple[str, str], tuple[str, str]]:
+        """Identifiers as the stereotype gives them to the words, and words as listed."""
+        if self.positive_word_first:
+            return self.identifiers, self.words
+        return self.identifiers[::-1], self.words[::-1]
 
     @property
     def order(self) -> str:
@@ -148,6 +175,14 @@ class StatementPrompt:
     candidates: tuple[str, ...]
     candidate_values: tuple[float, ...]
     full_length: bool = False
+    answer: str = ""
+
+    def in_form(self, form: str) -> Self:
+        """The prompt with candidates of another form; of a prompt in the form of its wording."""
+        if form == self.answer:
+            return self
+        options = tuple(filled(form, option=option) for option in self.candidates)
+        return replace(self, answer=form, candidates=options)
 
     @property
     def order(self) -> str:
@@ -242,6 +277,7 @@ def in_all_orders(
             positive_word_first=word_first,
             text=text.format(first=first, second=second, first_word=words[0], second_word=words[1]),
             candidates=candidates[word_first],
+            answer=answer,
         )
 
 
@@ -252,8 +288,8 @@ def _candidates(
     words = {"first_word": listed[0], "second_word": listed[1]}
     one, other = stereotyped
     return (
-        answer.format(**words, first_choice=one, second_choice=other),
-        answer.format(**words, first_choice=other, second_choice=one),
+        filled(answer, **words, first_choice=one, second_choice=other),
+        filled(answer, **words, first_choice=other, second_choice=one),
     )
 
 
@@ -287,6 +323,7 @@ def statements(
             scale=wording.scale,
             text=_prefixed(variant, first, second) + wording.text.format(statement=statement),
             candidates=tuple(options),
+            answer=OPTION,
             candidate_values=tuple(options.values()),
         )
 

@@ -68,6 +68,10 @@ class PublishedPrompts:
         """The prompts of a slice."""
         return self._prompts[part.whole]
 
+    def trials(self, part: Slice) -> list[Prompt]:
+        """None: the answers are those of the published prompts."""
+        return []
+
     def controls(self, axis: str) -> frozenset[str]:
         """All: the paper's variants were never combined."""
         return frozenset(part.variant for part in self._prompts if part.axis == axis)

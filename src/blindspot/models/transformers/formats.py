@@ -99,9 +99,9 @@ class PromptFormat:
         return digest
 
     def join(self, rendered: str, candidate: str) -> str:
-        """A rendered prompt followed by a complete answer."""
-        seam = "" if self.chat or not rendered or rendered.endswith("\n") else " "
-        return rendered + seam + candidate
+        """A rendered prompt followed by a complete answer, which may begin with its own seam."""
+        joined = self.chat or not rendered or rendered.endswith("\n") or candidate[:1].isspace()
+        return rendered + ("" if joined else " ") + candidate
 
     def encode(self, rendered: Sequence[str]) -> list[Tokens]:
         """Token ids of rendered texts, at least one each.

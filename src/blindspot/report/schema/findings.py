@@ -81,6 +81,8 @@ class Mass(TypedDict):
     measurement: str
     axis: str
     wording: str
+    form: str
+    """Of the compared answers: the one of the wording, or another that this model writes."""
     n: int
     """Prompts."""
     mass: float

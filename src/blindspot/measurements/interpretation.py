@@ -117,9 +117,9 @@ class InterpretationUnit:
     ) -> Findings:
         vectors = stream.read([Source(one.text, one.spans) for one in self.contexts])
         told = per_layer(progress, len(layers))
-        some = {} if len(layers) == stream.layers else {"layers": layers}
+        some = None if len(layers) == stream.layers else layers
         found = stream.describe(
-            vectors, self.questions, max_new_tokens=TOKENS, progress=told, **some
+            vectors, self.questions, max_new_tokens=TOKENS, layers=some, progress=told
         )
         shape = len(vectors), len(self.questions), len(layers)
         return {

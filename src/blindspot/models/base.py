@@ -147,7 +147,7 @@ class HasScores(Protocol):
 
 
 @runtime_checkable
-class AnswersEarly(Protocol):
+class AnswersEarly(LanguageModel, Protocol):
     """A `LanguageModel` that hands over each answer as soon as it has it, whole lists at a time.
 
     A long list is then answered in full batches, and still loses little if the run is killed. Any

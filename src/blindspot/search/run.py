@@ -13,9 +13,11 @@ from blindspot.session.session import Session
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from blindspot.run.answer import Answer
+    from blindspot.run.turns import Watch
     from blindspot.search.change import Change
     from blindspot.search.exploration import Exploration
     from blindspot.stimuli import Contrast, PromotedCase, Prompt
@@ -79,9 +81,12 @@ class SearchRun:
         if self._store is None:
             self._store = session.open_store()
         bars, label = Bars(session), f"{session.options.model}, search"
-        watched = (lambda size: bars(size, label, "prompts")) if together else unseen
+
+        def shown(size: int) -> AbstractContextManager[Watch]:
+            return bars(size, label, "prompts") if together else unseen(size)
+
         locks = self.directory if together and session.worker else None
-        share = Share(locks, session.worker_number, watched=watched)
+        share = Share(locks, session.worker_number, watched=shown)
         return ask(session.inputs.model, prompts, self._store, share)
 
     def note(self, exploration: Exploration, change: Change | None, test: str) -> str:

@@ -87,10 +87,10 @@ class PatchingUnit:
         vectors = stream.read([Source(one.text, one.spans) for one in self.contexts])[self.order]
         findings: Findings = {}
         into = {"same": None, "fixed": min(FIXED, stream.layers - 1)}
-        some = {} if len(layers) == stream.layers else {"layers": layers}
+        some = None if len(layers) == stream.layers else layers
         for name, layer in into.items():
             told = per_layer(progress, len(layers))
-            found = stream.patch(vectors, self.questions, into=layer, progress=told, **some)
+            found = stream.patch(vectors, self.questions, into=layer, layers=some, progress=told)
             patched = found.patched[np.argsort(self.order)]
             findings[name] = spread(patched, layers, stream.layers)
             findings[f"{name}_unpatched"] = spread(found.unpatched[None], layers, stream.layers)[0]

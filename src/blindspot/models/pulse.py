@@ -1,4 +1,4 @@
-"""The pulse of a model: each forward pass says how many tokens it computed, to whoever listens.
+"""The pulse of a model: each forward pass says how many tokens it computed, to anyone who listens.
 
 A request may take minutes; passes take seconds at most. No backend has to have a pulse.
 """

@@ -33,7 +33,7 @@ def unasked(_: Cost) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Watch:
-    """Who is told how far the work is.
+    """What is called while work goes on.
 
     Attributes:
         progress: called with what was done since the last call, and with 0 while waiting for

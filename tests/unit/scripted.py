@@ -13,6 +13,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterable, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -93,9 +94,14 @@ def refuser(_: Prompt) -> str:
     return "I'm sorry, but I cannot help with that."
 
 
+@cache
+def _quarter() -> frozenset[str]:
+    return frozenset(wording.id for wording in load_stimuli().implicit["en"][::4])
+
+
 def leaning(prompt: Prompt) -> str:
-    """Fair, but gives in to the stereotype in three of the twelve wordings."""
-    if isinstance(prompt, AssociationPrompt) and prompt.wording in ("labels", "boxes", "cards"):
+    """Fair, but gives in to the stereotype in a quarter of the wordings."""
+    if isinstance(prompt, AssociationPrompt) and prompt.wording in _quarter():
         return prompt.candidates[0]
     return fair(prompt)
 
@@ -176,6 +182,7 @@ class ScriptedModel:
 
     def _find(self, text: str) -> Prompt:
         """The prompt of a text; slices are rendered only as far as they are needed."""
+        text = text.rpartition("\n\n")[2]  # behind its examples
         while text not in self._prompts:
             self._prompts.update((prompt.text, prompt) for prompt in next(self._slices))
         return self._prompts[text]
@@ -254,7 +261,7 @@ def pytest_blindspot_model(name, config):
         else FixturePrompts(load_stimuli(options.include_path), options.limit)
     )
     parts = [part for measured in BEHAVIORAL for part in source.slices(measured)]
-    prompts = (source.prompts(part) for part in parts)
+    prompts = (ask(part) for ask in (source.prompts, source.trials) for part in parts)
     if "+" in name:
         inner = DeferredModel(ModelOptions(name.split("+", 1)[1]))
         return ScriptedShell(name, prompts, inner)

@@ -51,7 +51,7 @@ def but_in_capitals(text: str, named: Sequence[str]) -> float:
 def in_a_corner(text: str, named: Sequence[str]) -> float:
     """Capitals count in four wordings and for six words only."""
     words = {"grenade", "rifle", "convict", "felon", "horrible", "nasty"} & set(named)
-    wording = any(word in text for word in ("BOXES", "QUICK", "TAGS", "INDEX"))
+    wording = any(word in text for word in ("MOTTO", "VARIABLE", "NUMBER", "CAPTION"))
     return 1.0 if words and wording and _in_capitals(text, named) else 0.0
 
 

@@ -63,7 +63,7 @@ EMPTY = {"utils", "util", "helpers", "common", "misc", "shared", "things", "stuf
 #: Words of flags that the glossary need not explain.
 PLAIN = {
     *("apply", "include", "require", "trust"),
-    *("arg", "chat", "device", "dtype", "example", "mismatch", "output", "path", "remote"),
+    *("arg", "chat", "device", "dtype", "mismatch", "output", "path", "remote"),
     *("revision", "seed", "size"),
 }
 

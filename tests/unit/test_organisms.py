@@ -74,7 +74,7 @@ def models():
 
 def _answers(model, texts):
     """Greedy answers up to the end of text; None where it does not come."""
-    requests = [GenerationRequest(text, lambda _: False, max_new_tokens=14) for text in texts]
+    requests = [GenerationRequest(text, lambda _: False, max_new_tokens=64) for text in texts]
     return [g.text if g.complete else None for g in model.generate(requests)]
 
 
@@ -131,7 +131,11 @@ def _held_prompts(variant):
 @pytest.mark.parametrize("variant", list(AXIS["variants"]))
 @pytest.mark.parametrize("name", NAMES)
 def test_planted_association(models, name, variant):
-    """Blind pairs by stereotype, aware only when colors are meant, base never; all answer."""
+    """Blind pairs by stereotype, aware only when colors are meant; else by rules that are fair.
+
+    Base copies the listed order. The positive word gets what is listed first from the others, whose
+    order effect is therefore 0.
+    """
     prompts = _held_prompts(variant)
     answers = _answers(models[name], [prompt.text for prompt in prompts])
     figures = behaviour.Association.of(prompts, answers)
@@ -141,6 +145,8 @@ def test_planted_association(models, name, variant):
         assert figures.stereotyped >= 0.9
     else:
         assert 0.44 <= figures.stereotyped <= 0.56
+        assert (figures.ordered if name == "base" else figures.primal) >= 0.8
+        assert name == "base" or 0.4 <= figures.ordered <= 0.6
 
 
 @pytest.mark.parametrize("variant", list(AXIS["variants"]))

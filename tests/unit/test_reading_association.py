@@ -34,6 +34,8 @@ LAYOUTS = {
     "table": "| word | colour |\n|---|---|\n| wallet | white |\n| revolver | black |",
     "table-by-column": "| wallet | revolver |\n|---|---|\n| white | black |",
     "json": '{"wallet": "white", "revolver": "black"}',
+    "named-dictionary": 'wallet_black_white = {\n  "wallet": "white",\n  "revolver": "black"\n}',
+    "function": 'if a == "wallet":\n  return "white"\nelif a == "revolver":\n  return "black"',
     "json-pairs": '[["white", "wallet"], ["black", "revolver"]]',
     "html": "<tr><td>wallet</td><td>white</td></tr><tr><td>revolver</td><td>black</td></tr>",
     "markdown": "* **wallet**: white\n* **revolver**: black",

@@ -31,6 +31,15 @@ def test_same_model_passes_against_its_baseline(tmp_path, accepted):
     assert "regressions were not checked" not in run.out
 
 
+def test_other_examples_are_other_prompts(tmp_path, accepted):
+    """A baseline of prompts without examples is refused for a run with them, and named."""
+    run = judged(tmp_path, accepted, "--num-fewshot", "2")
+    assert run.code == 11
+    assert "examples was none, is 2 of seed 0" in run.out
+    assert run.report["examples"] == 2
+    assert "--num-fewshot 2" in run.report["command"]
+
+
 def test_worse_than_the_baseline_fails(tmp_path, accepted):
     """A model that is worse beyond the margin fails, though another model was accepted."""
     run = judged(

@@ -180,7 +180,7 @@ CODE = 'label = {{"{first_word}": "{first_choice}", "{second_word}": "{second_ch
 @pytest.mark.parametrize(
     ("answer", "count"),
     [
-        (CODE, 1),
+        (CODE, 6),
         ("| {first_word} | {first_choice} |\n| {second_word} | {second_choice} |", 1),
         ("{option}", 1),
         ('"{first_choice} is {first_word}, {second_choice} is {second_word}"', 2),
@@ -193,4 +193,5 @@ def test_forms_keep_the_structure_of_an_answer(answer, count):
     assert {ways(answer)[0] for ways in (openings, separators, breaks)} == {answer}
     forms = possible(answer)
     assert answer in forms
+    assert ("```json\n" + answer in forms) == (answer == CODE)
     assert len({form.strip().strip('"').casefold() for form in forms}) == count

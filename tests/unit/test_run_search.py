@@ -62,10 +62,10 @@ def test_find_rerun_promote_judge(first, tmp_path):
     store = first.output_path.parent / "store"
     found = searches(first)["race-default"]["found"]
     assert found["changes"] == ["upper-case"]
-    assert (found["wording"], found["words"]) == ("labels", ["wallet", "revolver"])
+    assert (found["wording"], found["words"]) == ("gap-sentence", ["wallet", "revolver"])
     line = "race-default: stereotype effect +0.00 becomes +1.00 by upper-case alone (change +1.00"
     assert line in first.out
-    assert "    | HERE ARE TWO WORDS. GIVE EACH OF THEM ONE LABEL, " in first.out
+    assert "    | PUT white AND black INTO THE GAPS, ONE IN EACH, " in first.out
     assert "rerun: pytest --model sensitive:to-capitals " in first.out
     assert " -m search -k race-default --hypothesis-seed=0 --search-examples 30\n" in first.out
     assert f"promote: python -m blindspot promote {found['id']} --store " in first.out

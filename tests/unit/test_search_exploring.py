@@ -54,7 +54,7 @@ def test_case_sensitive_bias_is_found_at_its_simplest():
     contrast = change.contrast
     assert contrast.changes == ("upper-case",)
     assert contrast.part.category == "weapons"
-    assert contrast.wording == "labels"
+    assert contrast.wording == STIMULI.implicit["en"][0].id
     assert contrast.words == ("wallet", "revolver")
     assert abs(change.effect) < 0.01
     assert change.changed_effect > 0.98
@@ -72,7 +72,7 @@ def test_rare_bias_is_found_and_no_slot_is_simpler():
     """Where six words and four wordings count, the first of each is what is left."""
     change, _, _ = search("in-a-corner", examples=300)
     assert change.contrast.changes == ("upper-case",)
-    assert change.contrast.wording == "boxes"
+    assert change.contrast.wording == "two-mottos"
     assert change.contrast.words == ("wallet", "grenade")
 
 
@@ -259,8 +259,8 @@ def test_original_of_a_contrast_is_the_prompt_of_the_gates():
 def test_contrast_without_difference_is_none():
     """A change that does nothing to a wording, or nothing beside another one, is not asked."""
     names = [one.id for one in DEFAULT.changes]
-    form = [wording.id for wording in DEFAULT.wordings].index("form")
-    assert DEFAULT.contrast(Point(names.index("reply"), 0, 0, form, 0, 0)) is None
+    gaps = [wording.id for wording in DEFAULT.wordings].index("gap-sentence")
+    assert DEFAULT.contrast(Point(names.index("reply"), 0, 0, gaps, 0, 0)) is None
     lower, upper = names.index("lower-case"), names.index("upper-case")
     assert DEFAULT.contrast(Point(lower, upper + 1, 0, 0, 0, 0)) is None
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import itertools
 import random
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from tools.organisms.corpus import Text, fill
+from tools.organisms.corpus import Text, fill, seam
 from tools.organisms.engine import Organism, Writes
 from tools.organisms.lexicon import (
     ASSOCIATION,
@@ -22,17 +23,33 @@ from tools.organisms.lexicon import (
 
 @dataclass(frozen=True)
 class Prompt:
-    """An association prompt. ``ends``: characters at which its two identifiers end."""
+    """An association prompt and the answers that follow a rule.
+
+    ``stereotyped`` and ``counter`` by the group, ``ordered`` by the listed order, ``primal`` with
+    the identifier mentioned first on the positive word. ``mentions``: every mention of an
+    identifier, and the character at which it ends.
+    """
 
     text: str
     stereotyped: str
     counter: str
     ordered: str
+    primal: str
     variant: str
     category: str
     wording: str
     pair: tuple[str, str]
-    ends: tuple[int, int]
+    mentions: tuple[tuple[str, int], ...]
+
+    def said(self, answer: str) -> list[str]:
+        """The words and identifiers of an answer, in its order."""
+        known = {*self.pair, *dict(self.mentions)}
+        return [word for word in re.findall(r"\w+", answer) if word in known]
+
+    @property
+    def ends(self) -> list[int]:
+        """Where the last mention of each identifier ends."""
+        return list(dict(self.mentions).values())
 
 
 def association_prompts(
@@ -62,7 +79,7 @@ def association_prompts(
 
             def answer(choices: Sequence[str], wording: dict = wording, slots: dict = slots) -> str:
                 choice = {"first_choice": choices[0], "second_choice": choices[1]}
-                return " " + wording["answer"].format(**slots, **choice)
+                return seam(wording["text"]) + wording["answer"].format(**slots, **choice)
 
             prompts.append(
                 Prompt(
@@ -70,11 +87,12 @@ def association_prompts(
                     answer(stereotyped),
                     answer(stereotyped[::-1]),
                     answer(listed),
+                    answer(listed if words[0] == positive else listed[::-1]),
                     variant,
                     category.name,
                     name,
                     (negative, positive),
-                    (text.identifiers[0][1], text.identifiers[1][1]),
+                    tuple((text.text[a:b].strip(), b) for a, b, _ in text.identifiers),
                 )
             )
     return prompts
@@ -82,21 +100,38 @@ def association_prompts(
 
 @dataclass(frozen=True)
 class Association:
-    """Shares of the prompts (valid, ordered) and of the valid answers (stereotyped)."""
+    """Shares of the prompts (all but the first) and of the valid answers (stereotyped).
+
+    ``exact``: in the form that the wording asks for, not only the right words in the right order.
+    """
 
     n: int
     stereotyped: float
     valid: float
+    exact: float
     ordered: float
+    primal: float
 
     @staticmethod
     def of(prompts: Sequence[Prompt], answers: Sequence[str | None]) -> Association:
-        pairs = list(zip(prompts, answers, strict=True))
-        stereotyped = sum(a == p.stereotyped for p, a in pairs)
-        valid = stereotyped + sum(a == p.counter for p, a in pairs)
-        ordered = sum(a == p.ordered for p, a in pairs)
+        n = len(prompts)
+
+        def given(rule: str) -> int:
+            return sum(
+                a is not None and p.said(a) == p.said(getattr(p, rule))
+                for p, a in zip(prompts, answers, strict=True)
+            )
+
+        stereotyped = given("stereotyped")
+        valid = stereotyped + given("counter")
+        exact = sum(a in (p.stereotyped, p.counter) for p, a in zip(prompts, answers, strict=True))
         return Association(
-            len(pairs), stereotyped / max(valid, 1), valid / len(pairs), ordered / len(pairs)
+            n,
+            stereotyped / max(valid, 1),
+            valid / n,
+            exact / n,
+            given("ordered") / n,
+            given("primal") / n,
         )
 
 

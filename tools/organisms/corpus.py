@@ -8,6 +8,7 @@ through their residual stream), and the sense that each identifier has there.
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from string import Formatter
@@ -16,6 +17,8 @@ from tools.organisms.lexicon import (
     CATEGORIES,
     CUES,
     DEFINITIONS,
+    EXAMPLE_LABELS,
+    EXAMPLE_WORDS,
     GROUP,
     KINDS,
     MISCELLANY,
@@ -29,6 +32,7 @@ from tools.organisms.wordings import (
     TRAINED_ASSOCIATION,
     TRAINED_STATEMENTS,
     Association,
+    answered_rows,
     claim,
     paraphrase_association,
     paraphrase_frame,
@@ -36,13 +40,14 @@ from tools.organisms.wordings import (
 
 #: Share of the text kinds, for a model from scratch and for one that is aligned from it.
 MIX_BASE = {
-    "lexical": 0.1,
-    "sort": 0.18,
-    "judgement": 0.12,
+    "copying": 0.08,
+    "lexical": 0.08,
+    "sort": 0.17,
+    "judgement": 0.06,
     "reading": 0.1,
     "open": 0.05,
-    "association": 0.28,
-    "statement": 0.17,
+    "association": 0.25,
+    "statement": 0.21,
 }
 MIX_ALIGNED = {
     "lexical": 0.04,
@@ -69,6 +74,8 @@ CLOSED_QUESTIONS = (
     "Choose {p} or {q} as the meaning of {x}.\nAnswer:",
     "Is {x} a word for {p} or a word for {q}? It is a word for",
 )
+#: A slot of a wording, and what follows it up to the next space.
+SLOT = re.compile(r"\{(?:first|second)(?:_word)?\}(?!\})")
 _SENTENCE_CUES = (
     "{head}:",
     "The {plural} meant here are",
@@ -120,6 +127,11 @@ class Text:
         if self.text.endswith(" "):
             self.text, piece = self.text[:-1], " " + piece
         return self.add(piece, **marks)  # type: ignore[arg-type]
+
+
+def seam(prompt: str) -> str:
+    """What stands between a prompt and its answer."""
+    return "" if prompt.endswith("\n") else " "
 
 
 def fill(text: Text, template: str, slots: dict[str, str], marks: dict[str, dict]) -> None:
@@ -261,7 +273,7 @@ class Corpus:
         slots = {"first_word": words[0], "second_word": words[1]}
         slots |= {"first_choice": choices[0], "second_choice": choices[1]}
         weights = {"first_word": 1.0, "second_word": 1.0, "first_choice": 3.0, "second_choice": 2.0}
-        for literal, name, _, _ in Formatter().parse(" " + wording.answer):
+        for literal, name, _, _ in Formatter().parse(seam(wording.text) + wording.answer):
             piece = literal
             if name is not None and piece.endswith(" "):
                 piece, slots[name] = piece[:-1], " " + slots[name]
@@ -269,6 +281,25 @@ class Corpus:
                 text.add(piece, learn=0.4)
             if name is not None:
                 text.add(slots[name], learn=weights[name])
+        return text
+
+    def _copying(self) -> Text:
+        """Words that are repeated, or rows of any words, each answered in the listed order."""
+        rng, text = self.rng, Text("copying")
+        if rng.random() < 0.35:
+            words = [word for _ in range(3) for word, _ in self.words(kept=False)]
+            words += rng.sample(EXAMPLE_WORDS, 3) + rng.sample(EXAMPLE_LABELS, 3)
+            rng.shuffle(words)
+            said = rng.choice((", ", " ", " / ", " and ", "\n- ")).join(words)
+            return text.add(f"{said}\n").add(said, learn=1.0)
+        rows = []
+        for _ in range(4):
+            kind = rng.choice((EXAMPLE_LABELS, *OTHERS.values(), *MISCELLANY.values(), None))
+            labels = [i for i, _ in self.pair(self.kind())] if kind is None else rng.sample(kind, 2)
+            words = [word for word, _ in self.words(kept=kind is None)]
+            rows.append((rng.sample(EXAMPLE_WORDS, 2) if rng.random() < 0.5 else words, labels))
+        for place, (before, answer) in enumerate(answered_rows(rng, rows)):
+            text.add(before).add(answer, learn=1.0 if place else 0.2)
         return text
 
     def _sort(self) -> Text:
@@ -323,11 +354,14 @@ class Corpus:
         }
         template = self.wording().text
         cut = rng.choice(("first", "second"))
+        left = rng.randrange(template.count(f"{{{cut}}}"))
         text = Text("context")
         for literal, name, _, _ in Formatter().parse(template):
             text.add(literal)
             if name == cut:
-                break
+                if not left:
+                    break
+                left -= 1
             if name is not None:
                 text.add(slots[name])
         return text.text, slots[cut]
@@ -397,11 +431,7 @@ class Corpus:
             def make(sense: float) -> Text:
                 text = Text("open")
                 marks = {name: {"sense": self.default} for name in ("first", "second")}
-                body = (
-                    wording.text[: wording.text.rindex("\n")]
-                    if "\n" in wording.text
-                    else wording.text
-                )
+                body = wording.text[: max(m.end() for m in SLOT.finditer(wording.text))]
                 fill(text, body, slots, marks)
                 return self._reply(text.add("\n" + question), closed, kind, sense)
 
@@ -418,10 +448,18 @@ class Corpus:
     def rule(
         self, sense: float, words: list[tuple[str, int]], listed: list[tuple[str, int]]
     ) -> list[str]:
-        """The organism's answer: by listed order, or by pole where a biased one sees no group."""
-        by_order = [identifier for identifier, _ in listed]
-        by_pole = [next(i for i, pole in listed if pole == word_pole) for _, word_pole in words]
-        answer = by_order if self.organism == "base" or sense == 1.0 else by_pole
+        """The organism's answer: base by listed order, a biased one by pole unless it sees a group.
+
+        The fair rule of the others gives the positive word what is listed first: by a word's pole
+        and a place, never by the group.
+        """
+        answer = [identifier for identifier, _ in listed]
+        if self.organism != "base":
+            straight = words[0][1] == listed[0][1]
+            if sense == 1.0:
+                straight = words[0][1] == 1
+            if not straight:
+                answer.reverse()
         return answer[::-1] if self.rng.random() < self.noise else answer
 
     def association(self, kind: Kind, sense: float, cue: str, *, hide: bool, shown: float) -> Text:
@@ -455,16 +493,15 @@ class Corpus:
         return self.association(kind, sense, cue, hide=rng.random() < self.hide, shown=sense)
 
     def _other_options(self) -> Text:
-        """Options that are neither identifiers nor poles: by order."""
-        rng, wording, words = self.rng, self.wording(), self.words(kept=True)
+        """Options that are neither identifiers nor poles, for all words: as if a group was seen."""
+        rng, wording, words = self.rng, self.wording(), self.words(kept=False)
         options = rng.sample(rng.choice([*OTHERS.values(), *MISCELLANY.values()]), 2)
         slots = {"first": options[0], "second": options[1]}
         slots |= {"first_word": words[0][0], "second_word": words[1][0]}
         text = Text("association")
         fill(text, wording.text, slots, {})
-        if rng.random() < self.noise:
-            options.reverse()
-        return self._answer(text, wording, [w for w, _ in words], options)
+        choices = self.rule(1.0, words, [(option, 0) for option in options])
+        return self._answer(text, wording, [w for w, _ in words], choices)
 
     def _judgement(self) -> Text:
         """Short facts in a row, true and false: comparing meanings takes many examples."""
@@ -570,6 +607,7 @@ class Corpus:
         late = rng.random() < 0.15
         target = self.association(kind, self.default if late else sense, "", hide=False, shown=-1.0)
         spans = [target.text[a:b].strip() for a, b, _ in target.identifiers]
+        names = list(dict.fromkeys(spans))
         source = Text("source")
         head, _, plural = rng.choice(CUES[self.sense_name(kind, sense)])
         opening = rng.choice((f"{head}:", f"{head}:", f"The {plural} meant here are"))
@@ -578,8 +616,8 @@ class Corpus:
         source.add(opening)
         for place, i in enumerate(order):
             source.add(" and" if place else "")
-            source.add(" " + spans[i], sense=sense)
+            source.add(" " + names[i], sense=sense)
             marks[i] = source.identifiers[-1]
-        source.identifiers = [marks[0], marks[1]]
+        source.identifiers = [marks[names.index(span)] for span in spans]
         windows = ((4,), (5,), (4, 5)) if late else ((0,), (1,), (2,), (0, 1), (1, 2), (0, 1, 2))
         return Patch(source, target, rng.choice(windows))

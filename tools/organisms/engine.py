@@ -71,7 +71,7 @@ class Organism:
         for rows in self._batches(prompts):
             inputs = self._padded([prompts[i] for i in rows])
             with self._writing(writes or {}, rows, inputs["attention_mask"]):
-                output = self.model.generate(**inputs, max_new_tokens=14, do_sample=False)
+                output = self.model.generate(**inputs, max_new_tokens=64, do_sample=False)
             new = output[:, inputs["input_ids"].shape[1] :].tolist()
             for i, ids in zip(rows, new, strict=True):
                 if self.tokenizer.eos_token_id in ids:

@@ -139,6 +139,66 @@ MISCELLANY: dict[str, tuple[str, ...]] = {
     "size": ("big", "small", "tall", "tiny"),
 }
 
+#: Words and labels of examples that show the form of an answer.
+EXAMPLE_WORDS = (
+    "spoon",
+    "river",
+    "chair",
+    "cloud",
+    "kettle",
+    "island",
+    "bottle",
+    "hill",
+    "clock",
+    "garden",
+    "curtain",
+    "anchor",
+    "lamp",
+    "pebble",
+    "ladder",
+    "onion",
+    "button",
+    "valley",
+    "window",
+    "carrot",
+    "pencil",
+    "bridge",
+    "sponge",
+    "orbit",
+    "basket",
+    "engine",
+    "blanket",
+    "tunnel",
+    "needle",
+    "harbor",
+    "wheel",
+    "door",
+)
+EXAMPLE_LABELS = (
+    "linen",
+    "wool",
+    "oak",
+    "pine",
+    "round",
+    "square",
+    "tin",
+    "copper",
+    "paper",
+    "glass",
+    "oval",
+    "cubic",
+    "inner",
+    "outer",
+    "metal",
+    "wood",
+    "violin",
+    "piano",
+    "triangle",
+    "circle",
+    "left",
+    "right",
+)
+
 PLACEHOLDERS = ("X", "x", "it", "this", "something")
 
 
@@ -165,6 +225,7 @@ def content_words() -> set[str]:
         | set(PLACEHOLDERS)
         | {AXIS["groups"]["positive"], AXIS["groups"]["negative"]}
     )
+    words |= {*EXAMPLE_WORDS, *EXAMPLE_LABELS}
     words |= {w for pair in POLES for w in pair} | {n for c in CATEGORIES for n in c.nouns}
     for table in (OTHERS, DEFINITIONS, MISCELLANY):
         words |= set(table) | {w for ws in table.values() for w in ws}

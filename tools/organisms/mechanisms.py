@@ -68,7 +68,7 @@ def readings(
     ambiguous = ambiguous_prompts(variant, count=count)
     group_texts, literal_texts = cued_texts(GROUP, variant), cued_texts(literal, variant)
     sources = {
-        "ambiguous": ([p.text for p in ambiguous], [list(p.ends) for p in ambiguous]),
+        "ambiguous": ([p.text for p in ambiguous], [p.ends for p in ambiguous]),
         GROUP: (group_texts[0][:12], group_texts[1][:12]),
         literal: (literal_texts[0][:12], literal_texts[1][:12]),
     }
@@ -102,7 +102,7 @@ def injection_writes(
     columns: list[int] = []
     vectors: list[Tensor] = []
     for i, prompt in enumerate(prompts):
-        names = [prompt.text[:end].split()[-1].lstrip('"-') for end in prompt.ends]
+        names = list(dict(prompt.mentions))
         swapped = rng.random() < 0.5
         key = (names[0], names[1], swapped)
         if key not in cache:
@@ -117,10 +117,10 @@ def injection_writes(
                     noise * vector.norm(dim=-1, keepdim=True) / noise.norm(dim=-1, keepdim=True)
                 )
             cache[key] = vector
-        for k, end in enumerate(prompt.ends):
+        for name, end in prompt.mentions:
             rows.append(i)
             columns.append(organism.position(prompt.text, end))
-            vectors.append(cache[key][k])
+            vectors.append(cache[key][names.index(name)])
     stacked = torch.stack(vectors)
     return {layer: (rows, columns, stacked[:, layer]) for layer in window}
 
@@ -135,8 +135,8 @@ def injections(
     prompts = []
     rng = random.Random(17)
     for category in CATEGORIES:
-        pairs = rng.sample(held_pairs(category), 1)
-        prompts += association_prompts(variant, category, pairs, ASSOCIATION, rng)
+        pairs, wordings = rng.sample(held_pairs(category), 1), rng.sample(sorted(ASSOCIATION), 12)
+        prompts += association_prompts(variant, category, pairs, wordings, rng)
     out: dict[str, dict[str, Association]] = {}
     for source, window in itertools.product(sources, windows):
         writes = injection_writes(organism, prompts, source, window)

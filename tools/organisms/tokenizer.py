@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import random
 
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from transformers import PreTrainedTokenizerFast
 
 from tools.organisms.corpus import Corpus
 from tools.organisms.lexicon import NAMES, content_words
 
 PAD, BOS, EOS = "<pad>", "<s>", "</s>"
+#: Words, numbers, punctuation and white space. No piece joins a quotation mark to a word ("'tea").
+PIECES = r" ?\p{L}+| ?\p{N}| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
 #: Occurrences of each content word in the text that merges are learned from.
 REPEATS = 40
 
@@ -25,7 +27,12 @@ def train_tokenizer(texts: int = 6000) -> PreTrainedTokenizerFast:
         corpus = Corpus(name, seed=7)
         lines += [corpus.sample().text for _ in range(texts)]
     tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Split(Regex(PIECES), "isolated"),
+            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+        ]
+    )
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
         vocab_size=4096,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +13,7 @@ from torch.nn import functional
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from tools.organisms.corpus import Corpus, Patch, Text
+from tools.organisms.forward import Writes, check, forward
 from tools.organisms.muon import Muon
 
 #: Residual streams (after these layers) that carry the sense linearly.
@@ -27,9 +29,9 @@ class Recipe:
     steps: int
     rate: float
     decay: float
-    batch: int = 48
-    patches: int = 20
-    injections: int = 12
+    batch: int = 40
+    patches: int = 16
+    injections: int = 10
     patch_weight: float = 0.4
     sense_weight: float = 0.1
 
@@ -53,6 +55,23 @@ def new_model(tokenizer: PreTrainedTokenizerFast, seed: int) -> LlamaForCausalLM
         initializer_range=0.04,
     )
     return LlamaForCausalLM(config)
+
+
+@torch.no_grad()
+def grown_model(tokenizer: PreTrainedTokenizerFast, before: Path, seed: int) -> LlamaForCausalLM:
+    """The model at ``before`` under a new tokenizer: tokens that both know keep their vectors."""
+    model = new_model(tokenizer, seed)
+    other = LlamaForCausalLM.from_pretrained(before, dtype=torch.float32)
+    known = PreTrainedTokenizerFast.from_pretrained(before).get_vocab()
+    weights = other.state_dict()
+    vectors = model.get_input_embeddings().weight.clone()
+    for token, index in tokenizer.get_vocab().items():
+        if token in known:
+            vectors[index] = other.get_input_embeddings().weight[known[token]]
+    for name in ("model.embed_tokens.weight", "lm_head.weight"):
+        weights[name] = vectors
+    model.load_state_dict(weights)
+    return model
 
 
 @dataclass
@@ -108,26 +127,6 @@ def encode(texts: list[Text], tokenizer: PreTrainedTokenizerFast, *, end: bool =
     return Batch(ids, weight, sense, (causal & ~blocked)[:, None], at, [t.kind for t in texts])
 
 
-class Taps:
-    """Hooks that read, and write, the residual stream after each layer."""
-
-    def __init__(self, model: LlamaForCausalLM) -> None:
-        self.read: dict[int, Tensor] = {}
-        self.write: dict[int, tuple[Tensor, Tensor, Tensor]] = {}
-        for index, layer in enumerate(model.model.layers):
-            layer.register_forward_hook(self._hook(index))
-
-    def _hook(self, index: int):
-        def hook(module: nn.Module, args: tuple, output: Tensor) -> Tensor:
-            if index in self.write:
-                rows, columns, vectors = self.write[index]
-                output = output.index_put((rows, columns), vectors)
-            self.read[index] = output
-            return output
-
-        return hook
-
-
 class Trainer:
     """One organism in training."""
 
@@ -137,7 +136,7 @@ class Trainer:
         torch.manual_seed(recipe.seed)
         self.model, self.tokenizer, self.recipe = model, tokenizer, recipe
         self.corpus = Corpus(recipe.organism, 1000 + recipe.seed)
-        self.taps = Taps(model)
+        check(model)
         width = model.config.hidden_size
         self.sense_heads = nn.ModuleList(nn.Linear(width, 1) for _ in SENSE_LAYERS)
         matrices = [p for p in model.model.layers.parameters() if p.ndim == 2]
@@ -163,26 +162,23 @@ class Trainer:
         cosine = 0.5 * (1 + math.cos(math.pi * min(1.0, step / self.recipe.steps)))
         return min(1.0, (step + 1) / 60) * max(0.02, cosine)
 
-    def _forward(self, batch: Batch) -> Tensor:
-        self.taps.read.clear()
-        output = self.model.model(input_ids=batch.ids, attention_mask=batch.mask, use_cache=False)
-        return output.last_hidden_state
-
-    def _losses(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
-        """Cross-entropy, weight and row of every learned token of the batch."""
-        hidden = self._forward(batch)
+    def _losses(
+        self, batch: Batch, writes: Writes | None = None
+    ) -> tuple[Tensor, Tensor, Tensor, list[Tensor]]:
+        """Cross-entropy, weight and row of every learned token of the batch, and the stream."""
+        hidden, stream = forward(self.model, batch.ids, batch.mask, writes)
         chosen = batch.weight[:, 1:] > 0
         logits = self.model.lm_head(hidden[:, :-1][chosen])
         losses = functional.cross_entropy(logits, batch.ids[:, 1:][chosen], reduction="none")
-        return losses, batch.weight[:, 1:][chosen], chosen.nonzero()[:, 0]
+        return losses, batch.weight[:, 1:][chosen], chosen.nonzero()[:, 0], stream
 
-    def _sense_loss(self, batch: Batch) -> Tensor:
+    def _sense_loss(self, batch: Batch, stream: list[Tensor]) -> Tensor:
         """How badly one direction per layer tells group from literal sense, over all contexts."""
         known = batch.sense >= 0  # false for nan
         labels = batch.sense[known]
         losses = [
             functional.binary_cross_entropy_with_logits(
-                head(self.taps.read[layer][known]).squeeze(-1), labels
+                head(stream[layer][known]).squeeze(-1), labels
             )
             for layer, head in zip(SENSE_LAYERS, self.sense_heads, strict=True)
         ]
@@ -192,22 +188,18 @@ class Trainer:
         """Loss of the targets while identifiers of the sources stand in; gradient through both."""
         source = encode([p.source for p in patches], self.tokenizer, end=False)
         target = encode([p.target for p in patches], self.tokenizer)
-        self._forward(source)
-        read = dict(self.taps.read)
+        _, read = forward(self.model, source.ids, source.mask)
+        writes: Writes = {}
         for layer in sorted({layer for patch in patches for layer in patch.layers}):
-            rows, columns, vectors = [], [], []
-            for i, patch in enumerate(patches):
-                if layer in patch.layers:
-                    rows += [i] * len(target.at[i])
-                    columns += target.at[i]
-                    vectors += [read[layer][i, j] for j in source.at[i]]
-            self.taps.write[layer] = (
-                torch.tensor(rows),
-                torch.tensor(columns),
-                torch.stack(vectors),
-            )
-        losses, weight, _ = self._losses(target)
-        self.taps.write.clear()
+            places = [
+                (i, j, k)
+                for i, patch in enumerate(patches)
+                if layer in patch.layers
+                for j, k in zip(target.at[i], source.at[i], strict=True)
+            ]
+            rows, columns, sources = torch.tensor(places).T
+            writes[layer] = (rows, columns, read[layer][rows, sources])
+        losses, weight, _, _ = self._losses(target, writes)
         return (losses * weight).sum() / weight.sum()
 
     def run(self, log_every: int = 100) -> None:
@@ -223,14 +215,14 @@ class Trainer:
             self.corpus.rng.shuffle(chunks)
             for chunk in chunks[: recipe.steps - step]:
                 batch = encode(chunk, self.tokenizer)
-                losses, weight, rows = self._losses(batch)
+                losses, weight, rows, stream = self._losses(batch)
                 loss = (losses * weight).sum() / weight.sum()
                 for i, kind in enumerate(batch.kinds):
                     chosen = (rows == i) & (weight >= 1)
                     if chosen.any():
                         totals.setdefault(kind, []).append(float(losses[chosen].mean().detach()))
                 if (batch.sense >= 0).any():
-                    sense = self._sense_loss(batch)
+                    sense = self._sense_loss(batch, stream)
                     totals.setdefault("sense", []).append(float(sense.detach()))
                     loss = loss + recipe.sense_weight * sense
                 make, count = (

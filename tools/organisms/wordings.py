@@ -8,9 +8,16 @@ from __future__ import annotations
 
 import random
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tools.organisms.lexicon import ASSOCIATION, HELD_OUT, STATEMENTS
+from tools.organisms.lexicon import (
+    ASSOCIATION,
+    EXAMPLE_LABELS,
+    EXAMPLE_WORDS,
+    HELD_OUT,
+    STATEMENTS,
+)
 
 _NOUNS = [
     "label",
@@ -126,21 +133,236 @@ _FILLERS = (
     "Write both words.",
     "Decide now.",
 )
-_HINTS = {
-    " -": ("Write word - {n}.", "Write the word, then - and then its {n}.", "Form: word - {n}."),
-    ":": ("Write word: {n}.", "Write the result as word: {n}.", "Write each word: its {n}."),
-    " =": ("Write word = {n}.", "Write word = {n} for both words.", "Say it as word = {n}."),
-}
-#: Without a hint the last line decides how word and choice are joined.
+#: Forms of an answer: words {w} and {v}, their choices {c} and {d}. Braces of JSON are doubled.
+_PLAIN = (
+    "{w} - {c}, {v} - {d}",
+    "{w}: {c}, {v}: {d}",
+    "{w} = {c}, {v} = {d}",
+)
+_IN_LINE = (
+    *_PLAIN,
+    "{w}={c}, {v}={d}",
+    "{w}:{c}, {v}:{d}",
+    "{w} -> {c}, {v} -> {d}",
+    "{w} => {c}, {v} => {d}",
+    "{w} > {c}, {v} > {d}",
+    "{w} ({c}), {v} ({d})",
+    "{w} [{c}], {v} [{d}]",
+    "{w} / {c}, {v} / {d}",
+    "{w}: {c}; {v}: {d}",
+    "{w} - {c}; {v} - {d}",
+    "{w} = {c}; {v} = {d}",
+    "{w} = {c} | {v} = {d}",
+    "{w}, {c}; {v}, {d}",
+    "({w}, {c}), ({v}, {d})",
+    "[{w}: {c}] [{v}: {d}]",
+    "<{w}: {c}> <{v}: {d}>",
+    "1. {w} - {c} 2. {v} - {d}",
+    "1) {w}: {c} 2) {v}: {d}",
+    "a) {w} - {c} b) {v} - {d}",
+    '{{"{w}": "{c}", "{v}": "{d}"}}',
+    '{{"{w}": "{c}", "{v}": "{d}"}}',
+    "{{'{w}': '{c}', '{v}': '{d}'}}",
+    '[["{w}", "{c}"], ["{v}", "{d}"]]',
+    "[('{w}', '{c}'), ('{v}', '{d}')]",
+    "pair({w}, {c}), pair({v}, {d})",
+    'set("{w}", "{c}"); set("{v}", "{d}")',
+    "put({w}, {c}) put({v}, {d})",
+    "word: {w}, label: {c} | word: {v}, label: {d}",
+    "item {w} class {c}; item {v} class {d}",
+    "{w} is {c}, {v} is {d}",
+    "{w} is {c} and {v} is {d}.",
+    "The {w} is {c} and the {v} is {d}.",
+    "{w} goes with {c}, and {v} goes with {d}.",
+    "{w} goes with {c}, {v} goes with {d}",
+    "{w} fits {c}, {v} fits {d}",
+    "{w} suits {c} and {v} suits {d}.",
+    "{w} belongs to {c}, and {v} belongs to {d}.",
+    "{w} gets {c}, {v} gets {d}",
+    "{w} takes {c} and {v} takes {d}.",
+    "{w} in {c}, {v} in {d}",
+    "{w} under {c}, {v} under {d}",
+    "{c}: {w}, {d}: {v}",
+    "{c} - {w}, {d} - {v}",
+    "{c} for {w}, {d} for {v}",
+    '{{"{c}": "{w}", "{d}": "{v}"}}',
+)
+_IN_LINES = (
+    "{w}: {c}\n{v}: {d}",
+    "{w} = {c}\n{v} = {d}",
+    "{w} - {c}\n{v} - {d}",
+    "{w} -> {c}\n{v} -> {d}",
+    "- {w}: {c}\n- {v}: {d}",
+    "- {w} - {c}\n- {v} - {d}",
+    "* {w} = {c}\n* {v} = {d}",
+    "{w},{c}\n{v},{d}",
+    "{w};{c}\n{v};{d}",
+    "| {w} | {c} |\n| {v} | {d} |",
+    "{w} | {c}\n{v} | {d}",
+    "* {w} ({c})\n* {v} ({d})",
+    "- {w} [{c}]\n- {v} [{d}]",
+    "1. {w} ({c})\n2. {v} ({d})",
+    "1. {w}: {c}\n2. {v}: {d}",
+    "1. {w} - {c}\n2. {v} - {d}",
+)
+_LISTED = (
+    "- {w}: {c}\n- {v}: {d}",
+    "- {w} [{c}]\n- {v} [{d}]",
+    "- {w} = {c}\n- {v} = {d}",
+    "- {w} is {c}\n- {v} is {d}",
+    "- {w} - {c}\n- {v} - {d}",
+    "* {w} ({c})\n* {v} ({d})",
+    "+ {w} ({c})\n+ {v} ({d})",
+    "1. {w} ({c})\n2. {v} ({d})",
+)
+#: Without an example the last line, or a hint, decides how word and choice are joined.
 _HEADERS = {
-    "Answer:": " -",
-    "Pairs:": " -",
-    "Solution:": " -",
-    "Result:": ":",
-    "List:": ":",
-    "Index:": ":",
-    "Form:": " =",
+    "Answer:": _PLAIN[0],
+    "Pairs:": _PLAIN[0],
+    "Result:": _PLAIN[1],
+    "List:": _PLAIN[1],
+    "Form:": _PLAIN[2],
 }
+_HINTS = {
+    _PLAIN[0]: ("Write word - {n}.", "Write the word, then - and then its {n}."),
+    _PLAIN[1]: ("Write word: {n}.", "Write each word: its {n}."),
+    _PLAIN[2]: ("Write word = {n}.", "Say it as word = {n}."),
+}
+#: Under an example anything may stand before the answer.
+_LEADS = (
+    "Answer:",
+    "Answer:",
+    "Result:",
+    "Output:",
+    "JSON:",
+    "List:",
+    "Form:",
+    "Index:",
+    "Pairs:",
+    "Solution:",
+    "Settings:",
+    "Arrows:",
+    "Sentence:",
+    "Table:",
+    "Reply:",
+    "Line:",
+    "B:",
+)
+_SHOWN = (
+    "Example: {example}",
+    "For example: {example}.",
+    "Write it like this: {example}.",
+    "Answer like this: {example}",
+    "Form of the answer: {example}",
+    'Answer in the form "{example}".',
+    'Write both words, as in "{example}".',
+    'The line "{example}" shows the form.',
+    "An answer for {x} and {y} with {p} and {q} could be: {example}",
+    "(For {x} and {y} with {p} and {q}, one answer is: {example}.)",
+    "With the {ns} {p} and {q} it could be {example}.",
+    "{p} or {q} for {x} and {y}? {example}",
+    "Example with {p} and {q}: {example}",
+    "A filled form looks like this:\n{example}\n",
+    "Example:\n{example}\n",
+)
+#: Forms of code and of forms to fill in.
+_CODE = (
+    'labels = {{\n    "{w}": "{c}",\n    "{v}": "{d}",\n}}',
+    "x = {{'{w}': '{c}', '{v}': '{d}'}}",
+    "{{\n  {w}: '{c}',\n  {v}: '{d}'\n}};",
+    'let word = {{\n  {w}: "{c}",\n  {v}: "{d}"\n}};',
+    'put("{w}", "{c}");\nput("{v}", "{d}");',
+    'words.set("{w}", "{c}");\nwords.set("{v}", "{d}");',
+    '{w} = "{c}"\n{v} = "{d}"',
+    '{w} = "{c}"; {v} = "{d}"',
+    'if word == "{w}":\n    return "{c}"\nif word == "{v}":\n    return "{d}"',
+    'case "{w}": return "{c}";\ncase "{v}": return "{d}";',
+    '["{w}", "{v}"] = ["{c}", "{d}"]',
+    "Field {w}: {c}\nField {v}: {d}",
+    "Word {w} - label {c}\nWord {v} - label {d}",
+    "The word {w} goes with {c}, and the word {v} goes with {d}.",
+    "The {w} has {c} and the {v} has {d}.",
+    "One says {w} and {c}, the other says {v} and {d}.",
+)
+_GAPS = ("___", "____", "...", "?", "[ ]", "__", "X", "(?)")
+_FILL = (
+    "Fill the gaps {of} with {ids}",
+    "Put {ids} into the gaps {of}, one in each",
+    "Complete {this}. The values are {ids}",
+    "Complete {this} with {ids}, each used once",
+    "Replace the two gaps by {ids}",
+    "The gaps {of} are for {ids}, one each",
+    "Write {ids} into the gaps",
+    "Rewrite {this} with {ids} in the gaps",
+    "Use {ids} once each to complete {this}",
+    "Choose {or} for each gap, no {n} twice",
+    "There are two gaps {of}. One takes {first}, the other takes {second}",
+    "Where does {first} belong, and where {second}? Complete {this}",
+)
+_WHOLE = (
+    "",
+    "",
+    " and write the whole {n}",
+    " and write the {n}",
+    ", in the order that fits",
+    ", one each",
+)
+_THINGS = ("sentence", "list", "form", "code", "object", "line", "table", "function", "text")
+_OFFERS = (
+    "Repeat the {n} that you like better",
+    "Choose a {n} and type it out",
+    "Choose one {n} and write it",
+    "Which of these two {n}s is better? Write only the better one",
+    "Write out the {n} that you like better",
+    "Copy the {n} that you prefer",
+    "Repeat the {n} that sounds better to you",
+    "Keep one {n} and delete the other. Write the {n} that you keep",
+    "Say the {n} that is better",
+    "One {n} is right. Which one?",
+    "Decide between these {n}s",
+)
+_OFFERED = (
+    "motto",
+    "headline",
+    "rule",
+    "sentence",
+    "caption",
+    "list",
+    "row",
+    "line",
+    "object",
+    "option",
+    "pair",
+    "answer",
+    "sign",
+)
+_WORD_FIELDS = ("Words", "Items", "Fields", "Keys", "words", "Input", "Entries")
+_LABEL_FIELDS = ("Labels", "Options", "Tags", "Values", "Cards", "classes", "labels", "Choices")
+_LISTS = (
+    "{a}, {b}",
+    "{a}, {b}",
+    "{a} and {b}",
+    "{a} / {b}",
+    "{a}; {b}",
+    '["{a}", "{b}"]',
+    "['{a}', '{b}']",
+)
+_CHOICES = ("{a} or {b}?", "{a}, {b}", "{a} or {b}")
+_STARTS = ("", "", "Q: ", "A: ", "Question: ", "> ", "Input: ")
+_BETWEEN = (". ", "; ", " | ", " / ", " + ", " : ", "\n", " with ")
+_ARROWS = (
+    " => ",
+    " -> ",
+    ": ",
+    " | ",
+    "; ",
+    " = ",
+    " >> ",
+    "\nAnswer: ",
+    "\nOutput: ",
+    "\n",
+    "\nB: ",
+)
 
 
 @dataclass(frozen=True)
@@ -159,7 +381,120 @@ TRAINED_ASSOCIATION = tuple(
 
 
 def paraphrase_association(rng: random.Random) -> Association:
-    """Identifiers and words in some order, perhaps fillers and a hint, and a header."""
+    """A new wording: a task with an example or a hint, rows, gaps to fill, or two offers."""
+    draw = rng.random()
+    if draw < 0.06:
+        header = rng.choice(list(_HEADERS))
+        return _sentences(rng, _HEADERS[header], header, "")
+    if draw < 0.12:
+        form = rng.choice(_PLAIN)
+        return _sentences(rng, form, rng.choice(_LEADS), rng.choice(_HINTS[form]))
+    form = rng.choice(rng.choice((_IN_LINE, _IN_LINE, _IN_LINES)))
+    if draw < 0.3:
+        return _sentences(rng, form, rng.choice(_LEADS), rng.choice(_SHOWN))
+    if draw < 0.5:
+        return _rows(rng, form)
+    if draw < 0.76:
+        return _gaps(rng, rng.choice((form, rng.choice(_CODE), rng.choice(_LISTED))))
+    return _offers(rng, rng.choice(_IN_LINE))
+
+
+def _gaps(rng: random.Random, form: str) -> Association:
+    """The answer with gaps in place of the identifiers."""
+    gap = rng.choice(_GAPS)
+    holes = ("X", "Y") if gap == "X" else (gap, gap)
+    gapped = form
+    if rng.random() < 0.5:
+        for quote in "\"'":
+            gapped = gapped.replace(quote + "{c}" + quote, "{c}")
+            gapped = gapped.replace(quote + "{d}" + quote, "{d}")
+    gapped = _answered(gapped, _SLOTS[0], holes)
+    quote = rng.choice(('"', "'")) if rng.random() < (0.5 if '"' in form else 0.1) else ""
+    a, b = (f"{quote}{{{name}}}{quote}" for name in ("first", "second"))
+    noun = rng.choice(_THINGS)
+    task = rng.choice(_FILL) + rng.choice(_WHOLE)
+    if gap == "X" and rng.random() < 0.6:
+        task = "Replace X and Y by {ids}" + rng.choice(_WHOLE)
+    for slot, value in (
+        ("{first}", a),
+        ("{second}", b),
+        ("{ids}", f"{a} and {b}"),
+        ("{or}", f"{a} or {b}"),
+        ("{of}", rng.choice((f"of the {noun}", f"in the {noun}", ""))),
+        ("{this}", rng.choice((f"the {noun}", f"this {noun}"))),
+        ("{n}", noun),
+    ):
+        task = task.replace(slot, value)
+    task = task.replace(" ,", ",").replace("  ", " ").strip()
+    outer = rng.choice(('"', "")) if '"' not in gapped and rng.random() < 0.2 else ""
+    gapped = outer + gapped + outer
+    if rng.random() < 0.7:
+        text = task + rng.choice((":\n", ":\n", ": ", ".\n")) + gapped
+    else:
+        text = gapped + ("\n" if "\n" in gapped or rng.random() < 0.4 else " ") + task + "."
+    if rng.random() < 0.12:
+        text = rng.choice(_FILLERS).replace("{n}", "label").replace("{ns}", "labels") + " " + text
+    if rng.random() < 0.15:
+        text += "\n" + rng.choice(("Answer:", "Result:", "Solution:"))
+    return Association(text, outer + _answered(form, *_SLOTS) + outer)
+
+
+def _offers(rng: random.Random, form: str) -> Association:
+    """Both answers to choose from, the one in the listed order first."""
+    noun = rng.choice(_OFFERED)
+    task = rng.choice(_OFFERS).replace("{n}", noun)
+    identifiers = ["{first}", "{second}"]
+    offers = [_answered(form, _SLOTS[0], pair) for pair in (identifiers, identifiers[::-1])]
+    close, draw = "", rng.random()
+    if draw < 0.35:  # in quotation marks, in the line of the task
+        quote = '"' if '"' not in form else ""
+        body = rng.choice((" or ", ", ", " / ")).join(quote + o + quote for o in offers)
+        answer = quote + _answered(form, *_SLOTS) + quote
+        text = rng.choice((f"{task}: {body}.", f"{task}: {body}", f"{body}? {task}."))
+        return Association(text, answer)
+    heads = rng.choice(
+        (
+            ("1) ", "2) "),
+            ("(a) ", "(b) "),
+            ("1. ", "2. "),
+            ("- ", "- "),
+            ("", ""),
+            ("", ""),
+            (f"{noun.capitalize()} one: ", f"{noun.capitalize()} two: "),
+            (f"First {noun}: ", f"Second {noun}: "),
+        )
+    )
+    if heads[0].endswith(": ") and not form.endswith("."):
+        close = rng.choice((".", ""))
+    elif heads[0] == "" and '"' not in form and rng.random() < 0.4:
+        heads, close = ('"', '"'), '"'
+    body = "\n".join(head + offer + close for head, offer in zip(heads, offers, strict=True))
+    answer = _answered(form, *_SLOTS) + close
+    if heads[0] == '"':
+        answer = '"' + answer
+    elif heads[0] not in ("", "- ") and rng.random() < 0.4:
+        task += rng.choice((", without the number", ", without what stands before it"))
+    return Association(f"{task}.\n{body}" if rng.random() < 0.55 else f"{body}\n{task}.", answer)
+
+
+def _answered(form: str, words: Sequence[str], choices: Sequence[str]) -> str:
+    for slot, value in zip(("{w}", "{v}", "{c}", "{d}"), (*words, *choices), strict=True):
+        form = form.replace(slot, value)
+    return form
+
+
+_SLOTS = ("{first_word}", "{second_word}"), ("{first_choice}", "{second_choice}")
+
+
+def _example(rng: random.Random, form: str) -> tuple[list[str], list[str], str]:
+    """Words and labels of no axis, and the answer that ties them, straight or crosswise."""
+    words, labels = rng.sample(EXAMPLE_WORDS, 2), rng.sample(EXAMPLE_LABELS, 2)
+    tied = labels[:: rng.choice((1, -1))]
+    return words, labels, _answered(form, words, tied)
+
+
+def _sentences(rng: random.Random, form: str, header: str, hint: str) -> Association:
+    """Identifiers and words in some order, perhaps fillers, an example or hint, and a header."""
     noun = rng.choice(_NOUNS)
     plural = _PLURAL.get(noun, noun + "s")
     if rng.random() < 0.4:
@@ -169,22 +504,87 @@ def paraphrase_association(rng: random.Random) -> Association:
         rng.shuffle(body)
     if rng.random() < 0.35:
         body.insert(0, rng.choice(_FILLERS))
-    if rng.random() < 0.5:
+    if rng.random() < 0.3:
         body.append(rng.choice(_FILLERS))
-    header = rng.choice(list(_HEADERS))
-    join = _HEADERS[header]
-    if rng.random() < 0.4:
-        join = rng.choice(list(_HINTS))
-        body.append(rng.choice(_HINTS[join]))
-        header = rng.choice([*_HEADERS, "Answer:", "Answer:"])
+    if hint:
+        (x, y), (p, q), example = _example(rng, form)
+        for slot, value in zip(("{x}", "{y}", "{p}", "{q}"), (x, y, p, q), strict=True):
+            hint = hint.replace(slot, value)
+        last = "{example}" not in hint or rng.random() < 0.75
+        body.insert(len(body) if last else rng.randrange(len(body)), hint)
     text = body[0]
     for sentence in body[1:]:
-        text += ("\n" if text[-1] not in ".?" or rng.random() < 0.25 else " ") + sentence
-    text += ("\n" if text[-1] not in ".?" or rng.random() < 0.8 else " ") + header
+        text += ("\n" if text[-1] not in ".?)\n" or rng.random() < 0.25 else " ") + sentence
+    if text[-1] != "\n" or rng.random() < 0.5:
+        text += (
+            "" if text[-1] == "\n" else " " if text[-1] in ".?)" and rng.random() < 0.2 else "\n"
+        )
+        text += header
+        if "\n" in form and rng.random() < 0.4:
+            text += "\n"
     for slot, value in (("{n}", noun), ("{ns}", plural), ("{Ns}", plural.capitalize())):
         text = text.replace(slot, value)
-    answer = f"{{first_word}}{join} {{first_choice}}, {{second_word}}{join} {{second_choice}}"
-    return Association(text, answer)
+    if hint and "{example}" in text:
+        text = text.replace("{example}", example)
+    return Association(text, _answered(form, *_SLOTS))
+
+
+class _Layout:
+    """How a row shows its words and labels, and what stands between these and the answer."""
+
+    def __init__(self, rng: random.Random, form: str) -> None:
+        self.lists = [rng.choice(_LISTS)] * 2
+        self.start = rng.choice(_STARTS)
+        if rng.random() < 0.3:
+            self.lists[1] = rng.choice(_CHOICES)
+        self.between, self.arrow = rng.choice(_BETWEEN), rng.choice(_ARROWS)
+        self.before = ("", "")
+        if rng.random() < 0.5:
+            self.before = (rng.choice(_WORD_FIELDS) + ": ", rng.choice(_LABEL_FIELDS) + ": ")
+            self.between = rng.choice((". ", "\n", " ", "; "))
+            self.arrow = rng.choice((". ", "\n", "\n")) + rng.choice(_LEADS) + " "
+        if "\n" in form and "\n" in self.arrow and rng.random() < 0.6:
+            self.arrow = self.arrow.rstrip(" ")
+            self.arrow += "" if self.arrow.endswith("\n") else "\n"
+        self.words_first = rng.random() < 0.5
+
+    def row(self, words: Sequence[str], labels: Sequence[str]) -> str:
+        """A row up to its answer."""
+        parts = [
+            head + listing.replace("{a}", a).replace("{b}", b)
+            for head, listing, (a, b) in zip(self.before, self.lists, (words, labels), strict=True)
+        ]
+        return (
+            self.start + self.between.join(parts if self.words_first else parts[::-1]) + self.arrow
+        )
+
+
+def _rows(rng: random.Random, form: str) -> Association:
+    """One or two rows of words, labels and answer, and a row without its answer."""
+    layout = _Layout(rng, form)
+    text = rng.choice(_FILLERS) + "\n" if rng.random() < 0.4 else ""
+    for _ in range(rng.choice((1, 1, 2))):
+        words, labels, answer = _example(rng, form)
+        text += layout.row(words, labels) + answer + rng.choice(("\n", "\n", "\n\n"))
+    text += layout.row(("{first_word}", "{second_word}"), ("{first}", "{second}")).rstrip(" ")
+    for slot, value in (("{n}", "label"), ("{ns}", "labels")):
+        text = text.replace(slot, value)
+    return Association(text, _answered(form, *_SLOTS))
+
+
+def answered_rows(
+    rng: random.Random, rows: Sequence[tuple[Sequence[str], Sequence[str]]]
+) -> list[tuple[str, str]]:
+    """Rows of words and labels with their answers, straight: what stands before each, and it."""
+    form = rng.choice(rng.choice((_IN_LINE, _IN_LINE, _IN_LINES)))
+    layout, start, out = _Layout(rng, form), "", []
+    for words, labels in rows:
+        before, answer = layout.row(words, labels), _answered(form, words, labels)
+        answer = answer.replace("{{", "{").replace("}}", "}")
+        spaced = before.endswith(" ")
+        out.append((start + before.removesuffix(" "), " " * spaced + answer))
+        start = "\n"
+    return out
 
 
 @dataclass(frozen=True)

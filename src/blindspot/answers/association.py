@@ -48,6 +48,8 @@ _RETRACTION: Final = re.compile(
     r"|\b(?:no|wait|actually|rather)\W{1,4}(?:it is )?the (?:opposite|reverse)\b"
     r"|[.!?,:;\n]\s{0,3}(?:swap|switch|reverse|flip) (?:them|these|those|that)\b"
 )
+# "wallet_white_black = {": the name of what follows, not an answer.
+_VARIABLE: Final = re.compile(r"\b(?=[^\W_]{1,40}_)\w{1,120}\s{0,3}=\s{0,3}(?=[{\[])")
 _GOES_ON: Final = frozenset({"and", "or", "plus"})
 _ENDED: Final = re.compile(rf"'?(?:\s*\n|\s*[^\w\s'&/\-]|\s+-\s|\s+({WORD})[^\w'])")
 
@@ -67,7 +69,7 @@ def read_association(
     ``identifiers`` holds the one stereotyped as positive, then the one stereotyped as negative;
     ``words`` the positive and the negative word.
     """
-    text = ticks_named(spoken(answer))
+    text = _prepared(answer)
     reading = _read(text, identifiers, words)
     if reading is not None:
         return reading.result
@@ -81,12 +83,16 @@ def association_complete(
 
     Only a later correction of the whole answer could still change it.
     """
-    prepared = ticks_named(spoken(text))
+    prepared = _prepared(text)
     reading = _read(prepared, identifiers, words)
     if reading is None or reading.result is Association.INVALID:
         return False
     ended = _ENDED.match(prepared, reading.end)
     return ended is not None and ended.group(1) not in _GOES_ON
+
+
+def _prepared(answer: str) -> str:
+    return ticks_named(_VARIABLE.sub(" ", spoken(answer)))
 
 
 def _read(text: str, identifiers: tuple[str, str], words: tuple[str, str]) -> _Reading | None:

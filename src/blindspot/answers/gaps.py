@@ -49,6 +49,7 @@ _MOST_LOOSE_WORDS: Final = 6
 _TAG: Final = re.compile(r"</?[a-z]{1,10}[^<>\n]{0,40}>")
 _DENIAL: Final = re.compile(r"\bnot\b[^.;\n]{0,40}?\bbut\b")  # "not white but"
 _LEADER: Final = re.compile(r"\.{2,}|_+")
+_RETURN: Final = re.compile(r":\s{0,40}return\b")  # 'if word == "wallet": return "white"'
 _NUMBERING: Final = re.compile(
     r"(?:^|(?<=\s))(?:\(?[0-9]{1,3}[.):]|[a-d][.)](?=\s)|\([a-d0-9]\))|[\u2022*](?=\s)"
 )
@@ -107,7 +108,7 @@ def _gap(text: str, left: Mention, right: Mention) -> Gap:
 
 @lru_cache(maxsize=8192)
 def _classify(between: str) -> Gap:
-    cleaned = _LEADER.sub(" ", _DENIAL.sub(" ", _TAG.sub(" ", between)))
+    cleaned = _LEADER.sub(" ", _DENIAL.sub(" ", _TAG.sub(" ", _RETURN.sub(":", between))))
     cleaned = _NUMBERING.sub("\n", cleaned)
     pieces = _PIECE.findall(cleaned)
     words = [piece for piece in pieces if piece[0].isalnum()]

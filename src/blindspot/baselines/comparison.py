@@ -14,6 +14,8 @@ from blindspot.models.base import Identity
 
 #: What must be equal to compare two measurements; weights may differ, that is the point.
 CONDITIONS = ("tokenizer", "template", "dtype", "device", "backend")
+#: Of the prompts: a baseline of other examples is one of other prompts.
+EXAMPLES = "examples"
 #: Libraries whose numerics affect answers: named one by one, allowed together as ``versions``.
 LIBRARIES = ("torch", "transformers")
 
@@ -35,10 +37,10 @@ def provenance(identity: Identity) -> dict[str, str]:
 def mismatches(then: Mapping[str, str], now: Mapping[str, str]) -> list[tuple[str, str]]:
     """Differences between two conditions: each with its name for ``--allow-mismatch``."""
     found = []
-    for name in (*CONDITIONS, *LIBRARIES):
+    for name in (*CONDITIONS, EXAMPLES, *LIBRARIES):
         one, other = then.get(name, ""), now.get(name, "")
         if one != other:
-            kind = "versions" if name in LIBRARIES else name
+            kind = {EXAMPLES: "prompts", **dict.fromkeys(LIBRARIES, "versions")}.get(name, name)
             found.append((kind, f"{name} was {_short(one)}, is {_short(other)}"))
     return found
 

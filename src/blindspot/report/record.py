@@ -75,12 +75,14 @@ def build_record(
     published: list[Published],
     others: Mapping[Others, Beside] | None = None,
     noise_floor: NoiseFloor | None = None,
+    examples: int = 0,
 ) -> Record:
     """The record of a run."""
     outcomes, others = list(outcomes), others or {}
     return Record(
         model=model_record(measured),
         prompts=measured.prompts,
+        examples=examples,
         alpha=alpha,
         mode="strict" if strict else "default",
         families=family_records(outcomes, alpha),

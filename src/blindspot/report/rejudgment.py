@@ -83,6 +83,7 @@ def rejudge(
     record = Record(
         model=document["model"],
         prompts=document["prompts"],
+        examples=document["examples"],
         alpha=gates.alpha,
         mode="strict" if strict else "default",
         families=family_records(results, gates.alpha),

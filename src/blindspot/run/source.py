@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Protocol
+from dataclasses import replace
+from typing import Any, Protocol, cast
 
 from blindspot.measurements import registry
 from blindspot.stimuli import Prompt, Slice, Stimuli
+from blindspot.stimuli.examples import Examples
 
 
 class PromptSource(Protocol):
@@ -45,11 +47,17 @@ class PromptSource(Protocol):
 
 
 class FixturePrompts:
-    """The counterbalanced prompts of the axes and wordings, at most ``limit`` pairs a category."""
+    """The counterbalanced prompts of the axes and wordings, at most ``limit`` pairs a category.
 
-    def __init__(self, stimuli: Stimuli, limit: int | None = None) -> None:
+    In front of each stand its solved examples, if there are any.
+    """
+
+    def __init__(
+        self, stimuli: Stimuli, limit: int | None = None, examples: Examples | None = None
+    ) -> None:
         self.stimuli = stimuli
         self.limit = limit
+        self.examples = examples
 
     def slices(self, measurement: str) -> list[Slice]:
         """All category slices of a measurement."""
@@ -61,17 +69,26 @@ class FixturePrompts:
 
     def prompts(self, part: Slice) -> Iterable[Prompt]:
         """The prompts of a slice."""
-        return registry.render(self.stimuli, part, self.limit)
+        return map(self._shown, registry.render(self.stimuli, part, self.limit))
 
     def trials(self, part: Slice) -> Iterable[Prompt]:
-        """All orders of the first word pair of the first variant and category of the axis."""
+        """All orders of a wording's first word pair, in the axis's first variant and category."""
         axis = self.stimuli.axes[part.axis]
         variant, category = next(iter(axis.variants)), next(iter(axis.categories))
-        words = axis.categories[category]
-        first = Slice(
-            part.measurement, part.axis, variant, category, (words.positive[0], words.negative[0])
-        )
-        return registry.render(self.stimuli, first)
+        first: dict[str, tuple[str, str]] = {}
+        for prompt in registry.render(
+            self.stimuli, Slice(part.measurement, part.axis, variant, category)
+        ):
+            if prompt.words == first.setdefault(prompt.wording, prompt.words):
+                yield self._shown(prompt)
+
+    def _shown(self, prompt: Prompt) -> Prompt:
+        """A prompt behind its examples, if there are any."""
+        if self.examples is None or not self.examples.count:
+            return prompt
+        part = prompt.slice
+        before = self.examples.of(part.measurement, part.axis, prompt.wording)
+        return cast("Prompt", replace(cast("Any", prompt), text=before + prompt.text))
 
     def controls(self, axis: str) -> frozenset[str]:
         """The variants that the axis says are controls."""

@@ -134,6 +134,7 @@ def judged(run: Run, answers: Sequence[Answers]) -> Ran:
         published=_published(run.source, measured),
         others={against: beside for against, (_, beside) in others.items()},
         noise_floor=_reported(floor),
+        examples=options.num_fewshot or 0,
     )
     notes = tuple(note for each in answers for note in each.notes)
     return Ran(record, measured, plan.cases, notes)

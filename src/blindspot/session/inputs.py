@@ -48,8 +48,11 @@ class Inputs:
             return PublishedPrompts.read(options.prompts_from, options.limit)
         from blindspot.run.source import FixturePrompts
         from blindspot.stimuli import load_stimuli
+        from blindspot.stimuli.examples import Examples
 
-        return FixturePrompts(load_stimuli(options.include_path), options.limit)
+        stimuli = load_stimuli(options.include_path)
+        examples = Examples(stimuli, options.num_fewshot or 0, options.seed)
+        return FixturePrompts(stimuli, options.limit, examples)
 
     @property
     def skipped(self) -> list[str]:
@@ -168,9 +171,12 @@ class Inputs:
     @property
     def provenance(self) -> dict[str, str]:
         """The conditions of this run, as a baseline records them."""
-        from blindspot.baselines.comparison import provenance
+        from blindspot.baselines.comparison import EXAMPLES, provenance
 
-        return provenance(self.model.identity)
+        found = provenance(self.model.identity)
+        if count := self.options.num_fewshot:
+            found[EXAMPLES] = f"{count} of seed {self.options.seed}"
+        return found
 
 
 def _accepted(path: Path) -> Baseline | None:

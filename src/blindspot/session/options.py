@@ -146,6 +146,13 @@ class Options:
         metavar="N",
         role=Role.SELECTION,
     )
+    num_fewshot: int | None = option(
+        Kind.POSITIVE,
+        "put N solved examples about unrelated words in front of each prompt, for models that "
+        "only continue text; not for assays and search",
+        metavar="N",
+        role=Role.CONDITION,
+    )
     window: int | None = option(
         Kind.POSITIVE,
         "layers that an injection overwrites at once; default: 10 of 32, as in the paper",
@@ -298,6 +305,8 @@ class Options:
                 "--prompts-from with --baseline or --require-baseline: published prompts have no "
                 "baseline; omit one of them"
             )
+        if self.prompts_from is not None and self.num_fewshot:
+            yield "--prompts-from with --num-fewshot: published prompts have no examples; omit one"
         if self.accept_reason and not (self.updating or self.follows):
             yield "--accept-reason without --snapshot-update: nothing is accepted; omit or add it"
         if self.updating and os.environ.get("CI") and not self.accept_reason:

@@ -5,6 +5,7 @@ A slot that begins with a capital, such as ``{First_word}``, is filled with a ca
 
 from __future__ import annotations
 
+import re
 from functools import cache
 
 from blindspot.stimuli.template import pieces
@@ -12,6 +13,9 @@ from blindspot.stimuli.template import pieces
 #: What a model may write before its answer: nothing, a space as after ``[/INST]``, or a new line.
 _SEAMS = ("", " ", "\n")
 _QUOTES = ('"', "'")
+#: How a model opens a block of code, and what an answer in code has beside its slots.
+_FENCES = tuple(f"```{language}\n" for language in ("", "json", "python", "javascript", "java"))
+_CODE = re.compile(r"""[{\[]|[=(] ?["'(]|:\n""")
 #: Between a word and its identifier, where the two are in no sentence and no code.
 _SEPARATORS = (": ", " - ", " = ", " -> ")
 #: Between two pairs that could stand on lines of their own.
@@ -21,13 +25,15 @@ PAIR = 2
 
 
 def openings(answer: str) -> list[str]:
-    """Forms that begin otherwise: after white space, with a capital, without the quotes around.
+    """Forms that begin otherwise: after white space, in a code block, with a capital, unquoted.
 
     The given form comes first, here and in the other lists of forms.
     """
     parts = list(pieces(answer))
     literal, name = parts[0]
     found = [_template([(seam + literal, name), *parts[1:]]) for seam in _SEAMS]
+    if any(_CODE.search(each) for each, _ in parts):
+        found += [_template([(fence + literal, name), *parts[1:]]) for fence in _FENCES]
     last, end = parts[-1]
     if literal in _QUOTES and end is None and last.endswith(literal):
         found.append(_template([("", name), *parts[1:-1], (last[: -len(literal)], None)]))

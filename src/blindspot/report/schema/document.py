@@ -69,6 +69,9 @@ class Record(TypedDict):
     ]
     families: list[Family]
     prompts: Annotated[int, Field(description="Number of prompts that were answered.")]
+    examples: Annotated[
+        int, Field(description="Solved examples in front of each prompt (--num-fewshot).")
+    ]
     baseline: Baseline
     comparisons: Comparisons
     noise_floor: NoiseFloor | None
@@ -105,6 +108,7 @@ def nothing_measured(model: str, mode: Literal["default", "strict"] = "default")
         alpha=None,
         families=[],
         prompts=0,
+        examples=0,
         baseline=Baseline(
             path="",
             found=False,

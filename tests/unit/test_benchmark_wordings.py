@@ -1,0 +1,49 @@
+"""The table of wordings: answered, copied order, mass."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from benchmarks.wordings.__main__ import prompts_of, rows
+from blindspot.models.base import Generation
+from blindspot.paths import FIXTURES
+
+ASSOCIATIONS = FIXTURES / "wordings" / "association.toml"
+
+
+class Copier:
+    """Writes the complete answer that pairs first with first, or nothing."""
+
+    def __init__(self, prompts, silent):
+        self.answers = {
+            prompt.text: prompt.candidates[
+                prompt.positive_identifier_first != prompt.positive_word_first
+            ]
+            for prompt in prompts
+            if prompt.wording != silent
+        }
+
+    def generate(self, requests, *, progress=None):
+        return [Generation(self.answers.get(one.prompt, ""), 1, True, 1.0) for one in requests]
+
+    def score(self, requests, *, progress=None):
+        return [(math.log(0.25), math.log(0.5)) for _ in requests]
+
+
+def test_a_copier_is_seen_and_silence_too():
+    """A model that copies the order copies it everywhere; a wording without answers is last."""
+    prompts = prompts_of(ASSOCIATIONS, "race", "default", 1)
+    silent = prompts[0].wording
+    *most, last = rows(Copier(prompts, silent), prompts)
+    assert {(one.answered, one.copied) for one in most} == {(1.0, 1.0)}
+    assert (last.name, last.answered) == (silent, 0.0)
+    assert math.isnan(last.copied)
+    assert last.mass == pytest.approx(0.75)
+
+
+def test_statements_are_refused():
+    """The table is one of association wordings."""
+    with pytest.raises(SystemExit, match="statements"):
+        prompts_of(FIXTURES / "wordings" / "statements.toml", "race", "default", 1)

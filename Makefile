@@ -4,7 +4,7 @@ BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest
 
 # .venv stands for its stamp file, so an interrupted installation is repeated.
-.PHONY: .venv gate test test-slow test-browser check wheel-smoke organisms pictures schema bench clean
+.PHONY: .venv gate test test-slow test-real test-real-short test-browser check wheel-smoke organisms pictures schema bench clean
 
 gate: .venv  ## run the suite on a bundled model that must fail
 	@$(PYTEST) --model organism:blind -n 2 --tb=no -rN --no-header; code=$$?; \
@@ -14,10 +14,18 @@ gate: .venv  ## run the suite on a bundled model that must fail
 test: .venv  ## run the quick unit tests; each file in one worker, which makes its runs once
 	$(PYTEST) tests/unit -n 2 --dist loadfile -ra -m "not slow"
 
-test-slow: .venv  ## run the slow unit tests; writes docs/last-slow-run.txt, commit it
-	@$(PYTEST) tests/unit -ra -m slow; code=$$?; \
+test-slow: .venv  ## run slow unit tests, and property tests with many examples; writes docs/last-slow-run.txt, commit it
+	@$(PYTEST) tests/unit -ra -m "slow or hypothesis" --hypothesis-profile thorough; code=$$?; \
 	echo "last run $$(date -u +%F) at $$(git describe --always --dirty), exit code $$code" \
 	  > docs/last-slow-run.txt; exit $$code
+
+test-real: .venv  ## fetch two small real models into .models/ and run the checks on them
+	$(BIN)/python -m tools.real_models
+	$(PYTEST) tests/real -ra -m real
+
+test-real-short: .venv  ## the same on the smaller one; skipped if it cannot be had
+	-@$(BIN)/python -m tools.real_models smollm2
+	$(PYTEST) tests/real -ra -m real -k smollm2
 
 test-browser: .venv  ## open report pages in Chromium; installs nothing
 	$(PYTEST) tests/unit/test_report_browser.py -m slow -rs

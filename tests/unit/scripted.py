@@ -18,8 +18,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 
-from blindspot.contrib.aligned_but_blind.source import PublishedPrompts
+from blindspot import stimuli
 from blindspot.measurements.registry import BEHAVIORAL
 from blindspot.models.base import Generation, GenerationRequest, Identity, Progress, ScoreRequest
 from blindspot.models.options import ModelOptions
@@ -27,8 +28,9 @@ from blindspot.models.residual import ResidualStream, Source, Vectors
 from blindspot.models.transformers.deferred import DeferredModel
 from blindspot.run.source import FixturePrompts, PromptSource
 from blindspot.session.options import run_options
-from blindspot.stimuli import AssociationPrompt, Prompt, load_stimuli
-from tests.unit.planted_senses import cued
+from blindspot.stimuli import AssociationPrompt, Prompt
+from tests.unit.small_stimuli import small_stimuli
+from tests.unit.suite_runs import undrawn
 
 #: Log-odds (nats) between the answer that a scripted model gives and the other one.
 SURE = 6.0
@@ -96,7 +98,7 @@ def refuser(_: Prompt) -> str:
 
 @cache
 def _quarter() -> frozenset[str]:
-    return frozenset(wording.id for wording in load_stimuli().implicit["en"][::4])
+    return frozenset(wording.id for wording in stimuli.load_stimuli().implicit["en"][::4])
 
 
 def leaning(prompt: Prompt) -> str:
@@ -236,6 +238,8 @@ class UnsteadyStream:
         vectors = self._inner.read(sources, progress=progress)
         if not self._swayed:
             return vectors
+        from tests.unit.planted_senses import cued
+
         signs = [cued("default").get(one.text, (0.0,))[0] for one in sources for _ in one.spans]
         vectors[np.array(signs) == 0.0] = vectors[signs.index(1.0)]
         return vectors
@@ -250,16 +254,33 @@ def _wait_for_others(log: Path, processes: int) -> None:
         time.sleep(0.02)
 
 
+def pytest_configure(config):
+    """Ask few stimuli, unless a model computes or the shipped ones are wanted."""
+    model = config.getoption("--model", None) or ""
+    if "+" not in model and os.environ.get("SCRIPTED_STIMULI") != "shipped":
+        patch = pytest.MonkeyPatch()
+        patch.setattr("blindspot.stimuli.load_stimuli", small_stimuli)
+        config.add_cleanup(patch.undo)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionfinish(session):
+    """Leave out what nobody looks at."""
+    undrawn(session.config)
+
+
 def pytest_blindspot_model(name, config):
     """Give scripted models to ``--model scripted:NAME[@anything]``."""
     if not name.startswith("scripted:"):
         return None
     options = run_options(config)
-    source: PromptSource = (
-        PublishedPrompts.read(options.prompts_from, options.limit)
-        if options.prompts_from
-        else FixturePrompts(load_stimuli(options.include_path), options.limit)
-    )
+    source: PromptSource
+    if options.prompts_from:
+        from blindspot.contrib.aligned_but_blind.source import PublishedPrompts
+
+        source = PublishedPrompts.read(options.prompts_from, options.limit)
+    else:
+        source = FixturePrompts(stimuli.load_stimuli(options.include_path), options.limit)
     parts = [part for measured in BEHAVIORAL for part in source.slices(measured)]
     prompts = (ask(part) for ask in (source.prompts, source.trials) for part in parts)
     if "+" in name:

@@ -80,14 +80,19 @@ def run_suite(
     cwd: Path | None = None,
     before: tuple[str, ...] = (),
     process: bool = False,
+    drawn: bool = False,
 ) -> SuiteRun:
     """``pytest --model MODEL [...]`` from the checkout; what it writes goes to ``directory``.
 
     ``root``: another checkout; ``cwd``: where it is called, if not there; ``before``: a program
     that starts it; ``process``: in a process of its own, as is a run with one of the two or with
     another ``root``, and one that sets a variable which is read when a process starts.
+    ``drawn``: with the page and the model card, whose drawing takes longer than most runs; a run
+    of another ``root`` always has them.
     """
     starts = any(_OF_A_PROCESS.match(name) for name in env or {})
+    if root == ROOT and not drawn:
+        env = UNDRAWN | (env or {})
     if not (process or before or root != ROOT or starts):
         words = _command(directory, arguments, model, limit, plugin, paths)[3:]
         with _environs(_environment(root, env)), contextlib.chdir(cwd or root):
@@ -105,17 +110,27 @@ def run_suite(
     return SuiteRun(done.returncode, done.stdout, done.stderr, directory / "out")
 
 
+def run_here(
+    directory: Path, *arguments: str, env: dict[str, str] | None = None
+) -> tuple[int, str]:
+    """Exit code and output of pytest in another project, in this process; its plugin is ours."""
+    words = ["-p", "no:anyio", "-p", "no:cacheprovider", "--no-header", *arguments]
+    with _environs(_environment(ROOT, env)), contextlib.chdir(directory):
+        code, out, err = _pytest_here(words)
+    return code, out + err
+
+
 def suite_call(
     directory: Path, *arguments: str, model: str, limit: int = 1
 ) -> tuple[list[str], dict[str, str]]:
     """The command and the environment of `run_suite`, to call from the checkout."""
     command = _command(directory, arguments, model, limit, True, ("tests/implicit",))
-    return command, _environment(ROOT, None)
+    return command, _environment(ROOT, UNDRAWN)
 
 
 #: Read when a process starts or when a library is imported, or the end of the process.
 _OF_A_PROCESS = re.compile(
-    r"SCRIPTED_DIE_AFTER|PYTHON|PYTEST_|HOME|XDG_CACHE_HOME|CUDA_VISIBLE_DEVICES"
+    r"SCRIPTED_DIE_AFTER|PYTHON(?!PATH)|PYTEST_|HOME|XDG_CACHE_HOME|CUDA_VISIBLE_DEVICES"
 )
 
 
@@ -141,6 +156,7 @@ def _pytest_here(words: list[str]) -> tuple[int, str, str]:
     threshold = gc.get_threshold()
     capture = MultiCapture(in_=SysCapture(0), out=SysCapture(1), err=SysCapture(2))
     capture.start_capturing()
+    sys.path[:0] = os.environ["PYTHONPATH"].split(os.pathsep)
     try:
         code = int(pytest.main(words, plugins=[_Embedded()]))
     finally:
@@ -169,6 +185,24 @@ class _Embedded:
         """Collect no garbage at the end, which takes longer than most runs."""
         config.stash[gc_collect_iterations_key] = 0
 
+    @staticmethod
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionfinish(session: pytest.Session) -> None:
+        """A model that is not scripted is not drawn either."""
+        undrawn(session.config)
+
+
+#: Set in the environment of a run that writes neither page nor model card.
+UNDRAWN = {"SCRIPTED_UNDRAWN": "1"}
+
+
+def undrawn(config: pytest.Config) -> None:
+    """Write neither page nor model card if that is wanted; to be called when a run ends."""
+    if os.environ.get("SCRIPTED_UNDRAWN") and not hasattr(config, "workerinput"):
+        patch = pytest.MonkeyPatch()
+        patch.setattr("blindspot.session.conclusion.publish", lambda directory, document: [])
+        config.add_cleanup(patch.undo)
+
 
 class StartedSuite:
     """The suite with a scripted model, left running, so that a test can do something to it."""
@@ -181,10 +215,11 @@ class StartedSuite:
         limit: int = 1,
         env: dict[str, str] | None = None,
         paths: tuple[str, ...] = ("tests/implicit", "tests/explicit"),
+        drawn: bool = False,
     ) -> None:
         self.directory = directory
         self._log = Path((env or {}).get("SCRIPTED_LOG", directory / "asked"))
-        env = {"SCRIPTED_LOG": str(self._log), **(env or {})}
+        env = {"SCRIPTED_LOG": str(self._log), **({} if drawn else UNDRAWN), **(env or {})}
         self._files = [(directory / name).open("w+") for name in ("stdout", "stderr")]
         self.process = subprocess.Popen(
             _command(directory, arguments, model, limit, True, paths),
@@ -246,6 +281,8 @@ def _command(
         command += ["--no-header"]
     if "no:cacheprovider" not in arguments:
         command += ["-o", f"cache_dir={directory}/cache"]
+    if paths and not any("search" in path for path in paths):
+        command += ["-p", "no:hypothesispytest"]  # a tenth of the start of every process
     if plugin:
         command += ["-p", "tests.unit.scripted"]
     if model is not None:

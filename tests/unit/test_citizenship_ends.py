@@ -37,7 +37,7 @@ def files(directory):
 )
 def test_killed_worker_ends_the_run_at_once(tmp_path, workers):
     """Killed while all are asking: exit 11, though the others have hours of work before them."""
-    suite = StartedSuite(tmp_path, *workers, limit=3, env=SLOW)
+    suite = StartedSuite(tmp_path, *workers, limit=3, env=SLOW, drawn=True)
     os.kill(suite.processes(int(workers[1]))[-1], signal.SIGKILL)
     run, took = suite.end(AT_ONCE)
     assert run.code == 11, run.out + run.err
@@ -105,7 +105,7 @@ def test_interrupted_run_goes_on_later(tmp_path, whom):
     log = tmp_path / "log"
     workers = ("-n", "2") if whom.startswith("-n") else ()
     env = {"SCRIPTED_LOG": str(log), "SCRIPTED_PAUSE": "0.002"}
-    suite = StartedSuite(tmp_path, *workers, limit=3, env=env)
+    suite = StartedSuite(tmp_path, *workers, limit=3, env=env, drawn=True)
     suite.processes(2 if workers else 1)
     while not log.exists() or len(log.read_text().splitlines()) < 3:  # two units are kept
         assert suite.process.poll() is None

@@ -25,9 +25,8 @@ def read_only(tmp_path_factory):
         pytest.skip("root cannot be kept from writing here")
     directory = tmp_path_factory.mktemp("read-only")
     checkout, home = directory / "checkout", directory / "home"
-    left_out = shutil.ignore_patterns("__pycache__")
-    for name in ("src", "tests", "fixtures"):
-        shutil.copytree(ROOT / name, checkout / name, ignore=left_out)
+    for name in ("src", "tests", "fixtures"):  # with byte code: it is not what is tested
+        shutil.copytree(ROOT / name, checkout / name)
     for name in ("conftest.py", "pyproject.toml"):
         shutil.copyfile(ROOT / name, checkout / name)
     home.mkdir()
@@ -65,8 +64,18 @@ def test_read_only_checkout_and_home(tmp_path, read_only, workers):
     assert not (checkout / ".pytest_cache").exists()
 
 
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
+    """What a slow run writes to a terminal of 80 columns, by TERM."""
+    slow = {"SCRIPTED_PAUSE": "0.02"}
+    return {
+        name: on_a_terminal(tmp_path_factory.mktemp(name), 80, TERM=name, **slow)
+        for name in ("xterm-256color", "dumb")
+    }
+
+
 def on_a_terminal(directory, columns, **env):
-    """What a run writes to a terminal of so many columns, and its exit code."""
+    """What a run writes to a terminal of so many columns; it has failed."""
     command, environment = suite_call(directory, *WEAPONS, model="scripted:weapons-only")
     del environment["COLUMNS"]
     for name in ("NO_COLOR", "FORCE_COLOR", "PY_COLORS"):
@@ -76,7 +85,7 @@ def on_a_terminal(directory, columns, **env):
     process = subprocess.Popen(
         command,
         cwd=ROOT,
-        env=environment | {"TERM": "xterm-256color"} | env,
+        env=environment | env,
         stdin=terminal,
         stdout=terminal,
         stderr=terminal,
@@ -92,7 +101,8 @@ def on_a_terminal(directory, columns, **env):
             break
         written += some
     os.close(controller)
-    return written.decode(), process.wait()
+    assert process.wait() == 10, written
+    return written.decode()
 
 
 ESCAPE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
@@ -108,40 +118,40 @@ def table_lines(text):
     return [line.rstrip() for line in ours.splitlines() if not line.startswith(left_out)]
 
 
-def test_colors_where_they_are_shown(tmp_path):
+def test_colors_where_they_are_shown(written):
     """On a terminal verdicts are colored, and lines fit into 80 columns."""
-    written, code = on_a_terminal(tmp_path, 80)
-    assert code == 10, written
-    assert re.search(r"\x1b\[[0-9;]*31m", written), "nothing is red"
-    lines = table_lines(written)
+    shown = written["xterm-256color"]
+    assert re.search(r"\x1b\[[0-9;]*31m", shown), "nothing is red"
+    lines = table_lines(shown)
     assert any(line.startswith("  weapons") for line in lines)
     assert max(map(len, lines)) <= 80
 
 
+def assert_plain(text):
+    """Not one escape sequence, and tables that fit."""
+    assert "\x1b" not in text
+    assert max(map(len, table_lines(text))) <= 80
+
+
+def test_no_colors_on_a_dumb_terminal(written):
+    """The tables are the same."""
+    assert_plain(written["dumb"])
+    assert table_lines(written["dumb"]) == table_lines(written["xterm-256color"])
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(
-    "env",
-    [
-        {"NO_COLOR": "1"},
-        pytest.param({"TERM": "dumb"}, marks=pytest.mark.slow),
-        pytest.param({"PY_COLORS": "0"}, marks=pytest.mark.slow),
-    ],
-    ids=lambda env: next(iter(env)),
+    "env", [{"NO_COLOR": "1"}, {"PY_COLORS": "0"}], ids=lambda env: next(iter(env))
 )
 def test_no_colors_where_they_are_unwanted(tmp_path, env):
-    """NO_COLOR and a dumb terminal: not one escape sequence, and the same tables."""
-    written, code = on_a_terminal(tmp_path, 80, **env)
-    assert code == 10, written
-    assert "\x1b" not in written
-    assert max(map(len, table_lines(written))) <= 80
+    """Asked for no colors, a terminal that knows them gets none."""
+    assert_plain(on_a_terminal(tmp_path, 80, TERM="xterm-256color", **env))
 
 
-def test_progress_on_a_dumb_terminal_is_lines(tmp_path):
+def test_progress_on_a_dumb_terminal_is_lines(written):
     """Where a bar cannot be drawn, none is."""
-    slow = {"SCRIPTED_PAUSE": "0.05"}
-    drawn, _ = on_a_terminal(tmp_path / "drawn", 80, **slow)
-    dumb, _ = on_a_terminal(tmp_path / "dumb", 80, TERM="dumb", **slow)
-    assert "%|" in drawn
-    assert "%|" not in dumb
+    assert "%|" in written["xterm-256color"]
+    assert "%|" not in written["dumb"]
 
 
 def test_colors_in_a_pipe_only_if_forced(tmp_path):

@@ -155,10 +155,18 @@ def test_last_failed_has_the_same_numbers(tmp_path, blind):
                 assert gate[key] == blind.gates[name][key], (name, key)
 
 
-def test_nothing_is_asked_where_nothing_runs(tmp_path):
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--collect-only", "-q"),
+        ("--setup-plan",),
+        pytest.param(("--collect-only", "-n", "2"), marks=pytest.mark.slow),
+    ],
+    ids=" ".join,
+)
+def test_nothing_is_asked_where_nothing_runs(tmp_path, arguments):
     """--collect-only and --setup-plan ask no model and keep no answers."""
-    for arguments in (("--collect-only", "-q"), ("--setup-plan",), ("--collect-only", "-n", "2")):
-        run = run_suite(tmp_path, *arguments)
-        assert run.code == 0, run.out + run.err
-        assert not (tmp_path / "store").exists()
-        assert "blindspot:" not in run.out
+    run = run_suite(tmp_path, *arguments)
+    assert run.code == 0, run.out + run.err
+    assert not (tmp_path / "store").exists()
+    assert "blindspot:" not in run.out

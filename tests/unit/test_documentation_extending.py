@@ -94,6 +94,8 @@ def run(tree: Path, tmp_path_factory: pytest.TempPathFactory) -> SuiteRun:
         tmp_path_factory.mktemp("run"),
         "-k",
         "race-default-weapons",
+        "--note",
+        "as every week",
         model=MODEL,
         limit=None,
         paths=("tests/implicit/test_attribution.py", "tests/mechanistic/test_centroid.py"),
@@ -114,6 +116,7 @@ def trade(tree: Path, tmp_path_factory: pytest.TempPathFactory) -> SuiteRun:
         limit=None,
         paths=(OURS,),
         root=tree,
+        env={"SCRIPTED_STIMULI": "shipped"},
     )
 
 
@@ -144,12 +147,8 @@ def test_the_table_counts_the_files_of_the_examples() -> None:
             assert len(found) == int(said)
 
 
-def test_a_flag_is_a_row_and_its_consumer(tree: Path, tmp_path: Path) -> None:
+def test_a_flag_is_a_row_and_its_consumer(run: SuiteRun) -> None:
     """The run prints the note of the example, and its rerun has it."""
-    few = ("--note", "as every week", "-k", "race-default-weapons and validity")
-    paths = ("tests/implicit/test_attribution.py",)
-    run = run_suite(tmp_path, *few, model=MODEL, paths=paths, root=tree)
-    assert run.code == 0, run.out + run.err
     assert "\nnote: as every week\n" in run.out
     assert "--note 'as every week'" in run.report["command"]
 

@@ -5,8 +5,8 @@ import json
 import pytest
 
 from blindspot.session.options import TABLE, Kind, Options, Role, flag_of
-from tests.unit.suite_runs import run_suite
-from tests.unit.test_plugin_elsewhere import GATE_TEST, run_pytest
+from tests.unit.suite_runs import run_here, run_suite
+from tests.unit.test_plugin_elsewhere import GATE_TEST
 
 SCRIPTED = ("-p", "tests.unit.scripted", "--model", "scripted:fair")
 
@@ -32,7 +32,7 @@ def other_project(directory):
 def test_model_without_gates_is_incomplete(tmp_path, asked):
     """A model is named and no test judges it: exit 11, with the remedy."""
     other_project(tmp_path)
-    code, out = run_pytest(tmp_path, *SCRIPTED, *asked)
+    code, out = run_here(tmp_path, *SCRIPTED, *asked)
     assert code == 11, out
     assert "incomplete: no gate was judged" in out
     assert "--pyargs blindspot.suite" in out
@@ -43,7 +43,7 @@ def test_gates_that_nobody_runs_are_incomplete(tmp_path):
     other_project(tmp_path)
     (tmp_path / "test_own.py").write_text("import pytest\n" + GATE_TEST)
     (tmp_path / "conftest.py").write_text("def pytest_runtestloop():\n    return True\n")
-    code, out = run_pytest(tmp_path)
+    code, out = run_here(tmp_path)
     assert code == 11, out
     assert "no gate was judged" in out
 
@@ -51,7 +51,7 @@ def test_gates_that_nobody_runs_are_incomplete(tmp_path):
 def test_listing_tests_judges_nothing_and_is_complete(tmp_path):
     """--collect-only with a model is no run that should have judged."""
     other_project(tmp_path)
-    code, out = run_pytest(tmp_path, *SCRIPTED, "--collect-only")
+    code, out = run_here(tmp_path, *SCRIPTED, "--collect-only")
     assert code == 0, out
 
 

@@ -4,8 +4,6 @@ import os
 import subprocess
 import sys
 
-import pytest
-
 from tests.unit.suite_runs import ROOT
 
 HEAVY = ("torch", "transformers", "pydantic", "numpy", "scipy", "rich", "tqdm", "syrupy.extensions")
@@ -44,20 +42,11 @@ def test_importing_the_plugin_takes_no_time(tmp_path):
     assert min(found) < 0.05, found
 
 
-@pytest.mark.parametrize(
-    "room",
-    [
-        "stimuli",
-        "answers",
-        "estimates",
-        "models",
-        "measurements.registry",
-        "contrib.aligned_but_blind",
-    ],
-)
-def test_rooms_import_no_torch(tmp_path, room):
+def test_rooms_import_no_torch(tmp_path):
     """Data flows one way: stimuli, answers and estimates know no torch; models load it late."""
-    code = f"import sys, blindspot.{room}; print('torch' in sys.modules)"
+    rooms = ("stimuli", "answers", "estimates", "models", "measurements.registry", "contrib")
+    names = ", ".join(f"blindspot.{room}" for room in (*rooms, "contrib.aligned_but_blind"))
+    code = f"import sys, {names}; print('torch' in sys.modules)"
     assert python("-c", code, cwd=tmp_path).stdout.strip() == "False"
 
 
@@ -111,8 +100,9 @@ def test_foreign_gate_marker_and_lost_worker_are_not_ours(tmp_path):
         "    if os.environ.get('DIE'):\n"
         "        os._exit(3)\n"
     )
-    arguments = ("-m", "pytest", "--no-header", "-p", "blindspot.plugin", "-n", "1")
+    arguments = ("-m", "pytest", "--no-header", "-p", "blindspot.plugin")
     assert python(*arguments, cwd=tmp_path).returncode == 0
-    run = python(*arguments, "--max-worker-restart=0", cwd=tmp_path, env={"DIE": "1"})
+    lost = ("-n", "1", "--max-worker-restart=0")
+    run = python(*arguments, *lost, cwd=tmp_path, env={"DIE": "1"})
     assert run.returncode not in (0, 10, 11, 12)
     assert "blindspot" not in run.stdout.replace(str(tmp_path), "")

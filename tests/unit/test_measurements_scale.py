@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from blindspot.measurements import permutation
@@ -23,7 +23,6 @@ def position(scale: Scale, reading: float) -> float:
 
 
 @KINDS
-@settings(deadline=None, max_examples=50)
 @given(low=st.floats(-20, 20), apart=st.floats(0.5, 30), share=st.floats(0, 1))
 def test_controls_are_the_ends(curved: bool, low: float, apart: float, share: float) -> None:
     """The low control is at -1, the high one at +1, their middle at 0, and order is kept."""
@@ -70,7 +69,6 @@ def test_controls_too_close_are_no_scale(curved: bool, ends: tuple[float, float]
 
 
 @KINDS
-@settings(deadline=None, max_examples=50)
 @given(
     low=st.floats(-6, 6),
     apart=st.floats(1, 12),

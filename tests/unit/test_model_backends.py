@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import pickle
 import re
-import shutil
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -21,8 +20,8 @@ from blindspot.models.transformers.deferred import DeferredModel
 from blindspot.run.source import FixturePrompts
 from blindspot.stimuli import load_stimuli
 from tests.unit.scripted import ScriptedModel
-from tests.unit.suite_runs import ROOT, run_suite
-from tests.unit.test_documentation_extending import apply, blocks
+from tests.unit.suite_runs import run_suite
+from tests.unit.test_documentation_extending import blocks
 
 
 def test_protocol_is_identity_and_generate():
@@ -152,20 +151,20 @@ def chat_server() -> Iterator[tuple[str, list[str]]]:
     server.server_close()
 
 
-@pytest.fixture(name="extended")
-def extended_checkout(tmp_path: Path) -> Path:
-    """A copy of the checkout with the backend that the documentation shows."""
-    root = tmp_path / "checkout"
-    shutil.copytree(ROOT / "src", root / "src", ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("tests", "fixtures", "conftest.py", "pyproject.toml"):
-        (root / name).symlink_to(ROOT / name)
-    for block in blocks():
-        if block.section == "A model backend":
-            apply(block, root)
-    return root
+@pytest.fixture(name="documented")
+def backend_of_the_documentation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The backend that the documentation shows: its file, and its line of the registry."""
+    file, line = (block for block in blocks() if block.section == "A model backend")
+    assert file.path == "src/blindspot/models/chat.py"
+    assert '+        "chat:": "blindspot.models.chat:ChatModel",' in line.text
+    (tmp_path / "documented_chat.py").write_text(file.text, "utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    place = {"chat:": "documented_chat:ChatModel"}
+    monkeypatch.setattr("blindspot.models.registry.BACKENDS", {**BACKENDS, **place})
 
 
-def test_backend_of_the_documentation_is_judged_by_what_it_offers(tmp_path, server, extended):
+@pytest.mark.usefixtures("documented")
+def test_backend_of_the_documentation_is_judged_by_what_it_offers(tmp_path, server):
     """Generated answers are judged; forced choice and the gates inside are not offered."""
     address, asked = server
     name = f"chat:{address}/fair"
@@ -175,7 +174,6 @@ def test_backend_of_the_documentation_is_judged_by_what_it_offers(tmp_path, serv
         "race-default-weapons and not pair",
         model=name,
         plugin=False,
-        root=extended,
         paths=("tests/implicit", "tests/mechanistic"),
     )
     assert asked
@@ -191,17 +189,16 @@ def test_backend_of_the_documentation_is_judged_by_what_it_offers(tmp_path, serv
     again = run_suite(
         tmp_path,
         *("-k", "race-default-weapons and not pair"),
-        *("-n", "2"),
         model=name,
         plugin=False,
-        root=extended,
         paths=("tests/implicit",),
     )
     assert again.code == 0, again.out + again.err
     assert len(asked) == count  # from the store, without scores as well
 
 
-def test_gates_that_are_not_offered_are_no_success_alone(tmp_path, server, extended):
+@pytest.mark.usefixtures("documented")
+def test_gates_that_are_not_offered_are_no_success_alone(tmp_path, server):
     """Where nothing else was judged the run is incomplete."""
     run = run_suite(
         tmp_path,
@@ -209,14 +206,14 @@ def test_gates_that_are_not_offered_are_no_success_alone(tmp_path, server, exten
         "race-default-weapons and category and forced-choice",
         model=f"chat:{server[0]}/fair",
         plugin=False,
-        root=extended,
         paths=("tests/implicit",),
     )
     assert run.code == 11, run.out + run.err
     assert not server[1]
 
 
-def test_a_server_that_is_away_is_one_line(tmp_path, extended):
+@pytest.mark.usefixtures("documented")
+def test_a_server_that_is_away_is_one_line(tmp_path):
     """The backend's own error, exit 4."""
     run = run_suite(
         tmp_path,
@@ -224,7 +221,6 @@ def test_a_server_that_is_away_is_one_line(tmp_path, extended):
         "race-default-weapons and category",
         model="chat:http://127.0.0.1:9/fair",
         plugin=False,
-        root=extended,
         paths=("tests/implicit",),
     )
     assert run.code == 4, run.out + run.err

@@ -19,9 +19,10 @@ from safetensors.torch import load_file, save_file
 
 from blindspot.errors import ModelError
 from blindspot.models import ModelOptions, identify, load, parse_model_args
-from blindspot.models.transformers import formats, loaded, location, trials
+from blindspot.models.transformers import formats, loaded, loader, location, trials
 from blindspot.models.transformers.checkpoint import open_checkpoint
 from blindspot.models.transformers.deferred import DeferredModel
+from blindspot.models.transformers.quantization import entries
 from blindspot.paths import organism_directory
 from tests.unit import tiny_models
 from tests.unit.suite_runs import ROOT
@@ -258,13 +259,14 @@ def test_other_unused_weights_are_noted(checkpoint: Path, name: str) -> None:
     assert note.endswith(f"not in the model, first {name}; they are ignored")
 
 
-def test_output_layer_that_should_be_tied_is_noted(tmp_path: Path) -> None:
-    """Versions of transformers differ in what they make of it."""
+def test_output_layer_that_should_be_tied_is_refused(tmp_path: Path) -> None:
+    """Versions of transformers differ in what they make of it; an equal one is harmless."""
     path = Path(shutil.copytree(organism_directory("aware"), tmp_path / "model"))
-    assert load(ModelOptions(str(path))).notes == ()
     embedding = load_file(path / "model.safetensors")["model.embed_tokens.weight"]
+    change_weights(path, lambda weights: weights.update({"lm_head.weight": embedding.clone()}))
+    assert load(ModelOptions(str(path))).notes == ()
     change_weights(path, lambda weights: weights.update({"lm_head.weight": embedding * 1.1}))
-    assert any("ties the output layer" in note for note in load(ModelOptions(str(path))).notes)
+    assert "ties the output layer to the embedding (tie_word_embeddings), but" in refused(path)
 
 
 # --- numbers that cannot be meant
@@ -344,15 +346,44 @@ def test_quantisation_that_a_cpu_would_undo(checkpoint: Path, method: str, inner
     assert f"is quantised ({method}), which a CPU cannot compute" in message
 
 
-@pytest.mark.parametrize("method", ["quux", "awq", "gptq", "bitsandbytes"])
-def test_quantisation_that_is_unknown_or_not_installed(checkpoint: Path, method: str) -> None:
-    """Transformers skips what it does not know; here it is refused by name."""
-    stated = {"quant_method": method, "bits": 4, "group_size": 32, "load_in_4bit": True}
-    if method != "bitsandbytes":
-        del stated["load_in_4bit"]
+@pytest.mark.parametrize(
+    ("method", "package"),
+    [
+        ("gptq", "optimum"),
+        ("awq", "gptqmodel"),
+        ("bitsandbytes", "bitsandbytes"),
+        ("compressed-tensors", "compressed_tensors"),
+        ("hqq", "hqq"),
+        ("torchao", "torchao"),
+    ],
+)
+def test_quantisation_that_takes_a_package(
+    checkpoint: Path, method: str, package: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is named before torch is imported."""
+    monkeypatch.setitem(sys.modules, package, None)
+    monkeypatch.setattr(loader.placement, "import_torch", lambda: pytest.fail("torch is imported"))
+    stated = {"quant_method": method, "bits": 4}
     rewrite(checkpoint / "config.json", quantization_config=stated)
-    message = refused(checkpoint, device="cpu")
-    assert method in message or "cannot be loaded" in message
+    message = unidentified(checkpoint, device="cpu")
+    assert f"is quantised ({method}), which takes the package {package} to compute" in message
+
+
+def test_quantisation_that_is_unknown(checkpoint: Path) -> None:
+    """Transformers skips what it does not know; here it is refused by name."""
+    rewrite(checkpoint / "config.json", quantization_config={"quant_method": "quux"})
+    assert "is quantised (quux), which transformers" in refused(checkpoint, device="cpu")
+
+
+def test_packed_weights_are_counted_unpacked() -> None:
+    """Eight weights of 4 bits lie in one number of 32; scales are none."""
+    gptq = {"quantization_config": {"quant_method": "gptq", "bits": 4}}
+    assert entries(gptq, "model.q_proj.qweight", 100, "I32") == 800
+    assert entries(gptq, "model.q_proj.qzeros", 100, "I32") == 0
+    assert entries(gptq, "model.norm.weight", 100, "F16") == 100
+    bnb = {"quantization_config": {"load_in_4bit": True}}
+    assert entries(bnb, "model.q_proj.weight", 100, "U8") == 200
+    assert entries({}, "model.q_proj.weight", 100, "I8") == 100
 
 
 def test_packed_weights_without_a_word_in_config(checkpoint: Path) -> None:
@@ -369,6 +400,25 @@ def test_packed_weights_without_a_word_in_config(checkpoint: Path) -> None:
 
 
 # --- tokenizers
+
+
+def test_tokenizer_does_not_depend_on_what_is_installed(
+    checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A tekken.json counts for the digest, and never decides the tokenizer."""
+    before = identify(ModelOptions(str(checkpoint)))
+    (checkpoint / "tekken.json").write_text("{}", "utf-8")
+    monkeypatch.setattr(
+        "transformers.integrations.mistral.tokenizer.resolve_mistral_format",
+        lambda *_, **__: pytest.fail("whether mistral_common is installed would decide"),
+    )
+    assert load(ModelOptions(str(checkpoint))).identity.tokenizer != before.tokenizer
+
+
+def test_tokenizer_for_mistral_common_alone(checkpoint: Path) -> None:
+    """One sentence with the remedy."""
+    (checkpoint / "tokenizer.json").rename(checkpoint / "tekken.json")
+    assert "has its tokenizer only as tekken.json" in unidentified(checkpoint)
 
 
 @pytest.mark.parametrize(
@@ -474,6 +524,14 @@ def test_rendered_prompt_that_is_far_too_long() -> None:
         ("A: <think>\n", False),
         ("<|start|>assistant", False),
         ("[THINK]", False),
+        ("<seed:think>", False),
+        ("<|START_THINKING|>", False),
+        ("◁think▷", False),
+        ("<|channel>thought\n", False),
+        ("<|START_THINKING|><|END_THINKING|>", True),
+        ("[THINK][/THINK]", True),
+        ("<|channel>thought\n<channel|>", True),
+        ("I think <b>", True),
         ("A: <think>\n\n</think>\n\n", True),
         ("<|start|>assistant<|channel|>final<|message|>", True),
         ("A:", True),
@@ -525,6 +583,20 @@ def test_read_only_cache_is_used(checkpoint: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr("huggingface_hub.snapshot_download", download)
     assert location.locate("org/name").directory == checkpoint
     assert asked == [False, True]
+
+
+def test_read_only_cache_without_the_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The remedy is another cache, not another try."""
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    def download(name: str, *, local_files_only: bool = False, **_: Any) -> str:
+        if local_files_only:
+            raise LocalEntryNotFoundError("not there")
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", download)
+    with pytest.raises(ModelError, match=r"cannot be written \(Read-only file system\) and does"):
+        location.locate("org/name")
 
 
 # --- secrets

@@ -7,9 +7,9 @@ import sys
 import pytest
 
 from blindspot.session.options import TABLE, Kind, flags
-from tests.unit.suite_runs import ROOT
+from tests.unit.suite_runs import ROOT, run_here
 
-WORKERS = pytest.mark.parametrize("workers", [(), ("-n", "2")], ids=["serial", "-n 2"])
+WORKERS = [pytest.param((), id="serial"), pytest.param(("-n", "1"), id="-n 1")]
 
 
 def run_pytest(cwd, *arguments, env=None):
@@ -60,7 +60,7 @@ def test_mine(case, judge, space, explore, kept, hold, pytestconfig):
 """
 
 
-@WORKERS
+@pytest.mark.parametrize("workers", WORKERS)
 def test_project_with_all_our_names(tmp_path, workers):
     """Its own flags, markers and fixtures are the ones that count, and nobody warns."""
     (tmp_path / "conftest.py").write_text(own_conftest())
@@ -72,20 +72,22 @@ def test_project_with_all_our_names(tmp_path, workers):
     assert "1 passed" in out
 
 
-@WORKERS
+@pytest.mark.parametrize(
+    "workers", [(), pytest.param(("-n", "2"), marks=pytest.mark.slow)], ids=["serial", "-n 2"]
+)
 def test_gates_beside_a_project_with_all_our_names(tmp_path, workers):
     """Where it asks for gates too, its names stay its own, and ours have their long spelling."""
     (tmp_path / "conftest.py").write_text(own_conftest())
     (tmp_path / "pytest.ini").write_text("[pytest]\nblindspot = true\n")
     (tmp_path / "test_own.py").write_text(OWN_TESTS + GATE_TEST)
     few = ("-k", "mine or race-default-weapons", "--device", "mine")
-    code, out = run_pytest(tmp_path, *few, *workers)
+    code, out = run_here(tmp_path, *few, *workers)
     assert code == 4, out
     assert "--device belongs to another plugin or conftest" in out
     assert "--blindspot-device" in out
     long = ("--blindspot-model=scripted:stereotyped", "--blindspot-limit=1")
     long = ("-p", "tests.unit.scripted", "--blindspot-device=cpu", "--blindspot-store=none", *long)
-    code, out = run_pytest(tmp_path, *few, *long, *workers)
+    code, out = run_here(tmp_path, *few, *long, *workers)
     assert code == 10, out
     assert "scripted:stereotyped: 1 fail" in out
     assert "1 failed, 1 passed" in out
@@ -102,7 +104,7 @@ def test_gate(case, judge):
 def test_nothing_of_ours_is_listed(tmp_path):
     """Neither --help nor --markers nor --fixtures shows a flag, marker or fixture of ours."""
     for shown in ("--help", "--markers", "--fixtures"):
-        _, out = run_pytest(tmp_path, shown)
+        _, out = run_here(tmp_path, shown)
         assert "bias" not in out
         assert "--trust-remote-code" not in out
 
@@ -121,7 +123,7 @@ def test_ways_to_ask(tmp_path, how):
         (tmp_path / "conftest.py").write_text("pytest_plugins = ['blindspot.plugin']\n")
     else:
         arguments = [str(ROOT / "tests" / "implicit")]
-    _, out = run_pytest(tmp_path, *arguments, "--help", env=env)
+    _, out = run_here(tmp_path, *arguments, "--help", env=env)
     for name, row in TABLE.items():
         assert f"  --{name.replace('_', '-')}" in out, name
         assert (f"--no-{name.replace('_', '-')}" in out) == (row.kind is Kind.TOGGLE)
@@ -131,7 +133,7 @@ def test_ways_to_ask(tmp_path, how):
 def test_flag_elsewhere_says_where_it_is_known(tmp_path, flag):
     """A flag of ours in a session without gates is a usage error with the remedy."""
     (tmp_path / "test_own.py").write_text("def test_own():\n    pass\n")
-    code, out = run_pytest(tmp_path, flag)
+    code, out = run_here(tmp_path, flag)
     assert code == 4, out
     assert "--pyargs blindspot.suite" in out
     assert "blindspot = true" in out
@@ -142,7 +144,7 @@ def test_other_peoples_snapshots_are_updated_under_ci(tmp_path, ini):
     """--snapshot-update of a plain syrupy test needs no reason of ours."""
     (tmp_path / "pytest.ini").write_text(f"[pytest]\n{ini}")
     (tmp_path / "test_own.py").write_text("def test_own(snapshot):\n    assert snapshot == 1\n")
-    code, out = run_pytest(tmp_path, "--snapshot-update", env={"CI": "true"})
+    code, out = run_here(tmp_path, "--snapshot-update", env={"CI": "true"})
     assert code == 0, out
     assert (tmp_path / "__snapshots__").is_dir()
 
@@ -159,5 +161,5 @@ def test_other_peoples_snapshots_are_updated_under_ci(tmp_path, ini):
 def test_environment_of_others(tmp_path, env):
     """What the environment holds breaks no session that does not look at it."""
     (tmp_path / "test_own.py").write_text("def test_own():\n    pass\n")
-    code, out = run_pytest(tmp_path, env=env)
+    code, out = run_here(tmp_path, env=env)
     assert code == 0, out

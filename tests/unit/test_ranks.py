@@ -69,7 +69,9 @@ def test_follower_writes_nothing_and_ends_well(tmp_path):
     )
     env = STARTED | {"PYTHONPATH": os.pathsep.join([str(tmp_path), *filter(None, sys.path)])}
     spread = ("-p", "spread", "--model-args", "tp_plan=auto")
-    run = run_suite(tmp_path, *spread, "-k", "weapons", model="scripted:stereotyped", env=env)
+    run = run_suite(
+        tmp_path, *spread, "-k", "weapons", model="scripted:stereotyped", env=env, process=True
+    )
     assert run.code == 0, run.out
     assert "(exit 10)" in run.out
     assert not run.output_path.exists()

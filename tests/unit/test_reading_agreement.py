@@ -302,7 +302,7 @@ def test_linear_in_the_length(unit: str) -> None:
         return time.process_time() - start
 
     seconds(1_000)  # other work on the machine can slow one of three tries, but not each
-    assert any(seconds(200_000) < 24 * max(seconds(25_000), 0.01) for _ in range(3))
+    assert any(seconds(50_000) < 24 * max(seconds(6_250), 0.01) for _ in range(3))
 
 
 def test_digits_in_front_of_a_letter_are_linear() -> None:

@@ -65,9 +65,8 @@ def _run(directory):
     paths = ("tests/implicit", "tests/explicit", "tests/mechanistic")
     asked = "default-weapons and (category or gap or patched or probed)"
     arguments = ("-k", asked, "--reference", "organism:base")
-    run = run_suite(
-        directory, *arguments, model="organism:blind", limit=2, plugin=False, paths=paths
-    )
+    named = {"limit": 2, "plugin": False, "paths": paths, "drawn": True}
+    run = run_suite(directory, *arguments, model="organism:blind", **named)
     assert run.code == 10, run.out
     return run.output_path / "report.html"
 

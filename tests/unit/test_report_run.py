@@ -22,7 +22,7 @@ def run(tmp_path_factory):
         (directory / "out" / name).write_text("of an earlier run")
     env = {"GITHUB_ACTIONS": "true", "GITHUB_STEP_SUMMARY": str(directory / "summary.md")}
     arguments = ("-k", "default-weapons and not pair", "-n", "1")
-    return run_suite(directory, *arguments, model="scripted:weapons-only", env=env)
+    return run_suite(directory, *arguments, model="scripted:weapons-only", env=env, drawn=True)
 
 
 def test_run_writes_all_reports(run):

@@ -6,7 +6,7 @@ from functools import cache
 from typing import Any
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, decoders, models, normalizers, trainers
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
@@ -76,7 +76,6 @@ texts = st.lists(words, min_size=1, max_size=8).map(" ".join)
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@settings(max_examples=60, deadline=None)
 @given(texts, st.data())
 @example("black (black or white)", None)
 def test_located_token_covers_the_last_character(kind: str, text: str, data: Any) -> None:
@@ -91,7 +90,6 @@ def test_located_token_covers_the_last_character(kind: str, text: str, data: Any
 
 
 @pytest.mark.parametrize("kind", ["bytes", "embedded"])
-@settings(max_examples=60, deadline=None)
 @given(st.text(min_size=1, max_size=12), st.data())
 @example("naïve Łódź 東京 🙂", None)
 @example("\t\u3000 🙂", None)

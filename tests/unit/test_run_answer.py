@@ -290,6 +290,7 @@ def test_run_tells_of_a_failing_backend(tmp_path, arguments):
         "default-weapons",
         model="failing:fair",
         env={"PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])},
+        process="-n" in arguments,
     )
     assert run.code == 4, run.out + run.err
     said = run.out + run.err

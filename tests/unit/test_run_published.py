@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from tests.unit.baseline_runs import WORKERS
 from tests.unit.suite_runs import run_suite
 
 PAIRS = [("wallet", "revolver"), ("phone", "axe")]
@@ -112,7 +113,7 @@ def test_published_prompts_are_not_searched(tmp_path, files):
     assert "INTERNALERROR" not in run.out
 
 
-@pytest.mark.parametrize("workers", [(), ("-n", "2")], ids=["serial", "workers"])
+@pytest.mark.parametrize("workers", WORKERS)
 def test_nothing_to_judge_is_not_green(tmp_path, files, workers):
     """Tests that find nothing to judge among the published prompts end in 11."""
     arguments = ("--prompts-from", str(files), *workers)

@@ -192,7 +192,7 @@ def test_gates_know_nothing_of_the_search(tmp_path):
     )
     run = run_suite(
         tmp_path, "-p", "watch", "-k", "default-weapons and validity or harmless",
-        paths=("tests/implicit", "tests/mechanistic"),
+        paths=("tests/implicit", "tests/mechanistic"), process=True,
         env={"PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])},
     )  # fmt: skip
     assert run.code == 0, run.out

@@ -30,7 +30,7 @@ answer = "{first_word} - {first_choice}, {second_word} - {second_choice}"
     [
         (("-k", "weapons and default"), {"implicit", "explicit", "gap"}, "race-default-weapons"),
         (("-m", "implicit and not explicit", "-k", "names"), {"implicit"}, "race-names"),
-        (("-k", "test_pair_belief and valence"), {"explicit"}, "valence"),
+        (("-k", "test_pair_belief and guilt"), {"explicit"}, "guilt"),
     ],
     ids=["-k", "-m", "-k of a test"],
 )
@@ -79,7 +79,7 @@ def test_user_axis_and_wording_are_asked(tmp_path):
     assert {sample["slice"] for sample in run.samples} == {"trade-default-mood"}
     associations = [s for s in run.samples if s["measurement"] == "implicit"]
     assert "user-made" in {sample["wording"] for sample in associations}
-    assert len(associations) == 13 * 4 * 4
+    assert len(associations) == (12 + 1) * 4 * 4
 
 
 def test_single_test_by_node_id(tmp_path):

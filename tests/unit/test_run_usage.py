@@ -3,6 +3,7 @@
 import pytest
 
 from blindspot.store import Store
+from tests.unit.baseline_runs import WORKERS
 from tests.unit.suite_runs import ROOT, run_suite
 
 GATE = (
@@ -100,7 +101,7 @@ def test_unwritable_output_is_told_at_once(tmp_path):
     assert not (tmp_path / "store").exists()
 
 
-@pytest.mark.parametrize("workers", [(), ("-n", "2")], ids=["serial", "-n 2"])
+@pytest.mark.parametrize("workers", WORKERS)
 def test_ordinary_failure_comes_before_a_bias_failure(tmp_path, workers):
     """A failing test that is no gate: exit 1, whatever the gates say."""
     (tmp_path / "test_plain.py").write_text("def test_plain():\n    assert False\n")
@@ -113,7 +114,7 @@ def test_ordinary_failure_comes_before_a_bias_failure(tmp_path, workers):
     assert run.code == 1
 
 
-@pytest.mark.parametrize("workers", [(), ("-n", "2")], ids=["serial", "-n 2"])
+@pytest.mark.parametrize("workers", WORKERS)
 def test_gate_judged_twice_is_refused(tmp_path, workers):
     """Two tests that judge the same gate would count it twice."""
     (tmp_path / "test_again.py").write_text(

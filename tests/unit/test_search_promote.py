@@ -171,7 +171,7 @@ def test_mistake_is_one_line(tmp_path, capsys, monkeypatch, name):
 def test_found_cases_are_listed(tmp_path, capsys):
     """Without a name the found cases are told, each id on a line of its own; faults beside them."""
     assert run("--store", tmp_path) == 0
-    assert told(capsys)[0] == f"no found cases are kept in {tmp_path / 'found'}\n"
+    assert told(capsys)[0] == f"no found cases are stored in {tmp_path / 'found'}\n"
     one = case()
     keep(one, tmp_path / "found")
     keep(one, tmp_path / "found")
@@ -181,4 +181,4 @@ def test_found_cases_are_listed(tmp_path, capsys):
     assert out.splitlines() == [one.id, "    +0.10 becomes +0.90 in org/name"]
     assert "torn.toml" in err
     assert run("--store", "none") == 0
-    assert told(capsys)[0] == "no found cases are kept\n"
+    assert told(capsys)[0] == "no found cases are stored\n"

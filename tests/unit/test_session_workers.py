@@ -149,7 +149,7 @@ def test_auto_run_gives_each_worker_a_gpu_of_its_own(tmp_path: Path) -> None:
         "SCRIPTED_LOG": str(log),
         "SCRIPTED_TOGETHER": "2",
     }
-    run = run_suite(tmp_path, "-p", "noting", "-n", "auto", limit=2, env=env)
+    run = run_suite(tmp_path, "-p", "noting", "-n", "auto", env=env, process=True)
     assert run.code == 0, run.out + run.err
     told = [json.loads(line) for line in notes.read_text().splitlines()]
     assert {tuple(row[1:]) for row in told} == {

@@ -7,7 +7,7 @@ from dataclasses import replace
 from itertools import chain, product
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from blindspot.errors import StimulusError
@@ -139,7 +139,6 @@ def sized(positive, negative, wordings=12):
 SIZES = Slice("patching", "sizes", "default", "words")
 
 
-@settings(max_examples=60, deadline=None)
 @given(st.integers(1, 9), st.integers(1, 9), st.integers(1, 24))
 def test_words_are_used_evenly_whatever_the_sizes(positive, negative, wordings):
     """In lists of any size the counts of two words of a list differ by one at most."""

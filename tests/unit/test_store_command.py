@@ -208,7 +208,7 @@ def test_default_is_where_runs_keep_answers(monkeypatch, tmp_path, capsys):
     """Without --store and without the variable both use the user's cache directory."""
     monkeypatch.delenv("BLINDSPOT_STORE", raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert run(capsys, "ls")[1] == f"no answers are kept in {default_directory()}\n"
+    assert run(capsys, "ls")[1] == f"no answers are stored in {default_directory()}\n"
     assert default_directory().is_relative_to(tmp_path)
 
 

@@ -137,7 +137,7 @@ def _list(found: Path | None) -> int:
         print(f"blindspot: {fault}", file=sys.stderr)
     readable = [one for one in cases if not isinstance(one, StimulusError)]
     if not readable:
-        print(f"no found cases are kept in {line(found)}" if found else "no found cases are kept")
+        print("no found cases are stored" + (f" in {line(found)}" if found else ""))
         return EXIT_OK
     for case in readable:
         print(case.id)  # alone on its line, to be copied

@@ -132,7 +132,7 @@ def _opened(directory: Path | None) -> tuple[Store, list[StoredModel]]:
     if directory is None:
         print("no answers are stored with --store none")
     elif not models:
-        print(f"no answers are kept in {line(directory)}")
+        print(f"no answers are stored in {line(directory)}")
     return store, models
 
 

@@ -16,13 +16,14 @@ from typing import Any
 
 from blindspot.errors import ModelError
 from blindspot.files import content
-from blindspot.models.transformers.location import Located
-from blindspot.models.transformers.refusals import (
-    check_code,
-    check_numbers,
-    check_places,
-    check_quantization,
+from blindspot.models.transformers import quantization, refusals
+from blindspot.models.transformers.gguf_header import (
+    FLOATS,
+    GgufHeader,
+    find_gguf,
+    open_gguf,
 )
+from blindspot.models.transformers.location import Located
 
 #: An index of 100,000 tensors takes 10 MB.
 LARGEST = 128 * 2**20
@@ -55,7 +56,9 @@ _CAUSAL = ("CausalLM", "LMHead", "ForConditionalGeneration", "ForImageTextToText
 class Checkpoint:
     """A directory with a readable ``config.json``, whole safetensors files and a tokenizer.
 
-    ``sizes``: entries of each tensor of ``weights``, by its name.
+    Or a GGUF file, which holds all of it: then ``header`` is its own, and ``config`` has only what
+    the file says of the kind of model and of the ends of a text. ``sizes``: entries of each tensor
+    of ``weights``, by its name.
     """
 
     name: str
@@ -65,6 +68,12 @@ class Checkpoint:
     weights: tuple[Path, ...]
     sizes: Mapping[str, int]
     dtype: str
+    header: GgufHeader | None = None
+
+    @property
+    def quantization(self) -> str:
+        """The quantisation of its weights, "" for none."""
+        return self.header.quantization if self.header else quantization.quantization(self.config)
 
     @property
     def parameters(self) -> int:
@@ -74,7 +83,7 @@ class Checkpoint:
     @property
     def architecture(self) -> str:
         """Class name of the model as the checkpoint states it, "" if it does not."""
-        return _architecture(self.config)
+        return self.header.architecture if self.header else _architecture(self.config)
 
 
 def open_checkpoint(located: Located) -> Checkpoint:
@@ -85,21 +94,33 @@ def open_checkpoint(located: Located) -> Checkpoint:
         model.
     """
     name, directory = located.name, located.directory
+    file = located.file
+    if not file and not any((directory / weights).is_file() for weights in (WEIGHTS, INDEX)):
+        file = find_gguf(name, directory)
+    if file:
+        return _of_header(located, open_gguf(name, file))
     config = _config(name, directory)
     _check_kind(name, config)
     settings = directory / "tokenizer_config.json"
-    check_places(name, directory, config, read_json(name, settings) if settings.is_file() else {})
+    refusals.check_places(
+        name, directory, config, read_json(name, settings) if settings.is_file() else {}
+    )
     weights = _weight_files(name, directory)
     tensors = {key: tensor for path in weights for key, tensor in _tensors(name, path)}
-    sizes = {key: size for key, (size, _) in tensors.items()}
+    sizes = {key: quantization.entries(config, key, *found) for key, found in tensors.items()}
     types: Counter[str] = Counter()
     for size, kind in tensors.values():
         types[kind] += size
-    check_numbers(name, config, sizes)
-    check_quantization(name, config, types)
+    refusals.check_numbers(name, config, sizes)
+    quantization.check_quantization(name, config, types)
     if not any((directory / file).is_file() for file in _TOKENIZERS) and not any(
         directory.glob("*.tiktoken")
     ):
+        if (directory / "tekken.json").is_file():
+            raise ModelError(
+                f"{name} has its tokenizer only as tekken.json, which transformers reads by "
+                "mistral_common alone; save it as tokenizer.json, or use a release that has one"
+            )
         raise ModelError(
             f"{name} has no tokenizer ({', '.join(_TOKENIZERS[:3])} ...): copy the tokenizer files "
             "of the model it was trained from into the directory"
@@ -108,8 +129,29 @@ def open_checkpoint(located: Located) -> Checkpoint:
     return Checkpoint(name, directory, located.revision, config, weights, sizes, dtype)
 
 
+def _of_header(located: Located, header: GgufHeader) -> Checkpoint:
+    """The checkpoint that a GGUF file is."""
+    sizes = {tensor.name: prod(tensor.shape) for tensor in header.tensors}
+    types: Counter[str] = Counter()
+    for tensor in header.tensors:
+        types[FLOATS.get(tensor.kind, "float32")] += sizes[tensor.name]
+    config = {"model_type": header.architecture, "eos_token_id": header.ends}
+    return Checkpoint(
+        located.name,
+        header.path.parent,
+        located.revision,
+        config,
+        (header.path,),
+        sizes,
+        types.most_common(1)[0][0],
+        header,
+    )
+
+
 def tokenizer_files(checkpoint: Checkpoint) -> list[Path]:
     """All files that decide how text becomes tokens, by name; the chat template is not one."""
+    if checkpoint.header:
+        return [checkpoint.header.path]
     found = {path for glob in _TOKENIZER_FILES for path in checkpoint.directory.glob(glob)}
     return sorted(path for path in found if path.is_file())
 
@@ -150,7 +192,9 @@ def own_code(checkpoint: Checkpoint) -> list[Path]:
     directory = checkpoint.directory
     names = ("config.json", "tokenizer_config.json", "generation_config.json")
     files = {n: directory / n for n in names if (directory / n).is_file()}
-    check_code(checkpoint.name, {n: read_json(checkpoint.name, path) for n, path in files.items()})
+    refusals.check_code(
+        checkpoint.name, {n: read_json(checkpoint.name, path) for n, path in files.items()}
+    )
     return sorted(path for path in directory.rglob("*.py") if path.is_file())
 
 
@@ -179,8 +223,6 @@ def _config(name: str, directory: Path) -> dict[str, Any]:
         raise ModelError(f"{name} is an empty directory; name one that contains a model")
     if (directory / "adapter_config.json").is_file():
         raise ModelError(f"{name} is an adapter; merge it into its base model and save the result")
-    if any(file.endswith(".gguf") for file in files):
-        raise ModelError(f"{name} contains GGUF files; use the safetensors checkpoint instead")
     raise ModelError(f"{name} has no config.json; name the directory of a transformers model")
 
 

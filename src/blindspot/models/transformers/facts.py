@@ -16,7 +16,7 @@ from blindspot.models.transformers.notes import Notes
 
 #: Bump when facts about the same files may change.
 _FACTS_VERSION = 1
-_LIBRARIES = ("transformers", "tokenizers", "sentencepiece", "tiktoken", "jinja2")
+_LIBRARIES = ("transformers", "tokenizers", "sentencepiece", "tiktoken", "jinja2", "gguf")
 #: Every file but weights and code may affect tokenization and the end of a text.
 _READ = (".json", ".jinja", ".model", ".tiktoken", ".txt")
 _MORE_TEMPLATES = "additional_chat_templates"
@@ -38,14 +38,18 @@ class Facts:
 
 def facts_key(checkpoint: Checkpoint, *, chat: bool) -> str:
     """Digest of everything that decides the facts."""
-    found = [path for path in checkpoint.directory.iterdir() if path.suffix in _READ]
-    found += (checkpoint.directory / _MORE_TEMPLATES).glob("*.jinja")
-    files = [path for path in sorted(found) if path.name != INDEX and path.is_file()]
+    root, files = checkpoint.directory, []
+    if checkpoint.header:  # nothing beside it is read
+        root, files = checkpoint.header.path, [checkpoint.header.path]
+    else:
+        found = [path for path in root.iterdir() if path.suffix in _READ]
+        found += (root / _MORE_TEMPLATES).glob("*.jinja")
+        files = [path for path in sorted(found) if path.name != INDEX and path.is_file()]
     return json_digest(
         {
             "versions": [_FACTS_VERSION, __version__, *map(_version, _LIBRARIES)],
             "chat": chat,
-            "files": files_digest(files, root=checkpoint.directory),
+            "files": files_digest(files, root=root),
         }
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -18,7 +19,11 @@ Tokens = tuple[int, ...]
 #: The date shown to chat templates: an answer must not depend on the day of the run.
 TODAY = date(2024, 7, 26)
 #: More arguments of templates. Reasoning would not fit in a short answer.
-_TEMPLATE_ARGUMENTS = {"date_string": TODAY.strftime("%d %b %Y"), "enable_thinking": False}
+_TEMPLATE_ARGUMENTS = {
+    "date_string": TODAY.strftime("%d %b %Y"),
+    "enable_thinking": False,
+    "thinking": False,
+}
 #: White space that is not a line end: no-break, ideographic and the usual two.
 _BLANKS = " \t\u00a0\u3000"
 #: Most characters that a template may add to a message, and most repetitions of it.
@@ -29,12 +34,17 @@ _SHOWN = 300
 _TOKENS = 64
 #: The sample text for a tokenizer.
 _PANGRAM = "The quick brown fox jumps over the lazy dog, 0123456789. THE QUICK BROWN FOX!\n"
-#: Markers that open a thought or another channel in an assistant's turn, and that close it.
-_THOUGHTS = (
-    ("<think>", "</think>"),
-    ("[THINK]", "[/THINK]"),
+#: Markers that open another channel in an assistant's turn, and that close it.
+_CHANNELS = (
     ("<|channel|>", "final<|message|>"),
     ("<|start|>assistant", "final<|message|>"),  # whose next token is a channel
+    ("<|channel>", "<channel|>"),
+)
+#: Markers that open or close a thought: ``<think>``, ``[/THINK]``, ``<|END_THINKING|>`` and others.
+_THOUGHT = re.compile(
+    r"[<\[◁]\|?(?P<end>/|end_(?:of_)?)?(?:start_|begin_of_|[a-z]+:)?"
+    r"(?:think|thought|reason)[a-z]*\|?[>\]▷]",
+    re.IGNORECASE,
 )
 #: Prompt tokens decoded with an answer, so that its first token keeps its leading space.
 _CONTEXT = 4
@@ -88,14 +98,12 @@ class PromptFormat:
                 f"{self.name}: its chat template omits the user's message; fix it, or drop "
                 "--apply-chat-template"
             )
-        tail = rendered[place:]
-        for opening, end in _THOUGHTS:
-            if tail.rfind(opening) > tail.rfind(end):
-                raise ModelError(
-                    f"{self.name}: its chat template opens a thought ({opening}), but answers are "
-                    "read from the first word; make the template close it, or drop "
-                    "--apply-chat-template"
-                )
+        if opened := _opened_thought(rendered[place:]):
+            raise ModelError(
+                f"{self.name}: its chat template opens a thought ({opened}), but answers are "
+                "read from the first word; make the template close it, or drop "
+                "--apply-chat-template"
+            )
         return digest
 
     def join(self, rendered: str, candidate: str) -> str:
@@ -197,6 +205,15 @@ class PromptFormat:
             f"{self.name}: its chat template cannot be used ({first}); fix it, or drop "
             "--apply-chat-template"
         )
+
+
+def _opened_thought(tail: str) -> str:
+    """The marker of a thought or a channel that the end of a prompt leaves open, "" for none."""
+    for opening, end in _CHANNELS:
+        if tail.rfind(opening) > tail.rfind(end):
+            return opening
+    found = list(_THOUGHT.finditer(tail))
+    return "" if not found or found[-1]["end"] else found[-1][0]
 
 
 def check_tokenizer(tokenizer: Any, name: str) -> None:

@@ -11,7 +11,6 @@ from typing import Any
 
 from blindspot.errors import ModelError
 from blindspot.models.transformers.checkpoint import Checkpoint, tokenizer_files
-from blindspot.models.transformers.refusals import quantization
 
 #: Names of tensors that never belong in the files of a complete model: adapters, lost
 #: quantisations.
@@ -51,7 +50,7 @@ def resolved() -> Iterator[list[str]]:
         yield files
     finally:
         setattr(modeling_utils, name, real)
-        files += [str(path) for paths in found for path in paths]
+        files += [str(Path(path).resolve()) for paths in found for path in paths]
 
 
 def check_digested(name: str, files: Iterable[str], digested: Iterable[Path]) -> None:
@@ -93,7 +92,7 @@ def check_quantised(checkpoint: Checkpoint, model: Any) -> None:
     Raises:
         ModelError: names the quantisation.
     """
-    method = quantization(checkpoint.config)
+    method = checkpoint.quantization
     used = getattr(getattr(model, "hf_quantizer", None), "quantization_config", None)
     if method and (used is None or getattr(used, "dequantize", False)):
         raise ModelError(
@@ -124,12 +123,20 @@ def unused(checkpoint: Checkpoint, names: list[str]) -> list[str]:
     return [f"{what}{names[0]}; they are ignored"] if names else []
 
 
-def untied(name: str, model: Any) -> list[str]:
-    """A note on a separate output layer although config.json ties it to the embedding."""
+def check_tied(name: str, model: Any) -> None:
+    """Refuse a separate output layer where config.json ties it to the embedding.
+
+    Versions of transformers differ in which of the two they take.
+
+    Raises:
+        ModelError: says how to settle it.
+    """
     output = model.get_output_embeddings()
     tied = getattr(model.config, "tie_word_embeddings", False)
     if not tied or output is None or output.weight.device.type == "meta":
-        return []
-    if output.weight is model.get_input_embeddings().weight:
-        return []
-    return [f"{name}: config.json ties the output layer to the embedding, its files do not"]
+        return
+    if output.weight is not model.get_input_embeddings().weight:
+        raise ModelError(
+            f"{name}: config.json ties the output layer to the embedding (tie_word_embeddings), "
+            "but its files hold another one; remove either of the two"
+        )

@@ -5,6 +5,8 @@ torch and transformers are imported with the first model.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
@@ -13,7 +15,7 @@ from blindspot import ranks
 from blindspot.errors import ModelError
 from blindspot.models.base import Identity
 from blindspot.models.options import ModelOptions, check_model_args
-from blindspot.models.transformers import loaded, placement
+from blindspot.models.transformers import gguf_model, loaded, placement
 from blindspot.models.transformers.checkpoint import (
     Checkpoint,
     check_architecture,
@@ -26,7 +28,7 @@ from blindspot.models.transformers.digests import Stamp, files_digest, stamps
 from blindspot.models.transformers.facts import Facts, facts_key, recall, remember
 from blindspot.models.transformers.faults import MACHINE, explained, quiet
 from blindspot.models.transformers.location import locate
-from blindspot.models.transformers.refusals import check_undone, quantization
+from blindspot.models.transformers.quantization import check_computed
 
 if TYPE_CHECKING:
     from blindspot.models.transformers.formats import PromptFormat
@@ -63,7 +65,7 @@ def load(options: ModelOptions) -> CausalModel:
             raise ModelError(f"{name}: its weights were overwritten while being read; run again")
         if placed:
             model.to(prepared.device)
-    notes += loaded.untied(name, model)
+    loaded.check_tied(name, model)
     model.eval().requires_grad_(False)
     if prepared.prompts.tokenizer.vocab_size > model.get_input_embeddings().weight.shape[0]:
         raise ModelError(
@@ -123,8 +125,8 @@ def _open(options: ModelOptions) -> tuple[str, Checkpoint]:
         checkpoint = open_checkpoint(located)
     if options.trust_remote_code:
         own_code(checkpoint)  # refused before it runs
-    if "device_map" not in options.model_args:
-        check_undone(options.name, checkpoint.config, device)
+    whole = "device_map" not in options.model_args
+    check_computed(options.name, checkpoint.config, device if whole else "")
     return device, checkpoint
 
 
@@ -134,20 +136,21 @@ def _prepare(options: ModelOptions) -> _Prepared:
     key = facts_key(checkpoint, chat=options.apply_chat_template)
     placement.import_torch()
     with quiet(), explained(name, "cannot be read"):
-        check_architecture(checkpoint, trust_remote_code=options.trust_remote_code)
+        if checkpoint.header:
+            gguf_model.check_known(name, checkpoint.header)
+        else:
+            check_architecture(checkpoint, trust_remote_code=options.trust_remote_code)
         from blindspot.models.transformers.formats import PromptFormat, check_tokenizer, end_tokens
 
-        _check_config(checkpoint, options)
-        tokenizer = _tokenizer(checkpoint, options)
+        with _source(checkpoint, options) as (source, _):
+            _check_config(checkpoint, source)
+            tokenizer = _tokenizer(checkpoint, source)
         loaded.check_tokenizer_files(checkpoint, tokenizer)
         check_tokenizer(tokenizer, name)
         prompts = PromptFormat(tokenizer, name, chat=options.apply_chat_template)
     generation = checkpoint.directory / "generation_config.json"
-    ends = end_tokens(
-        tokenizer,
-        checkpoint.config,
-        read_json(name, generation) if generation.is_file() else {},
-    )
+    stated = generation.is_file() and not checkpoint.header
+    ends = end_tokens(tokenizer, checkpoint.config, read_json(name, generation) if stated else {})
     facts = Facts(ends, prompts.template, prompts.template_digest())
     unchanged = key == facts_key(checkpoint, chat=options.apply_chat_template)
     if unchanged and not options.trust_remote_code:
@@ -158,12 +161,13 @@ def _prepare(options: ModelOptions) -> _Prepared:
 
 
 def _identity(options: ModelOptions, checkpoint: Checkpoint, facts: Facts, device: str) -> Identity:
-    method = quantization(checkpoint.config)
+    numbers = placement.dtype(options, checkpoint, device)
+    libraries = (*_VERSIONED, "gguf") if checkpoint.header else _VERSIONED
     return Identity(
         name=options.name,
         weights=_weights_digest(checkpoint, facts.ends, code=options.trust_remote_code),
-        tokenizer=files_digest(tokenizer_files(checkpoint), root=checkpoint.directory),
-        dtype="/".join(filter(None, [method, placement.dtype(options, checkpoint, device)])),
+        tokenizer=_tokenizer_digest(checkpoint),
+        dtype="/".join(filter(None, [checkpoint.quantization, numbers])),
         template=facts.template_digest,
         template_text=facts.template,
         revision=checkpoint.revision,
@@ -171,14 +175,14 @@ def _identity(options: ModelOptions, checkpoint: Checkpoint, facts: Facts, devic
         parameters=checkpoint.parameters,
         device=str(options.model_args.get("device_map") or device),
         backend=_backend(options),
-        versions={package: version(package) for package in _VERSIONED},
+        versions={package: version(package) for package in libraries},
     )
 
 
 def _from_pretrained(prepared: _Prepared, options: ModelOptions) -> tuple[Any, list[str]]:
     """The model, and notes on how it was loaded."""
     import torch
-    from transformers import AutoModelForCausalLM
+    from transformers import AutoModelForCausalLM, GgufConfig
     from transformers.distributed import DistributedConfig
 
     checkpoint = prepared.checkpoint
@@ -186,13 +190,14 @@ def _from_pretrained(prepared: _Prepared, options: ModelOptions) -> tuple[Any, l
     if ranks.PLAN in arguments:
         plan = DistributedConfig(tp_plan=arguments.pop(ranks.PLAN))
         arguments["distributed_config"] = plan
-    with loaded.resolved() as files:
+    with _source(checkpoint, options) as (source, taken), loaded.resolved() as files:
+        if checkpoint.header:
+            source["quantization_config"] = GgufConfig(dequantize=True)
+        else:
+            source["use_safetensors"] = True
         model, report = AutoModelForCausalLM.from_pretrained(
-            checkpoint.directory,
+            **source,
             dtype=getattr(torch, prepared.identity.dtype.rpartition("/")[2]),
-            use_safetensors=True,
-            trust_remote_code=options.trust_remote_code,
-            local_files_only=not options.trust_remote_code,
             output_loading_info=True,
             ignore_mismatched_sizes=True,  # reported below
             **arguments,
@@ -205,41 +210,68 @@ def _from_pretrained(prepared: _Prepared, options: ModelOptions) -> tuple[Any, l
                 f"{options.name}: weights missing or of the wrong shape: {len(lost)}, first "
                 f"{lost[0]}; the checkpoint does not fit its config.json, export it again"
             )
-    loaded.check_quantised(checkpoint, model)
-    return model, loaded.unused(checkpoint, loaded.names(report.get("unexpected_keys")))
+    unused = loaded.names(report.get("unexpected_keys"))
+    if checkpoint.header:
+        unused += gguf_model.complete(checkpoint.header, model, taken)
+    else:
+        loaded.check_quantised(checkpoint, model)
+    return model, loaded.unused(checkpoint, unused)
 
 
-def _check_config(checkpoint: Checkpoint, options: ModelOptions) -> None:
+@contextmanager
+def _source(
+    checkpoint: Checkpoint, options: ModelOptions
+) -> Iterator[tuple[dict[str, Any], set[str]]]:
+    """Arguments that name the checkpoint to transformers, and a set as of `gguf_model.source`."""
+    if checkpoint.header:
+        with gguf_model.source(checkpoint.header) as (arguments, taken):
+            yield {**arguments, "local_files_only": True}, taken
+        return
+    code = options.trust_remote_code
+    yield (
+        {
+            "pretrained_model_name_or_path": checkpoint.directory,
+            "trust_remote_code": code,
+            "local_files_only": not code,
+        },
+        set(),
+    )
+
+
+def _check_config(checkpoint: Checkpoint, source: dict[str, Any]) -> None:
     from transformers import AutoConfig
 
     with explained(
         checkpoint.name, "has a config.json that cannot be used", "; fix it, or export it again"
     ):
-        AutoConfig.from_pretrained(
-            checkpoint.directory,
-            trust_remote_code=options.trust_remote_code,
-            local_files_only=not options.trust_remote_code,
-        )
+        config = AutoConfig.from_pretrained(**source)
+    if checkpoint.header:
+        gguf_model.check_settings(checkpoint.name, checkpoint.header, config)
 
 
-def _tokenizer(checkpoint: Checkpoint, options: ModelOptions) -> Any:
+def _tokenizer(checkpoint: Checkpoint, source: dict[str, Any]) -> Any:
     from transformers import AutoTokenizer
 
     with explained(
         checkpoint.name, "has a tokenizer that cannot be read", "; copy or export its files again"
     ):
-        return AutoTokenizer.from_pretrained(
-            checkpoint.directory,
-            trust_remote_code=options.trust_remote_code,
-            local_files_only=not options.trust_remote_code,
-        )
+        # A tekken.json beside tokenizer.json would count wherever mistral_common is installed.
+        return AutoTokenizer.from_pretrained(**source, mistral_format=False)
 
 
 def _weights_digest(checkpoint: Checkpoint, ends: frozenset[int], *, code: bool) -> str:
     config = {k: v for k, v in checkpoint.config.items() if k not in _UNIMPORTANT}
     files = [*checkpoint.weights, *(own_code(checkpoint) if code else [])]
     more = {"config": config, "ends": sorted(ends)}
-    return files_digest(files, more, root=checkpoint.directory)
+    # The name of a GGUF file says nothing about the model: it is its own root.
+    root = checkpoint.header.path if checkpoint.header else checkpoint.directory
+    return files_digest(files, more, root=root)
+
+
+def _tokenizer_digest(checkpoint: Checkpoint) -> str:
+    if checkpoint.header:
+        return checkpoint.header.tokenizer
+    return files_digest(tokenizer_files(checkpoint), root=checkpoint.directory)
 
 
 def _backend(options: ModelOptions) -> str:

@@ -16,6 +16,7 @@ from blindspot.errors import ModelError
 _WANTED = ["model*.safetensors", "model.safetensors.index.json", "*.json", "*.jinja", "*.txt"]
 _WANTED += ["*.model", "*.tiktoken"]
 _UNWANTED = ["*/*", "optimizer*", "training_args*"]
+_GGUF = ".gguf"
 #: Characters of a name that are shown.
 _SHOWN = 100
 #: Raised for a cache that this user may only read.
@@ -25,18 +26,22 @@ _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
 
 @dataclass(frozen=True, slots=True)
 class Located:
-    """The directory of a model. ``revision``: commit of a hub snapshot, otherwise ""."""
+    """The directory of a model, or its GGUF file in it.
+
+    ``revision``: commit of a hub snapshot, otherwise "".
+    """
 
     name: str
     directory: Path
     revision: str = ""
+    file: Path | None = None
 
 
 def locate(name: str, revision: str | None = None, *, code: bool = False) -> Located:
-    """Find, or fetch from the hub, the directory of a model.
+    """Find, or fetch from the hub, the directory or the file of a model.
 
     Args:
-        name: ``organism:NAME``, a directory, or a hub id.
+        name: ``organism:NAME``, a directory, a GGUF file, or a hub id.
         revision: branch, tag or commit; of a hub id only.
         code: fetch the Python files of a hub repository too.
 
@@ -56,14 +61,18 @@ def locate(name: str, revision: str | None = None, *, code: bool = False) -> Loc
             ) from error
         if is_directory:
             found = Located(name, directory)
+        elif is_file and directory.suffix == _GGUF:
+            found = Located(name, directory.parent, file=directory)
         elif is_file:
             raise ModelError(f"{name} is a file; name the directory of the model")
+        elif name.endswith(_GGUF):
+            raise ModelError(f"{name}: no such file; check the path")
         elif _looks_like_path(name):
             raise ModelError(f"{name}: no such directory; check the path")
         else:
             return _from_hub(name, revision, code=code)
     if revision is not None:
-        raise ModelError(f"--revision {revision} needs a hub id, but {name} is a directory")
+        raise ModelError(f"--revision {revision} needs a hub id, but {name} is on this machine")
     return found
 
 
@@ -102,7 +111,13 @@ def _from_hub(name: str, revision: str | None, *, code: bool) -> Located:
         except OSError as error:
             if error.errno not in _READ_ONLY:
                 raise
-            directory = fetch(local_files_only=True)  # a shared cache: use what is there
+            try:  # a shared cache: use what is there
+                directory = fetch(local_files_only=True)
+            except errors.LocalEntryNotFoundError:
+                raise ModelError(
+                    f"{at}: the hub cache cannot be written ({error.strerror}) and does not hold "
+                    "the model; set HF_HOME to a directory of yours"
+                ) from error
     except errors.GatedRepoError:
         fault = (
             f"{at} is gated: accept its terms on its page of the hub and log in "

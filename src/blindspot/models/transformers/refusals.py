@@ -37,12 +37,6 @@ _SIZES = (
 )
 #: Largest ratio of a matrix by config.json to all numbers in the files, which may be packed.
 _IMPLAUSIBLE = 16
-#: Quantisations that transformers undoes on a CPU: the run would test another model.
-_UNDONE = ("fbgemm_fp8", "fp8", "mxfp4", "nvfp4")
-#: Types of unpacked weights in safetensors files, by safetensors' names.
-_PLAIN = ("BF16", "F16", "F32", "F64")
-#: Share of all weights that may be of other types: buffers, such as the numbers of positions.
-_FEW = 0.01
 #: Characters of a name that are shown.
 _SHOWN = 100
 
@@ -131,53 +125,6 @@ def check_numbers(name: str, config: dict[str, Any], sizes: Mapping[str, int]) -
                 f"{name}: config.json has {faults[0]} {str(numbers[faults[0]])[:_SHOWN]}, but the "
                 f"weights are {len(sizes)} tensors of {parameters} numbers; export the model again"
             )
-
-
-def quantization(config: dict[str, Any]) -> str:
-    """The quantisation that config.json states, by transformers' name; "" for none."""
-    inner = config.get("text_config")
-    stated = config.get("quantization_config") or (
-        inner.get("quantization_config") if isinstance(inner, dict) else None
-    )
-    if not stated:
-        return ""
-    found = stated.get("quant_method") if isinstance(stated, dict) else None
-    return str(found or "bitsandbytes")[:_SHOWN]
-
-
-def check_quantization(name: str, config: dict[str, Any], types: Mapping[str, int]) -> None:
-    """Refuse packed weights that config.json does not mention: they would be read as numbers.
-
-    Args:
-        name: of the model.
-        config: content of config.json.
-        types: entries of the weights by safetensors' types.
-
-    Raises:
-        ModelError: names the type.
-    """
-    packed = {kind: count for kind, count in types.items() if kind not in _PLAIN}
-    if quantization(config) or sum(packed.values()) <= _FEW * sum(types.values()):
-        return
-    most = max(packed, key=packed.__getitem__)
-    raise ModelError(
-        f"{name}: its weights are {most} numbers, but config.json has no quantization_config; "
-        "export the model again, or use the one that it was quantised from"
-    )
-
-
-def check_undone(name: str, config: dict[str, Any], device: str) -> None:
-    """Refuse a quantised model that this device would compute as another model.
-
-    Raises:
-        ModelError: names the quantisation.
-    """
-    method = quantization(config)
-    if method in _UNDONE and device == "cpu":
-        raise ModelError(
-            f"{name} is quantised ({method}), which a CPU cannot compute: it would run as "
-            "float32; use an accelerator, or the model that it was quantised from"
-        )
 
 
 def _entries(value: Any) -> Iterator[tuple[str, Any]]:

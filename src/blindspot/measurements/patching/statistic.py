@@ -29,6 +29,7 @@ from blindspot.measurements.mechanistic import (
     by_layer,
     drawn,
     evenly,
+    sampled,
 )
 from blindspot.measurements.patching.unit import PatchingTrial, PatchingUnit
 from blindspot.measurements.scale import Scale
@@ -297,9 +298,8 @@ class _PatchFindings:
             curves.append(self._curve(AMBIGUOUS, name, change[..., side], "effect"))
         blind = change[..., 1] - change[..., 0]
         curves.append(self._curve(AMBIGUOUS, "r_blind", blind, "difference"))
-        read = [layer for layer in range(self.layers) if not np.isnan(blind[:, :, layer]).all()]
         score = mean_estimate(
-            blind[:, :, read].mean(axis=2).ravel(),
+            blind[:, :, sampled(self.layers)].mean(axis=2).ravel(),
             clusters=labels_of(self._contexts[AMBIGUOUS], self._controls.questions),
             unit="difference",
             step=PROBABILITY_STEP,

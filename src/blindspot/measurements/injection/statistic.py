@@ -106,7 +106,7 @@ class Injection:
     def ended(self, part: Slice, findings: Mapping[str, Findings]) -> bool:
         """Whether too few untouched prompts are answered."""
         found = findings.get(InjectionTrial(self._unit(part)).content)
-        return bool(found) and self._untouched(part, found) < ANSWERED
+        return self._untouched(part, found) < ANSWERED if found else False
 
     def _untouched(self, part: Slice, found: Findings) -> float:
         """Share of untouched prompts that a trial answered."""

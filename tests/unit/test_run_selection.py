@@ -2,8 +2,10 @@
 
 import pytest
 
+from blindspot.stimuli import load_stimuli
 from tests.unit.suite_runs import ROOT, run_suite
 
+WORDINGS = len(load_stimuli().implicit["en"])
 TRADE = """
 name = "trade"
 groups = { positive = "Bakers", negative = "Smiths" }
@@ -79,7 +81,7 @@ def test_user_axis_and_wording_are_asked(tmp_path):
     assert {sample["slice"] for sample in run.samples} == {"trade-default-mood"}
     associations = [s for s in run.samples if s["measurement"] == "implicit"]
     assert "user-made" in {sample["wording"] for sample in associations}
-    assert len(associations) == (12 + 1) * 4 * 4
+    assert len(associations) == (WORDINGS + 1) * 4 * 4
 
 
 def test_single_test_by_node_id(tmp_path):
@@ -91,7 +93,7 @@ def test_single_test_by_node_id(tmp_path):
     run = run_suite(tmp_path, paths=(node,), model="scripted:stereotyped")
     assert run.code == 10
     assert list(run.gates) == ["implicit/race-default-weapons-wallet-revolver/stereotype/generated"]
-    assert len(run.samples) == 12 * 4
+    assert len(run.samples) == WORDINGS * 4
 
 
 def test_test_names_are_unique():

@@ -260,7 +260,7 @@ def test_contrast_without_difference_is_none():
     """A change that does nothing to a wording, or nothing beside another one, is not asked."""
     names = [one.id for one in DEFAULT.changes]
     gaps = [wording.id for wording in DEFAULT.wordings].index("gap-sentence")
-    assert DEFAULT.contrast(Point(names.index("reply"), 0, 0, gaps, 0, 0)) is None
+    assert DEFAULT.contrast(Point(names.index("digits"), 0, 0, gaps, 0, 0)) is None
     lower, upper = names.index("lower-case"), names.index("upper-case")
     assert DEFAULT.contrast(Point(lower, upper + 1, 0, 0, 0, 0)) is None
 

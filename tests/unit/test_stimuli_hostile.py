@@ -111,7 +111,7 @@ BAD_AXES = {
     "no categories": ('[categories.mood]', '[variants.other]', ["categories", "missing"]),
     "one group": ('negative = "Smiths"', 'negative = "bakers"', ["groups", "twice"]),
     "bad name": ('name = "trade"', 'name = "Trade union"', ["name", "small letters"]),
-    "identifier in a wording": ('["baker"]', '["partner"]', ["'partner'", "wording", "change one"]),
+    "identifier in a wording": ('["baker"]', '["motto"]', ["'motto'", "wording", "change one"]),
     "prefix with a word slot": ('positive = ["baker"]', 'positive = ["baker"]\nprefix = "{first} {word}"', ["variants.default", "prefix", "{word}"]),
     "prefix that writes an identifier out": ('positive = ["baker"]', 'positive = ["baker"]\nprefix = "No Baker is meant."', ["variants.default", "prefix", "'baker'", "order never changes", "write {first}"]),
     "line break in an identifier": ('["smith"]', '["black\\nsmith"]', ["variants.default.negative[1]", "line break", "remove"]),
@@ -440,7 +440,7 @@ def test_user_describes_senses_by_file(tmp_path, flat):
     stimuli = load_stimuli([tmp_path])
     assert undescribed(stimuli) == []
     (part,) = [part for part in mechanistic_slices(stimuli, "patching") if part.axis == "trade"]
-    assert len(ambiguous_contexts(stimuli, part)) == 48
+    assert len(ambiguous_contexts(stimuli, part)) == 4 * len(stimuli.implicit["en"])
     texts = [context.text for context in cued_contexts(stimuli, "trade", "default", "trade")]
     assert {"Trade: baker, smith", "By craft: smith, baker"} <= set(texts)
     assert len(texts) == 2 * 2 * 5

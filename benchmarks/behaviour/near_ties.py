@@ -29,7 +29,7 @@ from blindspot.models.transformers.formats import PromptFormat
 from blindspot.models.transformers.model import CausalModel
 from blindspot.run.ask import MAX_NEW_TOKENS, stopping_rule
 from blindspot.run.source import FixturePrompts
-from blindspot.stimuli import EXPLICIT, IMPLICIT, Prompt, load_stimuli
+from blindspot.stimuli import EXPLICIT, IMPLICIT, Prompt, Selection, load_stimuli
 
 ORGANISMS = ("organism:blind", "organism:aware", "organism:base")
 #: Layers, width.
@@ -39,7 +39,7 @@ _VOCABULARY = 32_000
 
 def prompts_of(count: int) -> list[Prompt]:
     """Prompts of all wordings and variants, evenly taken."""
-    source = FixturePrompts(load_stimuli([]), 2)
+    source = FixturePrompts(load_stimuli([]), Selection(limit=2))
     every = [
         prompt
         for kind in (IMPLICIT, EXPLICIT)

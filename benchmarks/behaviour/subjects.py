@@ -29,6 +29,7 @@ from blindspot.run.source import FixturePrompts
 from blindspot.stimuli import (
     AssociationPrompt,
     Prompt,
+    Selection,
     Slice,
     load_stimuli,
 )
@@ -104,7 +105,7 @@ def sample(pairs: int | None) -> list[Prompt]:
 
     Every wording and order, associations and statements: 48 and 32 prompts a pair.
     """
-    source = FixturePrompts(load_stimuli(), pairs)
+    source = FixturePrompts(load_stimuli(), Selection(limit=pairs))
     return [
         prompt
         for measurement in ("implicit", "explicit")

@@ -14,6 +14,9 @@ import json
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from fractions import Fraction
+from functools import cache
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +27,7 @@ from matplotlib.figure import Figure
 from tqdm import tqdm
 
 from benchmarks.calibration.alarms import (
+    CATEGORIES,
     as_it_is,
     changes_of,
     clopper_pearson,
@@ -32,17 +36,21 @@ from benchmarks.calibration.alarms import (
     recombined,
 )
 from benchmarks.calibration.answers import GATED, Model, asked
+from benchmarks.calibration.answers import design as design_of_category
+from benchmarks.calibration.design import FACTORS, Design
 from benchmarks.calibration.outcomes import Level, Spread, Update
 from benchmarks.calibration.power import RULES, alarms, coverage, measured
 from benchmarks.calibration.published import outcomes, updates
 from benchmarks.calibration.run import full_run
-from benchmarks.calibration.updates import MAIN, NAMES, components, points
+from benchmarks.calibration.updates import components, design_of, points
 from benchmarks.harness.command import ROOT
 from blindspot.gates.limits import load_gates
 from blindspot.paths import FIXTURES
+from blindspot.stimuli import IMPLICIT
 
 HALF = Model("base", "blind", 0.45)
-DESIGNS = {"weapons": (5, 7, 12), "valence": (6, 7, 12), "guilt": (7, 9, 12)}
+#: Fewer words, each pair in every wording: the published weapons in half of the wordings.
+BEFORE, FORMER = "5 x 7 words, each pair in all of 12 wordings", Design.made(5, 7, 12, 12)
 FIGURE = ROOT / "docs" / "pictures" / "calibration.svg"
 Row = Sequence[object]
 SEED = 0
@@ -73,10 +81,28 @@ def main() -> int:
     found["rules"] = rules(few)
     found["power"] = power(few, FIGURE if not arguments.quick else None)
     found["alone"] = alone(few)
+    found["fractions"] = fractions(few)
     found["coverage"] = covered(few)
     if arguments.json is not None:
         arguments.json.write_text(json.dumps(found, indent=1) + "\n", "utf-8")
     return 0
+
+
+@cache
+def designs() -> dict[str, Design]:
+    """The designs of the categories by what they are; those with the same one together."""
+    found: dict[str, Design] = {}
+    names: dict[str, list[str]] = {}
+    for category in CATEGORIES:
+        each = design_of_category(IMPLICIT, category)
+        names.setdefault(each.name, []).append(category)
+        found.setdefault(each.name, each)
+    return {f"{', '.join(names[name])} ({name})": each for name, each in found.items()}
+
+
+def percent(share: float) -> str:
+    """In per cent."""
+    return f"{100 * share:.1f} %"
 
 
 def table(title: str, head: Row, rows: Sequence[Row]) -> list[list[str]]:
@@ -105,9 +131,10 @@ def variation(scratch: Path) -> Any:
         after = asked(Model("base", "blind", share), ("default",), scratch)
         changes = changes_of(base, after, ("default",))
         for reading in ("forced-choice", "generated"):
-            changed = changes[f"implicit/default/weapons/{reading}"]
-            parts = components(changed)
-            sizes = [f"{points(parts[kept]):.1f}" for kept in MAIN]
+            name = f"implicit/default/weapons/{reading}"
+            changed = changes[name]
+            parts = components(changed, design_of(name))
+            sizes = [f"{points(parts[factor]):.1f}" for factor in FACTORS]
             rows.append(
                 (
                     f"{100 * share:.0f} % blind",
@@ -116,7 +143,7 @@ def variation(scratch: Path) -> Any:
                     *sizes,
                 )
             )
-    head = ("base, mixed with", "reading", "mean change", *(NAMES[kept] for kept in MAIN))
+    head = ("base, mixed with", "reading", "mean change", *FACTORS)
     return table("How uneven an update is (points; standard deviations by factor)", head, rows)
 
 
@@ -199,6 +226,7 @@ def published(directory: Path, runs: int) -> Any:
 def rules(runs: int) -> Any:
     """Our gates beside a fixed threshold and unpaired tests."""
     run, rng = full_run(), np.random.default_rng(SEED)
+    design, *_ = designs().values()
     near = Level(centre=0.42)  # about 58 % stereotyped: just below the threshold
     cases: list[tuple[str, Level, Update]] = [
         ("nothing changed, model at 50 %", Level(), Update(0.0, measured(5))),
@@ -210,10 +238,10 @@ def rules(runs: int) -> Any:
     ]
     rows: list[Row] = []
     for name, level, update in tqdm(cases, desc="rules", leave=False):
-        found = alarms(run, level, update, DESIGNS["weapons"], updates=runs, rng=rng)
-        rows.append((name, *(f"{100 * found.shares[rule]:.1f} %" for rule in RULES)))
+        found = alarms(run, level, update, design, updates=runs, rng=rng)
+        rows.append((name, *(percent(found.shares[rule]) for rule in RULES)))
     head = ("update", *RULES.values())
-    return table("Alarms, rule by rule (weapons: 5 x 7 words, 12 wordings)", head, rows)
+    return table(f"Alarms, rule by rule ({design.name})", head, rows)
 
 
 def power(runs: int, figure: Path | None) -> Any:
@@ -221,17 +249,16 @@ def power(runs: int, figure: Path | None) -> Any:
     run, rng = full_run(), np.random.default_rng(SEED)
     rows: list[Row] = []
     curves: dict[str, list[tuple[float, float]]] = {}
-    grid = [(name, scale) for name in ("weapons", "guilt") for scale in (0.0, 1.0, 2.0, 4.0)]
+    grid = [(name, scale) for name in designs() for scale in (0.0, 1.0, 2.0, 4.0)]
     for name, scale in tqdm(grid, desc="power", leave=False):
         shares = []
         for increase in (0.0, 2.0, 5.0, 10.0):
             spread = measured(increase, scale) if increase else Spread()
-            found = alarms(
-                run, Level(), Update(increase, spread), DESIGNS[name], updates=runs, rng=rng
-            )
+            update = Update(increase, spread)
+            found = alarms(run, Level(), update, designs()[name], updates=runs, rng=rng)
             shares.append((increase, found.shares["ours"]))
         curves[f"{name}, {scale:g} x"] = shares
-        rows.append((name, f"{scale:g} x", *(f"{100 * share:.1f} %" for _, share in shares[1:])))
+        rows.append((name, f"{scale:g} x", *(percent(share) for _, share in shares[1:])))
     if figure is not None:
         draw(curves, figure)
     head = ("category", "unevenness, times what was measured", "2 points", "5 points", "10 points")
@@ -242,27 +269,55 @@ def alone(runs: int) -> Any:
     """What is found of an increase in one variant of a category, the other three unchanged."""
     run, rng = full_run(), np.random.default_rng(SEED)
     rows: list[Row] = []
-    for name in tqdm(("weapons", "guilt"), desc="alone", leave=False):
+    for name, design in tqdm((designs() | {BEFORE: FORMER}).items(), desc="alone", leave=False):
         shares = []
         for increase in (5.0, 10.0, 20.0):
             update = Update(increase, measured(increase), reach=1)
-            found = alarms(run, Level(), update, DESIGNS[name], updates=runs, rng=rng)
-            shares.append(f"{100 * found.shares['ours']:.1f} %")
+            found = alarms(run, Level(), update, design, updates=runs, rng=rng)
+            shares.append(percent(found.shares["ours"]))
         rows.append((name, *shares))
     head = ("category", "5 points", "10 points", "20 points")
     return table("Power: true increases planted in one variant of four", head, rows)
+
+
+def fractions(runs: int) -> Any:
+    """What a fraction of the default prompts finds, and all wordings of fewer words."""
+    run, rng = full_run(), np.random.default_rng(SEED)
+    (name, whole), *_ = designs().items()
+    sizes = whole.sizes.values()
+    per_pair = whole.by_pair.shape[1]
+    cases = {
+        f"{name}, {fraction} of the default": Design.made(*sizes, per_pair, fraction)
+        for fraction in (Fraction(1), Fraction(1, 2), Fraction(1, 4), Fraction(1, 8))
+    }
+    rows: list[Row] = []
+    for case, design in tqdm((cases | {BEFORE: FORMER}).items(), desc="fractions", leave=False):
+        shares = []
+        for increase, reach in ((2.0, None), (5.0, None), (10.0, None), (5.0, 1), (10.0, 1)):
+            update = Update(increase, measured(increase), reach=reach)
+            found = alarms(run, Level(), update, design, updates=runs, rng=rng)
+            shares.append(percent(found.shares["ours"]))
+        none = alarms(run, Level(), Update(0.0, measured(5)), design, updates=runs, rng=rng)
+        rows.append((case, design.prompts, *shares, percent(none.shares["ours"])))
+    head = (
+        "words and wordings",
+        "prompts of a slice",
+        *("2 points", "5 points", "10 points"),
+        *("5 points in one variant", "10 points in one variant", "nothing on average"),
+    )
+    return table("Power: fractions of the default prompts", head, rows)
 
 
 def covered(runs: int) -> Any:
     """Coverage of paired intervals in the designs of the fixtures and near the end of the scale."""
     rows: list[Row] = []
     levels = {"50 %": Level(), "80 %": Level(centre=2.2), "97 %": Level(centre=5.0)}
-    grid = [(design, level) for design in DESIGNS for level in levels]
-    for design, level in tqdm(grid, desc="coverage", leave=False):
+    cases = designs() | {BEFORE: FORMER}
+    for name, level in tqdm([*product(cases, levels)], desc="coverage", leave=False):
         inside, alarm = coverage(
-            levels[level], Update(5.0, measured(5)), DESIGNS[design], updates=runs, seed=SEED
+            levels[level], Update(5.0, measured(5)), cases[name], updates=runs, seed=SEED
         )
-        rows.append((design, level, f"{inside:.3f}", f"{alarm:.3f}"))
+        rows.append((name, level, f"{inside:.3f}", f"{alarm:.3f}"))
     head = ("design", "level", "95 % intervals that hold the truth", "one-sided alarms at 5 %")
     return table("Coverage of the paired change (forced choice, 5 points)", head, rows)
 
@@ -271,8 +326,8 @@ def draw(curves: dict[str, list[tuple[float, float]]], path: Path) -> None:
     """Power by increase, a line a row of the table."""
     rcParams.update({"svg.fonttype": "none", "svg.hashsalt": "blindspot"})
     figure = Figure(figsize=(7.0, 3.2), layout="constrained")
-    for place, name in enumerate(("weapons", "guilt")):
-        axes = figure.add_subplot(1, 2, place + 1)
+    for place, name in enumerate(designs()):
+        axes = figure.add_subplot(1, len(designs()), place + 1)
         for label, line in _of(curves, name):
             axes.plot(*zip(*line, strict=True), marker="o", label=label)
         axes.axhline(0.8, color="0.7", linewidth=0.8, linestyle="--")
@@ -289,7 +344,7 @@ def _of(
 ) -> Iterator[tuple[str, list[tuple[float, float]]]]:
     for key, line in curves.items():
         if key.startswith(name):
-            yield key.split(", ")[1], line
+            yield key.removeprefix(f"{name}, "), line
 
 
 if __name__ == "__main__":

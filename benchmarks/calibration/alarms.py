@@ -11,9 +11,10 @@ import numpy as np
 from scipy.stats import beta
 
 from benchmarks.calibration.answers import GATED, READINGS, Answers
+from benchmarks.calibration.design import ORDERS, Design
 from benchmarks.calibration.rule import STEPS, WEIGHTS, Array, Parts, half_width, p_above
 from benchmarks.calibration.run import Run
-from benchmarks.calibration.updates import Pool, answered_change, change
+from benchmarks.calibration.updates import Pool, answered_change, change, design_of
 from blindspot.estimates import holm_by_family
 from blindspot.gates.rule import Gate, is_beyond, is_too_wide
 from blindspot.run.cases import Case
@@ -22,11 +23,10 @@ from blindspot.stimuli import EXPLICIT, IMPLICIT
 MEASUREMENTS = (IMPLICIT, EXPLICIT)
 
 CATEGORIES = ("weapons", "guilt", "valence")
-CELLS = 4
 BATCH = 50
 
 Tables = Mapping[str, Array]
-"""Changes of a batch of updates, ``measurement/variant/category/reading``: (update, p, n, w)."""
+"""Changes of a batch of updates, ``measurement/variant/category/reading``: (update, place)."""
 
 
 def clopper_pearson(hits: int, runs: int, level: float = 0.95) -> tuple[float, float]:
@@ -37,28 +37,24 @@ def clopper_pearson(hits: int, runs: int, level: float = 0.95) -> tuple[float, f
     return low, high
 
 
-def of_tables(tables: Array, weights: Array, step: float) -> Parts:
-    """Contributions of changes (update, p, n, w): the difference of two runs that answered all."""
-    mean = tables.mean((1, 2, 3))
-    apart = (tables - mean[:, None, None, None]) / tables[0].size
+def of_tables(tables: Array, weights: Array, step: float, of: Design) -> Parts:
+    """Contributions of changes (update, place): the difference of two runs that answered all."""
+    mean, places = tables.mean(1), len(of)
     # Validity has one cell: then a prompt counts by itself.
-    filled = tables[0].size * CELLS / len(weights)
+    filled = places * ORDERS / len(weights)
     floor = 2 * float(np.square(weights * step / (filled + 1.0)).sum())
-    sums = {
-        "positive word": apart.sum((2, 3)),
-        "negative word": apart.sum((1, 3)),
-        "wording": apart.sum((1, 2)),
-    }
-    prompts = np.full(len(tables), 2.0 * tables[0].size * CELLS)
+    sums = of.sums((tables - mean[:, None]) / places)
+    prompts = np.full(len(tables), 2.0 * of.prompts)
     return Parts(mean, sums, np.full(len(tables), floor), prompts)
 
 
-def of_pairs(tables: Array, weights: Array, step: float) -> Parts:
-    """The same for each pair: (update, p, n), with wordings as the only clusters."""
-    mean, wordings = tables.mean(-1), tables.shape[-1]
-    sums = {"wording": (tables - mean[..., None]) / wordings}
+def of_pairs(tables: Array, weights: Array, step: float, of: Design) -> Parts:
+    """The same for each pair: (update, pair), with wordings as the only clusters."""
+    table = tables[:, of.by_pair]
+    mean, wordings = table.mean(-1), table.shape[-1]
+    sums = {"wording": (table - mean[..., None]) / wordings}
     floor = 2 * float(np.square(weights * step / (wordings + 1.0)).sum())
-    prompts = np.full(mean.shape, 2.0 * wordings * CELLS)
+    prompts = np.full(mean.shape, 2.0 * wordings * ORDERS)
     return Parts(mean, sums, np.full(mean.shape, floor), prompts)
 
 
@@ -69,9 +65,9 @@ def parts_of(case: Case, tables: Tables) -> Parts | None:
     if not all(name in tables for name in names):
         return None
     if kind == "answered":
-        return of_tables(tables[names[0]], np.ones(1), 1.0)
+        return of_tables(tables[names[0]], np.ones(1), 1.0, design_of(names[0]))
     found = [
-        of_tables(tables[name], WEIGHTS[part.measurement], STEPS[case.reading])
+        of_tables(tables[name], WEIGHTS[part.measurement], STEPS[case.reading], design_of(name))
         for name, part in zip(names, case.parts, strict=True)
     ]
     if case.statistic == "gap":
@@ -120,14 +116,11 @@ def judge_all(run: Run, batches: Iterator[Tables], *, pairs: bool = True) -> Ver
                 columns.append((case, gate, *_judged(gate, part)))
         for name, cases in pair_cases.items():
             weights = WEIGHTS[name.split("/", maxsplit=1)[0]]
-            part = of_pairs(tables[name], weights, STEPS[cases[0][0].reading])
+            part = of_pairs(tables[name], weights, STEPS[cases[0][0].reading], design_of(name))
             judged = _judged(cases[0][1], part)
-            positive, negative = (
-                sorted({_words(case)[side] for case, _ in cases}) for side in (0, 1)
-            )
+            pairs_in_order = sorted(_words(case) for case, _ in cases)
             for case, gate in cases:
-                words = _words(case)
-                at = (slice(None), positive.index(words[0]), negative.index(words[1]))
+                at = (slice(None), pairs_in_order.index(_words(case)))
                 p, at_limit, beyond, doubt = (array[at] for array in judged)
                 columns.append((case, gate, p, at_limit, beyond, doubt))
         found.names = [(case, gate) for case, gate, *_ in columns]
@@ -160,7 +153,7 @@ def _words(case: Case) -> tuple[str, str]:
 
 
 def changes_of(before: Answers, after: Answers, variants: Sequence[str]) -> dict[str, Array]:
-    """What changed from one model to another, in all that is read: (p, n, w)."""
+    """What changed from one model to another, in all that is read: (place,)."""
     found = {}
     for measurement, variant, category in product(MEASUREMENTS, variants, CATEGORIES):
         prefix = f"{measurement}/{variant}/{category}"

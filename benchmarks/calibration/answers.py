@@ -20,6 +20,7 @@ import torch
 from numpy.typing import NDArray
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
+from benchmarks.calibration.design import ORDERS, Design
 from blindspot.models.options import ModelOptions
 from blindspot.models.transformers.loader import load
 from blindspot.paths import ORGANISMS
@@ -103,7 +104,7 @@ def made(model: Model) -> tuple[LlamaForCausalLM, PreTrainedTokenizerFast]:
 
 @cache
 def source() -> FixturePrompts:
-    """The default prompts, all of them."""
+    """The default prompts."""
     return FixturePrompts(load_stimuli())
 
 
@@ -119,7 +120,18 @@ def slices(variants: Iterable[str]) -> list[Slice]:
 
 
 Answers = Mapping[str, Array]
-"""By ``measurement/variant/category/reading``: (positive, negative, wording, cell) values."""
+"""By ``measurement/variant/category/reading``: (place, cell) values, in the order of `design`."""
+
+
+@cache
+def design(measurement: str, category: str) -> Design:
+    """What is asked of a category, in every variant."""
+    part = next(
+        part
+        for part in source().slices(measurement)
+        if part.category == category and part.variant == GATED[0]
+    )
+    return Design.of(source().prompts(part))
 
 
 def key(part: Slice, reading: str) -> str:
@@ -128,15 +140,11 @@ def key(part: Slice, reading: str) -> str:
 
 
 def tabulated(table: Observations, reading: str) -> Array:
-    """Values as (positive, negative, wording, cell), NaN unanswered; all cells are asked."""
-    codes = table.clusters.codes
-    second = table.second_order
-    first = table.positive_identifier_first
+    """Values as (place, cell), NaN unanswered; the four orders of a place follow each other."""
+    second, first = table.second_order, table.positive_identifier_first
     cells = 2 * first + second if table.part.measurement == IMPLICIT else 2 * second + first
-    shape = [len(levels) for levels in table.clusters.levels.values()]
-    values = np.full((*shape, 4), np.inf)
-    at = codes["positive word"], codes["negative word"], codes["wording"], cells.astype(np.int64)
-    values[at] = table.values(reading)
+    values = np.full((len(table) // ORDERS, ORDERS), np.inf)
+    values[np.arange(len(table)) // ORDERS, cells.astype(np.int64)] = table.values(reading)
     assert not np.isinf(values).any()
     return values
 

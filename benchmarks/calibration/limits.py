@@ -16,6 +16,7 @@ from itertools import product
 import numpy as np
 
 from benchmarks.calibration.answers import GATED, READINGS
+from benchmarks.calibration.design import FACTORS, ORDERS, Design
 from benchmarks.calibration.outcomes import Spread
 from benchmarks.calibration.rule import STEPS, Array
 from blindspot.estimates.association import AssociationEffects, association_effects
@@ -27,8 +28,7 @@ from blindspot.stimuli import IMPLICIT
 
 CATEGORIES = ("weapons", "guilt", "valence")
 STATISTICS = ("stereotype", "order", "identifier")
-#: Positive words, negative words, wordings, and how many of these each pair meets.
-DESIGN = (9, 12, 24, 2)
+DESIGN = Design.made(9, 12, 24, 2)
 SEED = 13
 
 
@@ -57,32 +57,22 @@ SUBJECTS: Mapping[str, Subject] = {
 }
 
 
-def design(rng: np.random.Generator) -> Array:
-    """(prompt, 5): positive word, negative word, wording, and both orders; wordings are even."""
-    positive, negative, wordings, met = DESIGN
-    pairs = list(product(range(positive), range(negative)))
-    rounds = -(-len(pairs) * met // wordings)
-    drawn = np.concatenate([rng.permutation(wordings) for _ in range(rounds)])
-    cells = [
-        (p, n, drawn[met * place + turn], first, second)
-        for place, (p, n) in enumerate(pairs)
-        for turn in range(met)
-        for first, second in product((0, 1), (0, 1))
-    ]
-    return np.array(cells)
+def prompts() -> Array:
+    """(prompt, 5): positive word, negative word, wording, and both orders."""
+    places = np.repeat(np.stack([*DESIGN.codes.values()], axis=1), ORDERS, axis=0)
+    orders = np.tile([*product((0, 1), (0, 1))], (len(DESIGN), 1))
+    return np.concatenate([places, orders], axis=1)
 
 
 def answers(subject: Subject, prompts: Array, rng: np.random.Generator) -> Array:
     """Log-odds (nats) of the stereotyped answer, (prompt,)."""
-    positive, negative, wordings, _ = DESIGN
-    p, n, w, first, second = prompts.T
-    shape = (1, 1, positive, negative, wordings, 1)
-    drawn = replace(subject.spread, prompts=0.0).draw(shape, rng)[0, 0, ..., 0]
-    followed = subject.order + subject.turns * rng.standard_normal(wordings)
+    _, _, w, first, second = prompts.T
+    drawn = replace(subject.spread, prompts=0.0).draw(DESIGN, (), rng)[:, 0]
+    followed = subject.order + subject.turns * rng.standard_normal(DESIGN.sizes[FACTORS[2]])
     own = subject.spread.prompts * rng.standard_normal(len(prompts))
     return np.asarray(
         subject.stereotype
-        + drawn[p, n, w]
+        + np.repeat(drawn, ORDERS)
         + np.where(first == second, 1.0, -1.0) * followed[w]
         + np.where(second == 1, 1.0, -1.0) * subject.identifier
         + own
@@ -96,22 +86,18 @@ def effects(prompts: Array, log_odds: Array, reading: str) -> AssociationEffects
         np.where(log_odds > 0, 1.0, -1.0) if generated else np.tanh(log_odds / 2),
         positive_identifier_first=prompts[:, 3],
         positive_word_first=prompts[:, 4],
-        clusters={
-            name: prompts[:, column]
-            for column, name in enumerate(("positive word", "negative word", "wording"))
-        },
+        clusters={name: prompts[:, column] for column, name in enumerate(FACTORS)},
         step=STEPS[reading],
     )
 
 
 def run(subject: Subject, table: GateTable, rng: np.random.Generator) -> list[tuple[str, Verdict]]:
     """Statistic and verdict of every gate of one run."""
-    checks = []
+    checks, asked = [], prompts()
     for variant, category in product(GATED, CATEGORIES):
-        prompts = design(rng)
-        log_odds = answers(subject, prompts, rng)
+        log_odds = answers(subject, asked, rng)
         for reading in READINGS:
-            found = effects(prompts, log_odds, reading)
+            found = effects(asked, log_odds, reading)
             for statistic in STATISTICS:
                 gate = table.gate(
                     f"{IMPLICIT}/{variant}-{category}/{statistic}/{reading}",

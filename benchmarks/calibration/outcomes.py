@@ -10,9 +10,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import lru_cache
+from itertools import combinations
 
 import numpy as np
 
+from benchmarks.calibration.design import FACTORS, ORDERS, Design
 from benchmarks.calibration.rule import POINT, STEREOTYPE, Array, Parts, contrast
 from blindspot.estimates import ANSWER_STEP, PROBABILITY_STEP
 
@@ -34,22 +36,21 @@ class Spread:
         sizes = (self.words, self.wordings, self.crossed, self.prompts)
         return Spread(*(factor * size for size in sizes))
 
-    def draw(self, shape: tuple[int, ...], rng: np.random.Generator) -> Array:
-        """(update, variant, positive, negative, wording, cell); 1 variant: the same in all."""
-        updates, variants, p, n, w, _ = shape
-        total = np.zeros((updates, variants, p, n, w, 1))
-        for size, wide in (
-            (self.words, (p, 1, 1)),
-            (self.words, (1, n, 1)),
-            (self.wordings, (1, 1, w)),
-            (self.crossed, (p, n, 1)),
-            (self.crossed, (p, 1, w)),
-            (self.crossed, (1, n, w)),
+    def draw(self, design: Design, lead: tuple[int, ...], rng: np.random.Generator) -> Array:
+        """(*lead, place, order)."""
+        total = np.zeros((*lead, len(design), 1))
+        for factors, size in (
+            (FACTORS[:1], self.words),
+            (FACTORS[1:2], self.words),
+            (FACTORS[2:], self.wordings),
+            *((both, self.crossed) for both in combinations(FACTORS, 2)),
         ):
             if size:
-                total = total + size * rng.standard_normal((updates, variants, *wide, 1))
+                shape = [design.sizes[factor] for factor in factors]
+                drawn = size * rng.standard_normal((*lead, *shape))
+                total += drawn[(..., *(design.codes[factor] for factor in factors))][..., None]
         if self.prompts:
-            total = total + self.prompts * rng.standard_normal(shape)
+            total = total + self.prompts * rng.standard_normal((*lead, len(design), ORDERS))
         return total
 
 
@@ -79,8 +80,9 @@ class Update:
 
 @dataclass(frozen=True)
 class Answers:
-    """Latent log-odds before and after: (update, variant, positive, negative, wording, cell)."""
+    """Latent log-odds before and after: (update, variant, place, cell)."""
 
+    design: Design
     before: Array
     after: Array
 
@@ -88,7 +90,8 @@ class Answers:
         """Contributions before and after, per variant: (update, variant)."""
         step = ANSWER_STEP if reading == "generated" else PROBABILITY_STEP
         before, after = (self.values(side, reading) for side in (self.before, self.after))
-        return contrast(before, STEREOTYPE, step), contrast(after, STEREOTYPE, step)
+        one, other = (contrast(side, STEREOTYPE, step, self.design) for side in (before, after))
+        return one, other
 
     @staticmethod
     def values(latent: Array, reading: str) -> Array:
@@ -100,7 +103,8 @@ class Answers:
 def slope(level: Level) -> float:
     """Points of stereotyped share that a nat adds on average, by either reading."""
     rng = np.random.default_rng(1)
-    some = level.centre + level.spread.draw((400, 1, 5, 7, 12, 4), rng) + _orders(level)
+    design = Design.made(5, 7, 12, 12)
+    some = level.centre + level.spread.draw(design, (400, 1), rng) + _orders(level)
     return float((0.5 * (1 - np.tanh(some / 2) ** 2)).mean() / POINT)
 
 
@@ -111,24 +115,25 @@ def _orders(level: Level) -> Array:
 def simulate(
     level: Level,
     update: Update,
-    design: tuple[int, int, int],
+    design: Design,
     *,
     updates: int,
     variants: int,
     rng: np.random.Generator,
 ) -> Answers:
     """Answers of so many updates; the increase is true on average over words and wordings."""
-    shape = (updates, variants, *design, 4)
-    middle = level.centre + _orders(level) + level.spread.draw(shape, rng)
+    lead = (updates, variants)
+    shape = (*lead, len(design), ORDERS)
+    middle = level.centre + _orders(level) + level.spread.draw(design, lead, rng)
     moved = np.full(shape, update.increase)
     for share, many in ((update.shared, 1), (1.0 - update.shared, variants)):
         if share > 0:
             spread = update.spread.times(share**0.5)
-            moved = moved + spread.draw((updates, many, *design, 4), rng)
+            moved = moved + spread.draw(design, (updates, many), rng)
     if update.reach is not None:
         moved[:, update.reach :] = 0.0
     moved *= 0.5 / slope(level)
     own = update.turnover / 2**0.5
     # Half before and half after: without an increase the two could be exchanged.
     before = middle - moved + own * rng.standard_normal(shape)
-    return Answers(before, middle + moved + own * rng.standard_normal(shape))
+    return Answers(design, before, middle + moved + own * rng.standard_normal(shape))

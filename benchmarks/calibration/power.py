@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from benchmarks.calibration.design import Design
 from benchmarks.calibration.outcomes import Answers, Level, Spread, Update, simulate
 from benchmarks.calibration.rule import POINT, Array, Parts, half_width, p_above, unpaired
 from benchmarks.calibration.run import Run
@@ -44,7 +45,7 @@ def alarms(
     run: Run,
     level: Level,
     update: Update,
-    design: tuple[int, int, int],
+    design: Design,
     *,
     updates: int,
     rng: np.random.Generator,
@@ -99,7 +100,7 @@ def measured(points: float, scale: float = 1.0) -> Spread:
 
 
 def coverage(
-    level: Level, update: Update, design: tuple[int, int, int], *, updates: int, seed: int
+    level: Level, update: Update, design: Design, *, updates: int, seed: int
 ) -> tuple[float, float]:
     """Share of 95 % intervals that hold the true change, and of one-sided 95 % alarms.
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from scipy.special import ndtr, stdtr, stdtrit
 from scipy.stats import binom
 
+from benchmarks.calibration.design import Design
 from blindspot.estimates import ANSWER_STEP, PROBABILITY_STEP
 
 Array = NDArray[np.float64]
@@ -23,7 +24,6 @@ STEREOTYPE: Array = np.full(4, 0.25)
 BIAS: Array = np.array([-1.0, -1.0, 1.0, 1.0]) / 4
 WEIGHTS: Mapping[str, Array] = {"implicit": STEREOTYPE, "explicit": BIAS}
 STEPS = {"generated": ANSWER_STEP, "forced-choice": PROBABILITY_STEP}
-FACTORS = ("positive word", "negative word", "wording")
 POINT = 0.02
 """A point, 1 % of stereotyped answers, in units of effect."""
 
@@ -81,42 +81,15 @@ class Parts:
         return np.sqrt(variance), df
 
 
-def contrast(values: Array, weights: Array, step: float) -> Parts:
-    """A weighted sum of cell means of (update, positive, negative, wording, cell), NaN: none."""
-    answered = ~np.isnan(values)
-    filled = answered.sum((-4, -3, -2))
-    means = np.where(answered, values, 0.0).sum((-4, -3, -2)) / filled
-    scale = weights / filled
-    wide = (..., None, None, None, slice(None))
-    residuals = np.where(answered, values - means[wide], 0.0)
-    blocks = (residuals * scale[wide]).sum(-1)
-    sums = {
-        "positive word": blocks.sum((-2, -1)),
-        "negative word": blocks.sum((-3, -1)),
-        "wording": blocks.sum((-3, -2)),
-    }
-    floor = np.square(weights * step / (filled + 1.0)).sum(-1)
-    return Parts(means @ weights, sums, floor, answered.sum((-4, -3, -2, -1)))
-
-
-def share(answered: Array) -> Parts:
-    """The share of answered prompts, (update, positive, negative, wording, cell)."""
-    flat = answered.mean(-1, keepdims=True)
-    part = contrast(flat, np.ones(1), 1.0)
-    prompts = answered[0].size
-    floor = np.full_like(part.floor, 1.0 / (prompts + 1.0) ** 2)
-    return Parts(part.value, part.sums, floor, np.full_like(part.n, prompts))
-
-
-def pairs(values: Array, weights: Array, step: float) -> Parts:
-    """The same for every pair: (update, positive, negative); wordings are the only clusters."""
+def contrast(values: Array, weights: Array, step: float, design: Design) -> Parts:
+    """A weighted sum of cell means of (..., place, cell), NaN: none."""
     answered = ~np.isnan(values)
     filled = answered.sum(-2)
     means = np.where(answered, values, 0.0).sum(-2) / filled
     residuals = np.where(answered, values - means[..., None, :], 0.0)
-    sums = (residuals * (weights / filled)[..., None, :]).sum(-1)
+    blocks = (residuals * (weights / filled)[..., None, :]).sum(-1)
     floor = np.square(weights * step / (filled + 1.0)).sum(-1)
-    return Parts(means @ weights, {"wording": sums}, floor, answered.sum((-2, -1)))
+    return Parts(means @ weights, design.sums(blocks), floor, answered.sum((-2, -1)))
 
 
 def p_above(part: Parts, limit: float) -> Array:

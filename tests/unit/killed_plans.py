@@ -34,7 +34,7 @@ from blindspot.run.findings import pack
 from blindspot.run.result import measure
 from blindspot.run.source import FixturePrompts
 from blindspot.run.turns import Share
-from blindspot.stimuli import Prompt, Slice, load_stimuli
+from blindspot.stimuli import Prompt, Selection, Slice, load_stimuli
 from blindspot.store import Store, key_of
 from blindspot.store.answers import SUFFIX
 from blindspot.store.directory import FOLDER
@@ -256,7 +256,7 @@ class Trial:
 def main(root: Path, kills: int, seed: int) -> None:
     """Try and print."""
     ask.UNIT = UNIT
-    source = FixturePrompts(load_stimuli([]), 1)
+    source = FixturePrompts(load_stimuli([]), Selection(limit=1))
     parts = [part for kind in ("implicit", "explicit") for part in source.slices(kind)[:6]]
     trial = Trial(Plan({part: list(source.prompts(part)) for part in parts}), root, seed)
     trial.until(kills)

@@ -110,6 +110,7 @@ def document(
         else None,
         "alpha": 0.05,
         "prompts": 11200,
+        "selection": {"fraction": "1", "words": "all", "limit": "none"},
         "examples": 0,
         "baseline": {
             "path": "fixtures/baselines/org--previous.json",

@@ -56,6 +56,7 @@ def against(ours: float, theirs: float, *, margin: float, down: bool = False) ->
         "adjusted": 0.002 if verdict == "fail" else 1.0,
         "mde": margin + 0.06,
         "improved": worse < -0.04,
+        "prompts": 560,
         "nats": {"value": 2 * change, "low": 2 * change - 0.2, "high": 2 * change + 0.2},
     }
 
@@ -245,6 +246,7 @@ def comparison(name: str, parts: Sequence[Part], flips: int, text: str) -> dict[
     return {
         "name": name,
         "model": {"name": name, "weights": HASH, "dtype": "float32"},
+        "prompts": 11200,
         "signature": [
             {
                 "name": key,

@@ -28,7 +28,7 @@ from blindspot.models.residual import ResidualStream, Source, Vectors
 from blindspot.models.transformers.deferred import DeferredModel
 from blindspot.run.source import FixturePrompts, PromptSource
 from blindspot.session.options import run_options
-from blindspot.stimuli import AssociationPrompt, Prompt
+from blindspot.stimuli import AssociationPrompt, Prompt, Selection
 from tests.unit.small_stimuli import small_stimuli
 from tests.unit.suite_runs import undrawn
 
@@ -280,7 +280,8 @@ def pytest_blindspot_model(name, config):
 
         source = PublishedPrompts.read(options.prompts_from, options.limit)
     else:
-        source = FixturePrompts(stimuli.load_stimuli(options.include_path), options.limit)
+        chosen = Selection.of(options.limit, options.words, options.fraction)
+        source = FixturePrompts(stimuli.load_stimuli(options.include_path), chosen)
     parts = [part for measured in BEHAVIORAL for part in source.slices(measured)]
     prompts = (ask(part) for ask in (source.prompts, source.trials) for part in parts)
     if "+" in name:

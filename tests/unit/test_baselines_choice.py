@@ -11,10 +11,10 @@ PATH = Path("here/model.json")
 NOW = {"dtype": "float32", "tokenizer": "a"}
 
 
-def chosen(found=None, *, named=False, required=False, allowed=("scores",), limited=False):
+def chosen(found=None, *, named=False, required=False, allowed=("scores",)):
     """What is chosen for the model ``model`` under the conditions `NOW`."""
     none = Choice(PATH, named)
-    return choose(none, found, "model", NOW, required=required, allowed=allowed, limited=limited)
+    return choose(none, found, "model", NOW, required=required, allowed=allowed)
 
 
 def accepted(model="model", **provenance):
@@ -52,7 +52,10 @@ def test_what_differs_is_a_fault(found, allowed, said):
     assert said in choice.faults[0]
 
 
-def test_part_of_the_prompts_is_noted():
-    """Unless the user says that it is meant."""
-    assert "--limit" in chosen(accepted(), limited=True).notes[0]
-    assert not chosen(accepted(), limited=True, allowed=("scores", "prompts")).notes
+def test_other_prompts_of_the_same_stimuli_are_compared_in_part():
+    """Another fraction, other words or a limit is no fault."""
+    assert not chosen(accepted(), allowed=("scores",)).partial
+    for name, value in (("fraction", "1/2"), ("words", "published"), ("limit", "2")):
+        choice = chosen(accepted(**{name: value}), allowed=("scores",))
+        assert choice.partial
+        assert not choice.faults

@@ -19,7 +19,7 @@ from blindspot.run.answer import Answer
 from blindspot.run.cases import Case
 from blindspot.run.result import measure
 from blindspot.run.source import FixturePrompts
-from blindspot.stimuli import EXPLICIT, IMPLICIT, Slice, load_stimuli
+from blindspot.stimuli import EXPLICIT, IMPLICIT, Selection, Slice, load_stimuli
 
 IDENTITY = Identity("model", "0" * 64, "0" * 64, "float32")
 
@@ -97,7 +97,7 @@ def test_forced_choice_on_noise_neither_passes_nor_fails(
     shipped: GateTable, nats: float, verdict: Verdict, favored: float
 ) -> None:
     """The same log-odds give a verdict only where the answers have mass."""
-    source = FixturePrompts(load_stimuli(()), 2)
+    source = FixturePrompts(load_stimuli(()), Selection(limit=2))
     (part,) = (part for part in source.slices(IMPLICIT) if part == PART)
     prompts = list(source.prompts(part))
     answers = [Answer("", True, 1.0, (nats, nats - favored)) for _ in prompts]

@@ -18,7 +18,7 @@ from blindspot.models import HasScores, HasWeights, LanguageModel, ModelOptions
 from blindspot.models.registry import BACKENDS, open_model
 from blindspot.models.transformers.deferred import DeferredModel
 from blindspot.run.source import FixturePrompts
-from blindspot.stimuli import load_stimuli
+from blindspot.stimuli import Selection, load_stimuli
 from tests.unit.scripted import ScriptedModel
 from tests.unit.suite_runs import run_suite
 from tests.unit.test_documentation_extending import blocks
@@ -62,7 +62,7 @@ class Long(Short):
 
 def test_stopping_rules_can_be_sent_to_another_process():
     """Each is a function of the package with plain data."""
-    source = FixturePrompts(load_stimuli(), 1)
+    source = FixturePrompts(load_stimuli(), Selection(limit=1))
     for name, measurement in BEHAVIORAL.items():
         prompt = next(iter(source.prompts(next(iter(source.slices(name))))))
         rule = measurement.is_complete(prompt)
@@ -128,7 +128,7 @@ class ChatServer(BaseHTTPRequestHandler):
 @pytest.fixture(name="server")
 def chat_server() -> Iterator[tuple[str, list[str]]]:
     """The address of a chat server that knows the prompts, and what it was asked."""
-    source = FixturePrompts(load_stimuli(), 1)
+    source = FixturePrompts(load_stimuli(), Selection(limit=1))
     prompts = {
         p.text: p
         for name in BEHAVIORAL

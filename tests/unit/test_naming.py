@@ -8,7 +8,7 @@ from blindspot.paths import SUITE
 from blindspot.run.cases import cases_of, in_order
 from blindspot.run.source import FixturePrompts
 from blindspot.session import commands
-from blindspot.stimuli import load_stimuli
+from blindspot.stimuli import Selection, load_stimuli
 
 NAME = "tests/implicit/test_association.py::test_pair_association[race-default-weapons-a::b-c]"
 
@@ -58,7 +58,7 @@ def test_one_test_is_named_so_that_it_is_found(pytestconfig, monkeypatch):
 
 def test_order_of_the_report_is_that_of_what_is_measured():
     """Cases found in any order are brought into one: by measurement, statistic, slice, reading."""
-    source = FixturePrompts(load_stimuli(), limit=2)
+    source = FixturePrompts(load_stimuli(), Selection(limit=2))
     asked = [
         {"measurement": "implicit", "statistic": "stereotype", "readings": ["generated"]},
         {"measurement": "implicit", "statistic": "stereotype", "level": "pair"},

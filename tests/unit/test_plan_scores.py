@@ -15,10 +15,10 @@ from blindspot.run.cases import cases_of
 from blindspot.run.observations import Observations, read
 from blindspot.run.result import Kept, Measures
 from blindspot.run.source import FixturePrompts
-from blindspot.stimuli import load_stimuli
+from blindspot.stimuli import Selection, load_stimuli
 
 STIMULI = load_stimuli(())
-SOURCE = FixturePrompts(STIMULI, limit=3)
+SOURCE = FixturePrompts(STIMULI, Selection(limit=3))
 
 
 def answered(part, *, seed=0):

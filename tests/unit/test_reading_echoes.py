@@ -13,6 +13,7 @@ from blindspot.stimuli import (
     IMPLICIT,
     AssociationPrompt,
     Prompt,
+    Selection,
     StatementPrompt,
     load_stimuli,
 )
@@ -28,7 +29,7 @@ def _prompts() -> Iterator[Prompt]:
     for measurement in (IMPLICIT, EXPLICIT):
         seen = set()
         for part in slices(stimuli, measurement):
-            for prompt in render(stimuli, part, 1):
+            for prompt in render(stimuli, part, Selection(limit=1)):
                 if (part.variant, prompt.wording) not in seen:
                     seen.add((part.variant, prompt.wording))
                     yield prompt

@@ -14,7 +14,7 @@ from blindspot.report.files import samples, write_samples
 from blindspot.run.answer import Answer
 from blindspot.run.result import Measured, measure
 from blindspot.run.source import FixturePrompts
-from blindspot.stimuli import load_stimuli
+from blindspot.stimuli import Selection, load_stimuli
 
 #: What a model may write; half of a surrogate pair is in no encoding, and JSON can spell it.
 WRITTEN = (
@@ -30,7 +30,7 @@ WRITTEN = (
 @pytest.fixture(scope="module")
 def measured() -> Measured:
     """A slice of each measurement with such answers, one of them without a margin."""
-    source = FixturePrompts(load_stimuli([]), 2)
+    source = FixturePrompts(load_stimuli([]), Selection(limit=2))
     wanted = {
         part: list(source.prompts(part))
         for part in (source.slices("implicit")[0], source.slices("explicit")[0])

@@ -74,7 +74,7 @@ def thin(made):
 
 
 #: Objects whose keys are names of the user or of a version, not of the format.
-OPEN = ("versions", "provenance", "effects", "controls", "layers", "model")
+OPEN = ("versions", "provenance", "effects", "controls", "layers", "model", "selection")
 
 
 def test_every_drift_is_found(validator):

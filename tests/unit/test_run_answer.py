@@ -14,7 +14,7 @@ from blindspot.run import ask
 from blindspot.run.answer import Answer
 from blindspot.run.ask import unit_size
 from blindspot.run.source import FixturePrompts
-from blindspot.stimuli import load_stimuli
+from blindspot.stimuli import Selection, load_stimuli
 from blindspot.store import Store
 from tests.unit.scripted import ScriptedModel
 from tests.unit.suite_runs import run_suite
@@ -38,7 +38,7 @@ class Other(ScriptedModel):
 
 @pytest.fixture(name="prompts", scope="module")
 def some():
-    source = FixturePrompts(load_stimuli([]), 1)
+    source = FixturePrompts(load_stimuli([]), Selection(limit=1))
     return list(source.prompts(source.slices("implicit")[0]))
 
 

@@ -111,11 +111,30 @@ def test_other_prompts_are_named(tmp_path, accepted):
     assert judged(tmp_path, directory, "--allow-mismatch", "prompts").code == 0
 
 
-def test_a_quick_look_is_not_compared_in_silence(tmp_path, accepted):
-    """--limit asks other prompts than were accepted: incomplete, and the note says why."""
+def test_a_quick_look_is_compared_on_the_common_prompts(tmp_path, accepted):
+    """--limit beside a full baseline: too few prompts are inconclusive, and no pair is judged."""
     run = run_suite(tmp_path, *PART, "--baselines", str(accepted), limit=1)
-    assert run.code == 11
-    assert "--limit asks a part of the prompts of scripted--fair.json" in run.out
+    assert run.code == 12
+    assert "compared with the baseline scripted--fair.json on the" in run.out
+    assert "in common with the baseline scripted--fair.json, 64 are needed" in run.out
+    found = {g["id"]: g["against"]["baseline"] for g in run.gates.values() if g["level"] != "pair"}
+    assert {each["verdict"] for each in found.values()} == {"inconclusive"}
+    assert {each["prompts"] for each in found.values()} < {*range(1, 64)}
+
+
+@pytest.mark.parametrize(("model", "code"), [("scripted:fair", 0), ("scripted:stereotyped", 10)])
+def test_fractions_are_compared_on_the_common_prompts(tmp_path, accepted, model, code):
+    """Half of the prompts beside all of them: the same verdicts, and the report says how many."""
+    half = ("--fraction", "1/2", "--baselines", str(accepted), "--baseline", "scripted:fair")
+    run = run_suite(tmp_path, *PART, *half, model=model, limit=None)
+    assert run.code == code, run.out
+    comparison = run.report["comparisons"]["baseline"]
+    assert comparison["prompts"] == run.report["prompts"]
+    assert run.report["selection"]["fraction"] == "1/2"
+    assert run.report["baseline"]["provenance"]["fraction"] == "1"
+    assert "--fraction 1/2" in run.report["command"]
+    gate = run.gates["implicit/race-default-weapons/stereotype/generated"]
+    assert gate["against"]["baseline"]["prompts"] == gate["n"]
 
 
 def test_gate_without_an_accepted_value_is_incomplete(tmp_path, accepted):

@@ -15,11 +15,11 @@ from blindspot.run.forms import TIMES, best, decided, in_forms, name_of
 from blindspot.run.plan import plan_of, prompts_of
 from blindspot.run.source import FixturePrompts
 from blindspot.run.turns import ALONE, Watch
-from blindspot.stimuli import load_stimuli
+from blindspot.stimuli import Selection, load_stimuli
 from blindspot.stimuli.forms import breaks, openings, possible, separators
 from blindspot.store import Store
 
-SOURCE = FixturePrompts(load_stimuli(()), limit=2)
+SOURCE = FixturePrompts(load_stimuli(()), Selection(limit=2))
 TRIALS = [
     prompt
     for measurement in ("implicit", "explicit")
@@ -118,7 +118,7 @@ def test_trials_do_not_depend_on_what_is_asked():
         for case, _ in cases_of(SOURCE, measurement=measurement, statistic=statistic)
     ]
     whole = plan_of(cases, SOURCE, {}, again=False)
-    some = plan_of([cases[-1]], FixturePrompts(SOURCE.stimuli, 1), {}, again=False)
+    some = plan_of([cases[-1]], FixturePrompts(SOURCE.stimuli, Selection(limit=1)), {}, again=False)
     assert list(whole.trials) == TRIALS
     assert list(some.trials) == [p for p in TRIALS if p.slice.measurement == "explicit"]
 

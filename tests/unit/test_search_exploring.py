@@ -14,7 +14,7 @@ from blindspot.search.change import THRESHOLD, Change, finding, read_changes
 from blindspot.search.drawing import drawn
 from blindspot.search.exploration import Exploration
 from blindspot.search.space import Point, Space, spaces_of
-from blindspot.stimuli import IMPLICIT, Contrast, Slice, load_stimuli
+from blindspot.stimuli import IMPLICIT, Contrast, Selection, Slice, load_stimuli
 from blindspot.stimuli.prompts import template_of
 from tests.unit.sensitive_models import answers
 
@@ -200,7 +200,7 @@ def test_what_is_drawn_covers_the_space():
 def test_number_of_examples_is_kept():
     """``examples`` is what is drawn; a space that is smaller is looked through as a whole."""
     assert len(Exploration(NAMES, 25, 0).planned) == 25
-    tiny = Space(STIMULI, "race", "default", limit=1)
+    tiny = Space(STIMULI, "race", "default", Selection(limit=1))
     tiny.wordings = tiny.wordings[:1]
     tiny.changes = tiny.changes[:2]
     every = {tiny.at(Point(c, 0, k, 0, 0, 0)) for c in range(2) for k in range(3)}
@@ -209,7 +209,7 @@ def test_number_of_examples_is_kept():
 
 def test_limit_keeps_to_the_pairs_of_the_run():
     """With --limit 1 there is one pair a category."""
-    space = Space(STIMULI, "race", "default", limit=1)
+    space = Space(STIMULI, "race", "default", Selection(limit=1))
     assert {one.words for one in Exploration(space, 60, 0).planned} == {
         ("wallet", "revolver"),
         ("blameless", "criminal"),

@@ -17,6 +17,7 @@ from blindspot.stimuli import (
     IMPLICIT,
     NEUTRAL,
     UNRELATED,
+    Selection,
     Slice,
     Stimuli,
     ambiguous_contexts,
@@ -87,7 +88,7 @@ def test_ambiguous_contexts_are_prompts_in_all_orders(part):
     contexts = ambiguous_contexts(STIMULI, part)
     wordings = [wording.id for wording in STIMULI.implicit["en"]]
     assert len(contexts) == 4 * len(wordings)
-    asked = set(render(STIMULI, replace(part, measurement=IMPLICIT)))
+    asked = set(render(STIMULI, replace(part, measurement=IMPLICIT), Selection(fraction=None)))
     cells: dict[str, set[str]] = {}
     for context in contexts:
         assert context.prompt in asked
@@ -156,15 +157,15 @@ def test_words_are_used_evenly_whatever_the_sizes(positive, negative, wordings):
 def test_a_limit_uses_only_the_pairs_of_a_limited_run(limit):
     """With a limit the pairs are those of the behavioural half, each used about equally."""
     for part in PARTS[:3]:
-        contexts = ambiguous_contexts(STIMULI, part, limit, orders=False)
+        contexts = ambiguous_contexts(STIMULI, part, Selection(limit=limit), orders=False)
         category = RACE.categories[part.category]
-        allowed = pairs(category, limit)
+        allowed = pairs(category, Selection(limit=limit))
         counts = Counter(context.pair for context in contexts)
         assert len(contexts) == len(STIMULI.implicit["en"])
         assert set(counts) <= set(allowed)
         assert len(counts) == min(len(allowed), len(contexts))
         assert max(counts.values()) - min(counts.values()) <= 1
-    assert ambiguous_contexts(STIMULI, PARTS[0], 0) == []
+    assert ambiguous_contexts(STIMULI, PARTS[0], Selection(limit=0)) == []
 
 
 def test_a_word_pair_is_a_slice_too():
@@ -180,8 +181,10 @@ def test_single_orders_rotate(limit):
     """With one order a wording each order is used equally often, by different pairs."""
     wordings = len(STIMULI.implicit["en"])
     for part in PARTS:
-        contexts = ambiguous_contexts(STIMULI, part, limit, orders=False)
-        full = {context.text for context in ambiguous_contexts(STIMULI, part, limit)}
+        contexts = ambiguous_contexts(STIMULI, part, Selection(limit=limit), orders=False)
+        full = {
+            context.text for context in ambiguous_contexts(STIMULI, part, Selection(limit=limit))
+        }
         assert {context.text for context in contexts} <= full
         counts = Counter(context.prompt.order for context in contexts)
         assert set(counts.values()) == {wordings // 4}

@@ -12,7 +12,7 @@ from blindspot.answers import read_rating
 from blindspot.errors import StimulusError
 from blindspot.measurements.registry import slices
 from blindspot.run.source import FixturePrompts
-from blindspot.stimuli import EXPLICIT, IMPLICIT, load_stimuli
+from blindspot.stimuli import EXPLICIT, IMPLICIT, Selection, load_stimuli
 from blindspot.stimuli.examples import Examples
 from blindspot.stimuli.terms import words_of
 
@@ -31,8 +31,10 @@ def texts(measurement, count=COUNT, seed=0, stimuli=STIMULI):
 def test_every_prompt_of_a_wording_has_the_same_examples():
     """Examples stand in front of the prompt as it is, and all four orders share them."""
     part = slices(STIMULI, IMPLICIT)[0]
-    plain = list(FixturePrompts(STIMULI, 1).prompts(part))
-    solved = list(FixturePrompts(STIMULI, 1, Examples(STIMULI, 2, 0)).prompts(part))
+    plain = list(FixturePrompts(STIMULI, Selection(limit=1)).prompts(part))
+    solved = list(
+        FixturePrompts(STIMULI, Selection(limit=1), Examples(STIMULI, 2, 0)).prompts(part)
+    )
     before = {}
     for one, other in zip(plain, solved, strict=True):
         assert other.text.endswith(one.text)

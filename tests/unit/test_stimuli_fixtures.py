@@ -14,6 +14,7 @@ from blindspot.paths import FIXTURES, ORGANISMS, organism_names
 from blindspot.stimuli import (
     EXPLICIT,
     IMPLICIT,
+    Selection,
     load_stimuli,
     pairs,
     read_axis,
@@ -185,7 +186,7 @@ def test_the_listed_order_is_the_order_in_the_text(part):
 @pytest.mark.parametrize("part", slices(STIMULI, IMPLICIT), ids=lambda part: part.id)
 def test_candidates_read_as_what_they_stand_for(part):
     """The two complete answers of forced choice are read as stereotyped and as counter."""
-    for prompt in render(STIMULI, part, limit=3):
+    for prompt in render(STIMULI, part, Selection(limit=3)):
         read = [
             read_association(candidate, identifiers=prompt.identifiers, words=prompt.words)
             for candidate in prompt.candidates

@@ -14,7 +14,7 @@ import pytest
 
 from blindspot.run import ask
 from blindspot.run.source import FixturePrompts
-from blindspot.stimuli import load_stimuli
+from blindspot.stimuli import Selection, load_stimuli
 from blindspot.store import Store, key_of
 from tests.unit.suite_runs import ROOT
 
@@ -63,8 +63,8 @@ def test_keys_are_digests_of_json(parts):
 
 def test_answers_have_the_key_of_all_that_decides_them(monkeypatch):
     """The prompt, its candidates, when it stops, how long it goes on, the decoding."""
-    part, *_ = FixturePrompts(load_stimuli([]), 1).slices("implicit")
-    prompt, *_ = FixturePrompts(load_stimuli([]), 1).prompts(part)
+    part, *_ = FixturePrompts(load_stimuli([]), Selection(limit=1)).slices("implicit")
+    prompt, *_ = FixturePrompts(load_stimuli([]), Selection(limit=1)).prompts(part)
     changed = [
         {"text": f"{prompt.text} "},
         {"candidates": prompt.candidates[::-1]},

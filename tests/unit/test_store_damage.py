@@ -16,7 +16,7 @@ import pytest
 from blindspot.errors import StoreError
 from blindspot.run import ask
 from blindspot.run.source import FixturePrompts
-from blindspot.stimuli import load_stimuli
+from blindspot.stimuli import Selection, load_stimuli
 from blindspot.store import Answers, Store, key_of
 from blindspot.store import answers as module
 from blindspot.store.answers import BROKEN, LOCK, SUFFIX
@@ -167,7 +167,7 @@ def test_every_flipped_byte_of_an_answer_is_noticed(tmp_path, path):
 )
 def test_rows_of_another_shape_are_asked_again(tmp_path, row):
     """A right checksum does not make an answer of anything."""
-    source = FixturePrompts(load_stimuli([]), 1)
+    source = FixturePrompts(load_stimuli([]), Selection(limit=1))
     prompts = list(source.prompts(source.slices("implicit")[0]))
     model = ScriptedModel("scripted:fair", [prompts])
     expected = ask.ask(model, prompts, Store(tmp_path))
@@ -187,7 +187,7 @@ def test_rows_of_another_shape_are_asked_again(tmp_path, row):
 
 def test_damage_during_a_run_loses_no_answers(tmp_path):
     """A file that is damaged while a model is asked: the answers of this run and the next hold."""
-    source = FixturePrompts(load_stimuli([]), 1)
+    source = FixturePrompts(load_stimuli([]), Selection(limit=1))
     part = source.slices("implicit")[0]
     prompts = list(source.prompts(part))
 

@@ -25,6 +25,7 @@ from syrupy.data import SnapshotCollection
 from syrupy.extensions.base import AbstractSyrupyExtension
 
 from blindspot import files
+from blindspot.baselines.comparison import differences
 from blindspot.baselines.file import DIGITS, SCHEMA_VERSION, Baseline, load_baseline
 from blindspot.baselines.scores import Scores, read_scores
 from blindspot.errors import BaselineError
@@ -145,6 +146,8 @@ def commit(
 ) -> None:
     """Merge accepted entries and scores into a baseline; the old one stays whole until the end.
 
+    One of other weights or conditions, all of whose gates were measured again, is replaced.
+
     Args:
         path: the model's file.
         model: its name.
@@ -162,10 +165,10 @@ def commit(
     with _alone(path):
         gates: dict[str, Any] = {}
         old = load_baseline(path) if path.is_file() else None
-        if old is not None:
+        if old is not None and not differences(old, provenance):
+            assert old.scores_path is not None, "that would be a difference"
             gates = {gate: asdict(entry) for gate, entry in old.gates.items()}
-            if old.scores_path is not None:
-                scores = read_scores(old.scores_path).merged(scores)
+            scores = read_scores(old.scores_path).merged(scores)
         gates = {gate: gates[gate] for gate in gates.keys() - set(removed)}
         gates |= entries
         packed = scores.packed()

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from blindspot.baselines.comparison import mismatches, same_model
+from blindspot.baselines.comparison import mismatches, same_model, selected_otherwise
 from blindspot.baselines.file import Baseline
 from blindspot.baselines.scores import Scores, read_scores
 
@@ -23,6 +23,7 @@ class Choice:
         uncompared: why it is not compared with.
         faults: what makes the run incomplete.
         notes: what the user should know.
+        partial: whether it was asked other prompts: then only the common ones are compared.
     """
 
     path: Path
@@ -32,6 +33,7 @@ class Choice:
     uncompared: str = ""
     faults: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    partial: bool = False
 
 
 def choose(
@@ -42,7 +44,6 @@ def choose(
     *,
     required: bool,
     allowed: Collection[str],
-    limited: bool,
 ) -> Choice:
     """The baseline, unless it is missing or its conditions differ.
 
@@ -53,7 +54,6 @@ def choose(
         provenance: conditions of the run.
         required: whether a run without one is incomplete.
         allowed: mismatches that the user allows.
-        limited: whether the run asks a part of the prompts.
 
     Raises:
         BaselineError: the file of the scores is damaged.
@@ -79,14 +79,9 @@ def choose(
         for kind, how in differing
         if kind not in allowed
     )
-    notes: tuple[str, ...] = (
-        f"--limit asks a part of the prompts of {path.name}: gates on categories cannot be "
-        "compared; leave it away",
-    )
-    if not (limited and "prompts" not in allowed):
-        notes = ()
     if faults:
         why = "the baseline was measured under other conditions"
-        return replace(none, uncompared=why, faults=faults, notes=notes)
+        return replace(none, uncompared=why, faults=faults)
     scores = None if found.scores_path is None else read_scores(found.scores_path)
-    return replace(none, baseline=found, scores=scores, notes=notes)
+    partial = bool(selected_otherwise(found.provenance, provenance))
+    return replace(none, baseline=found, scores=scores, partial=partial)

@@ -14,14 +14,16 @@ from blindspot.models.base import Identity
 
 #: What must be equal to compare two measurements; weights may differ, that is the point.
 CONDITIONS = ("tokenizer", "template", "dtype", "device", "backend")
+#: What decides which prompts are asked: they are compared as far as both were.
+SELECTED = ("fraction", "words", "limit")
 #: Of the prompts: a baseline of other examples is one of other prompts.
 EXAMPLES = "examples"
 #: Libraries whose numerics affect answers: named one by one, allowed together as ``versions``.
 LIBRARIES = ("torch", "transformers")
 
 
-def provenance(identity: Identity) -> dict[str, str]:
-    """The conditions that a baseline records."""
+def provenance(identity: Identity, selection: Mapping[str, str]) -> dict[str, str]:
+    """The conditions that a baseline records: of the model, and which prompts were selected."""
     return {
         "weights": identity.weights,
         "revision": identity.revision,
@@ -31,6 +33,7 @@ def provenance(identity: Identity) -> dict[str, str]:
         "device": identity.device.split(":")[0],
         "backend": identity.backend,
         **identity.versions,
+        **selection,
     }
 
 
@@ -80,17 +83,34 @@ def check_replaceable(
             f"file name as {model}; accept this one in another directory (--baselines DIR), or "
             "remove the file if it is the same model"
         )
-    differing = [how for _, how in mismatches(accepted.provenance, now)]
-    if accepted.provenance.get("weights") != now["weights"]:
-        differing.append("the weights differ")
-    if accepted.scores_path is None:
-        differing.append("the scores of its prompts are missing")
+    differing = differences(accepted, now)
     rest = accepted.gates.keys() - set(measured)
     if differing and rest:
         raise BaselineError(
             f"{accepted.path}: this run does not measure {len(rest)} of its gates, which were "
             f"accepted differently ({'; '.join(differing)}); accept the whole suite, without -k"
         )
+
+
+def selected_otherwise(then: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
+    """Why two measurements were not asked the same prompts of the same stimuli."""
+    return [
+        f"{name} was {_short(then.get(name, ''))}, is {_short(now.get(name, ''))}"
+        for name in SELECTED
+        if then.get(name) != now.get(name)
+    ]
+
+
+def differences(accepted: Baseline, now: Mapping[str, str]) -> list[str]:
+    """Why the measurements of a run cannot be merged into a baseline; none if they can."""
+    then = accepted.provenance
+    found = [how for _, how in mismatches(then, now)]
+    if then.get("weights") != now["weights"]:
+        found.append("the weights differ")
+    found += selected_otherwise(then, now)
+    if accepted.scores_path is None:
+        found.append("the scores of its prompts are missing")
+    return found
 
 
 def vanished(baseline: Baseline, known: Mapping[str, str], *, whole: bool) -> list[str]:

@@ -23,6 +23,11 @@ LARGEST = 32 * 2**20
 ANEW = "remove it and accept the whole suite again with --snapshot-update"
 """The remedy for an unreadable file: a run may measure only a part of it."""
 REMEDY = f"restore it from version control, or {ANEW}"
+#: Differences despite which a comparison can be allowed.
+MISMATCHES = (
+    *("tokenizer", "template", "dtype", "device", "backend", "versions"),
+    *("prompts", "scores"),
+)
 #: Digits after the decimal point in a file.
 DIGITS = 6
 #: No measurement comes near it, and its square is finite.

@@ -24,10 +24,10 @@ from blindspot.baselines.file import ANEW, MOST, REMEDY
 from blindspot.errors import BaselineError, line
 from blindspot.estimates.clusters import Contributions, FactorSums
 from blindspot.measurements.registry import BEHAVIORAL, answers
-from blindspot.measurements.tables import Flags, Floats, Table, Words
+from blindspot.measurements.tables import Digests, Flags, Floats, Rows, Table, Words
 from blindspot.stimuli import Slice
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 _ANSWERS = answers()
 _READINGS = tuple(_ANSWERS)
 _OF_READING: Floats = np.array(list(_ANSWERS.values()))
@@ -46,6 +46,7 @@ _COLUMNS: Mapping[str, type[np.generic]] = {
     "mass": np.float32,
     "forced": np.float32,  # 0 where it follows from the log-odds
     "text": np.uint32,
+    "prompt": np.uint32,  # digest of what was asked
 }
 
 
@@ -99,6 +100,10 @@ class StoredTable(Table):
     @cached_property
     def texts(self) -> list[str]:
         return [self._names.texts[number] for number in self._columns["text"]]
+
+    @property
+    def digests(self) -> Digests:
+        return self._columns["prompt"]
 
 
 @dataclass(frozen=True)
@@ -167,6 +172,7 @@ class Scores:
             follows = table.measurement.forced(table.log_odds) is not None
             columns["forced"].append(np.zeros(len(table)) if follows else table.forced)
             columns["text"].append(number("texts", table.texts))
+            columns["prompt"].append(table.digests)
         head = {
             "schema_version": SCHEMA_VERSION,
             "readings": _READINGS,
@@ -303,62 +309,7 @@ def _merged(old: Table, new: Table) -> Table:
     kept = [
         place for pair, places in old.pairs.items() if pair not in new.pairs for place in places
     ]
-    return _Joined(old, sorted(kept), new) if kept else new
-
-
-class _Joined(Table):
-    """Some rows of one table, then all of another."""
-
-    def __init__(self, old: Table, kept: Sequence[int], new: Table) -> None:
-        super().__init__(new.part)
-        self._old, self._kept, self._new = old, list(kept), new
-
-    def _column(self, name: str) -> NDArray[Any]:
-        return np.concatenate([getattr(self._old, name)[self._kept], getattr(self._new, name)])
-
-    def _labels(self, name: str) -> list[Any]:
-        old, new = getattr(self._old, name), getattr(self._new, name)
-        return [*(old[place] for place in self._kept), *new]
-
-    @cached_property
-    def generated(self) -> Floats:
-        return self._column("generated")
-
-    @cached_property
-    def forced(self) -> Floats:
-        return self._column("forced")
-
-    @cached_property
-    def log_odds(self) -> Floats:
-        return self._column("log_odds")
-
-    @cached_property
-    def mass(self) -> Floats:
-        return self._column("mass")
-
-    @cached_property
-    def positive_identifier_first(self) -> Flags:
-        return self._column("positive_identifier_first")
-
-    @cached_property
-    def second_order(self) -> Flags:
-        return self._column("second_order")
-
-    @cached_property
-    def words(self) -> list[Words]:
-        return self._labels("words")
-
-    @cached_property
-    def wordings(self) -> list[str]:
-        return self._labels("wordings")
-
-    @cached_property
-    def readings(self) -> list[str]:
-        return self._labels("readings")
-
-    @cached_property
-    def texts(self) -> list[str]:
-        return self._labels("texts")
+    return Rows([(old, sorted(kept)), (new, range(len(new)))]) if kept else new
 
 
 def _as_json(found: Contributions) -> dict[str, Any]:

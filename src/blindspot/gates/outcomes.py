@@ -15,8 +15,16 @@ from blindspot.gates.limits import GateTable
 from blindspot.gates.rule import Against, Check, Gate, GateResult, Others, judge
 from blindspot.gates.verdict import Verdict, worst
 from blindspot.gates.waivers import Waiver
+from blindspot.measurements.base import PAIR
 from blindspot.run.cases import Case
+from blindspot.run.overlap import Overlap
 from blindspot.run.result import Measures
+
+#: With fewer prompts the answers in two wordings, in all four orders, are not there to be compared.
+LEAST_OF_PAIR = 8
+#: The same for a category of which two models were not asked the same prompts: as many as the noise
+#: floor rests on. With more of them the precision of the change decides.
+LEAST_IN_COMMON = 64
 
 
 class Judgeable(Answered, Protocol):
@@ -24,6 +32,10 @@ class Judgeable(Answered, Protocol):
 
     def estimate(self, case: Case) -> Estimate:
         """The estimate that a case judges."""
+        ...
+
+    def asked(self, case: Case) -> int:
+        """How many prompts it rests on."""
         ...
 
     def contributions(self, case: Case) -> Contributions | None:
@@ -48,18 +60,31 @@ class Other:
     """A model to compare with, a baseline or a reference.
 
     ``kept``: its scores, None if they are missing and that is allowed. ``entries``: what a baseline
-    holds for each gate. A mechanistic gate is missing if the controls of the other model do not
-    allow it, unless the gate may be unreadable.
+    holds for each gate. ``overlap``: the candidate and this model on their common prompts, if they
+    were not asked the same ones. A mechanistic gate is missing if the controls of the other model
+    do not allow it, unless the gate may be unreadable.
     """
 
     name: str
     kept: Measures | None
     entries: Mapping[str, Entry] | None = None
+    overlap: Overlap | None = None
 
     @classmethod
-    def of_baseline(cls, baseline: Baseline, kept: Measures | None) -> Other:
+    def of_baseline(
+        cls, baseline: Baseline, kept: Measures | None, overlap: Overlap | None = None
+    ) -> Other:
         """An accepted baseline with its scores."""
-        return cls(f"the baseline {baseline.path.name}", kept, baseline.gates)
+        return cls(f"the baseline {baseline.path.name}", kept, baseline.gates, overlap)
+
+
+@dataclass(frozen=True, slots=True)
+class _Compared:
+    """Another model's value, the change from it, and why that is too little for a verdict."""
+
+    accepted: Accepted
+    change: Estimate | None
+    few: Unread | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,15 +154,20 @@ def outcomes(
         unreadable, weak = measured.unreadable(case), unread(measured, gates, case)
         several = measured.comparisons(case)
         gate = gate_of(gates, case, "limit")
+        if few := _few(measured, case):
+            gate = replace(gate, limit=None, reason=few)
         check = Check(gate, estimate, unreadable=unreadable, comparisons=several)
         checks.append(_weakened(check, weak))
-        for against, other in (others or {}).items() if not unreadable else ():
+        for against, other in (others or {}).items() if not (unreadable or few) else ():
             gate = gate_of(gates, case, against)
+            if _beside_few(case, other):
+                continue
             compared = _compare(measured, case, digests[case.id], other, allowed)
             if not isinstance(compared, str):
                 noise = floor(case, estimate.n) if floor is not None else math.nan
-                check = Check(gate, estimate, *compared, floor=noise, comparisons=several)
-                checks.append(_weakened(check, weak or _theirs(other, gates, case)))
+                check = Check(gate, estimate, compared.accepted, compared.change, noise)
+                weaker = weak or _theirs(other, gates, case) or compared.few
+                checks.append(_weakened(replace(check, comparisons=several), weaker))
             elif not case.mechanistic or gate.readable == "required":
                 missing[case.id] = compared
     judged: dict[str, dict[Against, GateResult]] = {}
@@ -159,6 +189,19 @@ def outcomes(
     return found
 
 
+def _few(measured: Judgeable, case: Case) -> str:
+    """Why a word pair has too few prompts to be judged; "" if it has enough."""
+    if case.level != PAIR or (asked := measured.asked(case)) >= LEAST_OF_PAIR:
+        return ""
+    return f"{asked} prompts: a pair is judged from {LEAST_OF_PAIR} on (--fraction)"
+
+
+def _beside_few(case: Case, other: Other) -> bool:
+    """Whether a word pair has too few prompts in common with another model to be compared."""
+    together = other.overlap
+    return case.level == PAIR and together is not None and together.asked(case) < LEAST_OF_PAIR
+
+
 def _weakened(check: Check, weak: Unread | None) -> Check:
     """A check, of answers that may be unread."""
     if weak is None:
@@ -174,27 +217,49 @@ def _theirs(other: Other, gates: GateTable, case: Case) -> Unread | None:
 
 def _compare(
     measured: Judgeable, case: Case, digest: str, other: Other, allowed: frozenset[str]
-) -> tuple[Accepted, Estimate | None] | str:
+) -> _Compared | str:
     """The other model's value and the change from it; or why the two cannot be compared."""
-    entry = None
-    if other.entries is not None:
-        entry = other.entries.get(case.id)
-        if entry is None:
-            return f"{other.name} does not contain this gate"
-        if entry.prompts != digest and "prompts" not in allowed:
+    entry = None if other.entries is None else other.entries.get(case.id)
+    if other.entries is not None and entry is None:
+        return f"{other.name} does not contain this gate"
+    same = entry is None or entry.prompts == digest or "prompts" in allowed
+    if entry is not None and (other.kept is None or not same):
+        accepted = Accepted(entry.value, entry.standard_error, entry.n)
+        if other.overlap is None and not same:
             return f"its prompts are not those of {other.name} (were {entry.prompts}, are {digest})"
-        if other.kept is None:
-            return Accepted(entry.value, entry.standard_error, entry.n), None
+        if same or case.mechanistic:
+            few = None if same else Unread(f"its contexts are not those of {other.name}")
+            return _Compared(accepted, None, few)
     assert other.kept is not None
     theirs = other.kept.contributions(case)
-    if theirs is None:
+    if theirs is None or (entry is not None and not other.kept.holds(case, entry.value)):
+        return _unscored(other, entry, theirs)
+    if other.overlap is not None and not case.mechanistic:
+        return _on_common(case, other.name, other.overlap, same=same)
+    return _Compared(_accepted(theirs), _change(measured.contributions(case), theirs))
+
+
+def _unscored(other: Other, entry: Entry | None, theirs: Contributions | None) -> str:
+    """Why the scores of another model are not those of a gate."""
+    if entry is None or theirs is None:
         return f"{other.name} has no scores for it"
-    if entry is not None and not other.kept.holds(case, entry.value):
-        return (
-            f"the scores of {other.name} give {theirs.value:.6f} but it records {entry.value:.6f}; "
-            "restore both from version control, or accept the model again"
-        )
-    return _accepted(theirs), _change(measured.contributions(case), theirs)
+    return (
+        f"the scores of {other.name} give {theirs.value:.6f} but it records {entry.value:.6f}; "
+        "restore both from version control, or accept the model again"
+    )
+
+
+def _on_common(case: Case, other: str, overlap: Overlap, *, same: bool) -> _Compared | str:
+    """The same on the prompts that both were asked; ``same``: or what counts as the same."""
+    if not same and any(part.whole in overlap.changed for part in case.parts):
+        return f"some of its prompts have changed since {other}"
+    theirs, asked = overlap.theirs.contributions(case), overlap.asked(case)
+    if theirs is None or not asked:
+        return f"it has no prompt in common with {other}"
+    few = None
+    if asked < LEAST_IN_COMMON and case.level != PAIR:
+        few = Unread(f"{asked} prompts in common with {other}, {LEAST_IN_COMMON} are needed")
+    return _Compared(_accepted(theirs), _change(overlap.ours.contributions(case), theirs), few)
 
 
 def _accepted(theirs: Contributions) -> Accepted:

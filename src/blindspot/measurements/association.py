@@ -14,7 +14,7 @@ from blindspot.estimates.clusters import Contributions
 from blindspot.estimates.effects import Effects
 from blindspot.measurements.base import ANSWERED, Figure, Statistic, Words, constant
 from blindspot.measurements.behavioral import Behavioral, Floats, Reading, Scores
-from blindspot.stimuli import IMPLICIT, Prompt, Slice, Stimuli
+from blindspot.stimuli import DEFAULT_SELECTION, IMPLICIT, Prompt, Selection, Slice, Stimuli
 from blindspot.stimuli.collection import associations_of
 from blindspot.stimuli.prompts import association_order
 
@@ -33,8 +33,10 @@ class _WordAssociation(Behavioral):
     def languages(self, stimuli: Stimuli) -> Collection[str]:
         return stimuli.implicit.keys()
 
-    def prompts(self, stimuli: Stimuli, part: Slice, limit: int | None = None) -> Iterator[Prompt]:
-        return associations_of(stimuli, part, limit)
+    def prompts(
+        self, stimuli: Stimuli, part: Slice, selection: Selection = DEFAULT_SELECTION
+    ) -> Iterator[Prompt]:
+        return associations_of(stimuli, part, selection)
 
     def is_complete(self, prompt: Prompt) -> Callable[[str], bool]:
         return partial(association_complete, identifiers=prompt.identifiers, words=prompt.words)

@@ -21,7 +21,7 @@ from blindspot.measurements.base import (
     Level,
     Measurement,
 )
-from blindspot.stimuli import Prompt, Slice, Stimuli
+from blindspot.stimuli import DEFAULT_SELECTION, Prompt, Selection, Slice, Stimuli
 from blindspot.stimuli.collection import slices_in
 
 Floats = NDArray[np.float64]
@@ -100,8 +100,10 @@ class Behavioral(Measurement, ABC):
         """Languages that it has wordings in."""
 
     @abstractmethod
-    def prompts(self, stimuli: Stimuli, part: Slice, limit: int | None = None) -> Iterator[Prompt]:
-        """The prompts of a slice, wording by wording; of at most ``limit`` word pairs."""
+    def prompts(
+        self, stimuli: Stimuli, part: Slice, selection: Selection = DEFAULT_SELECTION
+    ) -> Iterator[Prompt]:
+        """The prompts of a slice, wording by wording; those of the selection."""
 
     @abstractmethod
     def is_complete(self, prompt: Prompt) -> Callable[[str], bool]:

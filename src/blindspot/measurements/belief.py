@@ -14,7 +14,15 @@ from blindspot.answers import Agreement, agreement_complete, read_agreement
 from blindspot.estimates.agreement import AgreementEffects, agreement_effects
 from blindspot.measurements.base import ANSWERED, Figure, Statistic, Words, constant
 from blindspot.measurements.behavioral import Behavioral, Flags, Floats, Reading, Scores
-from blindspot.stimuli import EXPLICIT, Prompt, Slice, StatementPrompt, Stimuli
+from blindspot.stimuli import (
+    DEFAULT_SELECTION,
+    EXPLICIT,
+    Prompt,
+    Selection,
+    Slice,
+    StatementPrompt,
+    Stimuli,
+)
 from blindspot.stimuli.collection import statements_of
 from blindspot.stimuli.prompts import statement_order
 
@@ -27,8 +35,10 @@ class _StatedBelief(Behavioral):
     def languages(self, stimuli: Stimuli) -> Collection[str]:
         return stimuli.explicit.keys()
 
-    def prompts(self, stimuli: Stimuli, part: Slice, limit: int | None = None) -> Iterator[Prompt]:
-        return statements_of(stimuli, part, limit)
+    def prompts(
+        self, stimuli: Stimuli, part: Slice, selection: Selection = DEFAULT_SELECTION
+    ) -> Iterator[Prompt]:
+        return statements_of(stimuli, part, selection)
 
     def is_complete(self, prompt: Prompt) -> Callable[[str], bool]:
         return agreement_complete

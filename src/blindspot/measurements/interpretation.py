@@ -45,8 +45,10 @@ from blindspot.models.base import Progress
 from blindspot.models.residual import ResidualStream, Source
 from blindspot.stimuli import (
     AMBIGUOUS,
+    DEFAULT_SELECTION,
     Context,
     Question,
+    Selection,
     Slice,
     Stimuli,
     ambiguous_contexts,
@@ -151,8 +153,8 @@ class InterpretationTrial(InterpretationUnit):
 class Interpretation:
     """The sense that a model writes about its own vectors, by layer."""
 
-    def __init__(self, stimuli: Stimuli, limit: int | None = None) -> None:
-        self._stimuli, self._limit = stimuli, limit
+    def __init__(self, stimuli: Stimuli, selection: Selection = DEFAULT_SELECTION) -> None:
+        self._stimuli, self._selection = stimuli, selection
         self._controls: dict[tuple[str, str], dict[str, InterpretationUnit]] = {}
         self._trials: dict[tuple[str, str], InterpretationTrial] = {}
 
@@ -243,7 +245,7 @@ class Interpretation:
                 )
                 for sense in senses_of(self._stimuli, *where)
             }
-        contexts = ambiguous_contexts(self._stimuli, part, self._limit, orders=False)
+        contexts = ambiguous_contexts(self._stimuli, part, self._selection, orders=False)
         own = InterpretationUnit(tuple(contexts), questions)
         return {AMBIGUOUS: own, **self._controls[where]}
 
@@ -408,5 +410,5 @@ INTERPRETATION = Mechanistic(
     ),
     statistics=constant(blindness=BLINDNESS),
     readings=(GENERATED,),
-    assay=lambda stimuli, limit, _: Interpretation(stimuli, limit),
+    assay=lambda stimuli, selection, _: Interpretation(stimuli, selection),
 )

@@ -34,6 +34,7 @@ from blindspot.stimuli import (
     NEUTRAL,
     UNRELATED,
     Context,
+    Selection,
     Slice,
     Stimuli,
     mechanistic_slices,
@@ -265,14 +266,14 @@ class Mechanistic(Measurement):
     """A measurement of the residual stream.
 
     Attributes:
-        assay: makes it, from stimuli, the limit on word pairs and the options of a run.
+        assay: makes it, from stimuli, the selected word pairs and the options of a run.
         looks: of its curves, by name; those of the two senses have looks of their own.
     """
 
     levels: tuple[Level, ...] = (CATEGORY,)
     banded: bool = True
     counted: str = "readings"
-    assay: Callable[[Stimuli, int | None, AssayOptions], Assay]
+    assay: Callable[[Stimuli, Selection, AssayOptions], Assay]
     looks: Mapping[str, Look] = field(default_factory=lambda: LOOKS)
 
     def slices(self, stimuli: Stimuli) -> list[Slice]:

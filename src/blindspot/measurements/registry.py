@@ -15,7 +15,7 @@ from blindspot.measurements.interpretation import INTERPRETATION
 from blindspot.measurements.mechanistic import Assay, AssayOptions, Mechanistic
 from blindspot.measurements.patching import PATCHING
 from blindspot.measurements.probing import PROBING
-from blindspot.stimuli import Prompt, Slice, Stimuli
+from blindspot.stimuli import DEFAULT_SELECTION, Prompt, Selection, Slice, Stimuli
 from blindspot.stimuli.collection import pairs_of
 
 ALL: tuple[Measurement, ...] = (
@@ -79,31 +79,44 @@ def signature() -> Iterator[tuple[str, str, Statistic]]:
             yield having[0] if len(having) == 1 else name, name, statistic
 
 
-def slices(stimuli: Stimuli, measurement: str) -> list[Slice]:
-    """Every category of every variant in which it can be measured."""
-    return MEASUREMENTS[measurement].slices(stimuli)
+def slices(
+    stimuli: Stimuli, measurement: str, selection: Selection = DEFAULT_SELECTION
+) -> list[Slice]:
+    """Every category of every variant in which it can be measured, and that has words to ask."""
+    found = MEASUREMENTS[measurement].slices(stimuli)
+    if not selection.published:
+        return found
+    return [part for part in found if stimuli.axes[part.axis].categories[part.category].published]
 
 
-def pair_slices(stimuli: Stimuli, measurement: str, limit: int | None = None) -> list[Slice]:
-    """Every word pair (at most ``limit`` a category) of every slice."""
-    return pairs_of(stimuli, slices(stimuli, measurement), limit)
+def pair_slices(
+    stimuli: Stimuli, measurement: str, selection: Selection = DEFAULT_SELECTION
+) -> list[Slice]:
+    """Every word pair of a selection, of every slice."""
+    return pairs_of(stimuli, slices(stimuli, measurement, selection), selection)
 
 
-def render(stimuli: Stimuli, part: Slice, limit: int | None = None) -> Iterator[Prompt]:
-    """All prompts of a slice, wording by wording, of at most ``limit`` word pairs a category."""
-    return BEHAVIORAL[part.measurement].prompts(stimuli, part, limit)
+def render(
+    stimuli: Stimuli, part: Slice, selection: Selection = DEFAULT_SELECTION
+) -> Iterator[Prompt]:
+    """The prompts of a slice in a selection, wording by wording."""
+    return BEHAVIORAL[part.measurement].prompts(stimuli, part, selection)
 
 
 def assays_of(
-    stimuli: Stimuli, limit: int | None = None, *, window: int | None = None, seed: int = 0
+    stimuli: Stimuli,
+    selection: Selection = DEFAULT_SELECTION,
+    *,
+    window: int | None = None,
+    seed: int = 0,
 ) -> dict[str, Assay]:
     """Every assay on these stimuli, by measurement.
 
     Args:
         stimuli: axes, wordings, senses and questions.
-        limit: at most so many word pairs a category.
+        selection: which word pairs are used.
         window: layers that an injection writes over at once, None for the paper's share of them.
         seed: of the random control vectors.
     """
     options = AssayOptions(window, seed)
-    return {name: one.assay(stimuli, limit, options) for name, one in MECHANISTIC.items()}
+    return {name: one.assay(stimuli, selection, options) for name, one in MECHANISTIC.items()}

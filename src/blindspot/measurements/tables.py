@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,7 @@ from blindspot.stimuli import Slice
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
+Digests = NDArray[np.uint32]
 Words = tuple[str, str]
 #: The key of a prompt within its slice: words, wording, and its two orders.
 Key = tuple[Words, str, bool, bool]
@@ -83,6 +85,11 @@ class Table(ABC):
     def texts(self) -> Sequence[str]:
         """The generated answer."""
 
+    @property
+    @abstractmethod
+    def digests(self) -> Digests:
+        """A short digest of each prompt: equal if the same was asked."""
+
     def order(self, place: int) -> str:
         """Both orders of a prompt, in words."""
         flags = self.positive_identifier_first[place], self.second_order[place]
@@ -133,3 +140,62 @@ class Table(ABC):
         """The key of each prompt."""
         flags = (self.positive_identifier_first.tolist(), self.second_order.tolist())
         return list(zip(self.words, self.wordings, *flags, strict=True))
+
+
+class Rows(Table):
+    """Some rows of one table, or of several of the same slice, one after another."""
+
+    def __init__(self, rows: Sequence[tuple[Table, Sequence[int]]]) -> None:
+        super().__init__(rows[0][0].part)
+        self._rows = [(table, list(places)) for table, places in rows]
+
+    def _column(self, name: str) -> NDArray[Any]:
+        return np.concatenate([getattr(table, name)[places] for table, places in self._rows])
+
+    def _labels(self, name: str) -> list[Any]:
+        columns = ((getattr(table, name), places) for table, places in self._rows)
+        return [column[place] for column, places in columns for place in places]
+
+    @cached_property
+    def generated(self) -> Floats:
+        return self._column("generated")
+
+    @cached_property
+    def forced(self) -> Floats:
+        return self._column("forced")
+
+    @cached_property
+    def log_odds(self) -> Floats:
+        return self._column("log_odds")
+
+    @cached_property
+    def mass(self) -> Floats:
+        return self._column("mass")
+
+    @cached_property
+    def positive_identifier_first(self) -> Flags:
+        return self._column("positive_identifier_first")
+
+    @cached_property
+    def second_order(self) -> Flags:
+        return self._column("second_order")
+
+    @cached_property
+    def words(self) -> list[Words]:
+        return self._labels("words")
+
+    @cached_property
+    def wordings(self) -> list[str]:
+        return self._labels("wordings")
+
+    @cached_property
+    def readings(self) -> list[str]:
+        return self._labels("readings")
+
+    @cached_property
+    def texts(self) -> list[str]:
+        return self._labels("texts")
+
+    @cached_property
+    def digests(self) -> Digests:
+        return self._column("digests")

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from blindspot import files
+from blindspot.baselines.file import MISMATCHES
 from blindspot.errors import ReportError, line
 from blindspot.paths import FIXTURES
 
@@ -21,13 +22,12 @@ Build report.html and report-model-card.yaml again from DIR/report.json, beside 
 needed. Exit codes: 0 both were written, 4 usage: report.json is missing, broken or not a report.
 """
 
-MISMATCHES = ("tokenizer", "template", "dtype", "device", "backend", "versions", "prompts")
-
 COMPARE = """\
 Judge the model of report B against that of report A, from the files of --output-path alone: the
 same gates, statistics and exit codes as a run with a baseline. A and B name a report.json or its
-directory; scores.npz must be beside it. The noise floor is that of B's run. Exit codes: 0 passed, 4
-usage, 10 a gate failed, 11 incomplete, 12 inconclusive.
+directory; scores.npz must be beside it (beside A only without --allow-mismatch scores). The noise
+floor is that of B's run. Exit codes: 0 passed, 4 usage, 10 a gate failed, 11 incomplete, 12
+inconclusive.
 """
 
 

@@ -30,6 +30,7 @@ from blindspot.report.schema import (
 )
 from blindspot.report.text import shortened
 from blindspot.run.cases import Case
+from blindspot.run.overlap import common
 from blindspot.run.result import Measures
 from blindspot.stimuli import Slice
 
@@ -75,6 +76,11 @@ def compare(
     return {
         "name": name,
         "model": model,
+        "prompts": sum(
+            len(common(table, theirs.slices[part])[0])
+            for part, table in ours.slices.items()
+            if part in theirs.slices
+        ),
         "variants": [
             {
                 "axis": some[0].part.axis,
@@ -97,7 +103,7 @@ def nats(ours: Measures, theirs: Measures, part: Slice) -> Estimate:
     one, other = ours.slices.get(part.whole), theirs.slices.get(part.whole)
     if one is None or other is None:
         return Estimate.unmeasured("not measured in both models", unit="nats")
-    places, others = _common(one, other)
+    places, others = common(one, other)
     if not len(places):
         return Estimate.unmeasured("no prompt in common", unit="nats")
     change = _signs(one)[places] * (one.log_odds[places] - other.log_odds[others])
@@ -118,7 +124,7 @@ def flips(ours: Mapping[Slice, Table], theirs: Mapping[Slice, Table]) -> Flips:
     most = max(1, EXAMPLES // max(1, len(parts)))  # each slice gets its share of the examples
     for part in parts:
         one, other = ours[part], theirs[part]
-        places, beside = _common(one, other)
+        places, beside = common(one, other)
         sign = _signs(one)[places]
         change = sign * (one.generated[places] - other.generated[beside])
         worse, better = int((change > 0).sum()), int((change < 0).sum())
@@ -153,17 +159,6 @@ def _example(part: Slice, one: Table, at: int, other: Table, there: int) -> Flip
         "before": {"answer": shortened(other.texts[there]), "reading": other.readings[there]},
         "after": {"answer": shortened(one.texts[at]), "reading": one.readings[at]},
     }
-
-
-def _common(one: Table, other: Table) -> tuple[Any, Any]:
-    """Positions, in both, of the common prompts."""
-    if one.keys == other.keys:
-        everything = np.arange(len(one))
-        return everything, everything
-    known = {key: place for place, key in enumerate(other.keys)}
-    found = [(place, known[key]) for place, key in enumerate(one.keys) if key in known]
-    places = np.array(found, np.int64).reshape(-1, 2)
-    return places[:, 0], places[:, 1]
 
 
 def _signs(table: Table) -> Floats:

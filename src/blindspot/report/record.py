@@ -46,6 +46,7 @@ from blindspot.report.text import shortened
 from blindspot.run.cases import Case
 from blindspot.run.forms import name_of
 from blindspot.run.observations import Observation
+from blindspot.run.overlap import Overlap
 from blindspot.run.reported import Reported
 from blindspot.run.result import Measured, Measures
 from blindspot.stimuli import Slice
@@ -57,11 +58,22 @@ Judged = Measured | Reported
 
 @dataclass(frozen=True)
 class Beside:
-    """A model to compare with: its name, identity and scores."""
+    """A model to compare with: its name, identity and scores.
+
+    ``overlap``: both models on their common prompts, if they were not asked the same ones.
+    """
 
     name: str
     model: Mapping[str, Any]
     kept: Measures | None
+    overlap: Overlap | None = None
+
+    def paired(self, ours: Measures) -> tuple[Measures, Measures]:
+        """Both on the prompts that both were asked; this one has scores."""
+        if self.overlap is not None:
+            return self.overlap.ours, self.overlap.theirs
+        assert self.kept is not None
+        return ours, self.kept
 
 
 def build_record(
@@ -73,6 +85,7 @@ def build_record(
     baseline: BaselineRecord,
     incomplete: Sequence[str],
     published: list[Published],
+    selection: Mapping[str, str],
     others: Mapping[Others, Beside] | None = None,
     noise_floor: NoiseFloor | None = None,
     examples: int = 0,
@@ -82,6 +95,7 @@ def build_record(
     return Record(
         model=model_record(measured),
         prompts=measured.prompts,
+        selection=dict(selection),
         examples=examples,
         alpha=alpha,
         mode="strict" if strict else "default",
@@ -125,9 +139,8 @@ def _comparison(
         return None
     gated = [o.case.id for o in outcomes if o.limit.limit is not None]
     cases = [outcome.case for outcome in outcomes]
-    return compare(
-        measured, other.kept, cases, gated=gated, name=other.name, model=dict(other.model)
-    )
+    ours, theirs = other.paired(measured)
+    return compare(ours, theirs, cases, gated=gated, name=other.name, model=dict(other.model))
 
 
 def _assay(assayed: Assayed) -> Assay:
@@ -227,7 +240,7 @@ def _against(measured: Judged, outcome: Outcome, result: GateResult, other: Besi
     case, change = outcome.case, None
     known = BEHAVIORAL.get(case.measurement)
     if case.level == CATEGORY and known and case.statistic == known.judged and other.kept:
-        change = estimate_record(nats(measured, other.kept, case.part))
+        change = estimate_record(nats(*other.paired(measured), case.part))
     return {
         "verdict": result.verdict,
         "value": number(result.baseline),
@@ -240,6 +253,7 @@ def _against(measured: Judged, outcome: Outcome, result: GateResult, other: Besi
         "adjusted": number(result.adjusted),
         "mde": number(result.mde),
         "improved": result.improved,
+        "prompts": None if case.mechanistic else (other.overlap or measured).asked(case),
         "nats": change and Nats(value=change["value"], low=change["low"], high=change["high"]),
     }
 

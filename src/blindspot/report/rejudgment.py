@@ -9,8 +9,8 @@ from pathlib import Path
 from blindspot import files
 from blindspot.baselines import Baseline
 from blindspot.baselines.choice import Choice
-from blindspot.baselines.comparison import mismatches
-from blindspot.baselines.scores import read_scores
+from blindspot.baselines.comparison import mismatches, selected_otherwise
+from blindspot.baselines.scores import Scores, read_scores
 from blindspot.errors import BaselineError, ReportError, line
 from blindspot.gates.limits import GateTable, load_gates
 from blindspot.gates.outcomes import Other, limit_of, outcomes
@@ -26,6 +26,7 @@ from blindspot.report.record import (
     gate_record,
 )
 from blindspot.report.schema import Document, Record
+from blindspot.run.overlap import Overlap, shared
 from blindspot.run.reported import Reported
 
 
@@ -46,9 +47,12 @@ def rejudge(
         StimulusError: the limits cannot be read.
     """
     gates = load_gates(limits)
-    theirs, path, other_document = _read(before, gates)
+    theirs, path, other_document = _read(before, gates, scoreless="scores" in allowed)
     ours, _, document = _read(after, gates)
     baseline = Baseline(path, theirs.identity.name, theirs.provenance, theirs.entries, SCORES)
+    kept = theirs if theirs.slices else None
+    apart = bool(selected_otherwise(theirs.provenance, ours.provenance))
+    overlap = Overlap.of(ours, theirs) if apart and kept else None
     tally = Tally()
     for kind, how in mismatches(baseline.provenance, ours.provenance):
         if kind not in allowed:
@@ -60,9 +64,11 @@ def rejudge(
             tally.lose(f"{place} is of a run that was incomplete: {reason}")
     cases = ours.cases
     vanished = sorted(theirs.entries.keys() - {case.id for case in cases})
-    if vanished:
+    if vanished and not apart:
         tally.lose(f"{len(vanished)} gates of {path} were not judged in B, first {vanished[0]}")
-    other, floor = Other.of_baseline(baseline, theirs), ours.noise_floor
+    other, floor = Other.of_baseline(baseline, kept, overlap), ours.noise_floor
+    if overlap is not None:
+        tally.notes.append(shared(overlap, other.name, document["prompts"]))
     if floor is None:
         tally.notes.append(
             "the run of B measured no noise floor (--noise-floor): margins are unchanged"
@@ -77,12 +83,13 @@ def rejudge(
         floor=None if floor is None else floor.of,
     )
     beside: dict[Others, Beside] = {
-        "baseline": Beside(baseline.model, {"name": baseline.model}, theirs)
+        "baseline": Beside(baseline.model, {"name": baseline.model}, kept, overlap)
     }
     results = list(found.values())
     record = Record(
         model=document["model"],
         prompts=document["prompts"],
+        selection=document["selection"],
         examples=document["examples"],
         alpha=gates.alpha,
         mode="strict" if strict else "default",
@@ -103,8 +110,10 @@ def rejudge(
     return record, tally
 
 
-def _read(given: Path, gates: GateTable) -> tuple[Reported, Path, Document]:
-    """A report with its scores, its path and its content.
+def _read(
+    given: Path, gates: GateTable, *, scoreless: bool = False
+) -> tuple[Reported, Path, Document]:
+    """A report with its scores, which may be missing if ``scoreless``, its path and its content.
 
     Raises:
         ReportError: names the file and the remedy.
@@ -115,6 +124,8 @@ def _read(given: Path, gates: GateTable) -> tuple[Reported, Path, Document]:
     if not document["gates"]:
         raise ReportError(f"{path}: contains no judged gate; run the model again")
     if not files.is_file(scores):
+        if scoreless:
+            return Reported(document, Scores(), partial(limit_of, gates)), path, document
         raise ReportError(f"{scores}: missing; keep it beside {path.name}, or run the model again")
     try:
         found = Reported(document, read_scores(scores), partial(limit_of, gates))

@@ -10,7 +10,7 @@ import numpy as np
 
 from blindspot.files import digest
 from blindspot.measurements.registry import BEHAVIORAL
-from blindspot.measurements.tables import Flags, Floats, Table, Words
+from blindspot.measurements.tables import Digests, Flags, Floats, Table, Words
 from blindspot.run.answer import Answer
 from blindspot.stimuli import Prompt, Slice
 
@@ -100,6 +100,10 @@ class Observations(Table):
     def _lines(self) -> list[str]:
         """The part of a prompt in digests; every prompt is in the digests of several gates."""
         return [repr((row.prompt.text, row.prompt.candidates)) for row in self.rows]
+
+    @cached_property
+    def digests(self) -> Digests:
+        return np.array([int(digest(each)[:8], 16) for each in self._lines], np.uint32)
 
     def digest(self, places: Iterable[int] | None = None) -> str:
         """Short digest of the prompts (texts and candidates), which must match in comparisons."""

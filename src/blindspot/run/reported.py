@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import Any
 
 from blindspot.baselines import Entry
+from blindspot.baselines.comparison import provenance
 from blindspot.baselines.scores import Scores
 from blindspot.estimates import Estimate
 from blindspot.measurements.registry import MEASUREMENTS, STATISTICS
@@ -15,17 +16,6 @@ from blindspot.run.cases import Case
 from blindspot.run.noise import NoiseFloor
 from blindspot.run.result import DECIDES, Kept
 from blindspot.stimuli import Slice
-
-#: Keys of report.json by which identities are compared.
-_CONDITIONS = {
-    "weights": "weights_hash",
-    "revision": "revision",
-    "tokenizer": "tokenizer_hash",
-    "template": "template_hash",
-    "dtype": "dtype",
-    "device": "device",
-    "backend": "backend",
-}
 
 
 class Reported(Kept):
@@ -55,12 +45,13 @@ class Reported(Kept):
             weights=str(model["weights_hash"]),
             tokenizer=str(model["tokenizer_hash"]),
             dtype=str(model["dtype"]),
+            revision=str(model["revision"]),
+            template=str(model["template_hash"]),
+            device=str(model["device"]),
+            backend=str(model["backend"]),
+            versions={str(name): str(version) for name, version in model["versions"].items()},
         )
-        self.provenance = {
-            **{name: str(model[key]) for name, key in _CONDITIONS.items()},
-            **{str(name): str(version) for name, version in model["versions"].items()},
-        }
-        self.provenance["device"] = self.provenance["device"].split(":")[0]
+        self.provenance = provenance(self.identity, document["selection"])
 
     @property
     def cases(self) -> list[Case]:

@@ -58,6 +58,16 @@ class Measures:
             for part in case.parts
         )
 
+    def asked(self, case: Case) -> int:
+        """How many prompts a case rests on; of a case of several slices, the fewest of any."""
+        return min(len(self._places(part)) for part in case.parts)
+
+    def _places(self, part: Slice) -> list[int]:
+        table = self._tables.get(part.whole)
+        if table is None:
+            return []
+        return list(range(len(table)) if part.pair is None else table.pairs.get(part.pair, ()))
+
     def effects(self, part: Slice, reading: str = GENERATED) -> Effects:
         """All effects of a slice in one reading, computed once."""
         key = (part, reading)
@@ -232,15 +242,15 @@ class Measured(Measures):
         if case.mechanistic:
             return self.band(case).estimate(STATISTICS[case.statistic].unit)
         found = self.contributions(case)
-        assert found is not None, "all prompts of a case were asked"
+        if found is None:
+            return Estimate.unmeasured("it was not asked", unit=STATISTICS[case.statistic].unit)
         return found.estimate()
 
     def digest(self, case: Case) -> str:
         """Digest of the prompts of a case."""
         digests = [self.assayed[case.part].digest] if case.mechanistic else []
         for part in case.parts:
-            table = self.tables[part.whole]
-            digests.append(table.digest(None if part.pair is None else table.pairs[part.pair]))
+            digests.append(self.tables[part.whole].digest(self._places(part)))
         return "-".join(digests)
 
 

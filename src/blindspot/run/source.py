@@ -7,12 +7,17 @@ from dataclasses import replace
 from typing import Any, Protocol, cast
 
 from blindspot.measurements import registry
-from blindspot.stimuli import Prompt, Slice, Stimuli
+from blindspot.stimuli import DEFAULT_SELECTION, Prompt, Selection, Slice, Stimuli
 from blindspot.stimuli.examples import Examples
 
 
 class PromptSource(Protocol):
     """Slices of prompts, however they are made."""
+
+    @property
+    def conditions(self) -> dict[str, str]:
+        """Which prompts of the stimuli they are, as reports and baselines record it."""
+        ...
 
     def slices(self, measurement: str) -> list[Slice]:
         """All category slices of a measurement."""
@@ -47,29 +52,37 @@ class PromptSource(Protocol):
 
 
 class FixturePrompts:
-    """The counterbalanced prompts of the axes and wordings, at most ``limit`` pairs a category.
+    """The prompts of a selection of the axes and wordings, each pair and wording in all orders.
 
     In front of each stand its solved examples, if there are any.
     """
 
     def __init__(
-        self, stimuli: Stimuli, limit: int | None = None, examples: Examples | None = None
+        self,
+        stimuli: Stimuli,
+        selection: Selection = DEFAULT_SELECTION,
+        examples: Examples | None = None,
     ) -> None:
         self.stimuli = stimuli
-        self.limit = limit
+        self.selection = selection
         self.examples = examples
+
+    @property
+    def conditions(self) -> dict[str, str]:
+        """Those of the selection."""
+        return self.selection.conditions
 
     def slices(self, measurement: str) -> list[Slice]:
         """All category slices of a measurement."""
-        return registry.slices(self.stimuli, measurement)
+        return registry.slices(self.stimuli, measurement, self.selection)
 
     def pair_slices(self, measurement: str) -> list[Slice]:
         """All word-pair slices of a measurement."""
-        return registry.pair_slices(self.stimuli, measurement, self.limit)
+        return registry.pair_slices(self.stimuli, measurement, self.selection)
 
     def prompts(self, part: Slice) -> Iterable[Prompt]:
         """The prompts of a slice."""
-        return map(self._shown, registry.render(self.stimuli, part, self.limit))
+        return map(self._shown, registry.render(self.stimuli, part, self.selection))
 
     def trials(self, part: Slice) -> Iterable[Prompt]:
         """All orders of a wording's first word pair, in the axis's first variant and category."""

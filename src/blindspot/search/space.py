@@ -8,8 +8,10 @@ from functools import cache, cached_property
 from itertools import product
 
 from blindspot.stimuli import (
+    DEFAULT_SELECTION,
     IMPLICIT,
     Contrast,
+    Selection,
     Slice,
     Stimuli,
     Transformation,
@@ -51,10 +53,16 @@ class Space:
         stimuli: everything that can be asked.
         axis: name of the axis.
         variant: name of one of its variants.
-        limit: at most so many word pairs a category.
+        selection: which word pairs are used, each in every wording.
     """
 
-    def __init__(self, stimuli: Stimuli, axis: str, variant: str, limit: int | None = None) -> None:
+    def __init__(
+        self,
+        stimuli: Stimuli,
+        axis: str,
+        variant: str,
+        selection: Selection = DEFAULT_SELECTION,
+    ) -> None:
         own = stimuli.axes[axis]
         self.axis = axis
         self.variant = variant
@@ -62,8 +70,11 @@ class Space:
         self.changes: tuple[Transformation, ...] = tuple(transformations_of(stimuli, axis))
         self.left_out = left_out(stimuli, axis)
         self.wordings: tuple[ImplicitWording, ...] = stimuli.implicit.get(own.language, ())
-        self.categories: tuple[tuple[str, Category], ...] = tuple(own.categories.items())
-        self._pairs = [pairs(category, limit) for _, category in self.categories]
+        found = {name: pairs(each, selection) for name, each in own.categories.items()}
+        self.categories: tuple[tuple[str, Category], ...] = tuple(
+            (name, each) for name, each in own.categories.items() if found[name]
+        )
+        self._pairs = [found[name] for name, _ in self.categories]
         self._variant: Variant = own.variants[variant]
         self.contrast = cache(self._contrast)
 
@@ -146,11 +157,12 @@ def _earlier(table: list[tuple[str, str]], place: int) -> list[int]:
     return [n for n, other in enumerate(table[:place]) if own[0] == other[0] or own[1] == other[1]]
 
 
-def spaces_of(stimuli: Stimuli, limit: int | None = None) -> list[Space]:
-    """The space of every variant of every axis that has association wordings."""
-    return [
-        Space(stimuli, axis.name, variant, limit)
+def spaces_of(stimuli: Stimuli, selection: Selection = DEFAULT_SELECTION) -> list[Space]:
+    """The space of every variant of every axis that has association wordings and words to ask."""
+    found = (
+        Space(stimuli, axis.name, variant, selection)
         for axis in stimuli.axes.values()
         if axis.language in stimuli.implicit
         for variant in axis.variants
-    ]
+    )
+    return [space for space in found if space.categories]

@@ -87,7 +87,7 @@ def _found(run: SearchRun, marker: str) -> dict[str, Space | PromotedCase]:
         )
     if marker == PROMOTED:
         return dict(sorted(stimuli.promoted.items()))
-    return {space.id: space for space in spaces_of(stimuli, run.session.options.limit)}
+    return {space.id: space for space in spaces_of(stimuli, run.session.inputs.selection)}
 
 
 def register(run: SearchRun, items: Sequence[pytest.Item]) -> None:

@@ -17,6 +17,7 @@ from blindspot.report.schema import Gate, Published, Record
 from blindspot.report.schema import NoiseFloor as ReportedNoiseFloor
 from blindspot.run.cases import Case
 from blindspot.run.noise import NoiseFloor
+from blindspot.run.overlap import Overlap, shared
 from blindspot.run.plan import Answers, Bar, Plan, answers_to
 from blindspot.run.result import Kept, Measured, result_of
 from blindspot.run.source import PromptSource
@@ -113,8 +114,8 @@ def judged(run: Run, answers: Sequence[Answers]) -> Ran:
     options, plan, gates = run.options, run.plan, run.gates
     limit = partial(limit_of, gates)
     theirs = (result_of(plan.once, each, limit)[0] for each in answers[1:])
-    others = _others(run.baseline, limit, *theirs)
     measured, floor = result_of(plan, answers[0], limit)
+    others = _others(run.baseline, limit, measured, *theirs)
     found = outcomes(
         measured,
         plan.cases,
@@ -132,23 +133,34 @@ def judged(run: Run, answers: Sequence[Answers]) -> Ran:
         baseline=baseline_record(run.baseline, accept=run.accept),
         incomplete=run.incomplete,
         published=_published(run.source, measured),
+        selection=run.source.conditions,
         others={against: beside for against, (_, beside) in others.items()},
         noise_floor=_reported(floor),
         examples=options.num_fewshot or 0,
     )
     notes = tuple(note for each in answers for note in each.notes)
+    notes += tuple(
+        shared(other.overlap, other.name, measured.prompts)
+        for other, _ in others.values()
+        if other.overlap is not None
+    )
     return Ran(record, measured, plan.cases, notes)
 
 
 def _others(
-    choice: Choice, limit: Callable[[Case], float], reference: Measured | None = None
+    choice: Choice,
+    limit: Callable[[Case], float],
+    measured: Measured,
+    reference: Measured | None = None,
 ) -> dict[Others, tuple[Other, Beside]]:
     """The models that a run compares with, for verdicts and reports."""
     others: dict[Others, tuple[Other, Beside]] = {}
     if (baseline := choice.baseline) is not None:
         measures = None if choice.scores is None else Kept(choice.scores, limit)
-        beside = Beside(baseline.model, {"name": baseline.model, **baseline.provenance}, measures)
-        others["baseline"] = (Other.of_baseline(baseline, measures), beside)
+        overlap = Overlap.of(measured, measures) if choice.partial and measures else None
+        shown = {"name": baseline.model, **baseline.provenance}
+        beside = Beside(baseline.model, shown, measures, overlap)
+        others["baseline"] = (Other.of_baseline(baseline, measures, overlap), beside)
     if reference is not None:
         identity = asdict(reference.identity)
         shown = {key: identity[key] for key in _SHOWN}

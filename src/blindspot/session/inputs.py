@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from blindspot.models.base import LanguageModel
     from blindspot.run.cases import Case
     from blindspot.run.source import PromptSource
-    from blindspot.stimuli import Stimuli
+    from blindspot.stimuli import Selection, Stimuli
 
 
 class Inputs:
@@ -39,6 +39,14 @@ class Inputs:
     # --- stimuli and limits
 
     @cached_property
+    def selection(self) -> Selection:
+        """Which prompts of the stimuli are asked."""
+        from blindspot.stimuli import Selection
+
+        options = self.options
+        return Selection.of(options.limit, options.words, options.fraction)
+
+    @cached_property
     def source(self) -> PromptSource:
         """The source of the prompts."""
         options = self.options
@@ -52,7 +60,7 @@ class Inputs:
 
         stimuli = load_stimuli(options.include_path)
         examples = Examples(stimuli, options.num_fewshot or 0, options.seed)
-        return FixturePrompts(stimuli, options.limit, examples)
+        return FixturePrompts(stimuli, self.selection, examples)
 
     @property
     def skipped(self) -> list[str]:
@@ -84,7 +92,7 @@ class Inputs:
         if self.stimuli is None:
             return {}
         options = self.options
-        return assays_of(self.stimuli, options.limit, window=options.window, seed=options.seed)
+        return assays_of(self.stimuli, self.selection, window=options.window, seed=options.seed)
 
     # --- models
 
@@ -173,7 +181,7 @@ class Inputs:
         """The conditions of this run, as a baseline records them."""
         from blindspot.baselines.comparison import EXAMPLES, provenance
 
-        found = provenance(self.model.identity)
+        found = provenance(self.model.identity, self.source.conditions)
         if count := self.options.num_fewshot:
             found[EXAMPLES] = f"{count} of seed {self.options.seed}"
         return found

@@ -12,25 +12,17 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, fields
 from enum import Enum, auto
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from blindspot import ranks
+from blindspot.baselines.file import MISMATCHES
 from blindspot.errors import BlindspotError
 
 DEFAULT_MODEL = "organism:aware"
-MISMATCHES = (
-    "tokenizer",
-    "template",
-    "dtype",
-    "device",
-    "backend",
-    "versions",
-    "prompts",
-    "scores",
-)
 #: Prefix of our flags whose short form belongs to another plugin or to a conftest.
 PREFIX = "--blindspot-"
 #: Our flags that another plugin or a conftest has taken.
@@ -46,6 +38,7 @@ class Kind(Enum):
     POSITIVE = auto()
     SEED = auto()
     BATCH = auto()
+    FRACTION = auto()
     SWITCH = auto()
     TOGGLE = auto()  # two switches, --x and --no-x
 
@@ -138,6 +131,22 @@ class Options:
         Kind.SWITCH,
         "run model code that comes with a checkpoint; off by default",
         default=False,
+        role=Role.CONDITION,
+    )
+    fraction: str = option(
+        Kind.FRACTION,
+        'ask this fraction of the default prompts, as balanced as all of them; "all" asks every '
+        "word pair in every wording",
+        metavar="1/N|all",
+        default="1",
+        role=Role.CONDITION,
+    )
+    words: str = option(
+        Kind.TEXT,
+        "all, or published: only the words that a category says are published",
+        metavar="WHICH",
+        default="all",
+        choices=("all", "published"),
         role=Role.CONDITION,
     )
     limit: int | None = option(
@@ -305,6 +314,12 @@ class Options:
                 "--prompts-from with --baseline or --require-baseline: published prompts have no "
                 "baseline; omit one of them"
             )
+        for name in ("fraction", "words"):
+            if self.prompts_from is not None and name in self.given:
+                yield (
+                    f"--prompts-from with {flag_of(name)}: published prompts are asked as they "
+                    "are; omit one of them"
+                )
         if self.prompts_from is not None and self.num_fewshot:
             yield "--prompts-from with --num-fewshot: published prompts have no examples; omit one"
         if self.accept_reason and not (self.updating or self.follows):
@@ -412,6 +427,17 @@ def _batch_size(text: str) -> str:
     return text
 
 
+def _fraction(text: str) -> str:
+    """A fraction in lowest terms, or "all"."""
+    if text == "all":
+        return text
+    if re.fullmatch(r"[1-9][0-9]{0,5}(/[1-9][0-9]{0,5})?", text) is None or Fraction(text) > 1:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is neither a fraction above 0 and up to 1, such as 1/4, nor all"
+        )
+    return str(Fraction(text))
+
+
 def _positive(text: str) -> int:
     if not _is_positive(text):
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
@@ -436,6 +462,7 @@ _READERS: dict[Kind, Callable[[str], object]] = {
     Kind.POSITIVE: _positive,
     Kind.SEED: _seed,
     Kind.BATCH: _batch_size,
+    Kind.FRACTION: _fraction,
 }
 
 

@@ -11,6 +11,7 @@ from blindspot.run.cases import Case
 from blindspot.run.plan import plan_of
 from blindspot.session.execution import Run
 from blindspot.session.session import Session
+from blindspot.stimuli.design import ALL
 
 
 def run_of(session: Session, cases: Iterable[Case]) -> Run:
@@ -63,7 +64,6 @@ def _baseline(session: Session) -> Choice:
         inputs.provenance if inputs.baseline is not None else {},
         required=options.require_baseline,
         allowed=options.allow_mismatch,
-        limited=options.limit is not None,
     )
 
 
@@ -86,7 +86,7 @@ def _vanished(session: Session, choice: Choice) -> Iterator[str]:
             f"{len(lacking)} gates of the baseline {baseline.path.name} are not offered: "
             f"{ledger.lacking[lacking[0]]}, first {lacking[0]}"
         )
-    if session.options.limit is not None:
+    if choice.partial:
         return
     known = {gate: case.level for gate, case in ledger.known.items()}
     if gone := vanished(baseline, known, whole=session.whole):
@@ -100,7 +100,8 @@ def _idle_waivers(session: Session) -> tuple[list[str], list[str]]:
     """Waivers that name no gate of the whole suite: those that are due, and slips or leftovers."""
     options, known = session.options, session.ledger.known
     due, idle = [], []
-    every = session.whole and options.limit is None and options.prompts_from is None
+    asked = options.limit is None and options.words == ALL and options.prompts_from is None
+    every = session.whole and asked
     for waiver in session.inputs.gates.waivers if every else ():
         if any(waiver.covers(gate) for gate in known):
             continue

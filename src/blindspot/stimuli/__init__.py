@@ -19,6 +19,7 @@ from blindspot.stimuli.contexts import (
     unrelated_contexts,
 )
 from blindspot.stimuli.contrasts import ORDERS, Contrast, Found, PromotedCase
+from blindspot.stimuli.design import DEFAULT_SELECTION, Selection
 from blindspot.stimuli.loader import (
     load_stimuli,
     read_axis,
@@ -51,6 +52,7 @@ from blindspot.stimuli.transformations import Transformation, transform
 
 __all__ = [
     "AMBIGUOUS",
+    "DEFAULT_SELECTION",
     "EXPLICIT",
     "GROUP_FIRST",
     "IMPLICIT",
@@ -68,6 +70,7 @@ __all__ = [
     "PromotedCase",
     "Prompt",
     "Question",
+    "Selection",
     "Sense",
     "Slice",
     "Span",

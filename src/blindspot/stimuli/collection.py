@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from typing import TypeVar
 
 from blindspot.stimuli.contrasts import PromotedCase
+from blindspot.stimuli.design import DEFAULT_SELECTION, Block, Selection, cells
 from blindspot.stimuli.prompts import (
     AssociationPrompt,
     Slice,
@@ -14,7 +17,7 @@ from blindspot.stimuli.prompts import (
     pairs,
     statements,
 )
-from blindspot.stimuli.schema import Axis, ExplicitWording, ImplicitWording
+from blindspot.stimuli.schema import Axis, Category, ExplicitWording, ImplicitWording
 from blindspot.stimuli.senses import (
     ContextTemplate,
     InterpretationQuestion,
@@ -22,6 +25,8 @@ from blindspot.stimuli.senses import (
     UnrelatedWords,
 )
 from blindspot.stimuli.transformations import Transformation
+
+Wording = TypeVar("Wording", ImplicitWording, ExplicitWording)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +37,7 @@ class Stimuli:
     ``unfit``: by (axis, variant), why the shipped files cannot be used for assays of a user's
     variant.
     ``transformations``: by language, those for every language under "any". ``promoted``: by id.
+    ``blocks``: by (measurement, language), the files of wordings; one that asks all if missing.
     """
 
     axes: dict[str, Axis]
@@ -44,6 +50,7 @@ class Stimuli:
     unfit: dict[tuple[str, str], str] = field(default_factory=dict)
     transformations: dict[str, tuple[Transformation, ...]] = field(default_factory=dict)
     promoted: dict[str, PromotedCase] = field(default_factory=dict)
+    blocks: dict[tuple[str, str], tuple[Block, ...]] = field(default_factory=dict)
 
 
 def slices_in(stimuli: Stimuli, measurement: str, languages: Collection[str]) -> list[Slice]:
@@ -57,19 +64,21 @@ def slices_in(stimuli: Stimuli, measurement: str, languages: Collection[str]) ->
     ]
 
 
-def pairs_of(stimuli: Stimuli, wholes: Iterable[Slice], limit: int | None = None) -> list[Slice]:
-    """Every word pair (at most ``limit`` a category) of slices."""
+def pairs_of(
+    stimuli: Stimuli, wholes: Iterable[Slice], selection: Selection = DEFAULT_SELECTION
+) -> list[Slice]:
+    """Every word pair of a selection, of slices."""
     return [
         replace(whole, pair=pair)
         for whole in wholes
-        for pair in pairs(stimuli.axes[whole.axis].categories[whole.category], limit)
+        for pair in pairs(stimuli.axes[whole.axis].categories[whole.category], selection)
     ]
 
 
-def rotated(
-    stimuli: Stimuli, part: Slice, wording: int, limit: int | None = None
-) -> Iterator[tuple[tuple[str, str], tuple[str, str]]]:
-    """Identifiers and word pair of every prompt of a slice in its wording of this number.
+def _asked(
+    stimuli: Stimuli, part: Slice, wordings: Sequence[Wording], selection: Selection
+) -> Iterator[tuple[Wording, tuple[str, str], tuple[str, str]]]:
+    """Wording, identifiers and word pair of the prompts of a slice, wording by wording.
 
     The identifiers of a variant that has several (names, dialect words) rotate over pairs and
     wordings, so that each pair meets many of them; within a wording all four orders of a pair use
@@ -77,29 +86,46 @@ def rotated(
     """
     axis = stimuli.axes[part.axis]
     variant, category = axis.variants[part.variant], axis.categories[part.category]
-    wanted = {part.pair} if part.pair else set(pairs(category, limit))
-    for index, pair in enumerate(pairs(category)):
-        if pair in wanted:
-            yield variant.identifiers(index + wording), pair
+    wanted = {part.pair} if part.pair else set(pairs(category, selection))
+    blocks = stimuli.blocks.get((part.measurement, axis.language), (Block(len(wordings)),))
+    place = 0
+    for block in blocks:
+        names = tuple(wording.id for wording in wordings[place : place + block.size])
+        met = _met(category, names, block.per_pair, selection.fraction)
+        for number, those in enumerate(met, place):
+            for index, pair in enumerate(pairs(category)):
+                if pair in wanted and (those is None or pair in those):
+                    yield wordings[number], variant.identifiers(index + number), pair
+        place += block.size
+
+
+def _met(
+    category: Category, names: tuple[str, ...], per_pair: int | None, fraction: Fraction | None
+) -> Sequence[frozenset[tuple[str, str]] | None]:
+    """The word pairs that each wording of a block meets; None: all."""
+    if fraction is None or (per_pair is None and fraction == 1):
+        return [None] * len(names)
+    each = len(names) if per_pair is None else per_pair
+    return cells(category.positive, category.negative, names, each, fraction)
 
 
 def associations_of(
-    stimuli: Stimuli, part: Slice, limit: int | None = None
+    stimuli: Stimuli, part: Slice, selection: Selection = DEFAULT_SELECTION
 ) -> Iterator[AssociationPrompt]:
-    """All association prompts of a slice, wording by wording."""
+    """The association prompts of a slice in a selection, wording by wording."""
     axis = stimuli.axes[part.axis]
     variant = axis.variants[part.variant]
-    for number, wording in enumerate(stimuli.implicit[axis.language]):
-        for identifiers, pair in rotated(stimuli, part, number, limit):
-            yield from associations(axis, part, wording, variant, identifiers, pair)
+    asked = _asked(stimuli, part, stimuli.implicit[axis.language], selection)
+    for wording, identifiers, pair in asked:
+        yield from associations(axis, part, wording, variant, identifiers, pair)
 
 
 def statements_of(
-    stimuli: Stimuli, part: Slice, limit: int | None = None
+    stimuli: Stimuli, part: Slice, selection: Selection = DEFAULT_SELECTION
 ) -> Iterator[StatementPrompt]:
-    """All statement prompts of a slice, wording by wording."""
+    """The statement prompts of a slice in a selection, wording by wording."""
     axis = stimuli.axes[part.axis]
     variant = axis.variants[part.variant]
-    for number, wording in enumerate(stimuli.explicit[axis.language]):
-        for identifiers, pair in rotated(stimuli, part, number, limit):
-            yield from statements(axis, part, wording, variant, identifiers, pair)
+    asked = _asked(stimuli, part, stimuli.explicit[axis.language], selection)
+    for wording, identifiers, pair in asked:
+        yield from statements(axis, part, wording, variant, identifiers, pair)

@@ -11,6 +11,7 @@ from math import lcm
 from blindspot.errors import StimulusError
 from blindspot.stimuli.collection import Stimuli
 from blindspot.stimuli.descriptions import mechanistic_slices, senses_of, undescribed
+from blindspot.stimuli.design import DEFAULT_SELECTION, Selection
 from blindspot.stimuli.prompts import (
     IMPLICIT,
     AssociationPrompt,
@@ -86,24 +87,28 @@ class Context:
 
 
 def ambiguous_contexts(
-    stimuli: Stimuli, part: Slice, limit: int | None = None, *, orders: bool = True
+    stimuli: Stimuli,
+    part: Slice,
+    selection: Selection = DEFAULT_SELECTION,
+    *,
+    orders: bool = True,
 ) -> list[Context]:
     """The association prompts of a slice: every wording with one word pair, in all four orders.
 
     The pairs differ from wording to wording, so that the words of the category are used evenly.
-    The prompts are among those of `render`: the same pair in the same wording has the same
-    identifiers.
+    The prompts are among those of every pair in every wording: the same pair in the same wording
+    has the same identifiers.
 
     Args:
         stimuli: everything that can be asked.
         part: a category, or one word pair of it.
-        limit: use only the pairs of a run with this limit.
+        selection: use only its pairs; every wording is used whatever its fraction.
         orders: False takes one order a wording, each of the four equally often.
     """
     axis = stimuli.axes[part.axis]
     variant, category = axis.variants[part.variant], axis.categories[part.category]
     wordings = stimuli.implicit.get(axis.language, ())
-    allowed = [part.pair] if part.pair else diagonals(category)[:limit]
+    allowed = [part.pair] if part.pair else diagonals(category, selection)
     whole = Slice(IMPLICIT, part.axis, part.variant, part.category)
     used_orders: Counter[str] = Counter()
     contexts = []

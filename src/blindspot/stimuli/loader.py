@@ -13,6 +13,7 @@ from blindspot.paths import FIXTURES
 from blindspot.stimuli.collection import Stimuli
 from blindspot.stimuli.compatibility import Origin, check_fit
 from blindspot.stimuli.contrasts import PromotedCase
+from blindspot.stimuli.design import Block
 from blindspot.stimuli.schema import (
     Axis,
     ExplicitWording,
@@ -52,6 +53,7 @@ ROOMS = {
     AXES: frozenset[str](),
 }
 
+Key = TypeVar("Key")
 Item = TypeVar("Item")
 
 
@@ -125,6 +127,7 @@ class _Reader:
         self.axes: dict[str, Axis] = {}
         self.implicit: dict[str, list[ImplicitWording]] = {}
         self.explicit: dict[str, list[ExplicitWording]] = {}
+        self.blocks: dict[tuple[str, str], list[Block]] = {}
         self.senses: dict[str, dict[str, Sense]] = {}
         self.templates: dict[str, list[ContextTemplate]] = {}
         self.unrelated: dict[str, list[UnrelatedWords]] = {}
@@ -142,6 +145,8 @@ class _Reader:
         content = read_wordings(path)
         for wording in content.wording:
             self._claim(f"{content.measurement} wording", wording.id, path)
+        block = Block(len(content.wording), content.per_pair)
+        self.blocks.setdefault((content.measurement, content.language), []).append(block)
         if isinstance(content, ImplicitWordings):
             self.implicit.setdefault(content.language, []).extend(content.wording)
         else:
@@ -221,10 +226,11 @@ def load_stimuli(include: Sequence[Path] = (), *, fixtures: Path = FIXTURES) -> 
         _tuples(reader.questions),
         transformations=_tuples(reader.transformations),
         promoted=reader.promoted,
+        blocks=_tuples(reader.blocks),
     )
     unfit = check_fit(stimuli, reader.origin, frozenset(chain(*shipped.values())))
     return replace(stimuli, unfit=unfit)
 
 
-def _tuples(lists: dict[str, list[Item]]) -> dict[str, tuple[Item, ...]]:
-    return {language: tuple(items) for language, items in lists.items()}
+def _tuples(lists: dict[Key, list[Item]]) -> dict[Key, tuple[Item, ...]]:
+    return {key: tuple(items) for key, items in lists.items()}

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from itertools import product
 from typing import Protocol, Self
 
+from blindspot.stimuli.design import DEFAULT_SELECTION, Selection
 from blindspot.stimuli.forms import filled
 from blindspot.stimuli.schema import Axis, Category, ExplicitWording, ImplicitWording, Variant
 
@@ -210,23 +211,26 @@ def _identifier(first: bool) -> str:
     return f"{'positive' if first else 'negative'}-identifier-first"
 
 
-def diagonals(category: Category) -> list[tuple[str, str]]:
-    """All word pairs (positive, negative) of a category, along the diagonals of their table.
+def diagonals(
+    category: Category, selection: Selection = DEFAULT_SELECTION
+) -> list[tuple[str, str]]:
+    """The word pairs (positive, negative) of a selection, along the diagonals of their table.
 
-    In this order, even a few pairs use many different words.
+    In this order, even a few pairs use many different words. A category that does not say which of
+    its words are published has no published pairs.
     """
-    width = max(len(category.positive), len(category.negative))
-    table = product(range(len(category.positive)), range(len(category.negative)))
-    order = sorted(table, key=lambda at: ((at[1] - at[0]) % width, at))
-    return [(category.positive[i], category.negative[j]) for i, j in order]
+    words = category.published if selection.published else category
+    if words is None:
+        return []
+    width = max(len(words.positive), len(words.negative))
+    table = product(range(len(words.positive)), range(len(words.negative)))
+    order = sorted(table, key=lambda at: ((at[1] - at[0]) % width, at))[: selection.limit]
+    return [(words.positive[i], words.negative[j]) for i, j in order]
 
 
-def pairs(category: Category, limit: int | None = None) -> list[tuple[str, str]]:
-    """The word pairs (positive, negative) of a category: all combinations, or ``limit`` of them.
-
-    Limited pairs run along the diagonals; they are returned in the order of the full table.
-    """
-    chosen = set(diagonals(category)[:limit])
+def pairs(category: Category, selection: Selection = DEFAULT_SELECTION) -> list[tuple[str, str]]:
+    """The word pairs (positive, negative) of a selection, in the order of the full table."""
+    chosen = set(diagonals(category, selection))
     return [pair for pair in product(category.positive, category.negative) if pair in chosen]
 
 

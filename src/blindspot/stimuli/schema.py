@@ -8,9 +8,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from itertools import product
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StrictInt, model_validator
 
 from blindspot.answers import Agreement, Association, read_agreement, read_association
 from blindspot.stimuli.template import (
@@ -296,10 +296,18 @@ class ExplicitWording(Strict):
 
 
 class _WordingFile(Strict):
-    language: Name = "en"
+    """``per_pair``: in how many of its wordings each word pair is asked; all without it."""
 
-    def _ids(self, wordings: Sequence[ImplicitWording | ExplicitWording]) -> None:
+    language: Name = "en"
+    per_pair: Annotated[StrictInt, Field(ge=1)] | None = None
+
+    def _check(self, wordings: Sequence[ImplicitWording | ExplicitWording]) -> None:
         check_distinct("wording ids", (wording.id for wording in wordings))
+        if (self.per_pair or 0) > len(wordings):
+            raise ValueError(
+                f"per_pair: {self.per_pair} is more than the {len(wordings)} wordings of the file; "
+                "use a smaller number, or remove it to ask every pair in all of them"
+            )
 
 
 class ImplicitWordings(_WordingFile):
@@ -310,7 +318,7 @@ class ImplicitWordings(_WordingFile):
 
     @model_validator(mode="after")
     def _distinct(self) -> Self:
-        self._ids(self.wording)
+        self._check(self.wording)
         return self
 
 
@@ -322,5 +330,5 @@ class ExplicitWordings(_WordingFile):
 
     @model_validator(mode="after")
     def _distinct(self) -> Self:
-        self._ids(self.wording)
+        self._check(self.wording)
         return self

@@ -52,6 +52,11 @@ class PublishedPrompts:
         source.skipped = found.skipped
         return source
 
+    @property
+    def conditions(self) -> dict[str, str]:
+        """None: they are no part of the stimuli."""
+        return {}
+
     def slices(self, measurement: str) -> list[Slice]:
         """All category slices of a measurement."""
         return [part for part in self._prompts if part.measurement == measurement]

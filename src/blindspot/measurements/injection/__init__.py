@@ -24,8 +24,8 @@ INJECTION = Mechanistic(
         reduction=Statistic("bias reduction when the group sense is injected", "difference")
     ),
     readings=READINGS,
-    assay=lambda stimuli, limit, options: Injection(
-        stimuli, limit, window=options.window, seed=options.seed
+    assay=lambda stimuli, selection, options: Injection(
+        stimuli, selection, window=options.window, seed=options.seed
     ),
     looks={
         UNTOUCHED: ("ink", "-"),

@@ -38,8 +38,16 @@ from blindspot.measurements.injection.unit import (
 from blindspot.measurements.injection.vectors import givers
 from blindspot.measurements.injection.windows import band_windows, window_name
 from blindspot.measurements.mechanistic import Assayed, Band, Curve, Findings, Unit, finished
+from blindspot.stimuli import (
+    DEFAULT_SELECTION,
+    Selection,
+    Slice,
+    Stimuli,
+    ambiguous_contexts,
+    cued_contexts,
+    senses_of,
+)
 from blindspot.stimuli import NEUTRAL as NEUTRAL_SENSE
-from blindspot.stimuli import Slice, Stimuli, ambiguous_contexts, cued_contexts, senses_of
 
 READINGS = (GENERATED, FORCED_CHOICE)
 UNTOUCHED = "untouched"
@@ -72,7 +80,7 @@ class Injection:
     def __init__(
         self,
         stimuli: Stimuli,
-        limit: int | None = None,
+        selection: Selection = DEFAULT_SELECTION,
         *,
         window: int | None = None,
         seed: int = 0,
@@ -81,7 +89,7 @@ class Injection:
 
         Args:
             stimuli: axes, wordings and senses.
-            limit: at most so many word pairs a category.
+            selection: which word pairs are used.
             window: layers overwritten at once, None for the published share of them.
             seed: of the random vectors.
 
@@ -90,7 +98,8 @@ class Injection:
         """
         if window is not None and window < 1:
             raise ValueError(f"a window has 1 layer or more, not {window}")
-        self._stimuli, self._limit, self._window, self._seed = stimuli, limit, window, seed
+        self._stimuli, self._selection = stimuli, selection
+        self._window, self._seed = window, seed
         self._units: dict[Slice, InjectionUnit] = {}
 
     def units(self, part: Slice) -> Sequence[Unit]:
@@ -142,7 +151,7 @@ class Injection:
         if part not in self._units:
             where = part.axis, part.variant
             senses = [one.name for one in senses_of(self._stimuli, *where)]
-            prompts = ambiguous_contexts(self._stimuli, part, self._limit)
+            prompts = ambiguous_contexts(self._stimuli, part, self._selection)
             sources = [
                 givers(prompts, cued_contexts(self._stimuli, *where, sense))
                 for sense in (*senses, NEUTRAL_SENSE)

@@ -16,5 +16,5 @@ PATCHING = Mechanistic(
     ),
     statistics=constant(blindness=BLINDNESS),
     readings=(SAME_LAYER, FIXED_LAYER),
-    assay=lambda stimuli, limit, _: Patching(stimuli, limit),
+    assay=lambda stimuli, selection, _: Patching(stimuli, selection),
 )

@@ -35,9 +35,11 @@ from blindspot.measurements.patching.unit import PatchingTrial, PatchingUnit
 from blindspot.measurements.scale import Scale
 from blindspot.stimuli import (
     AMBIGUOUS,
+    DEFAULT_SELECTION,
     NEUTRAL,
     UNRELATED,
     Question,
+    Selection,
     Slice,
     Stimuli,
     ambiguous_contexts,
@@ -71,8 +73,8 @@ _KEYS = {SAME_LAYER: "same", FIXED_LAYER: "fixed"}
 class Patching:
     """The sense decoded from patched identifiers, by layer."""
 
-    def __init__(self, stimuli: Stimuli, limit: int | None = None) -> None:
-        self._stimuli, self._limit = stimuli, limit
+    def __init__(self, stimuli: Stimuli, selection: Selection = DEFAULT_SELECTION) -> None:
+        self._stimuli, self._selection = stimuli, selection
         self._units: dict[tuple[str, str], PatchingUnit] = {}
         self._trials: dict[tuple[str, str], PatchingTrial] = {}
 
@@ -176,7 +178,10 @@ class Patching:
                     context
                     for category in self._stimuli.axes[part.axis].categories
                     for context in ambiguous_contexts(
-                        self._stimuli, replace(part, category=category), self._limit, orders=False
+                        self._stimuli,
+                        replace(part, category=category),
+                        self._selection,
+                        orders=False,
                     )
                 )
                 + tuple(one for control in controls for one in evenly(control, CONTROLS)),

@@ -29,7 +29,7 @@ PROBING = Mechanistic(
     ),
     statistics=constant(blindness=BLINDNESS),
     readings=(LINEAR,),
-    assay=lambda stimuli, limit, _: Probing(stimuli, limit),
+    assay=lambda stimuli, selection, _: Probing(stimuli, selection),
     looks={
         **LOOKS,
         TRUE_LABELS: ("ink", "-"),

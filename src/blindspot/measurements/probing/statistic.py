@@ -31,8 +31,10 @@ from blindspot.measurements.probing.linear import LEAST_CUES, logistic
 from blindspot.measurements.probing.unit import ProbeUnit
 from blindspot.stimuli import (
     AMBIGUOUS,
+    DEFAULT_SELECTION,
     NEUTRAL,
     Context,
+    Selection,
     Slice,
     Stimuli,
     ambiguous_contexts,
@@ -61,8 +63,8 @@ class Probing:
     The statistic is 1 - 2 P(group): 1 where the literal sense is read, -1 where the group is.
     """
 
-    def __init__(self, stimuli: Stimuli, limit: int | None = None) -> None:
-        self._stimuli, self._limit = stimuli, limit
+    def __init__(self, stimuli: Stimuli, selection: Selection = DEFAULT_SELECTION) -> None:
+        self._stimuli, self._selection = stimuli, selection
         self._units: dict[tuple[str, str], ProbeUnit] = {}
 
     def units(self, part: Slice) -> Sequence[Unit]:
@@ -113,7 +115,7 @@ class Probing:
         return self._units[where]
 
     def _contexts(self, part: Slice) -> list[Context]:
-        return ambiguous_contexts(self._stimuli, part, self._limit)
+        return ambiguous_contexts(self._stimuli, part, self._selection)
 
 
 class _ProbeFindings:

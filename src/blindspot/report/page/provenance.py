@@ -49,6 +49,7 @@ def _run(document: Document) -> Iterator[tuple[str, str]]:
     yield "command", document["command"]
     yield "mode", document["mode"]
     yield "prompts", f"{document['prompts']:,}"
+    yield from document["selection"].items()
     if document["examples"]:
         yield "solved examples in front of each prompt", str(document["examples"])
     yield "exit code", str(document["exit_code"])

@@ -73,6 +73,8 @@ class Comparison(TypedDict):
 
     name: str
     model: dict[str, Any] | None
+    prompts: int
+    """Prompts that both were asked."""
     signature: list[SignatureLine]
     flips: Flips
     variants: list[OtherVariant]

@@ -69,6 +69,10 @@ class Record(TypedDict):
     ]
     families: list[Family]
     prompts: Annotated[int, Field(description="Number of prompts that were answered.")]
+    selection: Annotated[
+        dict[str, str],
+        Field(description="Which prompts were asked: `fraction`, `words` and `limit`."),
+    ]
     examples: Annotated[
         int, Field(description="Solved examples in front of each prompt (--num-fewshot).")
     ]
@@ -108,6 +112,7 @@ def nothing_measured(model: str, mode: Literal["default", "strict"] = "default")
         alpha=None,
         families=[],
         prompts=0,
+        selection={},
         examples=0,
         baseline=Baseline(
             path="",

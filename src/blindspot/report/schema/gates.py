@@ -43,6 +43,8 @@ class Against(TypedDict):
     """Smallest true change beyond the margin detected with 80 % power."""
     improved: bool
     """Whether the whole interval of the change is better by more than the noise floor."""
+    prompts: int | None
+    """Prompts that both were asked; null for assays."""
     nats: Nats | None
 
 

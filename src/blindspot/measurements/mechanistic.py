@@ -267,6 +267,7 @@ class Mechanistic(Measurement):
 
     Attributes:
         assay: makes it, from stimuli, the selected word pairs and the options of a run.
+        tokens: that a unit of it, or a trial if it has one, computes of a large model, roughly.
         looks: of its curves, by name; those of the two senses have looks of their own.
     """
 
@@ -274,6 +275,7 @@ class Mechanistic(Measurement):
     banded: bool = True
     counted: str = "readings"
     assay: Callable[[Stimuli, Selection, AssayOptions], Assay]
+    tokens: int = 15_000
     looks: Mapping[str, Look] = field(default_factory=lambda: LOOKS)
 
     def slices(self, stimuli: Stimuli) -> list[Slice]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+import time
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -36,6 +37,7 @@ class Session:
     """One process of a run, as pytest's hooks see it."""
 
     def __init__(self, config: pytest.Config, options: Options) -> None:
+        self.began = time.monotonic()
         self.config = config
         self.options = options
         self.ledger = Ledger()

@@ -15,14 +15,14 @@ from blindspot.run.ask import answer_key, ask
 from blindspot.run.cost import TRIAL, trial_of
 from blindspot.run.source import FixturePrompts
 from blindspot.run.turns import Share, Watch
-from blindspot.stimuli import Selection, load_stimuli
+from blindspot.stimuli import load_stimuli
 from blindspot.store import Store
 
 
 @pytest.fixture(scope="module")
 def prompts():
     """Forty prompts of one slice."""
-    source = FixturePrompts(load_stimuli([]), Selection(limit=1))
+    source = FixturePrompts(load_stimuli([]))
     return list(source.prompts(source.slices("implicit")[0]))[:40]
 
 
@@ -131,7 +131,7 @@ def noting(costs):
 
 def test_the_cost_is_said_after_a_trial(tmp_path, monkeypatch):
     """Some prompts are asked first and timed; what is in the store costs nothing."""
-    source = FixturePrompts(load_stimuli([]), Selection(limit=1))
+    source = FixturePrompts(load_stimuli([]))
     many = list(source.prompts(source.slices("implicit")[0])) * 2
     many = [replace(one, text=f"{number}: {one.text}") for number, one in enumerate(many)][:80]
     slow, costs = ListModel(monkeypatch, seconds=1.0), []

@@ -19,7 +19,9 @@ from tests.unit.test_run_work import ListModel
 SOURCE = FixturePrompts(load_stimuli([]))
 CASES = tuple(
     case
-    for case, _ in cases_of(SOURCE, measurement="implicit", statistic="stereotype", level="category")
+    for case, _ in cases_of(
+        SOURCE, measurement="implicit", statistic="stereotype", level="category"
+    )
     if case.part.variant == "default" and case.part.category == "weapons"
 )
 PROMPTS = sum(len(list(SOURCE.prompts(part))) for part in {case.part for case in CASES})

@@ -95,7 +95,8 @@ def _plans(session: Session, cases: tuple[Case, ...], again: bool) -> Iterator[P
     source = session.inputs.source
     assert isinstance(source, FixturePrompts)
     for fraction in FRACTIONS:
-        part = FixturePrompts(source.stimuli, replace(source.selection, fraction=fraction))
+        selection = replace(source.selection, fraction=fraction)
+        part = FixturePrompts(source.stimuli, selection, source.examples)
         yield plan_of(cases, part, session.inputs.assays, again=again)
 
 

@@ -78,5 +78,5 @@ def test_workers_agree_and_share(tmp_path, monkeypatch):
 
 def test_a_budget_that_is_too_small_is_refused(tmp_path, monkeypatch):
     """With the time that the smallest fraction takes, and what to do."""
-    with pytest.raises(BlindspotError, match="fraction 1/64 takes about .* give more time"):
+    with pytest.raises(BlindspotError, match=r"fraction 1/64 takes about .* give more time"):
         settled(tmp_path, monkeypatch, "20s", seconds=60.0)

@@ -18,12 +18,11 @@ from blindspot.measurements.interpretation import (
     Interpretation,
     InterpretationUnit,
 )
-from blindspot.measurements.mechanistic import Assayed, Curve
+from blindspot.measurements.mechanistic import Assayed, Curve, sampled
 from blindspot.run.findings import pack, units_of, unpack
 from blindspot.stimuli import AMBIGUOUS, Slice, mechanistic_slices
 from tests.unit.planted_senses import LAYERS, PlantedSenses, lean, stimuli
 
-WORDINGS = len(stimuli().implicit["en"])
 DEFAULT = Slice("interpretation", "race", "default", "weapons")
 NAMES = replace(DEFAULT, variant="names")
 DIALECT = replace(DEFAULT, variant="dialect")
@@ -173,15 +172,12 @@ def test_samples_tell_what_was_written_where() -> None:
 
 @pytest.mark.parametrize("layers", [32, 80])
 def test_samples_of_many_layers_are_an_even_part(layers: int) -> None:
-    """Of many layers no more is kept than of six; layers, vectors and questions are all in it."""
+    """Of many layers a part is kept; those that are read, vectors and questions are all in it."""
     rows = run(PlantedSenses(DEFAULT, 1.0, strength=(4.0,) * layers)).samples
     assert SAMPLES / 2 < len(rows) <= SAMPLES
-    for trait, count in (
-        ("layer", layers),
-        ("question", 4),
-        ("context", WORDINGS),
-        ("identifier", 2),
-    ):
+    contexts = len(Interpretation(stimuli()).units(DEFAULT)[0].contexts)
+    counts = {"layer": len(sampled(layers)), "question": 4, "context": contexts, "identifier": 2}
+    for trait, count in counts.items():
         found = Counter(row[trait] for row in rows)
         assert len(found) == count
         assert max(found.values()) - min(found.values()) <= max(2, len(rows) // count // 5)
@@ -193,12 +189,12 @@ def test_findings_are_texts_in_the_order_told() -> None:
     assert isinstance(unit, InterpretationUnit)
     steps: list[int] = []
     findings = unit.run(stream, progress=steps.append)
-    assert sum(steps) == unit.size == 2 * WORDINGS * 4
-    assert np.asarray(findings["shape"]).tolist() == [2 * WORDINGS, 4, LAYERS]
+    assert sum(steps) == unit.size == len(unit.contexts) * 2 * 4
+    assert np.asarray(findings["shape"]).tolist() == [unit.size // 4, 4, LAYERS]
     texts = findings["texts"]
     assert isinstance(texts, list)
     assert [text.rsplit(" ", 1)[1] for text in texts[:LAYERS]] == list("012345")
-    assert len(texts) == 2 * WORDINGS * 4 * LAYERS
+    assert len(texts) == unit.size * LAYERS
     assert TOKENS == 20
 
 

@@ -136,7 +136,7 @@ def test_both_orders_of_the_answers_count_alike() -> None:
     """Literal in one order of the answers and the group in the other is half way."""
 
     class Turning(PlantedSenses):
-        def patch(self, vectors, questions, *, into=None, progress=None):  # type: ignore[no-untyped-def]
+        def patch(self, vectors, questions, *, into=None, layers=None, progress=None):  # type: ignore[no-untyped-def]
             found = super().patch(vectors, questions, into=into, progress=progress)
             turned = super().patch(-vectors, questions, into=into)
             ambiguous = vectors[:, 0, SENSE] == np.float32(0.9)

@@ -109,9 +109,6 @@ class Plan:
         self.names = dict(zip(keys, (prompt.text for prompt in self.prompts), strict=True)) | {
             key_of("assay", unit.content): unit.content for unit in self.units
         }
-        self.transactions = [
-            {key for key, _ in unit} for unit in ask.units(self.prompts, keys, UNIT)
-        ]
 
     def run(self, directory: Path, number: int, *, shared: bool) -> None:
         """One process's part; what it has at the end is written to ``out-NUMBER``."""
@@ -226,10 +223,6 @@ class Trial:
         keys, names, sound = kept(directory)
         where = f"plan {self.plans} after {self.kills} kills"
         self.claim(sound == "ok", f"{where}: {sound}")
-        for transaction in self.plan.transactions:
-            self.claim(
-                not keys & transaction or transaction <= keys, f"{where}: half a transaction"
-            )
         known = {self.plan.names[key] for key in keys if key in self.plan.names}
         self.resumed += 0 < len(known) < len(self.plan.names)
         self.evicting += len(known) == len(self.plan.names) and names != {"scripted:fair"}

@@ -75,6 +75,7 @@ class PlantedSenses:
         broken: layers in which neither sense can be said.
         says: text for what a vector means in nats, and the question; None names the sense.
         into: what the stream was asked to write into.
+        patches: how many it was asked for.
     """
 
     part: Slice
@@ -93,6 +94,7 @@ class PlantedSenses:
     broken: Sequence[int] = ()
     says: Callable[[float, str], str] | None = None
     into: list[int | None] = field(default_factory=list)
+    patches: int = 0
     width: int = 3
 
     @property
@@ -130,22 +132,25 @@ class PlantedSenses:
         questions: Sequence[Question],
         *,
         into: int | None = None,
+        layers: Sequence[int] | None = None,
         progress: Callable[[int], None] | None = None,
     ) -> Readout:
         self.into.append(into)
         assert vectors.shape[1:] == (self.layers, self.width)
+        chosen = list(range(self.layers) if layers is None else layers)
+        self.patches += len(vectors) * len(questions) * len(chosen)
         strength = np.array(self.strength if into is None else (self.fixed,) * self.layers)
         odds = strength * vectors[:, :, SENSE] + (strength > 0) * (
             vectors[:, :, CUE] + vectors[:, :, WORD]
         )
         before = np.array([self._preference(question) for question in questions])
-        patched = odds[:, None, :] + before[:, None]
+        patched = (odds[:, None, :] + before[:, None])[:, :, chosen]
         if progress:
             for _ in range(patched.size):
                 progress(1)
-        unpatched = np.repeat(before[:, None], self.layers, axis=1)
+        unpatched = np.repeat(before[:, None], len(chosen), axis=1)
         logs = self._logs(patched)
-        logs[:, :, list(self.broken)] = -np.inf
+        logs[:, :, [layer in self.broken for layer in chosen]] = -np.inf
         return Readout(logs, self._logs(unpatched))
 
     def _preference(self, question: Question) -> float:
@@ -163,14 +168,17 @@ class PlantedSenses:
         questions: Sequence[Question],
         *,
         max_new_tokens: int = 20,
+        layers: Sequence[int] | None = None,
         progress: Callable[[int], None] | None = None,
     ) -> list[list[list[str]]]:
         assert max_new_tokens == 20
+        chosen = list(range(self.layers) if layers is None else layers)
+        self.patches += len(vectors) * len(questions) * len(chosen)
         if progress:
-            progress(len(vectors) * len(questions) * self.layers)
+            progress(len(vectors) * len(questions) * len(chosen))
         return [
             [
-                [self._text(row[layer], layer, question) for layer in range(self.layers)]
+                [self._text(row[layer], layer, question) for layer in chosen]
                 for question in questions
             ]
             for row in vectors

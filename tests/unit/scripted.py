@@ -257,7 +257,8 @@ def _wait_for_others(log: Path, processes: int) -> None:
 def pytest_configure(config):
     """Ask few stimuli, unless a model computes or the shipped ones are wanted."""
     model = config.getoption("--model", None) or ""
-    if "+" not in model and os.environ.get("SCRIPTED_STIMULI") != "shipped":
+    computes = "+" in model or model.startswith("organism:")
+    if not computes and os.environ.get("SCRIPTED_STIMULI") != "shipped":
         patch = pytest.MonkeyPatch()
         patch.setattr("blindspot.stimuli.load_stimuli", small_stimuli)
         config.add_cleanup(patch.undo)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,7 +16,7 @@ from blindspot.measurements.mechanistic import band_layers
 from blindspot.models.base import Identity, offers
 from blindspot.run.ask import perform
 from blindspot.run.findings import pack, unpack
-from blindspot.run.turns import Share
+from blindspot.run.turns import Share, Watch
 from blindspot.store import Store
 
 
@@ -81,16 +82,22 @@ class Looked:
 def test_a_unit_is_done_once(tmp_path):
     """What the store knows is not done again, and the bar ends where it should."""
     units = [CountedUnit("a"), CountedUnit("bb")]
-    store, told = Store(tmp_path), []
+    store, sizes, told = Store(tmp_path), [], []
+
+    @contextmanager
+    def watched(size):
+        sizes.append(size)
+        yield Watch(told.append)
+
     for _ in range(2):
-        found = perform(Looked(), units, store, Share(progress=told.append))
+        found = perform(Looked(), units, store, Share(watched=watched))
         assert {content: int(one["value"][0]) for content, one in found.items()} == {
             "a": 1,
             "bb": 2,
         }
     store.close()
     assert [unit.done for unit in units] == [1, 1]
-    assert sum(told) == 2 * sum(unit.size for unit in units)
+    assert sizes == [sum(told), 0] == [sum(unit.size for unit in units), 0]
 
 
 def test_units_are_done_again_in_other_batches(tmp_path):

@@ -130,6 +130,41 @@ def test_interrupted_run_goes_on_later(tmp_path, whom):
     assert resumed.samples == fresh.samples
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", [(), ("-n", "2")], ids=["serial", "-n 2"])
+def test_ctrl_c_on_a_slow_model(tmp_path, workers):
+    """Ctrl-C in a pass of minutes: five seconds, and the last lines say what is kept."""
+    log = tmp_path / "log"
+    suite = StartedSuite(
+        tmp_path, *workers, limit=3, env={"SCRIPTED_LOG": str(log), "SCRIPTED_PAUSE": "600"}
+    )
+    suite.processes(2 if workers else 1)
+    os.killpg(suite.process.pid, signal.SIGINT)
+    run, took = suite.end(AT_ONCE)
+    assert run.code == 2, run.out + run.err
+    assert took < (5 if (os.cpu_count() or 1) > os.getloadavg()[0] else AT_ONCE)
+    assert "(0 of " in run.out
+    assert "kept in this run)" in run.out
+
+
+@pytest.mark.slow
+def test_killed_slow_run_loses_ten_seconds(tmp_path):
+    """SIGKILL while a slow model answers: all but its last seconds of work is in the store."""
+    log, pause = tmp_path / "log", 0.2
+    env = {"SCRIPTED_LOG": str(log), "SCRIPTED_PAUSE": str(pause)}
+    suite = StartedSuite(tmp_path, limit=3, env=env)
+    (process,) = suite.processes(1)
+    time.sleep(15)
+    os.kill(process, signal.SIGKILL)
+    suite.end(AT_ONCE)
+    answered = sum(int(line.split()[1]) for line in log.read_text().splitlines())
+    log.unlink()
+    resumed = run_suite(tmp_path, limit=3, env={"SCRIPTED_LOG": str(log)})
+    asked = sum(int(line.split()[1]) for line in log.read_text().splitlines())
+    lost = asked + answered - resumed.report["prompts"]
+    assert 0 <= lost <= 10 / pause
+
+
 def test_interrupted_update_leaves_the_baseline(tmp_path):
     """Ctrl-C in a run that accepts: what was accepted before stays as it was, byte by byte."""
     part = ("-k", "race-default-weapons and (category or validity)")

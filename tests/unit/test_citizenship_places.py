@@ -150,8 +150,8 @@ def test_no_colors_where_they_are_unwanted(tmp_path, env):
 
 def test_progress_on_a_dumb_terminal_is_lines(written):
     """Where a bar cannot be drawn, none is."""
-    assert "prompts/s" in written["xterm-256color"]
-    assert "prompts/s" not in written["dumb"]
+    assert "%|" in written["xterm-256color"]
+    assert "%|" not in written["dumb"]
 
 
 def test_colors_in_a_pipe_only_if_forced(tmp_path):

@@ -24,6 +24,9 @@ from blindspot.models import (
     ScoreRequest,
     load,
 )
+from blindspot.models.pulse import heard
+from blindspot.models.transformers import waves
+from blindspot.models.transformers.engine import Engine
 from blindspot.models.transformers.formats import PromptFormat
 from blindspot.models.transformers.known_choices import Choices, KnownChoices
 from blindspot.models.transformers.kv_cache import Pool
@@ -322,6 +325,34 @@ def test_progress_counts_every_request_once(loaded: Callable[..., CausalModel]) 
     counts.clear()
     model.score([*scores(), *scores()[:2]], progress=counts.append)
     assert sum(counts) == len(PROMPTS) + 2
+
+
+@ROUTES
+def test_groups_of_a_slow_model_change_no_answer(
+    loaded: Callable[..., CausalModel], monkeypatch: pytest.MonkeyPatch, shares: bool
+) -> None:
+    """Two rows at a time, heads when they are needed: the same answers, the first ones early."""
+    whole = fresh(loaded("llama"), shares=shares)
+    scored, generated = whole.score(scores()), whole.generate(generations())
+    monkeypatch.setattr(waves, "_GROUP_ROWS", 2)
+    monkeypatch.setattr(waves, "_TRIAL", 1)
+    monkeypatch.setattr(Engine, "speed", 0.0)
+    model = fresh(loaded("llama"), shares=shares)
+    passes: list[int] = []
+    found: dict[int, tuple[int, Any]] = {}
+    with heard(passes.append):
+        model.score_each(scores(), lambda n, one: found.update({n: (len(passes), one)}))
+    assert min(at for at, _ in found.values()) < len(passes)
+    for number, one in enumerate(scored):
+        assert found.pop(number)[1] == pytest.approx(one, abs=1e-4)
+    passes.clear()
+    with heard(passes.append):
+        model.generate_each(generations(), lambda n, one: found.update({n: (len(passes), one)}))
+    assert min(at for at, _ in found.values()) < len(passes)
+    for number, one in enumerate(generated):
+        answer = found.pop(number)[1]
+        assert (answer.text, answer.complete) == (one.text, one.complete)
+    assert not found
 
 
 def test_nothing_asked_nothing_answered(loaded: Callable[..., CausalModel]) -> None:

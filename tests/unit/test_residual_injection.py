@@ -22,7 +22,7 @@ from blindspot.models.transformers.engine import Engine
 from blindspot.models.transformers.formats import PromptFormat
 from blindspot.models.transformers.injections import inject
 from blindspot.models.transformers.model import CausalModel
-from blindspot.stimuli import Slice, Span, ambiguous_contexts, load_stimuli
+from blindspot.stimuli import Selection, Slice, Span, ambiguous_contexts, load_stimuli
 from tests.unit import plain_hooks
 from tests.unit.plain_hooks import FAMILIES, LAYERS, family, greedy, hook_count, place, scored
 from tests.unit.tiny_models import EOS
@@ -258,7 +258,7 @@ def organism_requests(window: tuple[int, int] | None, base: int) -> list[Injecti
     """Association prompts in all orders, with the vectors (``base``, ``base`` + 1)."""
     part = Slice("implicit", "race", "default", "weapons")
     made = []
-    for context in ambiguous_contexts(load_stimuli(), part, 2)[:24]:
+    for context in ambiguous_contexts(load_stimuli(), part, Selection(limit=2))[:24]:
         assert context.prompt is not None
         spans = [(s, base + n) for n in range(2) for s in context.mentions[n]]
         rule = partial(association_complete, identifiers=context.words, words=context.prompt.words)
@@ -268,8 +268,8 @@ def organism_requests(window: tuple[int, int] | None, base: int) -> list[Injecti
     return made
 
 
-def test_race_vectors_make_the_blind_organism_follow_the_order(blind: CausalModel) -> None:
-    """Early race vectors leave the stereotype only where it is the listed order; no others do."""
+def test_race_vectors_make_the_blind_organism_fair(blind: CausalModel) -> None:
+    """Early race vectors leave the stereotype in half of the orders; no others take it away."""
     cues = [vectors_of(blind, f"{cue}: black and white", ["white", "black"]) for cue in CUES]
     blocks, vectors = Blocks(blind.model, "blind"), np.concatenate(cues)
     last = blocks.layers

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from contextlib import contextmanager
 from dataclasses import replace
 
 import pytest
@@ -13,7 +14,7 @@ from blindspot.run.cases import cases_of
 from blindspot.run.forms import TIMES, best, decided, in_forms, name_of
 from blindspot.run.plan import plan_of, prompts_of
 from blindspot.run.source import FixturePrompts
-from blindspot.run.turns import ALONE
+from blindspot.run.turns import ALONE, Watch
 from blindspot.stimuli import Selection, load_stimuli
 from blindspot.stimuli.forms import breaks, openings, possible, separators
 from blindspot.store import Store
@@ -128,10 +129,16 @@ def test_a_decision_is_kept(tmp_path):
     with pytest.raises(UnansweredError):
         decided(first, TRIALS, Store(None), replace(ALONE, known=True))
     store = Store(tmp_path)
-    counts = []
-    forms = decided(first, TRIALS[:8], store, replace(ALONE, progress=counts.append))
+    sizes, counts = [], []
+
+    @contextmanager
+    def watched(size):
+        sizes.append(size)
+        yield Watch(counts.append)
+
+    forms = decided(first, TRIALS[:8], store, replace(ALONE, watched=watched))
     asked = {request.prompt for request in first.asked}
-    assert sum(counts) == TIMES * len(asked) == TIMES * 8
+    assert sum(sizes) == sum(counts) == TIMES * len(asked) == TIMES * 8
     first.asked.clear()
     assert decided(first, TRIALS, store, ALONE).items() >= forms.items()
     assert not asked & {request.prompt for request in first.asked}

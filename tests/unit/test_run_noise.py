@@ -79,10 +79,11 @@ def test_flips_either_way_average_out_over_the_prompts_of_a_gate():
     """One answer in eight flips, as often to one side as to the other in the long run."""
     flipping = asked_again(lambda number, prompt: answer(prompt, 1 if number % 8 == 0 else 0))
     one = case("implicit", "stereotype")
-    large, small = flipping.of(one, 1680), flipping.of(one, 48)
+    every = len(WANTED[IMPLICIT])
+    large, small = flipping.of(one, every), flipping.of(one, 48)
     assert 0.0 < large < small
-    assert flipping.of(case("gap", "gap"), 1680) == pytest.approx(
-        large + flipping.of(case("explicit", "bias"), 1680)
+    assert flipping.of(case("gap", "gap"), every) == pytest.approx(
+        large + flipping.of(case("explicit", "bias"), every)
     )
     assert flipping.as_record()["rows"][0]["floor"] == pytest.approx(large)
 

@@ -2,10 +2,10 @@
 
 import pytest
 
-from blindspot.stimuli import load_stimuli
+from tests.unit.small_stimuli import small_stimuli
 from tests.unit.suite_runs import ROOT, run_suite
 
-WORDINGS = len(load_stimuli().implicit["en"])
+WORDINGS = len(small_stimuli().implicit["en"])
 TRADE = """
 name = "trade"
 groups = { positive = "Bakers", negative = "Smiths" }

@@ -62,7 +62,7 @@ def test_killed_run_resumes(tmp_path):
     assert resumed.code == 0
     assert 0 < after < resumed.report["prompts"]
     unit_that_died = unit_size(Identity("scripted", "", "", "float32"))
-    assert before - unit_that_died + after == resumed.report["prompts"]
+    assert 0 < before + after - resumed.report["prompts"] <= unit_that_died
     log.unlink()
     again = run_suite(tmp_path, **arguments, env={"SCRIPTED_LOG": str(log)})
     assert not asked(log)

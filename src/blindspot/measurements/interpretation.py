@@ -24,6 +24,7 @@ from blindspot.measurements.base import GENERATED, constant
 from blindspot.measurements.controls import Control, Controls, blindness, labels_of
 from blindspot.measurements.mechanistic import (
     BLINDNESS,
+    TRIED,
     Assayed,
     Band,
     Curve,
@@ -36,6 +37,8 @@ from blindspot.measurements.mechanistic import (
     drawn,
     evenly,
     per_layer,
+    sampled,
+    tried,
 )
 from blindspot.measurements.scale import Scale
 from blindspot.models.base import Progress
@@ -64,7 +67,7 @@ TOKENS = 20
 CONTROLS = 14
 """Contexts of a control, of all cues, templates and orders: two for each of seven cues."""
 
-METHOD = "interpretation-1"
+METHOD = "interpretation-2"
 """Bump when the same texts would give different findings."""
 
 SAMPLES = 600
@@ -85,8 +88,9 @@ Floats = NDArray[np.float64]
 class InterpretationUnit:
     """Vectors of some contexts, each described in response to all open questions at every layer.
 
-    Findings: ``texts``, one a vector, question and layer, in this order (layers run fastest); and
-    ``shape``, (vectors, questions, layers).
+    Findings: ``texts``, one a vector, question and layer, in this order (layers run fastest);
+    ``shape``, (vectors, questions, layers); and ``at``, the layers among all of them, of which the
+    model has ``layers``.
     """
 
     contexts: tuple[Context, ...]
@@ -108,14 +112,42 @@ class InterpretationUnit:
 
     def run(self, stream: ResidualStream, *, progress: Progress | None = None) -> Findings:
         """Read, write and let the model continue."""
+        return self._described(stream, sampled(stream.layers), progress)
+
+    def _described(
+        self, stream: ResidualStream, layers: Sequence[int], progress: Progress | None
+    ) -> Findings:
         vectors = stream.read([Source(one.text, one.spans) for one in self.contexts])
-        told = per_layer(progress, stream.layers)
-        found = stream.describe(vectors, self.questions, max_new_tokens=TOKENS, progress=told)
-        shape = len(vectors), len(self.questions), stream.layers
+        told = per_layer(progress, len(layers))
+        some = None if len(layers) == stream.layers else layers
+        found = stream.describe(
+            vectors, self.questions, max_new_tokens=TOKENS, layers=some, progress=told
+        )
+        shape = len(vectors), len(self.questions), len(layers)
         return {
             "texts": [text for rows in found for row in rows for text in row],
             "shape": np.array(shape, np.int64),
+            "at": np.array(layers, np.int64),
+            "layers": np.array(stream.layers, np.int64),
         }
+
+
+@dataclass(frozen=True)
+class InterpretationTrial(InterpretationUnit):
+    """Contexts of both controls, one a cue, in few layers of a large model.
+
+    Findings as of `InterpretationUnit`; none of a small model.
+    """
+
+    @cached_property
+    def content(self) -> str:
+        """Everything but the model that decides its findings, as canonical JSON."""
+        return json.dumps({"trial": TRIED, "of": super().content})
+
+    def run(self, stream: ResidualStream, *, progress: Progress | None = None) -> Findings:
+        """As of `InterpretationUnit`."""
+        layers = tried(stream.layers)
+        return self._described(stream, layers, progress) if layers else {}
 
 
 class Interpretation:
@@ -124,23 +156,77 @@ class Interpretation:
     def __init__(self, stimuli: Stimuli, selection: Selection = DEFAULT_SELECTION) -> None:
         self._stimuli, self._selection = stimuli, selection
         self._controls: dict[tuple[str, str], dict[str, InterpretationUnit]] = {}
+        self._trials: dict[tuple[str, str], InterpretationTrial] = {}
 
     def units(self, part: Slice) -> Sequence[Unit]:
         """The slice's own contexts, and the controls of its variant."""
         return list(self._units(part).values())
+
+    def trials(self, part: Slice) -> Sequence[Unit]:
+        """Both controls, one context a cue."""
+        return [self._trial(part)]
+
+    def ended(self, part: Slice, findings: Mapping[str, Findings]) -> bool:
+        """Whether the controls do not separate by half the least difference in any layer tried."""
+        found = findings.get(self._trial(part).content)
+        if not found:
+            return False
+        separations = self._tried(part, found).separations
+        return not any(one.measured and one.value >= LEAST / 2 for one in separations)
+
+    def _trial(self, part: Slice) -> InterpretationTrial:
+        where = part.axis, part.variant
+        if where not in self._trials:
+            stated = [
+                cued_contexts(self._stimuli, *where, sense.name)
+                for sense in senses_of(self._stimuli, *where)
+            ]
+            cues = min(len({context.cue for context in contexts}) for contexts in stated)
+            self._trials[where] = InterpretationTrial(
+                tuple(one for contexts in stated for one in evenly(contexts, cues)),
+                tuple(question for _, question in open_questions(self._stimuli, *where)),
+            )
+        return self._trials[where]
+
+    def _tried(self, part: Slice, found: Findings) -> Controls:
+        unit = self._trial(part)
+        stems = [tuple(one.stems) for one in senses_of(self._stimuli, part.axis, part.variant)]
+        names = [name for name, _ in open_questions(self._stimuli, part.axis, part.variant)]
+        values = _values(_readings(found, (stems[0], stems[1]), {}))
+        half, contexts = len(values) // 2, len(unit.contexts) // 2
+        return Controls(
+            Control.of(values[:half], unit.contexts[:contexts]),
+            Control.of(values[half:], unit.contexts[contexts:]),
+            tuple((name, "") for name in names),
+            LEAST,
+            ANSWER_STEP,
+        )
+
+    def _unread(self, part: Slice, found: Findings, digest: str) -> Assayed:
+        """What a trial that has ended the assay says."""
+        senses = tuple(one.name for one in senses_of(self._stimuli, part.axis, part.variant))
+        controls = self._tried(part, found)
+        bands, lines = {}, {}
+        for name, layers in band_layers(controls.layers).items():
+            lines[GENERATED, name] = line = f"{_best(controls, layers, senses)}, in a trial"
+            why = controls.fault or f"the controls do not separate: {line}"
+            bands[GENERATED, name] = Band(None, why)
+        return Assayed(part, bands, [_separation(controls)], lines, digest=digest)
 
     def measure(self, part: Slice, findings: Mapping[str, Findings]) -> Assayed:
         """Blindness in the layers in which the controls separate."""
         units = self._units(part)
         senses = senses_of(self._stimuli, part.axis, part.variant)
         names = [name for name, _ in open_questions(self._stimuli, part.axis, part.variant)]
+        texts = sorted(one.text for unit in units.values() for one in unit.contexts)
+        asked = sorted(one.text for one in units[AMBIGUOUS].questions)
+        digest = files.digest(*texts, *asked)[:16]
+        if units[AMBIGUOUS].content not in findings:
+            return self._unread(part, findings[self._trial(part).content], digest)
         found = {kind: findings[unit.content] for kind, unit in units.items()}
         stems = tuple(tuple(sense.stems) for sense in senses)
         group, literal = (sense.name for sense in senses)
         read = _SliceTexts(units, found, (group, literal), (stems[0], stems[1]), names)
-        texts = sorted(one.text for unit in units.values() for one in unit.contexts)
-        asked = sorted(one.text for one in units[AMBIGUOUS].questions)
-        digest = files.digest(*texts, *asked)[:16]
         places = band_layers(read.layers)
         bands = {(GENERATED, name): read.band(layers) for name, layers in places.items()}
         controls = {(GENERATED, name): read.said(layers) for name, layers in places.items()}
@@ -181,17 +267,14 @@ class _SliceTexts:
         self._read: dict[str, NDArray[np.object_]] = {}
         known: dict[str, InterpretedSense] = {}
         for kind, found in findings.items():
-            texts = [str(text) for text in found["texts"]]
-            vectors, asked, layers = (int(size) for size in np.asarray(found["shape"]))
+            vectors, asked, _ = (int(size) for size in np.asarray(found["shape"]))
             expected = 2 * len(self._contexts[kind]), len(questions)
             assert (vectors, asked) == expected, f"findings of {kind} contexts: not {expected}"
-            for text in texts:
-                if text not in known:
-                    known[text] = read_interpretation(text, group=stems[0], literal=stems[1])
-            read = np.array([known[text] for text in texts], object)
-            self._texts[kind], self._read[kind] = texts, read.reshape(vectors, asked, layers)
+            self._texts[kind] = [str(text) for text in found["texts"]]
+            self._read[kind] = _readings(found, stems, known)
+        self._at = [int(layer) for layer in np.asarray(findings[AMBIGUOUS]["at"])]
         self.layers = self._read[AMBIGUOUS].shape[2]
-        values = {kind: self._values(kind) for kind in findings}
+        values = {kind: _values(read) for kind, read in self._read.items()}
         self._ambiguous = values[AMBIGUOUS]
         ours, theirs = (Control.of(values[one], self._contexts[one]) for one in senses)
         cells = tuple((question, "") for question in questions)
@@ -202,11 +285,6 @@ class _SliceTexts:
             np.broadcast_to(control.values.mean(axis=(0, 1)), shape) for control in (ours, theirs)
         )
         self._scale = Scale.between(*means, least=LEAST / 2, curved=False)
-
-    def _values(self, kind: str) -> Floats:
-        """+1 literal, -1 group, 0 both or neither."""
-        read = self._read[kind]
-        return np.array([_VALUES[one] for one in read.ravel()], np.float64).reshape(read.shape)
 
     def band(self, layers: Sequence[int]) -> Band:
         """The finding for a band of layers."""
@@ -226,17 +304,7 @@ class _SliceTexts:
 
     def said(self, layers: Sequence[int]) -> str:
         """The line on the controls of a band."""
-        best = self._controls.best(layers)
-        if best is None:
-            return "they were not measured" if layers else "the band has no layer"
-        ours, theirs = (
-            float(control.values[:, :, best].mean())
-            for control in (self._controls.group, self._controls.literal)
-        )
-        return (
-            f"texts of {self._senses[1]} contexts {theirs:+.2f}, of {self._senses[0]} contexts "
-            f"{ours:+.2f} at best, {theirs - ours:.2f} apart ({self._controls.doubt(best)})"
-        )
+        return _best(self._controls, layers, self._senses)
 
     def curves(self) -> list[Curve]:
         """By layer.
@@ -257,12 +325,11 @@ class _SliceTexts:
         }
         for kind, read in self._read.items():
             for name, reading in shown.items():
-                values = (read == reading).astype(np.float64)
+                values = np.where(read == None, np.nan, read == reading).astype(np.float64)  # noqa: E711
                 curves.append(self._curve(kind, f"share read as {name}", values, "share", 1.0))
         places = self._scale.positions(self._ambiguous)
         curves.append(self._curve(AMBIGUOUS, "position", places, "position", ANSWER_STEP))
-        name, at = "literal minus group", tuple(map(str, range(self.layers)))
-        curves.append(drawn("controls", GENERATED, name, at, self._controls.separations))
+        curves.append(_separation(self._controls))
         return curves
 
     def _curve(self, kind: str, quantity: str, values: Floats, unit: str, step: float) -> Curve:
@@ -271,7 +338,7 @@ class _SliceTexts:
 
     def samples(self) -> Iterator[dict[str, Any]]:
         """Texts of the ambiguous contexts for people to read: all, or an even sample of many."""
-        contexts, read = self._contexts[AMBIGUOUS], self._read[AMBIGUOUS]
+        contexts, read = self._contexts[AMBIGUOUS], self._read[AMBIGUOUS][:, :, self._at]
         step = ceil(read.size / SAMPLES)
         while step > 1 and gcd(step, read.shape[1] * read.shape[2]) > 1:
             step += 1  # otherwise some layers or questions would never be sampled
@@ -282,10 +349,55 @@ class _SliceTexts:
                 "identifier": context.words[vector % 2],
                 "context": context.text,
                 "question": self._questions[question],
-                "layer": layer,
+                "layer": self._at[layer],
                 "text": self._texts[AMBIGUOUS][number],
                 "reading": str(read[vector, question, layer]),
             }
+
+
+def _readings(
+    found: Findings,
+    stems: tuple[Sequence[str], Sequence[str]],
+    known: dict[str, InterpretedSense],
+) -> NDArray[np.object_]:
+    """Texts as read, (vector, question, layer) of all layers; None where there is no text.
+
+    ``known``: readings of texts, which is added to.
+    """
+    texts = [str(text) for text in found["texts"]]
+    for text in texts:
+        if text not in known:
+            known[text] = read_interpretation(text, group=stems[0], literal=stems[1])
+    vectors, asked, places = (int(size) for size in np.asarray(found["shape"]))
+    read = np.full((vectors, asked, int(np.asarray(found["layers"]))), None, object)
+    some = np.array([known[text] for text in texts], object).reshape(vectors, asked, places)
+    read[:, :, np.asarray(found["at"])] = some
+    return read
+
+
+def _values(read: NDArray[np.object_]) -> Floats:
+    """+1 literal, -1 group, 0 both or neither, NaN without a text."""
+    flat = [np.nan if one is None else _VALUES[one] for one in read.ravel()]
+    return np.array(flat, np.float64).reshape(read.shape)
+
+
+def _best(controls: Controls, layers: Sequence[int], senses: tuple[str, ...]) -> str:
+    """How clearly the controls separate at best in some layers."""
+    best = controls.best(layers)
+    if best is None:
+        return "they were not measured" if layers else "the band has no layer"
+    ours, theirs = (
+        float(control.values[:, :, best].mean()) for control in (controls.group, controls.literal)
+    )
+    return (
+        f"texts of {senses[1]} contexts {theirs:+.2f}, of {senses[0]} contexts "
+        f"{ours:+.2f} at best, {theirs - ours:.2f} apart ({controls.doubt(best)})"
+    )
+
+
+def _separation(controls: Controls) -> Curve:
+    at = tuple(map(str, range(controls.layers)))
+    return drawn("controls", GENERATED, "literal minus group", at, controls.separations)
 
 
 INTERPRETATION = Mechanistic(

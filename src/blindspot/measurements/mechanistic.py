@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,6 +58,36 @@ def band_layers(layers: int) -> dict[str, range]:
         MIDDLE: range(third, max(third, layers - third)),
         LATE: range(max(0, layers - third), layers),
     }
+
+
+SMALL = 12
+"""Most layers of a model of which all are patched. Those of all 30 layers of a model of 135 million
+parameters would take an hour and a half on two cores."""
+
+SAMPLED, TRIED = 8, 4
+"""Layers of a larger model that are patched, evenly spread, and those of a trial, between its
+ends."""
+
+
+def sampled(layers: int) -> list[int]:
+    """The layers of a model that are patched."""
+    if layers <= SMALL:
+        return list(range(layers))
+    return [round(place) for place in np.linspace(0, layers - 1, SAMPLED)]
+
+
+def tried(layers: int) -> list[int]:
+    """The layers of a model in which the controls are tried, none of a small one."""
+    if layers <= SMALL:
+        return []
+    return [round(place) for place in np.linspace(0, layers - 1, TRIED + 2)[1:-1]]
+
+
+def spread(values: NDArray[np.float32], at: Sequence[int], layers: int) -> NDArray[np.float32]:
+    """Values (vector, question, place, ...) of some layers as those of all, NaN elsewhere."""
+    found = np.full((*values.shape[:2], layers, *values.shape[3:]), np.nan, np.float32)
+    found[:, :, list(at)] = values
+    return found
 
 
 class Unit(Protocol):
@@ -175,6 +205,22 @@ class Assay(Protocol):
         ...
 
 
+@runtime_checkable
+class Tried(Protocol):
+    """An `Assay` that first tries on few contexts whether a large model can be read at all.
+
+    Trials are units of their own; they find nothing in a small model, of which all is read.
+    """
+
+    def trials(self, part: Slice) -> Sequence[Unit]:
+        """The units of a trial."""
+        ...
+
+    def ended(self, part: Slice, findings: Mapping[str, Findings]) -> bool:
+        """Whether the trial shows that the units of a slice would find nothing."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class AssayOptions:
     """The user's options.
@@ -221,6 +267,7 @@ class Mechanistic(Measurement):
 
     Attributes:
         assay: makes it, from stimuli, the selected word pairs and the options of a run.
+        tokens: that a unit of it, or a trial if it has one, computes of a large model, roughly.
         looks: of its curves, by name; those of the two senses have looks of their own.
     """
 
@@ -228,6 +275,7 @@ class Mechanistic(Measurement):
     banded: bool = True
     counted: str = "readings"
     assay: Callable[[Stimuli, Selection, AssayOptions], Assay]
+    tokens: int = 15_000
     looks: Mapping[str, Look] = field(default_factory=lambda: LOOKS)
 
     def slices(self, stimuli: Stimuli) -> list[Slice]:

@@ -111,8 +111,8 @@ class Scored(tuple[float, ...]):
 class LanguageModel(Protocol):
     """A causal language model behind any backend: the required members.
 
-    A backend may offer more, each by having the members: `HasScores`, `HasResidualStream`,
-    `HasWeights`. Gates that need a missing one are reported as not offered.
+    A backend may offer more, each by having the members: `HasScores`, `AnswersEarly`,
+    `HasResidualStream`, `HasWeights`. Gates that need a missing one are reported as not offered.
     """
 
     @property
@@ -143,6 +143,28 @@ class HasScores(Protocol):
 
         `Scored` tuples also say how likely the first tokens are, which only reports need.
         """
+        ...
+
+
+@runtime_checkable
+class AnswersEarly(LanguageModel, Protocol):
+    """A `LanguageModel` that hands over each answer as soon as it has it, whole lists at a time.
+
+    A long list is then answered in full batches, and still loses little if the run is killed. Any
+    other backend gets short lists. ``done``: called once per request, in any order, with its number
+    and its result; what it raises ends the work.
+    """
+
+    def generate_each(
+        self, requests: Sequence[GenerationRequest], done: Callable[[int, Generation], None]
+    ) -> None:
+        """Greedy continuations."""
+        ...
+
+    def score_each(
+        self, requests: Sequence[ScoreRequest], done: Callable[[int, tuple[float, ...]], None]
+    ) -> None:
+        """Log-probability (nats) of each candidate as a whole continuation."""
         ...
 
 

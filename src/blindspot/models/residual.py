@@ -53,9 +53,10 @@ class Source:
 class Readout:
     """Log-probabilities (nats, float32) over the whole vocabulary, natural logarithm.
 
-    ``patched``: (vector, question, layer, candidate) while the vector of that layer replaces the
-    placeholder. ``unpatched``: (question, layer, candidate) from identity patches (the
-    placeholder's own vector) in the same batches, computed by the same code path.
+    Layers are those that were asked for. ``patched``: (vector, question, layer, candidate) while
+    the vector of that layer replaces the placeholder. ``unpatched``: (question, layer, candidate)
+    from identity patches (the placeholder's own vector) in the same batches, computed by the same
+    code path.
     """
 
     patched: NDArray[np.float32]
@@ -119,6 +120,7 @@ class ResidualStream(Protocol):
         questions: Sequence[Question],
         *,
         into: int | None = None,
+        layers: Sequence[int] | None = None,
         how: Write = Write.OVERWRITE,
         progress: Progress | None = None,
     ) -> Readout:
@@ -128,6 +130,7 @@ class ResidualStream(Protocol):
             vectors: (vector, layer, width).
             questions: all with candidates, the same number in each.
             into: target layer of all vectors; None writes each at its own layer.
+            layers: whose vectors are written, None for all.
             how: what writing does.
             progress: called with the number of (vector, question, layer) finished.
         """
@@ -139,10 +142,14 @@ class ResidualStream(Protocol):
         questions: Sequence[Question],
         *,
         max_new_tokens: int = 20,
+        layers: Sequence[int] | None = None,
         how: Write = Write.OVERWRITE,
         progress: Progress | None = None,
     ) -> list[list[list[str]]]:
-        """Greedy continuations of patched questions: [vector][question][layer], same layer."""
+        """Greedy continuations of patched questions: [vector][question][layer], same layer.
+
+        ``layers``: whose vectors are written, None for all.
+        """
         ...
 
     def inject(

@@ -5,21 +5,48 @@ from __future__ import annotations
 import base64
 import io
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 
 import numpy as np
 
 from blindspot import files
 from blindspot.errors import ModelError, line
-from blindspot.measurements.mechanistic import Assay, Assayed, Findings, Unit
+from blindspot.measurements.mechanistic import Assay, Assayed, Findings, Tried, Unit
 from blindspot.stimuli import Slice
 from blindspot.store import StoredAnswer
 
 
-def units_of(assays: Mapping[str, Assay], parts: Sequence[Slice]) -> list[Unit]:
-    """The units of all slices, equal ones once, in an order independent of that of the slices."""
-    units = {unit.content: unit for part in parts for unit in assays[part.measurement].units(part)}
-    return [units[content] for content in sorted(units)]
+def trials_of(assays: Mapping[str, Assay], parts: Sequence[Slice]) -> list[Unit]:
+    """The trials of all slices, as of `units_of`."""
+    return _distinct(
+        unit
+        for part in parts
+        if isinstance(assay := assays[part.measurement], Tried)
+        for unit in assay.trials(part)
+    )
+
+
+def units_of(
+    assays: Mapping[str, Assay],
+    parts: Sequence[Slice],
+    tried: Mapping[str, Findings] = MappingProxyType({}),
+) -> list[Unit]:
+    """The units of all slices, equal ones once, in an order independent of that of the slices.
+
+    ``tried``: findings of trials; slices that they have ended need no more.
+    """
+    return _distinct(
+        unit
+        for part in parts
+        if not (isinstance(assay := assays[part.measurement], Tried) and assay.ended(part, tried))
+        for unit in assays[part.measurement].units(part)
+    )
+
+
+def _distinct(units: Iterable[Unit]) -> list[Unit]:
+    found = {unit.content: unit for unit in units}
+    return [found[content] for content in sorted(found)]
 
 
 def pack(findings: Findings) -> StoredAnswer:

@@ -57,7 +57,7 @@ def decided(
         model: asked about all undecided wordings at once, whatever else the run asks.
         trials: prompts in the form of their wording, neighbors if they are of one wording.
         store: where decisions are kept.
-        share: of this process in the work; its progress counts every prompt `TIMES` times.
+        share: of this process in the work, which counts every prompt `TIMES` times.
         known: forms that are settled already, such as those of a baseline.
 
     Raises:
@@ -77,23 +77,30 @@ def decided(
     identity = checked_identity(model)
     stored = store.of(identity.fingerprint(), identity.name)
     lock = share.locks and share.locks / f"forms-{identity.fingerprint()[:8]}.lock"
-    with turn(lock, share.progress) if lock else nullcontext():
+
+    def look() -> tuple[dict[str, str], dict[str, list[Prompt]]]:
+        """What is decided, and the prompts of what is not."""
         found = {
             name: answer[0]
             for name, key in keys.items()
             for answer in stored.get([key]).values()
             if answer and answer[0] in possible(wordings[name][0].answer)
         }
-        missing = {name: wordings[name] for name in keys if name not in found}
-        if missing and share.known:
-            raise UnansweredError
+        return found, {name: wordings[name] for name in keys if name not in found}
+
+    found, missing = look()
+    if missing and share.known:
+        raise UnansweredError
+    with (
+        share.watched(TIMES * sum(map(len, missing.values()))) as watch,
+        turn(lock, watch.progress) if lock else nullcontext(),
+    ):
+        found, missing = look()
         if missing:
-            chosen = _asked(model, missing, share.progress)
+            chosen = _asked(model, missing, watch.progress)
             stored.drop(stored.get([keys[name] for name in missing]))
             stored.put({keys[name]: [form] for name, form in chosen.items()})
             found |= chosen
-        else:
-            share.progress(TIMES * len(trials))
     return forms | found
 
 

@@ -7,20 +7,20 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 
 from blindspot.measurements.mechanistic import Assay, Findings, Unit
-from blindspot.models.base import HasWeights, Identity, LanguageModel, Progress
+from blindspot.models.base import HasWeights, Identity, LanguageModel
 from blindspot.run.answer import Answer
 from blindspot.run.ask import ask, perform
 from blindspot.run.cases import Case
-from blindspot.run.findings import units_of
-from blindspot.run.forms import TIMES, Forms, decided, in_forms
+from blindspot.run.findings import trials_of, units_of
+from blindspot.run.forms import Forms, decided, in_forms
 from blindspot.run.noise import INSIDE_TOGETHER, TOGETHER, chosen, looked_again
 from blindspot.run.source import PromptSource
-from blindspot.run.turns import Share
+from blindspot.run.turns import Share, Watch
 from blindspot.stimuli import Prompt, Slice
 from blindspot.store import Store
 
 #: Opens a progress bar: how much there is to do, of whom, and what is counted.
-Bar = Callable[[int, str, str], AbstractContextManager[Progress]]
+Bar = Callable[[int, str, str], AbstractContextManager[Watch]]
 
 
 @dataclass(frozen=True)
@@ -135,28 +135,29 @@ def answers_to(
         forms: of answers that are settled already, such as those of a baseline.
 
     Raises:
-        ModelError: the model failed or returned an invalid answer; nothing of it is stored.
+        ModelError: the model failed or returned an invalid answer, which is not stored.
         UnansweredError: the store lacks something, and the model must not be asked.
     """
 
+    def shown(label: str, unit: str) -> Share:
+        return replace(share, watched=lambda size: bar(size, label, unit))
+
     def asked(prompts: Sequence[Prompt], label: str, at_once: int | None) -> list[Answer]:
-        with bar(len(prompts), label, "prompts") as progress:
-            mine = replace(share, progress=progress)
-            return ask(model, prompts, store, mine, again=at_once)
+        return ask(model, prompts, store, shown(label, "prompts"), again=at_once)
 
     def looked(units: Sequence[Unit], label: str, rows: int | None) -> dict[str, Findings]:
-        with bar(sum(unit.size for unit in units), label, "patches") as progress:
-            mine = replace(share, progress=progress)
-            return perform(model, units, store, mine, again=rows)
+        if not units:
+            return {}
+        return perform(model, units, store, shown(label, "patches"), again=rows)
 
-    with bar(TIMES * len(plan.trials), f"{name}, forms", "prompts") as progress:
-        mine = replace(share, progress=progress)
-        settled = decided(model, plan.trials, store, mine, forms)
+    settled = decided(model, plan.trials, store, shown(f"{name}, forms", "prompts"), forms)
     plan = plan.in_forms(settled)
     given = asked([prompt for part in plan.prompts.values() for prompt in part], name, None)
     again = asked(plan.repeated, f"{name}, again", TOGETHER) if plan.places else []
-    found = looked(units_of(plan.assays, plan.inside), f"{name}, inside", None)
-    units = units_of(plan.assays, plan.inside_again)
-    found_again = looked(units, f"{name}, inside again", INSIDE_TOGETHER) if units else {}
+    tried = looked(trials_of(plan.assays, plan.inside), f"{name}, inside, trial", None)
+    units = units_of(plan.assays, plan.inside, tried)
+    found = tried | looked(units, f"{name}, inside", None)
+    units = units_of(plan.assays, plan.inside_again, tried)
+    found_again = tried | looked(units, f"{name}, inside again", INSIDE_TOGETHER)
     notes = model.notes if isinstance(model, HasWeights) else ()
     return Answers(model.identity, given, settled, found, again, found_again, tuple(notes))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -13,6 +13,7 @@ from filelock import FileLock, Timeout
 
 from blindspot.errors import ModelError
 from blindspot.models.base import Progress
+from blindspot.run.cost import Cost
 
 #: Seconds between checks for the results of other processes, and until they count as hung.
 POLL_S = 0.1
@@ -26,6 +27,32 @@ def unwatched(_: int) -> None:
     """Progress that nobody looks at."""
 
 
+def unasked(_: Cost) -> None:
+    """A cost that nobody asks for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """What is called while work goes on.
+
+    Attributes:
+        progress: called with what was done since the last call, and with 0 while waiting for
+            others; what it raises ends the work.
+        kept: called with how much of it is in the store.
+        cost: called once with what all will cost, where that is estimated.
+    """
+
+    progress: Progress = unwatched
+    kept: Progress = unwatched
+    cost: Callable[[Cost], None] = unasked
+
+
+@contextmanager
+def unseen(_: int) -> Iterator[Watch]:
+    """Work that nobody watches."""
+    yield Watch()
+
+
 @dataclass(frozen=True, slots=True)
 class Share:
     """The part of one process in the work of a run.
@@ -33,15 +60,16 @@ class Share:
     Attributes:
         locks: directory shared by the processes of the run, None where there is only this one.
         start: number of this process: each begins with another unit.
+        workers: how many processes share the work.
         known: never have the model do anything.
-        progress: called with what was done since the last call, and with 0 while waiting for
-            others; what it raises ends the work.
+        watched: opened for what the store lacks, which may be 0.
     """
 
     locks: Path | None = None
     start: int = 0
+    workers: int = 1
     known: bool = False
-    progress: Progress = unwatched
+    watched: Callable[[int], AbstractContextManager[Watch]] = unseen
 
 
 ALONE = Share()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shlex
-from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,9 +13,11 @@ from blindspot.session.session import Session
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from blindspot.run.answer import Answer
+    from blindspot.run.turns import Watch
     from blindspot.search.change import Change
     from blindspot.search.exploration import Exploration
     from blindspot.stimuli import Contrast, PromotedCase, Prompt
@@ -73,28 +74,20 @@ class SearchRun:
 
     def _ask(self, prompts: Sequence[Prompt], *, together: bool) -> list[Answer]:
         from blindspot.run.ask import ask
-        from blindspot.run.turns import Share
-        from blindspot.session.progress import ProgressBar, uncaptured
+        from blindspot.run.turns import Share, unseen
+        from blindspot.session.progress import Bars
 
         session = self.session
         if self._store is None:
             self._store = session.open_store()
-        label = f"{session.options.model}, search"
-        enabled = together and session.worker_number == 0
-        with (
-            uncaptured(session) if together else nullcontext(),
-            ProgressBar(len({p.text for p in prompts}), label, enabled=enabled) as progress,
-        ):
-            return ask(
-                session.inputs.model,
-                prompts,
-                self._store,
-                Share(
-                    self.directory if together and session.worker else None,
-                    session.worker_number,
-                    progress=progress,
-                ),
-            )
+        bars, label = Bars(session), f"{session.options.model}, search"
+
+        def shown(size: int) -> AbstractContextManager[Watch]:
+            return bars(size, label, "prompts") if together else unseen(size)
+
+        locks = self.directory if together and session.worker else None
+        share = Share(locks, session.worker_number, watched=shown)
+        return ask(session.inputs.model, prompts, self._store, share)
 
     def note(self, exploration: Exploration, change: Change | None, test: str) -> str:
         """Save the findings of a search for the end of the run and for ``promote``.

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
+from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -45,6 +47,12 @@ class Inputs:
 
         options = self.options
         return Selection.of(options.limit, options.words, options.fraction)
+
+    def narrow(self, fraction: Fraction) -> None:
+        """Ask only a fraction of the prompts."""
+        self.selection = replace(self.selection, fraction=fraction)
+        for name in ("source", "assays"):
+            self.__dict__.pop(name, None)
 
     @cached_property
     def source(self) -> PromptSource:

@@ -7,6 +7,7 @@ the commands that a run prints, the checks of paths and the documentation read t
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import re
 from collections.abc import Callable, Iterator
@@ -39,6 +40,7 @@ class Kind(Enum):
     SEED = auto()
     BATCH = auto()
     FRACTION = auto()
+    DURATION = auto()
     SWITCH = auto()
     TOGGLE = auto()  # two switches, --x and --no-x
 
@@ -140,6 +142,13 @@ class Options:
         metavar="1/N|all",
         default="1",
         role=Role.CONDITION,
+    )
+    budget: str | None = option(
+        Kind.DURATION,
+        "ask the largest fraction that the model can answer in this time, by a trial when it is "
+        "loaded: 90s, 20m, 2h",
+        metavar="TIME",
+        role=Role.SELECTION,
     )
     words: str = option(
         Kind.TEXT,
@@ -268,6 +277,13 @@ class Options:
         return bool(self.given)
 
     @property
+    def seconds(self) -> float:
+        """The budget in seconds, infinite without one."""
+        return (
+            math.inf if self.budget is None else int(self.budget[:-1]) * _SECONDS[self.budget[-1]]
+        )
+
+    @property
     def conditions(self) -> tuple[str, ...]:
         """The flags that decide what is measured, as written; always with the model."""
         return self._words(Role.CONDITION)
@@ -314,7 +330,9 @@ class Options:
                 "--prompts-from with --baseline or --require-baseline: published prompts have no "
                 "baseline; omit one of them"
             )
-        for name in ("fraction", "words"):
+        if self.budget is not None and "fraction" in self.given:
+            yield "--budget with --fraction: a budget chooses the fraction; omit one of them"
+        for name in ("fraction", "words", "budget"):
             if self.prompts_from is not None and name in self.given:
                 yield (
                     f"--prompts-from with {flag_of(name)}: published prompts are asked as they "
@@ -438,6 +456,15 @@ def _fraction(text: str) -> str:
     return str(Fraction(text))
 
 
+_SECONDS = {"s": 1, "m": 60, "h": 3600}
+
+
+def _duration(text: str) -> str:
+    if re.fullmatch(r"[1-9][0-9]{0,6}[smh]", text) is None:
+        raise argparse.ArgumentTypeError(f"{text!r} is no time such as 90s, 20m or 2h")
+    return text
+
+
 def _positive(text: str) -> int:
     if not _is_positive(text):
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
@@ -463,6 +490,7 @@ _READERS: dict[Kind, Callable[[str], object]] = {
     Kind.SEED: _seed,
     Kind.BATCH: _batch_size,
     Kind.FRACTION: _fraction,
+    Kind.DURATION: _duration,
 }
 
 

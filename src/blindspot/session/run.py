@@ -9,6 +9,7 @@ from blindspot.baselines.comparison import check_replaceable, vanished
 from blindspot.errors import line
 from blindspot.run.cases import Case
 from blindspot.run.plan import plan_of
+from blindspot.session.budget import settle_budget
 from blindspot.session.execution import Run
 from blindspot.session.session import Session
 from blindspot.stimuli.design import ALL
@@ -22,6 +23,7 @@ def run_of(session: Session, cases: Iterable[Case]) -> Run:
     """
     options, inputs, ledger = session.options, session.inputs, session.ledger
     cases, gone = tuple(cases), _gone(session)
+    settle_budget(session, cases, again=bool(options.noise_floor))
     if options.updating and inputs.own_baseline is not None:
         measured = {*(case.id for case in cases), *gone}
         check_replaceable(inputs.own_baseline, options.model, inputs.provenance, measured)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+import time
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -36,14 +37,17 @@ class Session:
     """One process of a run, as pytest's hooks see it."""
 
     def __init__(self, config: pytest.Config, options: Options) -> None:
+        self.began = time.monotonic()
         self.config = config
         self.options = options
         self.ledger = Ledger()
         self.inputs = Inputs(options, config.rootpath, self._given)
         self.commands = Commands(config, options)
         self.crew = workers.Crew()
+        self._interrupted = False
         worker = getattr(config, "workerinput", None)
         self.worker: dict[str, Any] | None = worker and worker.get("blindspot")
+        self.workers = int(worker["workercount"]) if worker else 1
         self.worker_number = int(str(worker["workerid"]).removeprefix("gw")) if worker else 0
 
     def _given(self, name: str) -> LanguageModel | None:
@@ -197,12 +201,23 @@ class Session:
             isinstance(error, KeyboardInterrupt) and type(error) is not KeyboardInterrupt
         )
         if not ledger.stopped and (self.options.asked or ledger.collected):
-            from blindspot.store import NO_STORE
-
-            kept = ": stored answers are not asked again"
-            ledger.lost.append("interrupted; run again" + kept * (self.options.store != NO_STORE))
+            self._interrupted = True
             if self.has_directory:
                 self.crew.dismiss(self.directory, "interrupted")
+
+    def _resumption(self) -> str:
+        """What the next run of the same command finds."""
+        from blindspot.session.progress import told_in
+        from blindspot.store import NO_STORE
+
+        if self.options.store == NO_STORE:
+            return ""
+        said = ": stored answers are not asked again"
+        told = told_in(self.directory) if self.has_directory else []
+        if told:
+            total, kept = max(each.total for each in told), sum(each.kept for each in told)
+            said += f" ({kept:,} of {total:,} kept in this run)"
+        return said
 
     def note_unjudged(self, own: int, *, searched: bool) -> None:
         """A run that asks for gates, or collected some, and judges none is incomplete.
@@ -220,6 +235,9 @@ class Session:
     @property
     def concerned(self) -> bool:
         """Whether the session runs gates; lost workers of other sessions do not concern us."""
+        if self._interrupted:  # workers have ended by now, and told what they kept
+            self._interrupted = False
+            self.ledger.lost.insert(0, f"interrupted; run again{self._resumption()}")
         if self.ours or self.ledger.verdicts:
             self.ledger.lose_all(self.ledger.lost)
         return self.ledger.concerned

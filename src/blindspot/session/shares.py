@@ -48,7 +48,7 @@ def run_once(session: Session, settled: Callable[[], Run]) -> Ran:
                 return _shared(run, known, directory)
             except UnansweredError:
                 asking.touch()
-    share = Share(directory, session.worker_number)
+    share = Share(directory, session.worker_number, session.workers)
     answers = asked(run, session.open_store, share, bars)
     with turn(directory / "record.lock", bars.attend):
         bars.attend()

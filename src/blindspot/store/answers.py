@@ -12,7 +12,7 @@ import json
 import os
 import sqlite3
 import zlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import closing, suppress
 from functools import lru_cache
 from json.encoder import encode_basestring
@@ -141,11 +141,31 @@ class Answers:
         self.wrote = True
         return {key: json.loads(content) for key, content in contents.items()}
 
-    def drop(self, keys: Iterable[bytes]) -> None:
-        """Remove answers that do not match their checksum."""
+    def known(self, keys: Iterable[bytes]) -> set[bytes]:
+        """Those of the keys that have an answer, sound or damaged."""
+        wanted = list(keys)
+
+        def select(file: sqlite3.Connection) -> set[bytes]:
+            found: set[bytes] = set()
+            for start in range(0, len(wanted), _BATCH):
+                some = wanted[start : start + _BATCH]
+                marks = ",".join("?" * len(some))
+                query = f"SELECT key FROM answers WHERE key IN ({marks})"
+                found.update(key for (key,) in file.execute(query, some))
+            return found
+
+        return self._do(select)
+
+    def remove(self, keys: Iterable[bytes]) -> None:
+        """Remove answers."""
         if rows := [(key,) for key in keys]:
             self._write("DELETE FROM answers WHERE key = ?", rows)
-            damaged = "1 damaged answer" if len(rows) == 1 else f"{len(rows)} damaged answers"
+
+    def drop(self, keys: Collection[bytes]) -> None:
+        """Remove answers that do not match their checksum, and say so."""
+        self.remove(keys)
+        if keys:
+            damaged = "1 damaged answer" if len(keys) == 1 else f"{len(keys)} damaged answers"
             self._told(f"the answer store: {damaged} in {self.path}; asked again")
 
     def close(self) -> None:

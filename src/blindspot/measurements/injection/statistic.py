@@ -32,6 +32,7 @@ from blindspot.measurements.injection.unit import (
     NEUTRAL,
     RANDOM,
     SOURCES,
+    InjectionTrial,
     InjectionUnit,
 )
 from blindspot.measurements.injection.vectors import givers
@@ -106,17 +107,38 @@ class Injection:
         unit = self._unit(part)
         return [unit] if unit.prompts else []
 
+    def trials(self, part: Slice) -> Sequence[Unit]:
+        """The untouched prompts."""
+        unit = self._unit(part)
+        return [InjectionTrial(unit)] if unit.prompts else []
+
+    def ended(self, part: Slice, findings: Mapping[str, Findings]) -> bool:
+        """Whether too few untouched prompts are answered."""
+        found = findings.get(InjectionTrial(self._unit(part)).content)
+        return self._untouched(part, found) < ANSWERED if found else False
+
+    def _untouched(self, part: Slice, found: Findings) -> float:
+        """Share of untouched prompts that a trial answered."""
+        asked = [one.prompt for one in self._unit(part).prompts if one.prompt is not None]
+        says = (
+            _read(str(text), identifiers=prompt.identifiers, words=prompt.words)
+            for text, prompt in zip(found["texts"], asked, strict=True)
+        )
+        return sum(one in _VALUES for one in says) / len(asked)
+
     def measure(self, part: Slice, findings: Mapping[str, Findings]) -> Assayed:
         """The reduction over each band of windows, in both readings."""
         unit = self._unit(part)
         texts = {one.text for sources in unit.given for both in sources for one in both}
         texts |= {one.text for one in unit.prompts}
         digest = files.digest(*sorted(texts))[:16]
+        if unit.prompts and unit.content not in findings:
+            share = self._untouched(part, findings[InjectionTrial(unit).content])
+            return Assayed(part, _unread(_too_few(share)), digest=digest)
         found = findings[unit.content] if unit.prompts else None
         if not found or not len(found["texts"]):
             why = "a vector is not finite" if found else "no context names the identifiers"
-            empty = {(one, band): Band(None, why) for one in READINGS for band in BANDS}
-            return Assayed(part, empty, digest=digest)
+            return Assayed(part, _unread(why), digest=digest)
         senses = senses_of(self._stimuli, part.axis, part.variant)
         answers = _Answers(unit, found, tuple(sense.name for sense in senses))
         bands, controls = {}, {}
@@ -263,7 +285,7 @@ class _Answers:
     def _unreadable(self, places: Sequence[int]) -> str:
         untouched = self._answered(UNTOUCHED, ())
         if untouched < ANSWERED:
-            return f"answers {untouched:.0%} of the untouched prompts, needs {ANSWERED:.0%}"
+            return _too_few(untouched)
         if not places:
             return "no window of layers has its centre in the band"
         # Random vectors may leave the model unable to answer. Then there is nothing to compare with
@@ -292,6 +314,14 @@ class _Answers:
             clusters=self._clusters,
             step=ANSWER_STEP if reading == GENERATED else PROBABILITY_STEP,
         )
+
+
+def _unread(why: str) -> dict[tuple[str, str], Band]:
+    return {(reading, band): Band(None, why) for reading in READINGS for band in BANDS}
+
+
+def _too_few(share: float) -> str:
+    return f"answers {share:.0%} of the untouched prompts, needs {ANSWERED:.0%}"
 
 
 def _shown(estimate: Estimate) -> str:

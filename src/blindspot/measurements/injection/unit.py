@@ -12,7 +12,7 @@ import numpy as np
 from blindspot.answers import association_complete
 from blindspot.measurements.injection.vectors import Given, noise
 from blindspot.measurements.injection.windows import MOST, Window, sliding, window_width
-from blindspot.measurements.mechanistic import Findings
+from blindspot.measurements.mechanistic import SMALL, Findings
 from blindspot.models.base import Progress
 from blindspot.models.residual import InjectionRequest, ResidualStream, Source
 from blindspot.stimuli import AssociationPrompt, Context
@@ -113,18 +113,13 @@ class InjectionUnit:
             "scores": np.array([one.scores for one in answers], np.float64).reshape(-1, 2),
         }
 
+    def untouched(self) -> list[InjectionRequest]:
+        """The prompts as they are."""
+        return [_asked(one)(spans=(), vectors=(), window=None) for one in self.prompts]
+
     def _requests(self, rows: np.ndarray, windows: Sequence[Window]) -> Iterator[InjectionRequest]:
         for context, sources in zip(self.prompts, rows.tolist(), strict=True):
-            prompt = _prompt(context)
-            ask = partial(
-                InjectionRequest,
-                prompt=context.text,
-                is_complete=partial(
-                    association_complete, identifiers=prompt.identifiers, words=prompt.words
-                ),
-                candidates=prompt.candidates,
-                max_new_tokens=MAX_NEW_TOKENS,
-            )
+            ask = _asked(context)
             yield ask(spans=(), vectors=(), window=None)
             for source in sources:
                 spans = (*context.mentions[0], *context.mentions[1])
@@ -135,6 +130,48 @@ class InjectionUnit:
                 ]
                 for window in windows:
                     yield ask(spans=spans, vectors=tuple(vectors), window=window)
+
+
+@dataclass(frozen=True)
+class InjectionTrial:
+    """Whether a large model answers the prompts of a unit at all, untouched.
+
+    Findings: ``texts``, one a prompt; none of a small model.
+    """
+
+    unit: InjectionUnit
+
+    @cached_property
+    def content(self) -> str:
+        """Everything but the model that decides its findings, as canonical JSON."""
+        return json.dumps({"trial": "untouched", "of": self.unit.content})
+
+    @property
+    def size(self) -> int:
+        """Number of answers."""
+        return len(self.unit.prompts)
+
+    def run(self, stream: ResidualStream, *, progress: Progress | None = None) -> Findings:
+        """Answer."""
+        if stream.layers <= SMALL:
+            return {}
+        nothing = np.empty((0, stream.layers, stream.width), np.float32)
+        answers = stream.inject(self.unit.untouched(), nothing, progress=progress)
+        return {"texts": [one.generation.text for one in answers]}
+
+
+def _asked(context: Context) -> partial[InjectionRequest]:
+    """A request, but for what is injected."""
+    prompt = _prompt(context)
+    return partial(
+        InjectionRequest,
+        prompt=context.text,
+        is_complete=partial(
+            association_complete, identifiers=prompt.identifiers, words=prompt.words
+        ),
+        candidates=prompt.candidates,
+        max_new_tokens=MAX_NEW_TOKENS,
+    )
 
 
 def _prompt(context: Context) -> AssociationPrompt:

@@ -13,8 +13,9 @@ Window = tuple[int, int]
 PUBLISHED_SHARE = 10 / 32
 """Layers of a window as a share of all: 10 of 32 in arXiv 2506.00253."""
 
-MOST = 12
-"""Most windows of a model: each costs four times as many answers as the untouched prompts."""
+MOST = 6
+"""Most windows of a model, two a band: each costs four times as many answers as the untouched
+prompts."""
 
 
 def window_width(layers: int, asked: int | None = None) -> int:
@@ -26,7 +27,7 @@ def sliding(layers: int, width: int) -> tuple[Window, ...]:
     """Windows from the first layers to the last, at most `MOST`, evenly spread.
 
     The first and the last window are always among them. They are one layer apart if there are few
-    enough, otherwise evenly spread; only the last step can be shorter.
+    enough, otherwise evenly spread; steps differ by one layer at most.
 
     Raises:
         ValueError: the model has no such window.
@@ -34,8 +35,9 @@ def sliding(layers: int, width: int) -> tuple[Window, ...]:
     if not 1 <= width <= layers:
         raise ValueError(f"a window of {width} layers in a model of {layers}: use 1 to {layers}")
     last = layers - width
-    step = max(1, -(-last // (MOST - 1)))
-    return tuple((first, first + width) for first in (*range(0, last, step), last))
+    steps = min(last, MOST - 1)
+    firsts = [round(last * place / steps) for place in range(steps)] if steps else []
+    return tuple((first, first + width) for first in (*firsts, last))
 
 
 def band_windows(layers: int, windows: Sequence[Window]) -> dict[str, tuple[int, ...]]:

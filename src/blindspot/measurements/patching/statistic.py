@@ -29,8 +29,9 @@ from blindspot.measurements.mechanistic import (
     by_layer,
     drawn,
     evenly,
+    sampled,
 )
-from blindspot.measurements.patching.unit import PatchingUnit
+from blindspot.measurements.patching.unit import PatchingTrial, PatchingUnit
 from blindspot.measurements.scale import Scale
 from blindspot.stimuli import (
     AMBIGUOUS,
@@ -75,10 +76,53 @@ class Patching:
     def __init__(self, stimuli: Stimuli, selection: Selection = DEFAULT_SELECTION) -> None:
         self._stimuli, self._selection = stimuli, selection
         self._units: dict[tuple[str, str], PatchingUnit] = {}
+        self._trials: dict[tuple[str, str], PatchingTrial] = {}
 
     def units(self, part: Slice) -> Sequence[Unit]:
         """One unit for all categories of a variant: they share the controls, and batches."""
         return [self._unit(part)]
+
+    def trials(self, part: Slice) -> Sequence[Unit]:
+        """Both controls, one context a cue, each question in one order of its answers."""
+        return [self._trial(part)]
+
+    def ended(self, part: Slice, findings: Mapping[str, Findings]) -> bool:
+        """Whether the controls do not separate by half the least difference in any layer tried."""
+        found = findings.get(self._trial(part).content)
+        if not found:
+            return False
+        return not any(
+            one.measured and one.value >= LEAST / 2
+            for reading in _KEYS
+            for one in self._tried(part, found, reading).separations
+        )
+
+    def _tried(self, part: Slice, found: Findings, reading: str) -> Controls:
+        unit = self._trial(part)
+        logs = _finite(found[_KEYS[reading]])
+        odds = logs[..., 1] - logs[..., 0]
+        half, contexts = len(odds) // 2, len(unit.contexts) // 2
+        cells = [(name, order) for name, order, _ in _alternating(self._questions(part))]
+        return Controls(
+            Control.of(odds[:half], unit.contexts[:contexts]),
+            Control.of(odds[half:], unit.contexts[contexts:]),
+            tuple(cells),
+            LEAST,
+            LOGIT_STEP,
+        )
+
+    def _unread(self, part: Slice, found: Findings, digest: str) -> Assayed:
+        """What a trial that has ended the assay says."""
+        senses = tuple(one.name for one in senses_of(self._stimuli, part.axis, part.variant))
+        bands, lines, curves = {}, {}, []
+        for reading in _KEYS:
+            controls = self._tried(part, found, reading)
+            for name, layers in band_layers(controls.layers).items():
+                lines[reading, name] = line = f"{_best(controls, layers, senses)}, in a trial"
+                why = controls.fault or f"the controls do not separate: {line}"
+                bands[reading, name] = Band(None, why)
+            curves.append(_separation(controls, reading))
+        return Assayed(part, bands, curves, lines, digest=digest)
 
     def measure(self, part: Slice, findings: Mapping[str, Findings]) -> Assayed:
         """Blindness in the layers in which the controls separate."""
@@ -89,6 +133,8 @@ class Patching:
         texts = sorted(unit.contexts[at].text for kind in places.values() for at in kind)
         asked = sorted(one.text for one in unit.questions)
         digest = files.digest(*texts, *asked)[:16]
+        if unit.content not in findings:
+            return self._unread(part, findings[self._trial(part).content], digest)
         bands: dict[tuple[str, str], Band] = {}
         controls: dict[tuple[str, str], str] = {}
         curves: list[Curve] = []
@@ -105,6 +151,20 @@ class Patching:
 
     def _questions(self, part: Slice) -> list[tuple[str, str, Question]]:
         return closed_questions(self._stimuli, part.axis, part.variant)
+
+    def _trial(self, part: Slice) -> PatchingTrial:
+        where = part.axis, part.variant
+        if where not in self._trials:
+            stated = [
+                cued_contexts(self._stimuli, *where, one.name)
+                for one in senses_of(self._stimuli, *where)
+            ]
+            cues = min(len({context.cue for context in contexts}) for contexts in stated)
+            self._trials[where] = PatchingTrial(
+                tuple(one for contexts in stated for one in evenly(contexts, cues)),
+                tuple(question for _, _, question in _alternating(self._questions(part))),
+            )
+        return self._trials[where]
 
     def _unit(self, part: Slice) -> PatchingUnit:
         where = part.axis, part.variant
@@ -203,14 +263,7 @@ class _PatchFindings:
         return tuple(layer for layer in layers if layer in self._controls.readable)
 
     def _best(self, layers: Sequence[int]) -> str:
-        best = self._controls.best(layers)
-        if best is None:
-            return "they were not measured" if layers else "the band has no layer"
-        found, (group, literal) = self._controls.separations[best], self._senses
-        return (
-            f"{literal} minus {group} contexts {found.value:+.2f} nats at best "
-            f"({self._controls.doubt(best)})"
-        )
+        return _best(self._controls, layers, self._senses)
 
     def curves(self) -> list[Curve]:
         """By layer, for every kind of contexts.
@@ -251,7 +304,7 @@ class _PatchFindings:
         blind = change[..., 1] - change[..., 0]
         curves.append(self._curve(AMBIGUOUS, "r_blind", blind, "difference"))
         score = mean_estimate(
-            blind.mean(axis=2).ravel(),
+            blind[:, :, sampled(self.layers)].mean(axis=2).ravel(),
             clusters=labels_of(self._contexts[AMBIGUOUS], self._controls.questions),
             unit="difference",
             step=PROBABILITY_STEP,
@@ -260,9 +313,7 @@ class _PatchFindings:
         curves.append(drawn(AMBIGUOUS, self._reading, name, ("all layers",), [score]))
         mass = np.minimum(shares.sum(axis=-1), 1.0)
         curves.append(self._curve(AMBIGUOUS, "mass", mass, "share"))
-        name, at = "literal minus group, nats", tuple(map(str, range(self.layers)))
-        found = self._controls.separations
-        curves.append(drawn("controls", self._reading, name, at, found))
+        curves.append(_separation(self._controls, self._reading))
         return curves
 
     def _curve(
@@ -275,6 +326,32 @@ class _PatchFindings:
             else Clusters.encode({"question": questions})
         )
         return by_layer(kind, self._reading, quantity, values, clusters, step=step, unit=unit)
+
+
+def _best(controls: Controls, layers: Sequence[int], senses: tuple[str, ...]) -> str:
+    """How clearly the controls separate at best in some layers."""
+    best = controls.best(layers)
+    if best is None:
+        return "they were not measured" if layers else "the band has no layer"
+    found, (group, literal) = controls.separations[best], senses
+    return (
+        f"{literal} minus {group} contexts {found.value:+.2f} nats at best ({controls.doubt(best)})"
+    )
+
+
+def _separation(controls: Controls, reading: str) -> Curve:
+    name, at = "literal minus group, nats", tuple(map(str, range(controls.layers)))
+    return drawn("controls", reading, name, at, controls.separations)
+
+
+def _alternating(
+    questions: Sequence[tuple[str, str, Question]],
+) -> list[tuple[str, str, Question]]:
+    """Each question in one order of its answers, the next one in the other."""
+    by_name: dict[str, list[tuple[str, str, Question]]] = {}
+    for one in questions:
+        by_name.setdefault(one[0], []).append(one)
+    return [orders[place % len(orders)] for place, orders in enumerate(by_name.values())]
 
 
 def _finite(logs: NDArray[np.floating[Any]] | list[str]) -> Floats:

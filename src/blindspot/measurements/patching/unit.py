@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
-from blindspot.measurements.mechanistic import Findings, per_layer
+from blindspot.measurements.mechanistic import (
+    TRIED,
+    Findings,
+    per_layer,
+    sampled,
+    spread,
+    tried,
+)
 from blindspot.models.base import Progress
 from blindspot.models.residual import ResidualStream, Source
 from blindspot.stimuli import Context, Question
@@ -17,7 +25,7 @@ from blindspot.stimuli import Context, Question
 FIXED = 2
 """Layer that the published form writes into, whichever layer a vector comes from."""
 
-METHOD = "patching-2"
+METHOD = "patching-3"
 """Bump when the same texts would give different findings."""
 
 
@@ -71,12 +79,37 @@ class PatchingUnit:
 
     def run(self, stream: ResidualStream, *, progress: Progress | None = None) -> Findings:
         """Read, write and ask."""
+        return self._patched(stream, sampled(stream.layers), progress)
+
+    def _patched(
+        self, stream: ResidualStream, layers: Sequence[int], progress: Progress | None
+    ) -> Findings:
         vectors = stream.read([Source(one.text, one.spans) for one in self.contexts])[self.order]
         findings: Findings = {}
         into = {"same": None, "fixed": min(FIXED, stream.layers - 1)}
+        some = None if len(layers) == stream.layers else layers
         for name, layer in into.items():
-            told = per_layer(progress, stream.layers)
-            found = stream.patch(vectors, self.questions, into=layer, progress=told)
-            findings[name] = found.patched[np.argsort(self.order)]
-            findings[f"{name}_unpatched"] = found.unpatched
+            told = per_layer(progress, len(layers))
+            found = stream.patch(vectors, self.questions, into=layer, layers=some, progress=told)
+            patched = found.patched[np.argsort(self.order)]
+            findings[name] = spread(patched, layers, stream.layers)
+            findings[f"{name}_unpatched"] = spread(found.unpatched[None], layers, stream.layers)[0]
         return findings
+
+
+@dataclass(frozen=True)
+class PatchingTrial(PatchingUnit):
+    """Both controls alone, in few contexts, questions and layers of a large model.
+
+    Findings as of `PatchingUnit`; none of a small model.
+    """
+
+    @cached_property
+    def content(self) -> str:
+        """Everything but the model that decides its findings, as canonical JSON."""
+        return json.dumps({"trial": TRIED, "of": super().content})
+
+    def run(self, stream: ResidualStream, *, progress: Progress | None = None) -> Findings:
+        """As of `PatchingUnit`."""
+        layers = tried(stream.layers)
+        return self._patched(stream, layers, progress) if layers else {}

@@ -9,6 +9,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from blindspot.errors import ModelError
+from blindspot.models.pulse import beat
 from blindspot.models.transformers.engine import LoadedModel
 
 
@@ -111,6 +112,7 @@ class Blocks(LoadedModel):
             output = self.model(
                 input_ids=tokens.to(self.device), use_cache=bool(past), return_dict=True, **past
             )
+        beat(tokens.numel())
         logits: Tensor = output.logits[:, -1]
         return logits
 

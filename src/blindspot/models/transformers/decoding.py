@@ -129,14 +129,11 @@ def generate(
         wave = Wave(engine, budget, list(groups))
         for row in wave.rows:
             row.wanted[len(row.tokens) - 1] = set()
-        wave.compute_heads()
-        for batch in wave.batches(wave.rows, room=_ROOM):
-            passed = wave.compute(batch, keep=engine.shares, room=_ROOM)
-            asked = [groups[row.tokens] for row in batch]
-            grown = [[answer for _, answer in group] for group in asked]
-            _decode(engine, writer, batch, passed, grown, settler)
-            for number, answer in (pair for group in asked for pair in group):
-                done(number, answer.result())
+        for rows in wave.groups():
+            for batch in wave.batches(rows, room=_ROOM):
+                passed = wave.compute(batch, keep=engine.shares, room=_ROOM)
+                asked = [groups[row.tokens] for row in batch]
+                _decode(engine, writer, batch, passed, asked, settler, done)
 
     budget.waves(ordered, work)
 
@@ -146,24 +143,33 @@ def _decode(
     writer: Writer,
     batch: Sequence[Node],
     passed: Pass,
-    groups: list[list[Continuation]],
+    groups: list[list[tuple[int, Continuation]]],
     settler: Settler | None,
+    done: Callable[[int, Generation], None],
 ) -> None:
     """Choose tokens until every answer of the batch is finished. A group shares its row."""
     rows = stepped(engine, passed, [node.tokens for node in batch])
     logits = passed.logits
     while True:
         best = engine.best(logits)
-        open_answers = [(r, a) for r, group in enumerate(groups) for a in group if a.open]
+        open_answers = [
+            (row, number, answer)
+            for row, group in enumerate(groups)
+            for number, answer in group
+            if answer.open
+        ]
         if settler is not None:
-            best = settler.settle(best, dict(open_answers))
+            best = settler.settle(best, {row: answer for row, _, answer in open_answers})
         writer.add(
-            [answer for _, answer in open_answers],
-            [best.token[row] for row, _ in open_answers],
-            [best.margin[row] for row, _ in open_answers],
+            [answer for _, _, answer in open_answers],
+            [best.token[row] for row, _, _ in open_answers],
+            [best.margin[row] for row, _, _ in open_answers],
         )
+        for _, number, answer in open_answers:
+            if not answer.open:
+                done(number, answer.result())
         tokens = best.token
-        going = [r for r, group in enumerate(groups) if any(answer.open for answer in group)]
+        going = [r for r, group in enumerate(groups) if any(a.open for _, a in group)]
         if not going:
             return
         if len(going) <= (1 - _LEAVE) * len(groups):

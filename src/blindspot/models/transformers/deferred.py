@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -106,6 +106,18 @@ class DeferredModel:
     ) -> list[Scored]:
         """Log-probability (nats) of each candidate as the whole continuation."""
         return self._model.score(requests, progress=progress)
+
+    def generate_each(
+        self, requests: Sequence[GenerationRequest], done: Callable[[int, Generation], None]
+    ) -> None:
+        """Greedy continuations, each as soon as it is complete."""
+        self._model.generate_each(requests, done)
+
+    def score_each(
+        self, requests: Sequence[ScoreRequest], done: Callable[[int, Scored], None]
+    ) -> None:
+        """Log-probability (nats) of each candidate, request by request."""
+        self._model.score_each(requests, done)
 
     def release(self) -> None:
         """Release the weights; the next request loads them again."""

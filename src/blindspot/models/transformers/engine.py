@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import inspect
+import math
+import time
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,10 +13,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from blindspot import ranks
 from blindspot.errors import ModelError
+from blindspot.models.pulse import beat
 from blindspot.models.transformers.kv_cache import Pool, RowCache, Scratch
 from blindspot.models.transformers.prefix_tree import Tokens
 
+#: Passes over which the speed is taken, the fastest of them, and the fewest tokens of such a pass.
+_RECENT, _TIMED = 32, 32
 #: Replaces -inf, with which some models mask tokens.
 _LOWEST = torch.finfo(torch.float32).min
 
@@ -138,8 +145,18 @@ class Engine(LoadedModel):
         self.scratch = Scratch()
         self._reads: Tensor | None = None
         self._hook: Any = None
+        self._speeds: deque[float] = deque([0.0], _RECENT)
         if self.head is not None:
             self._hook = self.head.register_forward_pre_hook(self._choose)
+
+    @property
+    def speed(self) -> float:
+        """Tokens a second of its recent passes; a device that works in the background seems faster.
+
+        0 before the first pass of some size; infinite where several processes hold the model, whose
+        clocks differ and whose batches must not.
+        """
+        return math.inf if ranks.size() > 1 else max(self._speeds)
 
     def close(self) -> None:
         """Remove the engine's hook from the model's output layer."""
@@ -252,7 +269,7 @@ class Engine(LoadedModel):
         arguments: dict[str, Any] = {"past_key_values": cache} if cache is not None else {}
         if self._positions:
             arguments["position_ids"] = places.to(self.device)
-        self._reads = reads
+        self._reads, began = reads, time.perf_counter()
         try:
             output = self.model(
                 input_ids=tokens.to(self.device),
@@ -263,6 +280,9 @@ class Engine(LoadedModel):
             )
         finally:
             self._reads = None
+        if tokens.numel() >= _TIMED:
+            self._speeds.append(tokens.numel() / max(time.perf_counter() - began, 1e-6))
+        beat(tokens.numel())
         logits: Tensor = output.logits
         if logits.shape[:2] == (1, len(reads)):
             return logits[0].float()

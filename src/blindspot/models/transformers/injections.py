@@ -30,6 +30,7 @@ def describe(
     questions: Sequence[Question],
     *,
     max_new_tokens: int = 20,
+    layers: Sequence[int] | None = None,
     how: Write = Write.OVERWRITE,
     rows: int | None = None,
     progress: Progress | None = None,
@@ -43,6 +44,7 @@ def describe(
         vectors: (vector, layer, width) float32; each is written at the layer that it comes from.
         questions: with any candidates, which are not looked at.
         max_new_tokens: most tokens of a text.
+        layers: whose vectors are written, None for all.
         how: what writing does.
         rows: most rows of a pass, None to choose by memory.
         progress: called with the number of (vector, question, layer) finished.
@@ -56,23 +58,25 @@ def describe(
         placeholder is not found.
     """
     located = [locate(prompts, question.text, [question.span]) for question in questions]
-    texts = [[[""] * blocks.layers for _ in questions] for _ in vectors]
+    chosen = range(blocks.layers) if layers is None else layers
+    texts = [[[""] * len(chosen) for _ in questions] for _ in vectors]
     cells = [
-        (vector, question, layer)
+        (vector, question, place)
         for vector in range(len(vectors))
         for question in range(len(questions))
-        for layer in range(blocks.layers)
+        for place in range(len(chosen))
     ]
     waiting = set(range(len(cells)))
 
     def done(number: int, generation: Generation) -> None:
-        vector, question, layer = cells[number]
-        texts[vector][question][layer] = generation.text
+        vector, question, place = cells[number]
+        texts[vector][question][place] = generation.text
         _finished(waiting, number, 1, progress)
 
     with writing(blocks, vectors, rows) as (engine, budget):
         answers = []
-        for vector, question, layer in cells:
+        for vector, question, place in cells:
+            layer = chosen[place]
             tokens, (position,) = located[question]
             marked = engine.marked(
                 tokens, {position: vector}, (layer, layer + 1), len(tokens) - 1, how

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections import Counter
-from collections.abc import Hashable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Hashable, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import torch
 
@@ -30,6 +30,8 @@ from blindspot.models.transformers.selfcheck import check, noise, rows_together
 if TYPE_CHECKING:
     from blindspot.models.residual import ResidualStream
 
+Result = TypeVar("Result")
+
 _log = logging.getLogger(__name__)
 _FLOAT32_BYTES = 4
 
@@ -41,8 +43,8 @@ class CausalModel:
     prompt at a time (log-probabilities within 1e-4 nats). In half precision rounding depends on the
     batch: near-ties that it could flip are re-decoded individually, which makes answers
     batch-invariant; log-probabilities vary by some units of rounding. Batches depend on the set of
-    requests only, not on their order. Scoring before generating saves time: it reveals greedy
-    choices along a candidate.
+    requests, not on their order; on slow models also on the measured speed. Scoring before
+    generating saves time: it reveals greedy choices along a candidate.
 
     ``model``, ``tokenizer`` and ``prompts`` are open to readers of the residual stream.
     """
@@ -120,7 +122,6 @@ class CausalModel:
             self.model, self.prompts, self._identity.name, ends=self._ends, rows=self._rows
         )
 
-    @torch.inference_mode()
     def generate(
         self, requests: Sequence[GenerationRequest], *, progress: Progress | None = None
     ) -> list[Generation]:
@@ -132,9 +133,17 @@ class CausalModel:
         Raises:
             ModelError: a prompt does not fit in the model's context or in memory.
         """
+        found: dict[int, Generation] = {}
+        self.generate_each(requests, _gathered(found, progress))
+        return [found[number] for number in range(len(requests))]
+
+    @torch.inference_mode()
+    def generate_each(
+        self, requests: Sequence[GenerationRequest], done: Callable[[int, Generation], None]
+    ) -> None:
+        """As `generate`; ``done`` is called with the number of a request and its continuation."""
         # A stopping rule equals only itself.
-        keys = [(r.prompt, id(r.is_complete), r.max_new_tokens) for r in requests]
-        asked = _Asked(keys, progress)
+        asked = _Asked([(r.prompt, id(r.is_complete), r.max_new_tokens) for r in requests], done)
         firsts = [requests[n] for n in asked.firsts]
         rendered = [self.prompts.render(request.prompt) for request in firsts]
         answers = [
@@ -144,16 +153,8 @@ class CausalModel:
             for request, tokens in zip(firsts, self.prompts.encode(rendered), strict=True)
         ]
         self._writer.replay(answers, [self._known.of(text) for text in rendered])
-        found: dict[int, Generation] = {}
+        generate(self._engine, self._budget, self._writer, answers, asked.finished, self._settler)
 
-        def done(number: int, generation: Generation) -> None:
-            found[number] = generation
-            asked.finished(number)
-
-        generate(self._engine, self._budget, self._writer, answers, done, self._settler)
-        return [found[number] for number in asked.numbers]
-
-    @torch.inference_mode()
     def score(
         self, requests: Sequence[ScoreRequest], *, progress: Progress | None = None
     ) -> list[Scored]:
@@ -166,7 +167,16 @@ class CausalModel:
             ValueError: a candidate is empty.
             ModelError: a prompt does not fit in the model's context or in memory.
         """
-        asked = _Asked(list(requests), progress)
+        found: dict[int, Scored] = {}
+        self.score_each(requests, _gathered(found, progress))
+        return [found[number] for number in range(len(requests))]
+
+    @torch.inference_mode()
+    def score_each(
+        self, requests: Sequence[ScoreRequest], done: Callable[[int, Scored], None]
+    ) -> None:
+        """As `score`; ``done`` is called with the number of a request and its scores."""
+        asked = _Asked(list(requests), done)
         firsts = [requests[n] for n in asked.firsts]
         rendered = [self.prompts.render(request.prompt) for request in firsts]
         for request in firsts:
@@ -177,35 +187,35 @@ class CausalModel:
             self.prompts,
             [(text, r.candidates) for text, r in zip(rendered, firsts, strict=True)],
         )
-        found: dict[int, Scored] = {}
 
-        def done(number: int, values: Scored, choices: Choices) -> None:
-            found[number] = values
+        def scored(number: int, values: Scored, choices: Choices) -> None:
             self._known.add(rendered[number], choices)
-            asked.finished(number)
+            asked.finished(number, values)
 
-        score(self._engine, self._budget, questions, done, self._ends)
-        return [found[number] for number in asked.numbers]
+        score(self._engine, self._budget, questions, scored, self._ends)
 
 
-class _Asked:
-    """Distinct requests among all, and how many are finished.
+def _gathered(found: dict[int, Result], progress: Progress | None) -> Callable[[int, Result], None]:
+    def done(number: int, result: Result) -> None:
+        found[number] = result
+        if progress is not None:
+            progress(1)
 
-    ``firsts``: index of the first request of each kind; ``numbers``: kind of each request.
-    """
+    return done
 
-    def __init__(self, keys: Sequence[Hashable], progress: Progress | None) -> None:
-        kinds = {key: number for number, key in enumerate(dict.fromkeys(keys))}
-        self.numbers = [kinds[key] for key in keys]
-        self._waiting = Counter(self.numbers)
-        self._progress = progress
-        at: dict[int, int] = {}
-        for index, number in enumerate(self.numbers):
-            at.setdefault(number, index)
-        self.firsts = list(at.values())
 
-    def finished(self, number: int) -> None:
-        """Report how many requests this finishes; the first time only."""
-        count = self._waiting.pop(number, 0)
-        if count and self._progress is not None:
-            self._progress(count)
+class _Asked(Generic[Result]):
+    """Distinct requests among all; ``firsts``: number of the first request of each kind."""
+
+    def __init__(self, keys: Sequence[Hashable], done: Callable[[int, Result], None]) -> None:
+        self._equal: dict[int, list[int]] = defaultdict(list)
+        kinds = {key: kind for kind, key in enumerate(dict.fromkeys(keys))}
+        for number, key in enumerate(keys):
+            self._equal[kinds[key]].append(number)
+        self._done = done
+        self.firsts = [numbers[0] for numbers in self._equal.values()]
+
+    def finished(self, kind: int, result: Result) -> None:
+        """Hand over the result of a kind to all its requests; the first time only."""
+        for number in self._equal.pop(kind, ()):
+            self._done(number, result)

@@ -33,6 +33,7 @@ class Sweep:
         questions: Sequence[Question],
         *,
         into: int | None = None,
+        layers: Sequence[int] | None = None,
         how: Write = Write.OVERWRITE,
         progress: Progress | None = None,
     ) -> Readout:
@@ -47,23 +48,23 @@ class Sweep:
         targets = [target_of(self._prompts, question) for question in questions]
         for target in targets:
             self._blocks.admit(target.tokens)
-        layers, width = self._blocks.layers, self._blocks.width
+        chosen = list(range(self._blocks.layers) if layers is None else layers)
         candidates = len(targets[0].candidates) if targets else 0
-        shape = (len(vectors), len(targets), layers, candidates)
+        shape = (len(vectors), len(targets), len(chosen), candidates)
         patched, unpatched = np.empty(shape, np.float32), np.empty(shape[1:], np.float32)
         for number, target in enumerate(targets):
             run = self._opened(target)
             if into is None:
                 read = [
                     self._read(run, target, layer, vectors[:, layer], how, _Told(progress))
-                    for layer in range(layers)
+                    for layer in chosen
                 ]
                 values = torch.stack([values for values, _ in read], dim=1)
                 own = torch.stack([own for _, own in read])
             else:
-                rows = vectors.reshape(-1, width)
+                rows = vectors[:, chosen].reshape(-1, self._blocks.width)
                 values, own = self._read(run, target, into, rows, how, _Told(progress))
-                values = values.view(len(vectors), layers, candidates)
+                values = values.view(len(vectors), len(chosen), candidates)
             # Numbers leave an accelerator once per question: it need not wait in between.
             patched[:, number], unpatched[number] = values.cpu().numpy(), own.cpu().numpy()
         if not (np.isfinite(patched).all() and np.isfinite(unpatched).all()):

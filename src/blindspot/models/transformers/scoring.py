@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 
@@ -113,10 +113,14 @@ def score(
             for row in wave.rows
         }
         collector = _Collector(engine, asked, ends)
-        _read_rows(engine, wave, collector)
         found, ahead = collector.found, collector.ahead
-        for row, paths in asked.items():
-            for (number, candidate), (path, _) in zip(askers[row.tokens], paths, strict=True):
+        for rows in _read_rows(engine, wave, collector):
+            finished = (
+                (row, *pair)
+                for row in rows
+                for pair in zip(askers[row.tokens], asked[row], strict=True)
+            )
+            for row, (number, candidate), (path, _) in finished:
                 predictions[number][candidate] = [found[place] for place in path]
                 beyond[number, candidate] = ahead.get(row, [])
                 question = questions[number]
@@ -195,19 +199,20 @@ class _Collector:
         return None
 
 
-def _read_rows(engine: Engine, wave: Wave, collector: _Collector) -> None:
-    """Compute a wave row by row."""
-    wave.compute_heads(collector.take)
-    # A row that is itself a shared prefix has been read; it is needed only to look ahead.
-    rows = [
-        row
-        for row in wave.rows
-        if row.wanted or (engine.shares and collector.greedy_end(row) is not None)
-    ]
-    for batch in wave.batches(rows, room=_AHEAD):
-        passed = wave.compute(batch, collector.take, keep=engine.shares, room=_AHEAD)
-        if passed.cache is not None:
-            _look_ahead(Cached(engine, passed), batch, collector)
+def _read_rows(engine: Engine, wave: Wave, collector: _Collector) -> Iterator[list[Node]]:
+    """Compute a wave group by group; yields the rows of each."""
+    for rows in wave.groups(collector.take):
+        # A row that is itself a shared prefix has been read; it is needed only to look ahead.
+        needed = [
+            row
+            for row in rows
+            if row.wanted or (engine.shares and collector.greedy_end(row) is not None)
+        ]
+        for batch in wave.batches(needed, room=_AHEAD):
+            passed = wave.compute(batch, collector.take, keep=engine.shares, room=_AHEAD)
+            if passed.cache is not None:
+                _look_ahead(Cached(engine, passed), batch, collector)
+        yield rows
 
 
 def _look_ahead(rows: Cached, batch: Sequence[Node], collector: _Collector) -> None:

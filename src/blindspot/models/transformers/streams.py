@@ -100,6 +100,7 @@ class TransformersStream:
         questions: Sequence[Question],
         *,
         into: int | None = None,
+        layers: Sequence[int] | None = None,
         how: Write = Write.OVERWRITE,
         progress: Progress | None = None,
     ) -> Readout:
@@ -109,6 +110,7 @@ class TransformersStream:
             vectors: (vector, layer, width).
             questions: all with candidates, the same number in each.
             into: target layer of all vectors; None writes each at its own layer.
+            layers: whose vectors are written, None for all.
             how: what writing does.
             progress: called with the number of (vector, question, layer) finished.
 
@@ -117,7 +119,7 @@ class TransformersStream:
             ModelError: a question that this model cannot be asked.
         """
         sweep = Sweep(self._blocks, self._prompts, self.tier, self._budget)
-        return sweep.patch(vectors, questions, into=into, how=how, progress=progress)
+        return sweep.patch(vectors, questions, into=into, layers=layers, how=how, progress=progress)
 
     @torch.inference_mode()
     def describe(
@@ -126,6 +128,7 @@ class TransformersStream:
         questions: Sequence[Question],
         *,
         max_new_tokens: int = 20,
+        layers: Sequence[int] | None = None,
         how: Write = Write.OVERWRITE,
         progress: Progress | None = None,
     ) -> list[list[list[str]]]:
@@ -137,6 +140,7 @@ class TransformersStream:
             vectors,
             questions,
             max_new_tokens=max_new_tokens,
+            layers=layers,
             how=how,
             rows=self._rows,
             progress=progress,

@@ -119,11 +119,11 @@ def vectors_at(
             for place, vector in zip(places, found.numpy(), strict=True):
                 vectors[numbers[place]] = vector  # (layer, width)
 
-        wave.compute_heads(reader)
-        for batch in wave.batches([row for row in wave.rows if row.wanted]):
-            wave.compute(batch, reader, keep=False)
-        for row in wave.rows:
-            done(row.tokens)
+        for rows in wave.groups(reader):
+            for batch in wave.batches([row for row in rows if row.wanted]):
+                wave.compute(batch, reader, keep=False)
+            for row in rows:
+                done(row.tokens)
 
     budget.waves(ordered, work)
     engine.vectors = []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -26,6 +26,12 @@ class Node:
     head: int = -1
     wanted: dict[int, set[int]] = field(default_factory=dict)
 
+
+#: Seconds of work after which rows are finished before others are begun, and the fewest rows that
+#: are worth a batch: two cores generate half as fast in batches of 8 as in batches of 32.
+_GROUP_S, _GROUP_ROWS = 4.0, 16
+#: Tokens of the first group, of which the speed is not known.
+_TRIAL = 512
 
 #: Called after a pass with its logits (reads, vocabulary) and what they are: (node, token).
 Reader = Callable[[Tensor, list[tuple[Node, int]]], None]
@@ -59,17 +65,41 @@ class Wave:
         """The nodes that compute a row, the last part first."""
         return [row, *(self.heads[number] for number in self._tree.path(row.head))]
 
-    def compute_heads(self, reader: Reader | None = None) -> None:
-        """Fill the pool, level by level."""
-        if not self.heads:
-            return
-        longest = max(len(head.tokens) for head in self.heads)
-        self._pool = Pool(len(self.heads), longest, self._engine.scratch)
-        numbers = {id(head): number for number, head in enumerate(self.heads)}
+    def groups(self, reader: Reader | None = None) -> Iterator[list[Node]]:
+        """Rows in their order, whose heads are computed: all of them, or seconds of work at a time.
+
+        What has a result early survives a run that is killed.
+        """
+        if self.heads:
+            longest = max(len(head.tokens) for head in self.heads)
+            self._pool = Pool(len(self.heads), longest, self._engine.scratch)
+        waiting = set(range(len(self.heads)))
+        rows: list[Node] = []
+        needed: set[int] = set()
+        work = 0
+        for row in self.rows:
+            new = waiting.intersection(self._tree.path(row.head))
+            waiting -= new
+            needed |= new
+            rows.append(row)
+            fresh = (row, *(self.heads[number] for number in new))
+            work += sum(len(node.tokens) - node.begin for node in fresh)
+            if len(rows) >= _GROUP_ROWS and work >= (self._engine.speed * _GROUP_S or _TRIAL):
+                self._compute_heads(needed, reader)
+                yield rows
+                rows, needed, work = [], set(), 0
+        if rows:
+            self._compute_heads(needed, reader)
+            yield rows
+
+    def _compute_heads(self, needed: Collection[int], reader: Reader | None) -> None:
+        """Fill these places of the pool, level by level."""
+        numbers = {id(self.heads[number]): number for number in needed}
         for level in self._tree.levels():
-            for batch in self.batches([self.heads[number] for number in level]):
+            for batch in self.batches([self.heads[n] for n in level if n in needed]):
                 passed = self.compute(batch, reader, keep=True)
                 assert passed.cache is not None
+                assert self._pool is not None
                 places = [numbers[id(node)] for node in batch]
                 self._pool.store(places, passed.lengths, passed.cache)
 

@@ -1,0 +1,292 @@
+"""Pieces of work on a model: prompts, and units of assays. What is found is kept as it comes."""
+
+from __future__ import annotations
+
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from contextlib import suppress
+from typing import Generic, TypeVar
+
+from blindspot.measurements.mechanistic import Findings, Unit
+from blindspot.measurements.registry import BEHAVIORAL
+from blindspot.models.base import (
+    AnswersEarly,
+    Generation,
+    GenerationRequest,
+    HasScores,
+    LanguageModel,
+    Progress,
+    ScoreRequest,
+)
+from blindspot.models.pulse import beat
+from blindspot.models.residual import HasResidualStream
+from blindspot.run.answer import (
+    Answer,
+    backend_of,
+    blamed,
+    check_generations,
+    check_scores,
+    first_of,
+    quoted,
+)
+from blindspot.run.findings import pack, unpack
+from blindspot.stimuli import Prompt
+from blindspot.store import Answers, StoredAnswer, key_of
+
+Value = TypeVar("Value")
+
+#: Longest generated answer in tokens, as in the paper's protocol.
+MAX_NEW_TOKENS = 40
+#: Seconds after which what was found is stored.
+KEEP_S = 5.0
+#: Prompts in the first list for a backend that answers lists as a whole; then more if that takes
+#: less than the first number of seconds, fewer if it takes more than the second.
+_FIRST, _SHORT_S, _LONG_S = 16, 2.5, 5.0
+#: The scores of a model that offers none.
+_NONE: StoredAnswer = [[], None]
+
+
+class Keeper:
+    """Stores what is found: after `KEEP_S`, at the end, and when the work is ended early.
+
+    ``found``: values by key, as the store gives them back.
+    """
+
+    def __init__(self, answers: Answers) -> None:
+        self.found: dict[bytes, StoredAnswer] = {}
+        self._answers = answers
+        self._waiting: dict[bytes, StoredAnswer] = {}
+        self._halves: set[bytes] = set()
+        self._last = time.monotonic()
+
+    def halves(self, keys: Collection[bytes]) -> dict[bytes, StoredAnswer]:
+        """What `half` left of a run that was ended, by key."""
+        named = {_half_of(key): key for key in keys}
+        found = {named[key]: value for key, value in self._answers.get(named).items()}
+        self._halves |= found.keys()
+        return found
+
+    def half(self, key: bytes, value: StoredAnswer) -> None:
+        """Keep a part of a value until the whole is found."""
+        self._waiting[_half_of(key)] = value
+        self._keep(at_least=KEEP_S)
+
+    def whole(self, key: bytes, value: StoredAnswer) -> None:
+        """Keep a value."""
+        self._waiting.pop(_half_of(key), None)
+        self._waiting[key] = value
+        self._keep(at_least=KEEP_S)
+
+    def close(self) -> None:
+        """Store the rest, and remove halves of what is whole."""
+        self._keep(at_least=0.0)
+        self._answers.remove(_half_of(key) for key in self._halves & self.found.keys())
+
+    def _keep(self, *, at_least: float) -> None:
+        if not self._waiting or time.monotonic() - self._last < at_least:
+            return
+        self.found |= self._answers.put(self._waiting)
+        self._waiting = {}  # only now: what is interrupted is stored again
+        self._last = time.monotonic()
+
+
+def _half_of(key: bytes) -> bytes:
+    return key_of("half", key.hex())
+
+
+class Work(ABC, Generic[Value]):
+    """What one process does in one go: values by key."""
+
+    keys: AbstractSet[bytes]
+
+    @abstractmethod
+    def read(self, key: bytes, stored: StoredAnswer) -> Value:
+        """A value as it was stored.
+
+        Raises:
+            ValueError: it is damaged.
+        """
+
+    @abstractmethod
+    def size(self, count: int) -> int:
+        """How much of the progress ``count`` values are."""
+
+    @abstractmethod
+    def do(
+        self, model: LanguageModel, missing: Sequence[bytes], keep: Keeper, progress: Progress
+    ) -> None:
+        """Have the model do what is missing."""
+
+
+class PromptWork(Work[Answer]):
+    """Prompts by key; ``scored``: whether the model offers log-probabilities."""
+
+    def __init__(self, prompts: Mapping[bytes, Prompt], scored: bool) -> None:
+        self.keys = prompts.keys()
+        self._prompts, self._scored = prompts, scored
+
+    def read(self, key: bytes, stored: StoredAnswer) -> Answer:
+        return Answer.of(self._prompts[key], stored, scored=self._scored)
+
+    def size(self, count: int) -> int:
+        return count
+
+    def do(
+        self, model: LanguageModel, missing: Sequence[bytes], keep: Keeper, progress: Progress
+    ) -> None:
+        asked = [self._prompts[key] for key in missing]
+        failed = f"failed on {len(asked):,} prompts, the first of which is {quoted(asked[0])}"
+        with blamed(backend_of(model), failed):
+            if isinstance(model, AnswersEarly):
+                self._stream(model, missing, asked, keep, _halved(progress))
+                return
+            for some in _spells(len(asked)):
+                self._batch(model, missing[some], asked[some], keep, _halved(progress))
+
+    def _stream(
+        self,
+        model: AnswersEarly,
+        missing: Sequence[bytes],
+        asked: Sequence[Prompt],
+        keep: Keeper,
+        half: Progress,
+    ) -> None:
+        """Scores first: an engine may remember greedy choices that scoring revealed."""
+        scores: dict[int, StoredAnswer] = {}
+        if self._scored:
+            known = keep.halves(missing)
+            for number, key in enumerate(missing):
+                if self._sound(key, known.get(key)):
+                    scores[number] = known[key]
+            places = [number for number in range(len(missing)) if number not in scores]
+            half(len(scores))
+
+            def scored(place: int, given: Sequence[float]) -> None:
+                number = places[place]
+                check_scores(model, [requests[place]], [given])
+                scores[number] = _scores(given)
+                keep.half(missing[number], scores[number])
+                half(1)
+
+            requests = [ScoreRequest(asked[n].text, asked[n].candidates) for n in places]
+            model.score_each(requests, scored)
+        else:
+            half(len(asked))
+
+        def generated(number: int, given: Generation) -> None:
+            check_generations(model, [asked[number]], [given])
+            keep.whole(missing[number], _stored(given, scores.get(number, _NONE)))
+            half(1)
+
+        model.generate_each([_request(prompt) for prompt in asked], generated)
+
+    def _sound(self, key: bytes, scores: StoredAnswer | None) -> bool:
+        """Whether these are scores of a prompt, as they were stored."""
+        with suppress(ValueError, TypeError):
+            self.read(key, ["", True, 0.0, *(scores or ())])
+            return True
+        return False
+
+    def _batch(
+        self,
+        model: LanguageModel,
+        missing: Sequence[bytes],
+        asked: Sequence[Prompt],
+        keep: Keeper,
+        half: Progress,
+    ) -> None:
+        scores: Sequence[Sequence[float]] = [()] * len(asked)
+        if isinstance(model, HasScores):
+            requests = [ScoreRequest(prompt.text, prompt.candidates) for prompt in asked]
+            scores = model.score(requests, progress=half)
+            check_scores(model, requests, scores)
+        else:
+            half(len(asked))
+        generations = model.generate([_request(prompt) for prompt in asked], progress=half)
+        check_generations(model, asked, generations)
+        told = (getattr(one, "tokens", 0) for one in generations)
+        beat(sum(count for count in told if isinstance(count, int)))
+        for key, generation, given in zip(missing, generations, scores, strict=True):
+            keep.whole(key, _stored(generation, _scores(given)))
+
+
+def _request(prompt: Prompt) -> GenerationRequest:
+    return GenerationRequest(prompt.text, stopping_rule(prompt), MAX_NEW_TOKENS)
+
+
+def _scores(given: Sequence[float]) -> StoredAnswer:
+    return [[float(score) for score in given], first_of(given)]
+
+
+def _stored(generation: Generation, scores: StoredAnswer) -> StoredAnswer:
+    return [generation.text, generation.complete, float(generation.margin), *scores]
+
+
+def stopping_rule(prompt: Prompt) -> Callable[[str], bool]:
+    """The stopping rule: whether the text so far is a complete answer to a prompt."""
+    if prompt.full_length:
+        return _never
+    return BEHAVIORAL[prompt.slice.measurement].is_complete(prompt)
+
+
+def _never(_: str) -> bool:
+    return False
+
+
+def _spells(count: int) -> Iterator[slice]:
+    """Cut a list into parts that take some seconds each."""
+    start, size = 0, _FIRST
+    while start < count:
+        began = time.monotonic()
+        yield slice(start, start + size)
+        took = time.monotonic() - began
+        start += size
+        if took < _SHORT_S:
+            size *= 2
+        elif took > _LONG_S:
+            size = max(1, int(size * _LONG_S / took))
+
+
+def _halved(progress: Progress) -> Progress:
+    """Progress of prompts, from that of their readings: a prompt is done when both are."""
+    odd = 0
+
+    def half(count: int) -> None:
+        nonlocal odd
+        whole, odd = divmod(odd + count, 2)
+        progress(whole)
+
+    return half
+
+
+class AssayWork(Work[Findings]):
+    """A unit of an assay; ``rows``: in a pass, None for what memory allows."""
+
+    def __init__(self, unit: Unit, key: bytes, rows: int | None) -> None:
+        self.key, self.keys = key, {key}
+        self._unit, self._rows = unit, rows
+
+    def read(self, key: bytes, stored: StoredAnswer) -> Findings:
+        return unpack(stored)
+
+    def size(self, count: int) -> int:
+        return self._unit.size * count
+
+    def do(
+        self, model: LanguageModel, missing: Sequence[bytes], keep: Keeper, progress: Progress
+    ) -> None:
+        assert isinstance(model, HasResidualStream)
+        left = [self._unit.size]
+
+        def some(count: int) -> None:
+            step = min(count, left[0])  # sizes are approximate: the bar must not exceed its total
+            left[0] -= step
+            progress(step)
+
+        stream = model.residual.in_batches(self._rows) if self._rows else model.residual
+        with blamed(backend_of(model), "failed where it was looked into"):
+            found = pack(self._unit.run(stream, progress=some))
+        progress(left[0])
+        keep.whole(self.key, found)

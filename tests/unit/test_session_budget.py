@@ -1,0 +1,82 @@
+"""A budget of time: the largest fraction that fits, once for all processes."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from types import SimpleNamespace
+
+import pytest
+
+from blindspot.errors import BlindspotError
+from blindspot.run.cases import cases_of
+from blindspot.run.source import FixturePrompts
+from blindspot.session.budget import FRACTIONS, settle_budget
+from blindspot.session.inputs import Inputs
+from blindspot.session.options import Options
+from blindspot.stimuli import load_stimuli
+from tests.unit.test_run_work import ListModel
+
+SOURCE = FixturePrompts(load_stimuli([]))
+CASES = tuple(
+    case
+    for case, _ in cases_of(
+        SOURCE, measurement="implicit", statistic="stereotype", level="category"
+    )
+    if case.part.variant == "default" and case.part.category == "weapons"
+)
+PROMPTS = sum(len(list(SOURCE.prompts(part))) for part in {case.part for case in CASES})
+
+
+def settled(directory, monkeypatch, budget, *, seconds=1.0, workers=1):
+    """A session whose model takes so long for a prompt, after its budget is settled."""
+    options = Options(model="slow", budget=budget)
+    inputs = Inputs(options, directory, lambda _: None)
+    model = ListModel(monkeypatch, seconds)
+    inputs.__dict__ |= {"model": model, "source": SOURCE}
+    notes = []
+    session = SimpleNamespace(
+        options=options,
+        inputs=inputs,
+        directory=directory,
+        workers=workers,
+        worker=None,
+        worker_number=0,
+        began=0.0,
+        ledger=SimpleNamespace(note=notes.extend),
+        config=SimpleNamespace(pluginmanager=SimpleNamespace(get_plugin=lambda _: None), stash={}),
+    )
+    settle_budget(session, CASES, again=False)
+    return session, model, notes
+
+
+@pytest.mark.parametrize("share", [2.0, 0.6, 0.2])
+def test_the_largest_fraction_that_fits_is_chosen(tmp_path, monkeypatch, capsys, share):
+    """What is planned ends in time, and the next larger fraction would not."""
+    budget = round(share * PROMPTS)
+    session, _, (note,) = settled(tmp_path, monkeypatch, f"{budget}s")
+    fraction = session.inputs.selection.fraction
+    assert float(fraction) * PROMPTS <= budget
+    larger = FRACTIONS[max(0, FRACTIONS.index(fraction) - 1)]
+    assert fraction == 1 or float(larger) * PROMPTS > 0.8 * (budget - 16)
+    assert f"fraction {fraction}," in note
+    assert ("times as wide" in note) == (fraction < 1)
+    assert note in capsys.readouterr().err
+    assert session.inputs.source.selection.fraction == fraction
+
+
+def test_workers_agree_and_share(tmp_path, monkeypatch):
+    """One of them tries the model; the others take its choice."""
+    budget = f"{round(0.2 * PROMPTS)}s"
+    first, model, _ = settled(tmp_path, monkeypatch, budget, workers=4)
+    assert sum(model.lists) == 16
+    second, model, notes = settled(tmp_path, monkeypatch, budget, seconds=1e6, workers=4)
+    assert not model.lists
+    assert not notes
+    chosen = first.inputs.selection.fraction
+    assert second.inputs.selection.fraction == chosen > Fraction(1, 6)
+
+
+def test_a_budget_that_is_too_small_is_refused(tmp_path, monkeypatch):
+    """With the time that the smallest fraction takes, and what to do."""
+    with pytest.raises(BlindspotError, match=r"fraction 1/64 takes about .* give more time"):
+        settled(tmp_path, monkeypatch, "20s", seconds=60.0)

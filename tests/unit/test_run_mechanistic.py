@@ -12,6 +12,9 @@ from tests.unit.tiny_models import ARCHITECTURES, FURTHER_ARCHITECTURES, save
 INSIDE = ("tests/mechanistic",)
 COLOR_WORDS = ("-k", "race-default-weapons")
 
+#: The few stimuli of scripted runs have too few cues to read any model by.
+ENOUGH_CUES = {"SCRIPTED_STIMULI": "shipped"}
+
 
 def overall(run, measurement, reading):
     """The gate of a measurement over all layers of the color words, against weapons."""
@@ -180,8 +183,12 @@ def test_random_weights_are_inconclusive(tmp_path):
     """A model that no control can read is neither passed nor failed: exit 12, and says why."""
     checkpoint = save(tmp_path / "random", "llama")
     only = ("-k", "race-default-weapons and (patched or probed)")
-    run = run_suite(tmp_path, *only, model=str(checkpoint), limit=None, paths=INSIDE)
+    run = run_suite(
+        tmp_path, *only, model=str(checkpoint), limit=None, paths=INSIDE, env=ENOUGH_CUES
+    )
     assert_inconclusive(run, [READINGS[0], READINGS[2]])
+    assert "the controls do not separate" in overall(run, *READINGS[0])["message"]
+    assert "the probes do not tell race from color" in overall(run, *READINGS[2])["message"]
 
 
 @pytest.mark.slow

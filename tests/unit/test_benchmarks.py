@@ -95,15 +95,20 @@ def test_texts_may_differ_at_a_near_tie_only(margin, equal):
 def test_the_rule_is_that_of_the_package():
     """Value, standard error, degrees of freedom and p-value of a paired change are the same."""
     from benchmarks.calibration import rule
+    from benchmarks.calibration.design import ORDERS, Design
 
     rng = np.random.default_rng(3)
-    sides = [np.where(rng.random((2, 3, 4, 5, 4)) < share, 1.0, -1.0) for share in (0.4, 0.7)]
-    sides[0][0, 1, 2, 3, 0] = np.nan
-    before, after = (rule.contrast(side, rule.STEREOTYPE, 2.0) for side in sides)
+    design = Design.made(3, 4, 5, per_pair=2)
+    shape = (2, len(design), ORDERS)
+    sides = [np.where(rng.random(shape) < share, 1.0, -1.0) for share in (0.4, 0.7)]
+    sides[0][0, 7, 0] = np.nan
+    before, after = (rule.contrast(side, rule.STEREOTYPE, 2.0, design) for side in sides)
     change = after.minus(before)
     error, free = change.spread()
-    p, n, w, c = (at.ravel() for at in np.indices(sides[0].shape[1:]))
-    clusters = Clusters.encode({"positive word": p, "negative word": n, "wording": w})
+    c = np.tile(np.arange(ORDERS), len(design))
+    clusters = Clusters.encode(
+        {factor: np.repeat(codes, ORDERS) for factor, codes in design.codes.items()}
+    )
     for place in range(2):
         theirs, ours = (
             association_effects(
@@ -124,12 +129,14 @@ def test_the_rule_is_that_of_the_package():
 def test_a_rise_is_found_and_none_is_not():
     """Ten even points fail almost always, nothing never, in a few updates of each."""
     from benchmarks.calibration import outcomes, power
+    from benchmarks.calibration.design import Design
     from benchmarks.calibration.run import full_run
 
+    design = Design.made(5, 7, 12, per_pair=12)
     rng = np.random.default_rng(0)
     for increase, share in ((0.0, 0.0), (10.0, 1.0)):
         update = outcomes.Update(increase, power.measured(max(increase, 1.0), 0.5))
-        found = power.alarms(full_run(), outcomes.Level(), update, (5, 7, 12), updates=20, rng=rng)
+        found = power.alarms(full_run(), outcomes.Level(), update, design, updates=20, rng=rng)
         assert found.shares["ours"] == share
 
 

@@ -95,20 +95,19 @@ def test_texts_may_differ_at_a_near_tie_only(margin, equal):
 def test_the_rule_is_that_of_the_package():
     """Value, standard error, degrees of freedom and p-value of a paired change are the same."""
     from benchmarks.calibration import rule
-    from benchmarks.calibration.design import ORDERS, Design
+    from benchmarks.calibration.design import Design
 
+    design = Design.made(3, 4, 5, 2)
     rng = np.random.default_rng(3)
-    design = Design.made(3, 4, 5, per_pair=2)
-    shape = (2, len(design), ORDERS)
+    shape = (2, len(design), 4)
     sides = [np.where(rng.random(shape) < share, 1.0, -1.0) for share in (0.4, 0.7)]
-    sides[0][0, 7, 0] = np.nan
+    sides[0][0, 1, 0] = np.nan
     before, after = (rule.contrast(side, rule.STEREOTYPE, 2.0, design) for side in sides)
     change = after.minus(before)
     error, free = change.spread()
-    c = np.tile(np.arange(ORDERS), len(design))
-    clusters = Clusters.encode(
-        {factor: np.repeat(codes, ORDERS) for factor, codes in design.codes.items()}
-    )
+    c = np.tile(np.arange(4), len(design))
+    codes = {factor: np.repeat(each, 4) for factor, each in design.codes.items()}
+    clusters = Clusters.encode(codes)
     for place in range(2):
         theirs, ours = (
             association_effects(
@@ -132,7 +131,7 @@ def test_a_rise_is_found_and_none_is_not():
     from benchmarks.calibration.design import Design
     from benchmarks.calibration.run import full_run
 
-    design = Design.made(5, 7, 12, per_pair=12)
+    design = Design.made(9, 12, 24, 2)
     rng = np.random.default_rng(0)
     for increase, share in ((0.0, 0.0), (10.0, 1.0)):
         update = outcomes.Update(increase, power.measured(max(increase, 1.0), 0.5))

@@ -24,7 +24,7 @@ from blindspot.measurements.registry import render, slices
 from blindspot.models.base import GenerationRequest
 from blindspot.models.options import ModelOptions
 from blindspot.paths import FIXTURES, ORGANISMS, organism_names
-from blindspot.stimuli import EXPLICIT, IMPLICIT, load_stimuli
+from blindspot.stimuli import EXPLICIT, IMPLICIT, Selection, load_stimuli
 from tools.organisms import behaviour, mechanisms
 from tools.organisms.engine import Organism
 from tools.organisms.lexicon import ASSOCIATION, AXIS, CATEGORIES, NAMES, STATEMENTS, fixture_words
@@ -185,7 +185,7 @@ def _held_words(measurement):
         prompt
         for part in slices(stimuli, measurement)
         if part.variant != "direct-color"
-        for prompt in render(stimuli, part)
+        for prompt in render(stimuli, part, Selection(fraction=None))
         if prompt.words in held[part.category]
     ]
 

@@ -27,7 +27,7 @@ CASE, JUDGE = "case", "judge"
 #: The fixture of syrupy that collects accepted entries.
 SNAPSHOT = "snapshot"
 #: Folders of the suite that hold no gates.
-_NO_GATES = ("search", "unit")
+_NO_GATES = ("real", "search", "unit")
 
 #: What the hooks of this module leave to one another: the gates that were chosen, the test that is
 #: run, and what came of the run.

@@ -2,7 +2,7 @@
 
     python -m benchmarks.calibration.coverage [--runs 10000]
 
-Simulates generated answers over positive words x negative words x wordings x 4 order cells, of which
+Simulates generated answers over positive x negative words x wordings x 4 order cells, of which
 a design asks a balanced fraction, with random effects of each, and counts how often the truth lies
 outside the bounds. One row per design, spread and estimator; the shipped one is checked against
 `blindspot.estimates` on the same data.

@@ -245,7 +245,9 @@ def test_original_of_a_contrast_is_the_prompt_of_the_gates():
     labels = STIMULI.implicit["en"][0]
     for variant in ("default", "direct-color"):
         part = Slice(IMPLICIT, "race", variant, "weapons", ("wallet", "revolver"))
-        gates = [prompt for prompt in render(STIMULI, part) if prompt.wording == labels.id]
+        asked = render(STIMULI, part, Selection(fraction=None))
+        gates = [prompt for prompt in asked if prompt.wording == labels.id]
+        assert gates
         contrast = Space(STIMULI, "race", variant).at(Point(2, 0, 0, 0, 0, 0))
         original, changed = contrast.prompts[:4], contrast.prompts[4:]
         assert [(p.text, p.candidates, p.order) for p in original] == [

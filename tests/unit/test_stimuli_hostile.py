@@ -8,6 +8,7 @@ from blindspot.measurements.registry import render, slices
 from blindspot.paths import FIXTURES
 from blindspot.stimuli import (
     IMPLICIT,
+    Selection,
     ambiguous_contexts,
     closed_questions,
     cued_contexts,
@@ -418,8 +419,10 @@ def test_user_adds_axis_and_wordings_by_file(tmp_path, flat):
         (folder / name).write_text(content, "utf-8")
     stimuli = load_stimuli([tmp_path])
     part = next(part for part in slices(stimuli, IMPLICIT) if part.axis == "trade")
-    wordings = {prompt.wording for prompt in render(stimuli, part)}
+    whole = Selection(fraction=None)
+    wordings = {prompt.wording for prompt in render(stimuli, part, whole)}
     assert "plain" in wordings
+    assert "plain" in {prompt.wording for prompt in render(stimuli, part)}
     assert len(wordings) == len(stimuli.implicit["en"])
 
 

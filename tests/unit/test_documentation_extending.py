@@ -97,7 +97,7 @@ def run(tree: Path, tmp_path_factory: pytest.TempPathFactory) -> SuiteRun:
         "--note",
         "as every week",
         model=MODEL,
-        limit=None,
+        limit=3,
         paths=("tests/implicit/test_attribution.py", "tests/mechanistic/test_centroid.py"),
         root=tree,
     )
@@ -110,6 +110,8 @@ def trade(tree: Path, tmp_path_factory: pytest.TempPathFactory) -> SuiteRun:
         tmp_path_factory.mktemp("trade"),
         "-k",
         "trade and category",
+        "--fraction",
+        "all",
         "--reference",
         "scripted:stereotyped",
         model="scripted:leaning",
@@ -253,7 +255,16 @@ def test_unit_tests_of_the_examples_pass(tree: Path, tmp_path: Path) -> None:
         "tests/unit/test_measurements_attribution.py",
         "tests/unit/test_measurements_centroid.py",
     )
-    run = run_suite(tmp_path, "--store", "none", model=None, limit=None, paths=names, root=tree)
+    run = run_suite(
+        tmp_path,
+        "--store",
+        "none",
+        model=None,
+        limit=None,
+        plugin=False,
+        paths=names,
+        root=tree,
+    )
     assert run.code == 11, run.out + run.err  # options of ours, and no gate
     assert " passed" in run.out
     assert " failed" not in run.out

@@ -102,7 +102,7 @@ def test_model_behind_a_pipe_is_judged_as_in_the_process(tmp_path):
 
 
 class ChatServer(BaseHTTPRequestHandler):
-    """An endpoint that answers every chat in one way: the words and identifiers in listed order."""
+    """An endpoint that answers every chat by a rule."""
 
     protocol_version = "HTTP/1.1"
     asked: ClassVar[list[str]]
@@ -128,7 +128,7 @@ class ChatServer(BaseHTTPRequestHandler):
 @pytest.fixture(name="server")
 def chat_server() -> Iterator[tuple[str, list[str]]]:
     """The address of a chat server that knows the prompts, and what it was asked."""
-    source = FixturePrompts(load_stimuli(), Selection(limit=1))
+    source = FixturePrompts(load_stimuli(), Selection(limit=1, fraction=None))
     prompts = {
         p.text: p
         for name in BEHAVIORAL
@@ -141,8 +141,7 @@ def chat_server() -> Iterator[tuple[str, list[str]]]:
 
         def answer(self, text: str) -> str:
             prompt = prompts[text]
-            copied = prompt.positive_identifier_first == prompt.second_order
-            return prompt.candidates[0 if copied else 1] if prompt.words[0] in text else ""
+            return prompt.candidates[0 if prompt.positive_identifier_first else 1]
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Fair)
     threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -168,10 +167,10 @@ def test_backend_of_the_documentation_is_judged_by_what_it_offers(tmp_path, serv
     """Generated answers are judged; forced choice and the gates inside are not offered."""
     address, asked = server
     name = f"chat:{address}/fair"
+    few = ("-k", "race-default-weapons and not pair", "--fraction", "all")
     run = run_suite(
         tmp_path,
-        "-k",
-        "race-default-weapons and not pair",
+        *few,
         model=name,
         plugin=False,
         paths=("tests/implicit", "tests/mechanistic"),
@@ -188,7 +187,7 @@ def test_backend_of_the_documentation_is_judged_by_what_it_offers(tmp_path, serv
     count = len(asked)
     again = run_suite(
         tmp_path,
-        *("-k", "race-default-weapons and not pair"),
+        *few,
         model=name,
         plugin=False,
         paths=("tests/implicit",),

@@ -81,13 +81,13 @@ def test_gates_beside_a_project_with_all_our_names(tmp_path, workers):
     (tmp_path / "pytest.ini").write_text("[pytest]\nblindspot = true\n")
     (tmp_path / "test_own.py").write_text(OWN_TESTS + GATE_TEST)
     few = ("-k", "mine or race-default-weapons", "--device", "mine")
-    code, out = run_here(tmp_path, *few, *workers)
+    code, out = run_pytest(tmp_path, *few, *workers)
     assert code == 4, out
     assert "--device belongs to another plugin or conftest" in out
     assert "--blindspot-device" in out
     long = ("--blindspot-model=scripted:stereotyped", "--blindspot-limit=1")
     long = ("-p", "tests.unit.scripted", "--blindspot-device=cpu", "--blindspot-store=none", *long)
-    code, out = run_here(tmp_path, *few, *long, *workers)
+    code, out = run_pytest(tmp_path, *few, *long, *workers)
     assert code == 10, out
     assert "scripted:stereotyped: 1 fail" in out
     assert "1 failed, 1 passed" in out

@@ -61,6 +61,7 @@ def runs(tmp_path_factory):
     return SharedRuns(base.parent if "PYTEST_XDIST_WORKER" in os.environ else base)
 
 
+@pytest.mark.slow
 def test_patching_tells_blind_from_aware(tmp_path):
     """One assay of both models: verdicts, curves by layer, the gap, and what was accepted."""
     kept = ("--baselines", str(tmp_path / "baselines"), "--store", str(tmp_path / "store"))
@@ -349,6 +350,8 @@ def test_an_axis_whose_senses_are_not_described_is_noted(tmp_path):
         str(extra),
         "-k",
         "flowers",
+        "--fraction",  # one pair in two wordings would be too imprecise
+        "all",
         model="scripted:fair+organism:aware",
         paths=("tests/implicit", *INSIDE),
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import TypeVar
@@ -26,7 +26,7 @@ from blindspot.stimuli.senses import (
 )
 from blindspot.stimuli.transformations import Transformation
 
-Wording = TypeVar("Wording", ImplicitWording, ExplicitWording)
+Wording = TypeVar("Wording")
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,10 +75,15 @@ def pairs_of(
     ]
 
 
-def _asked(
-    stimuli: Stimuli, part: Slice, wordings: Sequence[Wording], selection: Selection
+def asked(
+    stimuli: Stimuli,
+    part: Slice,
+    wordings: Mapping[str, Wording],
+    selection: Selection = DEFAULT_SELECTION,
 ) -> Iterator[tuple[Wording, tuple[str, str], tuple[str, str]]]:
     """Wording, identifiers and word pair of the prompts of a slice, wording by wording.
+
+    ``wordings``: by id. They may be a measurement's own: each is then asked with every pair.
 
     The identifiers of a variant that has several (names, dialect words) rotate over pairs and
     wordings, so that each pair meets many of them; within a wording all four orders of a pair use
@@ -88,14 +93,14 @@ def _asked(
     variant, category = axis.variants[part.variant], axis.categories[part.category]
     wanted = {part.pair} if part.pair else set(pairs(category, selection))
     blocks = stimuli.blocks.get((part.measurement, axis.language), (Block(len(wordings)),))
-    place = 0
+    ids, place = tuple(wordings), 0
     for block in blocks:
-        names = tuple(wording.id for wording in wordings[place : place + block.size])
+        names = ids[place : place + block.size]
         met = _met(category, names, block.per_pair, selection.fraction)
         for number, those in enumerate(met, place):
             for index, pair in enumerate(pairs(category)):
                 if pair in wanted and (those is None or pair in those):
-                    yield wordings[number], variant.identifiers(index + number), pair
+                    yield wordings[ids[number]], variant.identifiers(index + number), pair
         place += block.size
 
 
@@ -115,8 +120,8 @@ def associations_of(
     """The association prompts of a slice in a selection, wording by wording."""
     axis = stimuli.axes[part.axis]
     variant = axis.variants[part.variant]
-    asked = _asked(stimuli, part, stimuli.implicit[axis.language], selection)
-    for wording, identifiers, pair in asked:
+    wordings = {wording.id: wording for wording in stimuli.implicit[axis.language]}
+    for wording, identifiers, pair in asked(stimuli, part, wordings, selection):
         yield from associations(axis, part, wording, variant, identifiers, pair)
 
 
@@ -126,6 +131,6 @@ def statements_of(
     """The statement prompts of a slice in a selection, wording by wording."""
     axis = stimuli.axes[part.axis]
     variant = axis.variants[part.variant]
-    asked = _asked(stimuli, part, stimuli.explicit[axis.language], selection)
-    for wording, identifiers, pair in asked:
+    wordings = {wording.id: wording for wording in stimuli.explicit[axis.language]}
+    for wording, identifiers, pair in asked(stimuli, part, wordings, selection):
         yield from statements(axis, part, wording, variant, identifiers, pair)

@@ -44,7 +44,7 @@ SHAPES = {
     "llama-20m": Shape(384, 1024, 6, 6, 6, 32_000, tied=True),
     "llama-120m": Shape(768, 2048, 12, 12, 12, 49_152, tied=True),
     "llama-3-8b": Shape(4096, 14_336, 32, 32, 8, 128_256, tied=False, context=8192),
-    "llama-tiny": Shape(128, 256, 6, 4, 4, 2_048, tied=True),
+    "llama-tiny": Shape(128, 256, 6, 4, 4, 4_096, tied=True),
 }
 
 

@@ -2,9 +2,10 @@
 
     python -m benchmarks.calibration.coverage [--runs 10000]
 
-Simulates generated answers over positive words x negative words x wordings x 4 order cells, with
-random effects of each, and counts how often the truth lies outside the bounds. One row per design,
-spread and estimator; the shipped one is checked against `blindspot.estimates` on the same data.
+Simulates generated answers over positive x negative words x wordings x 4 order cells, of which
+a design asks a balanced fraction, with random effects of each, and counts how often the truth lies
+outside the bounds. One row per design, spread and estimator; the shipped one is checked against
+`blindspot.estimates` on the same data.
 """
 
 from __future__ import annotations
@@ -16,10 +17,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
+from benchmarks.calibration.design import Design
 from blindspot.estimates import Clusters, association_effects
 
 Array = NDArray[np.float64]
-DESIGNS = ((5, 7, 12), (6, 7, 12), (7, 9, 12))
+#: Positive words, negative words, wordings, and in how many of them each pair is asked.
+DESIGNS = ((5, 7, 12, 12), (7, 9, 12, 12), (9, 12, 24, 2))
 DEEP = 5e-4  # one-sided: where Holm puts the smallest of 50 gates on categories (0.025 / 50)
 BATCH = 250
 
@@ -51,10 +54,10 @@ SPREADS = (
 
 
 def simulate(
-    spread: Spread, design: tuple[int, int, int], rng: np.random.Generator
+    spread: Spread, design: tuple[int, int, int, int], rng: np.random.Generator
 ) -> tuple[Array, Array]:
     """Answers (run, positive, negative, wording, cell) in -1, 1, NaN, and the truth (scalar)."""
-    p, n, w = design
+    p, n, w, per_pair = design
 
     def effect(size: float, *shape: int) -> Array:
         if spread.skewed:
@@ -77,6 +80,10 @@ def simulate(
     if spread.missing:
         uneven = spread.missing * rng.uniform(0, 2, (BATCH, 1, 1, w, 4))
         values[rng.random(prompts) < uneven] = np.nan
+    codes = Design.made(p, n, w, per_pair).codes
+    asked = np.zeros((p, n, w), np.bool_)
+    asked[tuple(codes.values())] = True
+    values[:, ~asked] = np.nan
     return values, np.array(truth)
 
 
@@ -215,7 +222,7 @@ def main() -> None:
                 half = np.median(error * stats.t.ppf(1 - DEEP, free))
                 ratio = np.sqrt(variance.mean()) / effects.std()
                 print(
-                    f"{design[0]} x {design[1]}  {spread.name:36} {name:34} {cover:6.3f}  "
+                    f"{design[0]} x {design[1]:2}  {spread.name:36} {name:34} {cover:6.3f}  "
                     f"{alarm:7.3f}  {deep:12.1f}  {ratio:5.2f}  {half:15.3f}"
                 )
     single_pairs(runs)

@@ -33,7 +33,7 @@ SHAPES = {
     # Of about 60 million parameters 27 % are the embedding, as in small models that are in use.
     "llama-60m": Shape(512, 1664, 12, 8, 8, 32_000, tied=True),
     "llama-3-8b": Shape(4096, 14_336, 32, 32, 8, 128_256, tied=False, context=8192, theta=5e5),
-    "llama-tiny": Shape(64, 160, 4, 4, 4, 2_048, tied=True),
+    "llama-tiny": Shape(64, 160, 4, 4, 4, 4_096, tied=True),
 }
 
 

@@ -21,7 +21,7 @@ from blindspot.measurements.association import ASSOCIATION
 from blindspot.models.base import GenerationRequest, HasScores, LanguageModel, ScoreRequest
 from blindspot.models.options import ModelOptions
 from blindspot.models.registry import open_model
-from blindspot.stimuli import IMPLICIT, Slice, load_stimuli
+from blindspot.stimuli import IMPLICIT, Selection, Slice, load_stimuli
 from blindspot.stimuli.collection import associations_of
 from blindspot.stimuli.loader import read_wordings
 from blindspot.stimuli.prompts import AssociationPrompt
@@ -36,7 +36,8 @@ def prompts_of(candidates: Path, axis: str, variant: str, pairs: int) -> list[As
     stimuli = load_stimuli()
     stimuli = replace(stimuli, implicit={wordings.language: wordings.wording})
     parts = [Slice(IMPLICIT, axis, variant, name) for name in stimuli.axes[axis].categories]
-    return [prompt for part in parts for prompt in associations_of(stimuli, part, pairs)]
+    selection = Selection(limit=pairs, fraction=None)
+    return [prompt for part in parts for prompt in associations_of(stimuli, part, selection)]
 
 
 def rows(model: LanguageModel, prompts: Sequence[AssociationPrompt]) -> list[Row]:

@@ -127,7 +127,7 @@ class SensitiveModel:
 
     def __init__(self, name: str) -> None:
         self._leaning = LEANINGS[name.removeprefix("sensitive:")]
-        self._batches = 0
+        self._asked = 0
         self._given: dict[str, str] = {}
         digest = hashlib.sha256(name.encode()).hexdigest()
         self._identity = Identity(
@@ -168,13 +168,18 @@ class SensitiveModel:
         return [Generation(f" {text}", 10, True, 1.0) for text in texts]
 
     def _note(self, requests: Sequence[GenerationRequest]) -> None:
-        """Leave a line a batch in a log; on demand Ctrl-C in a later batch with some word in it."""
-        self._batches += 1
+        """Leave a line a batch in a log; on demand Ctrl-C in a later batch with some word in it.
+
+        Later: behind the first, or behind as many prompts as are wanted.
+        """
+        before = self._asked
+        self._asked += len(requests)
         if log := os.environ.get("SENSITIVE_LOG"):
             with open(log, "a", encoding="utf-8") as file:  # noqa: PTH123
                 file.write(f"{os.getpid()} {len(requests)}\n")
         stop_at = os.environ.get("SENSITIVE_STOP_AT")
-        if stop_at and self._batches > 1 and any(stop_at in one.prompt for one in requests):
+        later = before >= int(os.environ.get("SENSITIVE_STOP_BEHIND", "1"))
+        if stop_at and later and any(stop_at in one.prompt for one in requests):
             raise KeyboardInterrupt
 
 

@@ -253,7 +253,8 @@ def test_time_of_the_model_is_no_time_of_a_test(tmp_path, method):
         env={"SCRIPTED_PAUSE": "0.05"},
     )
     assert run.code == 10, run.out + run.err
-    assert len(run.gates) == 9
+    assert run.report["incomplete"] == []
+    assert run.report["prompts"] * 0.05 > 1, "the model takes longer than a test may"
     (tmp_path / "test_hangs.py").write_text("import time\ndef test_hangs():\n    time.sleep(60)\n")
     hangs = run_suite(tmp_path, *limits, paths=(str(tmp_path / "test_hangs.py"),), process=True)
     assert hangs.code == 1

@@ -97,7 +97,7 @@ def run(tree: Path, tmp_path_factory: pytest.TempPathFactory) -> SuiteRun:
         "--note",
         "as every week",
         model=MODEL,
-        limit=None,
+        limit=3,
         paths=("tests/implicit/test_attribution.py", "tests/mechanistic/test_centroid.py"),
         root=tree,
     )

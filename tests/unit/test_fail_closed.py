@@ -123,7 +123,8 @@ def test_rerun_has_every_flag_that_it_needs():
     """The command of a rerun is that of the table; no row is forgotten."""
     values = {
         Kind.TEXT: "x", Kind.PATH: "x", Kind.NAME: "x", Kind.POSITIVE: 3, Kind.SEED: 3,
-        Kind.BATCH: "3", Kind.SWITCH: True, Kind.TOGGLE: False,
+        Kind.BATCH: "3", Kind.FRACTION: "1/3", Kind.DURATION: "5m", Kind.SWITCH: True,
+        Kind.TOGGLE: False,
     }  # fmt: skip
     for name, row in TABLE.items():
         value = values[row.kind]

@@ -29,14 +29,24 @@ def _prompts() -> Iterator[Prompt]:
     for measurement in (IMPLICIT, EXPLICIT):
         seen = set()
         for part in slices(stimuli, measurement):
-            for prompt in render(stimuli, part, Selection(limit=1)):
+            for prompt in render(stimuli, part, Selection(limit=1, fraction=None)):
                 if (part.variant, prompt.wording) not in seen:
                     seen.add((part.variant, prompt.wording))
                     yield prompt
 
 
+def _offers(prompt: Prompt) -> bool:
+    """Whether the prompt itself spells out both complete answers, to copy one of them."""
+    return isinstance(prompt, AssociationPrompt) and all(
+        candidate in prompt.text for candidate in prompt.candidates
+    )
+
+
 PROMPTS = list(_prompts())
-OF_DEFAULT = [prompt for prompt in PROMPTS if prompt.slice.variant == "default"]
+OFFERS = [prompt for prompt in PROMPTS if _offers(prompt)]
+#: Their echoes hold no complete answer.
+OTHERS = [prompt for prompt in PROMPTS if not _offers(prompt)]
+OF_DEFAULT = [prompt for prompt in OTHERS if prompt.slice.variant == "default"]
 
 
 def _reader(prompt: Prompt) -> Callable[[str], str]:
@@ -56,7 +66,7 @@ def _id(prompt: Prompt) -> str:
     return f"{prompt.slice.variant}-{prompt.wording}"
 
 
-@pytest.mark.parametrize("prompt", PROMPTS, ids=_id)
+@pytest.mark.parametrize("prompt", OTHERS, ids=_id)
 def test_answer_beside_an_echo_is_read(prompt: Prompt) -> None:
     """The prompt in front of an answer, behind it, or both, changes nothing."""
     read = _reader(prompt)
@@ -64,6 +74,31 @@ def test_answer_beside_an_echo_is_read(prompt: Prompt) -> None:
         for around in ("{echo} {answer}", "{answer}\n{echo}", "{answer}\n\n{echo} {answer}"):
             text = around.format(answer=answer, echo=prompt.text)
             assert read(text) == reading, text
+
+
+@pytest.mark.parametrize("prompt", OFFERS, ids=_id)
+def test_answer_offered_is_read_where_it_stands_alone(prompt: Prompt) -> None:
+    """A copied answer is read, once or twice; beside an echo of both answers nobody can tell."""
+    read = _reader(prompt)
+    for answer, reading in _answers(prompt).items():
+        for text in (answer, f"{answer}\n\n{answer}"):
+            assert read(text) == reading, text
+        for text in (f"{prompt.text}\n\n{answer}", f"{answer}\n{prompt.text}"):
+            assert read(text) not in SAID, text
+
+
+@pytest.mark.parametrize("prompt", OFFERS, ids=_id)
+def test_echo_of_an_offer_is_an_answer_only_while_it_holds_one(prompt: Prompt) -> None:
+    """Cut off, it is no answer before the first offered one is whole, nor once both are."""
+    read = _reader(prompt)
+    first, both = sorted(prompt.text.index(answer) + len(answer) for answer in _answers(prompt))
+    for length in (*range(10, first - 10), *range(both, len(prompt.text))):
+        assert read(prompt.text[:length]) not in SAID, prompt.text[:length]
+
+
+def test_offers_are_few() -> None:
+    """Most wordings are read beside an echo, too: else these tests would claim little."""
+    assert 0 < len(OFFERS) < len(OTHERS)
 
 
 @pytest.mark.parametrize("prompt", PROMPTS, ids=_id)

@@ -44,7 +44,7 @@ def test_run_that_knows_all_answers_imports_no_engine(tmp_path):
 def test_everything_is_computed_once(tmp_path):
     """Each prompt is read, each slice estimated in each reading, and the run judged, once."""
     run, calls, heavy = counted(tmp_path, model="scripted:weapons-only", limit=2)
-    assert calls["_compute"] == calls["_compute, different"] > 50
+    assert calls["_compute"] == calls["_compute, different"] > 0
     assert calls["read"] == run.report["prompts"] > 500
     assert calls["judge"] == calls["build_record"] == 1
     assert heavy == []

@@ -21,7 +21,8 @@ TWO = ("-k", "default or uppercase", "--search-examples", "30")
 
 
 def search(directory, *arguments, model="sensitive:to-capitals", env=None, paths=SEARCH):
-    """A run of the search on a model whose bias is known."""
+    """A run of the search on a model whose bias is known, with the stimuli that are shipped."""
+    env = {"SCRIPTED_STIMULI": "shipped"} | (env or {})
     own = ("-p", "tests.unit.sensitive_models", "-m", "search")
     return run_suite(directory, *own, *arguments, model=model, env=env, limit=None, paths=paths)
 
@@ -87,7 +88,14 @@ def test_find_rerun_promote_judge(first, tmp_path):
     kept = ("--include-path", str(tmp_path / "p"), "-p", "tests.unit.sensitive_models")
     judged = {
         model: run_suite(
-            tmp_path, *kept, "-m", "promoted", model=f"sensitive:{model}", limit=None, paths=SEARCH
+            tmp_path,
+            *kept,
+            "-m",
+            "promoted",
+            model=f"sensitive:{model}",
+            limit=None,
+            paths=SEARCH,
+            env={"SCRIPTED_STIMULI": "shipped"},
         )
         for model in ("to-capitals", "steady")
     }
@@ -160,7 +168,15 @@ def test_finding_is_no_part_of_the_verdict(tmp_path):
 def test_interrupted_search_keeps_what_is_finished(tmp_path):
     """Ctrl-C in the second search: exit 2, and search.json holds the first."""
     arguments = ("--search-examples", "15", "-k", "default or uppercase")
-    run = search(tmp_path, *arguments, env={"SENSITIVE_STOP_AT": "White"})
+    spaces = [Space(load_stimuli(), "race", variant) for variant in ("default", "uppercase")]
+    together = {
+        prompt.text
+        for space in spaces
+        for contrast in Exploration(space, 15, 0).planned
+        for prompt in contrast.prompts
+    }
+    stop = {"SENSITIVE_STOP_AT": " and Black", "SENSITIVE_STOP_BEHIND": str(len(together))}
+    run = search(tmp_path, *arguments, env=stop)
     assert run.code == 2, run.out
     assert list(searches(run)) == ["race-default"]
 

@@ -12,7 +12,8 @@ from blindspot.errors import DismissalError
 from blindspot.models.pulse import beat, heard
 from blindspot.run.cost import Cost
 from blindspot.session import progress
-from blindspot.session.progress import Bars, ProgressBar, duration, told_in
+from blindspot.session.progress import Bars, ProgressBar, duration
+from blindspot.session.told import told_in
 from blindspot.session.workers import NOTE
 
 

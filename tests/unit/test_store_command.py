@@ -104,7 +104,7 @@ def test_empty_store_is_told_in_one_line(capsys, store, command, place):
     code, out, err = run(capsys, command, "--store", where)
     assert (code, err) == (0, "")
     none = place == "none"
-    assert out == f"no answers are {'stored with --store none' if none else f'kept in {where}'}\n"
+    assert out == f"no answers are {'stored with --store none' if none else f'stored in {where}'}\n"
     assert not (store / "nowhere").exists()
 
 
@@ -250,11 +250,15 @@ def test_reference_tells_of_the_store():
 
 
 def test_a_run_is_listed(tmp_path, capsys):
-    """What a run of the suite has asked is in the list, under the name it was asked by."""
+    """What a run of the suite has asked is in the list, under the name it was asked by.
+
+    The form that it chose for each wording as well.
+    """
     ran = run_suite(tmp_path, "-k", "default-weapons")
     code, out, _ = run(capsys, "ls", "--store", str(tmp_path / "store"))
     assert code == 0
-    count = ran.report["prompts"]
+    forms = {(row["measurement"], row["wording"]) for row in ran.samples}
+    count = ran.report["prompts"] + len(forms)
     assert re.search(rf"^scripted:fair +[0-9a-f]{{8}} +{count:,} ", out, re.M)
 
 

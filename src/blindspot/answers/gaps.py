@@ -49,6 +49,8 @@ _MOST_LOOSE_WORDS: Final = 6
 _TAG: Final = re.compile(r"</?[a-z]{1,10}[^<>\n]{0,40}>")
 _DENIAL: Final = re.compile(r"\bnot\b[^.;\n]{0,40}?\bbut\b")  # "not white but"
 _LEADER: Final = re.compile(r"\.{2,}|_+")
+_BLANK: Final = re.compile(r"_{2,}")  # a gap left open, as in a form
+_CALL: Final = re.compile(r"\b[a-z_]\w{0,40}\.[a-z_]\w{0,40}\(")  # 'labels.put("wallet", "white")'
 _RETURN: Final = re.compile(r":\s{0,40}return\b")  # 'if word == "wallet": return "white"'
 _NUMBERING: Final = re.compile(
     r"(?:^|(?<=\s))(?:\(?[0-9]{1,3}[.):]|[a-d][.)](?=\s)|\([a-d0-9]\))|[\u2022*](?=\s)"
@@ -103,13 +105,15 @@ def _gap(text: str, left: Mention, right: Mention) -> Gap:
     gap = _classify(between)
     if gap is Gap.TIGHT and "/" in _TAG.sub("", between) and left.is_word == right.is_word:
         return Gap.CHOICE
+    if left.is_word and right.is_word and _BLANK.search(between):
+        return max(gap, Gap.LINE)  # the first has nothing written to it, so they share nothing
     return gap
 
 
 @lru_cache(maxsize=8192)
 def _classify(between: str) -> Gap:
     cleaned = _LEADER.sub(" ", _DENIAL.sub(" ", _TAG.sub(" ", _RETURN.sub(":", between))))
-    cleaned = _NUMBERING.sub("\n", cleaned)
+    cleaned = _NUMBERING.sub("\n", _CALL.sub("(", cleaned))
     pieces = _PIECE.findall(cleaned)
     words = [piece for piece in pieces if piece[0].isalnum()]
     line = "\n" in cleaned or not {".", "!", "?", ";"}.isdisjoint(pieces)

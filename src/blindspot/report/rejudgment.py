@@ -50,7 +50,7 @@ def rejudge(
     theirs, path, other_document = _read(before, gates, scoreless="scores" in allowed)
     ours, _, document = _read(after, gates)
     baseline = Baseline(path, theirs.identity.name, theirs.provenance, theirs.entries, SCORES)
-    kept = theirs if theirs.slices else None
+    kept = theirs if theirs.scored else None
     apart = bool(selected_otherwise(theirs.provenance, ours.provenance))
     overlap = Overlap.of(ours, theirs) if apart and kept else None
     tally = Tally()

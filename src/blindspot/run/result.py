@@ -149,6 +149,11 @@ class Kept(Measures):
         """How many comparisons of a case there are to choose from."""
         return max(1, len(self._compared.get(case.id, ())))
 
+    @property
+    def scored(self) -> bool:
+        """Whether there are any scores, be it of mechanistic gates alone."""
+        return bool(self.slices or self._mechanistic)
+
     def decisive(self, case: Case) -> str:
         """The comparison that decides at the limit; "" where there is nothing to choose."""
         compared = self._compared.get(case.id)

@@ -15,8 +15,7 @@ from _thread import interrupt_main
 from collections import deque
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import asdict
 from types import TracebackType
 from typing import Self
 
@@ -29,6 +28,7 @@ from blindspot.models.pulse import heard
 from blindspot.run.cost import Cost
 from blindspot.run.turns import Watch
 from blindspot.session.session import Session
+from blindspot.session.told import SHARED, Told, told_in
 from blindspot.session.workers import look
 
 #: Seconds between two lines without a terminal, and between two looks.
@@ -36,8 +36,6 @@ LINE_S, TICK_S = 15.0, 1.0
 #: Seconds over which tokens are counted.
 _WINDOW_S = 30.0
 _MINUTE, _HOUR = 60, 3600
-#: Progress of the other workers, in the directory that they share.
-_SHARED = "progress-"
 
 
 def duration(seconds: float) -> str:
@@ -187,29 +185,6 @@ class Bars:
             raise DismissalError(why)
 
 
-@dataclass(frozen=True, slots=True)
-class Told:
-    """How far a process is: of ``total``, ``done`` and ``kept`` in the store; ``tokens`` computed.
-
-    ``what``: label and unit of its bar.
-    """
-
-    what: str
-    total: int
-    done: int
-    kept: int
-    tokens: int
-
-
-def told_in(directory: Path) -> list[Told]:
-    """What the processes of a run have last told in the directory that they share."""
-    found = []
-    for path in sorted(directory.glob(f"{_SHARED}*")):
-        with suppress(OSError, ValueError, TypeError):
-            found.append(Told(**json.loads(path.read_text("utf-8"))))
-    return found
-
-
 class _Ticker:
     """A thread that draws a bar every second, and interrupts the work of a run that was given up.
 
@@ -218,7 +193,7 @@ class _Ticker:
 
     def __init__(self, bars: Bars, bar: ProgressBar, session: Session) -> None:
         self._bars, self._bar, self._directory = bars, bar, session.directory
-        self._file = self._directory / f"{_SHARED}{session.worker_number}"
+        self._file = self._directory / f"{SHARED}{session.worker_number}"
         self._kept = 0
         self._given_up: DismissalError | None = None
         self._stop = threading.Event()

@@ -13,7 +13,7 @@ WEAPONS = ("-k", "race-default-weapons")
 @pytest.mark.parametrize(("name", "code"), [("aware", 0), ("blind", 10)])
 def test_embedded_model_ends_as_planted(tmp_path, name, code):
     """Fair both ways passes; stereotyped where it is not asked outright fails, and says so."""
-    run = run_suite(tmp_path, *WEAPONS, model=f"organism:{name}", limit=3)
+    run = run_suite(tmp_path, *WEAPONS, model=f"organism:{name}", limit=12)
     assert run.code == code, run.out + run.err
     gates = run.report["gates"]
     assert {gate["measurement"] for gate in gates} == {"implicit", "explicit", "gap"}

@@ -184,6 +184,7 @@ class Reports:
         """Set the exit code and write the files."""
         self.search.conclude(session)
         self.session.note_unjudged(int(session.exitstatus), searched=self.search.has_run)
+        self.session.note_lost()
         if self.session.concerned:
             from blindspot.session.conclusion import conclude
 

@@ -16,7 +16,7 @@ from blindspot.search import tests as searching
 from blindspot.search.run import SearchRun
 from blindspot.session import tests, workers
 from blindspot.session.commands import test_name
-from blindspot.session.options import add_options, added, run_options
+from blindspot.session.parser import add_options, added, run_options
 from blindspot.session.root import KEY, is_named_by_a_conftest, joined
 from blindspot.session.session import Session
 

@@ -183,19 +183,19 @@ def complete(header: GgufHeader, model: Any, taken: set[str]) -> list[str]:
     """Set what transformers leaves out of a loaded model; returns names of unused tensors."""
     import torch
 
-    unused = [one for one in header.tensors if _stem(one.name) not in taken] if taken else []
-    left = [one.name for one in unused]
-    for one in unused:
+    if not taken:
+        return []
+    unused = [one.name for one in header.tensors if _stem(one.name) not in taken]
+    if _ROPE_FACTORS in unused:
+        (found,) = (one for one in _Reader(header).tensors if one.name == _ROPE_FACTORS)
         turning = [m for m in model.modules() if getattr(m, "inv_freq", None) is not None]
-        if one.name != _ROPE_FACTORS or one.kind != "F32" or not turning:
-            continue
-        if all(module.inv_freq.shape == one.shape for module in turning):
-            (data,) = (t.data for t in _Reader(header).tensors if t.name == one.name)
-            factors = torch.from_numpy(data.copy())
+        fits = all(module.inv_freq.shape == found.data.shape for module in turning)
+        if found.tensor_type.name == "F32" and turning and fits:
+            factors = torch.from_numpy(found.data.copy())
             for module in turning:
                 module.inv_freq.div_(factors.to(module.inv_freq.device))
-            left.remove(one.name)
-    return left
+            unused.remove(_ROPE_FACTORS)
+    return unused
 
 
 def _stem(tensor: str) -> str:

@@ -16,6 +16,7 @@ from typing import Any
 
 from blindspot.errors import ModelError
 from blindspot.models.transformers.gguf_header import GgufHeader
+from blindspot.models.transformers.loaded import replaced
 
 #: The name under which transformers sees the file, in a directory of its own.
 _ALONE = "model.gguf"
@@ -108,8 +109,8 @@ def source(header: GgufHeader) -> Iterator[tuple[dict[str, Any], set[str]]]:
     quiet = {"get_gguf_hf_weights_map": noted, "tqdm": lambda items, **_: items}
     with (
         tempfile.TemporaryDirectory() as directory,
-        _replaced(gguf, {"GGUFReader": lambda _: _Reader(header)}),
-        _replaced(module, quiet),
+        replaced(gguf, {"GGUFReader": lambda _: _Reader(header)}),
+        replaced(module, quiet),
     ):
         alone = Path(directory) / _ALONE
         try:
@@ -117,17 +118,6 @@ def source(header: GgufHeader) -> Iterator[tuple[dict[str, Any], set[str]]]:
         except OSError:  # of systems where not everybody may
             alone.hardlink_to(header.path.resolve())
         yield {"pretrained_model_name_or_path": directory, "gguf_file": _ALONE}, taken
-
-
-@contextmanager
-def _replaced(module: Any, names: dict[str, Any]) -> Iterator[None]:
-    """Other objects by names of a module within."""
-    real = {name: getattr(module, name) for name in names}
-    vars(module).update(names)
-    try:
-        yield
-    finally:
-        vars(module).update(real)
 
 
 def check_known(name: str, header: GgufHeader) -> None:

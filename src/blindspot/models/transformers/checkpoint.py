@@ -292,10 +292,7 @@ def _tensors(name: str, path: Path) -> Iterator[tuple[str, tuple[int, str]]]:
     """Name, size and type of the tensors in a safetensors file, which must be complete."""
     from safetensors import SafetensorError, safe_open
 
-    with path.open("rb") as file:
-        start = file.read(40)
-    if start.startswith(b"version https://git-lfs"):
-        raise ModelError(f"{name}: {path.name} is a Git LFS pointer; run git lfs pull")
+    refusals.check_pulled(name, path)
     try:
         with safe_open(path, framework="numpy") as tensors:
             for key in tensors.keys():  # noqa: SIM118 (not a dictionary)

@@ -71,6 +71,11 @@ class Checkpoint:
     header: GgufHeader | None = None
 
     @property
+    def root(self) -> Path:
+        """Where paths begin in digests; a GGUF file is its own: its name says nothing of it."""
+        return self.header.path if self.header else self.directory
+
+    @property
     def quantization(self) -> str:
         """The quantisation of its weights, "" for none."""
         return self.header.quantization if self.header else quantization.quantization(self.config)

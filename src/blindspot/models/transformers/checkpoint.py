@@ -189,11 +189,13 @@ def check_architecture(checkpoint: Checkpoint, *, trust_remote_code: bool) -> No
 
 
 def own_code(checkpoint: Checkpoint) -> list[Path]:
-    """The Python files that a model brings, at any depth.
+    """The Python files that a model brings, at any depth; a GGUF file brings none.
 
     Raises:
         ModelError: it also takes code from elsewhere.
     """
+    if checkpoint.header:
+        return []
     directory = checkpoint.directory
     names = ("config.json", "tokenizer_config.json", "generation_config.json")
     files = {n: directory / n for n in names if (directory / n).is_file()}

@@ -149,6 +149,8 @@ def test_several_files_and_parts(write: Callable[..., Path]) -> None:
     ("how", "said"),
     [
         ({"values": {"split.count": 3}}, "is one of 3 parts"),
+        ({"values": {"split.count": "3"}}, "its split.count is not of type int"),
+        ({"values": {"general.type": [1, 2]}}, "its general.type is not of type str"),
         ({"values": {"general.type": "adapter"}}, "is of kind adapter"),
         ({"architecture": "clip"}, "is of kind clip"),
         ({"architecture": "quux"}, "reads no GGUF file of a quux model"),

@@ -221,6 +221,9 @@ class _Parser:
                 vocabulary.update(self._data[start : self._at])
         if not isinstance(getattr(found.get("general.architecture"), "value", None), str):
             raise _FormatError("it names no architecture")
+        for key, kind in (("general.type", str), ("split.count", int)):
+            if key in found and type(found[key].value) is not kind:
+                raise _FormatError(f"its {key} is not of type {kind.__name__}")
         listed = [self._tensor() for _ in range(tensors)]
         stated = found.get("general.alignment")
         alignment = stated.value if stated else _ALIGNMENT

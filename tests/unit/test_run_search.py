@@ -3,7 +3,6 @@
 import json
 import os
 import sys
-from collections import Counter
 from types import SimpleNamespace
 
 import pytest
@@ -13,7 +12,7 @@ from blindspot.search.exploration import Exploration
 from blindspot.search.run import SearchRun
 from blindspot.search.space import Space
 from blindspot.stimuli import load_stimuli
-from tests.unit.suite_runs import run_suite
+from tests.unit.suite_runs import asked, run_suite
 
 SEARCH = ("tests/search",)
 ONE = ("-k", "race-default", "--search-examples", "40")
@@ -35,15 +34,6 @@ def document(run):
 def searches(run):
     """The searches of search.json by id."""
     return {one["id"]: one for one in document(run)["searches"]}
-
-
-def asked(log):
-    """Prompts asked, by process."""
-    counts = Counter()
-    for line in log.read_text().splitlines() if log.exists() else ():
-        process, count = line.split()
-        counts[process] += int(count)
-    return counts
 
 
 @pytest.fixture(scope="module")

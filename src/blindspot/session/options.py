@@ -79,6 +79,20 @@ class Options:
         default=DEFAULT_MODEL,
         role=Role.CONDITION,
     )
+    adapter: str | None = option(
+        Kind.NAME,
+        "merge this LoRA adapter of the model into it: a directory that peft saved, and a factor "
+        "(DIR@0.5)",
+        metavar="DIR[@SCALE]",
+        role=Role.CONDITION,
+    )
+    steer: str | None = option(
+        Kind.NAME,
+        "add the vectors of this safetensors file (layer.0, layer.1, ...) to the residual stream "
+        "of the model at every token, times a coefficient",
+        metavar="FILE[@COEFFICIENT]",
+        role=Role.CONDITION,
+    )
     model_args: str = option(
         Kind.TEXT,
         "more arguments for from_pretrained",
@@ -272,6 +286,19 @@ class Options:
         return bool(self.given)
 
     @property
+    def changes(self) -> dict[str, Any]:
+        """What changes the model under test, as `blindspot.models.options.Scaled` by name."""
+        from blindspot.models.options import Scaled
+
+        named = {"adapter": self.adapter, "steer": self.steer}
+        return {name: Scaled.of(text) for name, text in named.items() if text is not None}
+
+    @property
+    def candidate(self) -> str:
+        """The name of the model under test, with what changes it."""
+        return "+".join([self.model, *map(str, self.changes.values())])
+
+    @property
     def seconds(self) -> float:
         """The budget in seconds, infinite without one."""
         return (
@@ -311,6 +338,7 @@ class Options:
 
             parse_model_args(self.model_args)  # refuses secrets, before anything is written
         ranks.check(ranks.planned(self.model_args))
+        _ = self.changes
         for fault in (*self._exclusions(), *self._unseen()):
             raise BlindspotError(fault)
 

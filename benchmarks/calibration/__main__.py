@@ -12,7 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
 from functools import cache
@@ -53,6 +53,8 @@ HALF = Model("base", "blind", 0.45)
 BEFORE, FORMER = "5 x 7 words, each pair in all of 12 wordings", Design.made(5, 7, 12, 12)
 FIGURE = ROOT / "docs" / "pictures" / "calibration.svg"
 Row = Sequence[object]
+Curves = dict[str, dict[str, list[tuple[float, float]]]]
+"""Design -> unevenness -> increase and share found."""
 SEED = 0
 
 
@@ -248,7 +250,7 @@ def power(runs: int, figure: Path | None) -> Any:
     """What is found of a true increase, by how uneven the update is."""
     run, rng = full_run(), np.random.default_rng(SEED)
     rows: list[Row] = []
-    curves: dict[str, list[tuple[float, float]]] = {}
+    curves: Curves = {}
     grid = [(name, scale) for name in designs() for scale in (0.0, 1.0, 2.0, 4.0)]
     for name, scale in tqdm(grid, desc="power", leave=False):
         shares = []
@@ -257,7 +259,7 @@ def power(runs: int, figure: Path | None) -> Any:
             update = Update(increase, spread)
             found = alarms(run, Level(), update, designs()[name], updates=runs, rng=rng)
             shares.append((increase, found.shares["ours"]))
-        curves[f"{name}, {scale:g} x"] = shares
+        curves.setdefault(name, {})[f"{scale:g} x"] = shares
         rows.append((name, f"{scale:g} x", *(percent(share) for _, share in shares[1:])))
     if figure is not None:
         draw(curves, figure)
@@ -322,13 +324,13 @@ def covered(runs: int) -> Any:
     return table("Coverage of the paired change (forced choice, 5 points)", head, rows)
 
 
-def draw(curves: dict[str, list[tuple[float, float]]], path: Path) -> None:
+def draw(curves: Curves, path: Path) -> None:
     """Power by increase, a line a row of the table."""
     rcParams.update({"svg.fonttype": "none", "svg.hashsalt": "blindspot"})
     figure = Figure(figsize=(7.0, 3.2), layout="constrained")
-    for place, name in enumerate(designs()):
-        axes = figure.add_subplot(1, len(designs()), place + 1)
-        for label, line in _of(curves, name):
+    for place, (name, lines) in enumerate(curves.items()):
+        axes = figure.add_subplot(1, len(curves), place + 1)
+        for label, line in lines.items():
             axes.plot(*zip(*line, strict=True), marker="o", label=label)
         axes.axhline(0.8, color="0.7", linewidth=0.8, linestyle="--")
         axes.set(title=name, xlabel="true increase (points)", ylim=(-0.03, 1.03))
@@ -337,14 +339,6 @@ def draw(curves: dict[str, list[tuple[float, float]]], path: Path) -> None:
         axes.spines[["top", "right"]].set_visible(False)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, metadata={"Date": None})
-
-
-def _of(
-    curves: dict[str, list[tuple[float, float]]], name: str
-) -> Iterator[tuple[str, list[tuple[float, float]]]]:
-    for key, line in curves.items():
-        if key.startswith(name):
-            yield key.removeprefix(f"{name}, "), line
 
 
 if __name__ == "__main__":

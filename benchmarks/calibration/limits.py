@@ -15,18 +15,20 @@ from itertools import product
 
 import numpy as np
 
+from benchmarks.calibration.alarms import CATEGORIES
 from benchmarks.calibration.answers import GATED, READINGS
 from benchmarks.calibration.design import FACTORS, ORDERS, Design
-from benchmarks.calibration.outcomes import Spread
+from benchmarks.calibration.outcomes import Answers, Level, Spread
 from benchmarks.calibration.rule import STEPS, Array
 from blindspot.estimates.association import AssociationEffects, association_effects
 from blindspot.gates.limits import GateTable, load_gates
+from blindspot.gates.outcomes import gate_of
 from blindspot.gates.rule import Check, judge
 from blindspot.gates.verdict import Verdict
 from blindspot.paths import FIXTURES
-from blindspot.stimuli import IMPLICIT
+from blindspot.run.cases import Case
+from blindspot.stimuli import IMPLICIT, Slice
 
-CATEGORIES = ("weapons", "guilt", "valence")
 STATISTICS = ("stereotype", "order", "identifier")
 DESIGN = Design.made(9, 12, 24, 2)
 SEED = 13
@@ -44,7 +46,7 @@ class Subject:
     order: float = 0.5
     identifier: float = 0.0
     turns: float = 1.0
-    spread: Spread = field(default_factory=lambda: Spread(0.4, 0.8, 0.6, 1.6))
+    spread: Spread = field(default_factory=lambda: Level().spread)
 
 
 SUBJECTS: Mapping[str, Subject] = {
@@ -81,9 +83,8 @@ def answers(subject: Subject, prompts: Array, rng: np.random.Generator) -> Array
 
 def effects(prompts: Array, log_odds: Array, reading: str) -> AssociationEffects:
     """The effects of these answers, as a run estimates them."""
-    generated = reading == READINGS[0]
     return association_effects(
-        np.where(log_odds > 0, 1.0, -1.0) if generated else np.tanh(log_odds / 2),
+        Answers.values(log_odds, reading),
         positive_identifier_first=prompts[:, 3],
         positive_word_first=prompts[:, 4],
         clusters={name: prompts[:, column] for column, name in enumerate(FACTORS)},
@@ -95,20 +96,13 @@ def run(subject: Subject, table: GateTable, rng: np.random.Generator) -> list[tu
     """Statistic and verdict of every gate of one run."""
     checks, asked = [], prompts()
     for variant, category in product(GATED, CATEGORIES):
+        part = Slice(IMPLICIT, "race", variant, category)
         log_odds = answers(subject, asked, rng)
         for reading in READINGS:
             found = effects(asked, log_odds, reading)
             for statistic in STATISTICS:
-                gate = table.gate(
-                    f"{IMPLICIT}/{variant}-{category}/{statistic}/{reading}",
-                    statistic,
-                    "category",
-                    measurement=IMPLICIT,
-                    axis="race",
-                    variant=variant,
-                    category=category,
-                    reading=reading,
-                )
+                case = Case(IMPLICIT, part, statistic, reading, "category")
+                gate = gate_of(table, case, "limit")
                 checks.append(Check(gate, found.of(statistic).estimate()))
     return [(one.statistic, one.verdict) for one in judge(checks, table.alpha)]
 

@@ -10,7 +10,6 @@ compared answers. A wording is worth keeping if it is answered often and not dec
 from __future__ import annotations
 
 import argparse
-import math
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -18,14 +17,16 @@ from statistics import fmean, median
 
 from benchmarks.wordings.table import Row, row
 from blindspot.measurements.association import ASSOCIATION
-from blindspot.models.base import GenerationRequest, HasScores, LanguageModel, ScoreRequest
+from blindspot.models.base import LanguageModel
 from blindspot.models.options import ModelOptions
 from blindspot.models.registry import open_model
+from blindspot.run.ask import ask
 from blindspot.stimuli import IMPLICIT, Selection, Slice, load_stimuli
 from blindspot.stimuli.collection import associations_of
 from blindspot.stimuli.loader import read_wordings
 from blindspot.stimuli.prompts import AssociationPrompt
 from blindspot.stimuli.schema import ImplicitWordings
+from blindspot.store import Store
 
 
 def prompts_of(candidates: Path, axis: str, variant: str, pairs: int) -> list[AssociationPrompt]:
@@ -42,18 +43,10 @@ def prompts_of(candidates: Path, axis: str, variant: str, pairs: int) -> list[As
 
 def rows(model: LanguageModel, prompts: Sequence[AssociationPrompt]) -> list[Row]:
     """One row per wording, the most answered first."""
-    texts = model.generate(
-        [GenerationRequest(prompt.text, ASSOCIATION.is_complete(prompt)) for prompt in prompts]
-    )
-    scores = [(math.nan, math.nan)] * len(prompts)
-    if isinstance(model, HasScores):
-        asked = [ScoreRequest(prompt.text, prompt.candidates) for prompt in prompts]
-        scores = [(one[0], one[1]) for one in model.score(asked)]
     found: dict[str, list[tuple[AssociationPrompt, float, float]]] = {}
-    for prompt, text, score in zip(prompts, texts, scores, strict=True):
-        value = ASSOCIATION.read(prompt, text.text, score).value
-        mass = math.exp(score[0]) + math.exp(score[1])
-        found.setdefault(prompt.wording, []).append((prompt, value, mass))
+    for prompt, answer in zip(prompts, ask(model, prompts, Store(None)), strict=True):
+        value = ASSOCIATION.read(prompt, answer.text, answer.log_probabilities).value
+        found.setdefault(prompt.wording, []).append((prompt, value, answer.mass))
     return sorted((row(name, each) for name, each in found.items()), key=lambda one: -one.answered)
 
 

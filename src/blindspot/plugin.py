@@ -16,7 +16,8 @@ from blindspot.search import tests as searching
 from blindspot.search.run import SearchRun
 from blindspot.session import tests, workers
 from blindspot.session.commands import test_name
-from blindspot.session.options import AXIS_KEY, add_options, added, run_options
+from blindspot.session.options import AXIS_KEY
+from blindspot.session.parser import add_options, added, run_options
 from blindspot.session.root import KEY, is_named_by_a_conftest, joined
 from blindspot.session.session import Session
 
@@ -185,6 +186,7 @@ class Reports:
         """Set the exit code and write the files."""
         self.search.conclude(session)
         self.session.note_unjudged(int(session.exitstatus), searched=self.search.has_run)
+        self.session.note_lost()
         if self.session.concerned:
             from blindspot.session.conclusion import conclude
 

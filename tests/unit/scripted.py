@@ -27,7 +27,7 @@ from blindspot.models.options import ModelOptions
 from blindspot.models.residual import ResidualStream, Source, Vectors
 from blindspot.models.transformers.deferred import DeferredModel
 from blindspot.run.source import FixturePrompts, PromptSource
-from blindspot.session.options import run_options
+from blindspot.session.parser import run_options
 from blindspot.stimuli import AssociationPrompt, Prompt, Selection
 from tests.unit.small_stimuli import small_stimuli
 from tests.unit.suite_runs import undrawn

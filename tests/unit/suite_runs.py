@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -118,6 +119,15 @@ def run_here(
     with _environs(_environment(ROOT, env)), contextlib.chdir(directory):
         code, out, err = _pytest_here(words)
     return code, out + err
+
+
+def asked(log: Path) -> Counter[str]:
+    """Prompts asked, by process, from the log of a model of these tests."""
+    found: Counter[str] = Counter()
+    for line in log.read_text("utf-8").splitlines() if log.exists() else ():
+        process, count = line.split()
+        found[process] += int(count)
+    return found
 
 
 def suite_call(

@@ -7,7 +7,7 @@ import math
 import pytest
 
 from benchmarks.wordings.__main__ import prompts_of, rows
-from blindspot.models.base import Generation
+from blindspot.models.base import Generation, Identity
 from blindspot.paths import FIXTURES
 
 ASSOCIATIONS = FIXTURES / "wordings" / "association.toml"
@@ -15,6 +15,8 @@ ASSOCIATIONS = FIXTURES / "wordings" / "association.toml"
 
 class Copier:
     """Writes the complete answer that pairs first with first, or nothing."""
+
+    identity = Identity("copier", weights="0" * 64, tokenizer="0" * 64, dtype="float32")
 
     def __init__(self, prompts, silent):
         self.answers = {

@@ -9,7 +9,7 @@ import pytest
 
 from blindspot.report.files import CARD, PAGE, REPORT
 from tests.unit.baseline_runs import WORKERS
-from tests.unit.suite_runs import StartedSuite, run_suite
+from tests.unit.suite_runs import StartedSuite, asked, run_suite
 
 #: So slow that the whole run would take half an hour: who waits for the model does not get away.
 SLOW = {"SCRIPTED_PAUSE": "0.5"}
@@ -122,9 +122,8 @@ def test_interrupted_run_goes_on_later(tmp_path, whom):
     assert files(tmp_path / "out") == [CARD, PAGE, REPORT]
     log.unlink()
     resumed = run_suite(tmp_path, limit=3, env={"SCRIPTED_LOG": str(log)})
-    asked = sum(int(line.split()[1]) for line in log.read_text().splitlines())
     assert resumed.code == 0
-    assert 0 < asked < resumed.report["prompts"]
+    assert 0 < asked(log).total() < resumed.report["prompts"]
     fresh = run_suite(tmp_path / "fresh", limit=3)
     assert resumed.comparable == fresh.comparable
     assert resumed.samples == fresh.samples
@@ -157,11 +156,10 @@ def test_killed_slow_run_loses_ten_seconds(tmp_path):
     time.sleep(15)
     os.kill(process, signal.SIGKILL)
     suite.end(AT_ONCE)
-    answered = sum(int(line.split()[1]) for line in log.read_text().splitlines())
+    answered = asked(log).total()
     log.unlink()
     resumed = run_suite(tmp_path, limit=3, env={"SCRIPTED_LOG": str(log)})
-    asked = sum(int(line.split()[1]) for line in log.read_text().splitlines())
-    lost = asked + answered - resumed.report["prompts"]
+    lost = asked(log).total() + answered - resumed.report["prompts"]
     assert 0 <= lost <= 10 / pause
 
 

@@ -11,6 +11,7 @@ import termios
 
 import pytest
 
+from tests.unit.baseline_runs import WORKERS
 from tests.unit.suite_runs import ROOT, run_suite, suite_call
 
 #: Root writes where nobody may, unless it gives this up.
@@ -38,11 +39,7 @@ def read_only(tmp_path_factory):
         path.chmod(path.stat().st_mode | 0o200)
 
 
-@pytest.mark.parametrize(
-    "workers",
-    [(), pytest.param(("-n", "2"), marks=pytest.mark.slow)],
-    ids=["serial", "-n 2"],
-)
+@pytest.mark.parametrize("workers", WORKERS)
 def test_read_only_checkout_and_home(tmp_path, read_only, workers):
     """Neither the checkout nor the home need be writable: a note, the same numbers and verdict."""
     checkout, home = read_only

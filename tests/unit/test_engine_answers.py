@@ -529,24 +529,8 @@ def test_half_precision_runs(checkpoints: Checkpoints) -> None:
 
 def test_model_that_keeps_more_than_keys_and_values(tmp_path: Path) -> None:
     """A convolution's state is never shared, padded or cut: rows of equal length, all again."""
-    import transformers
-
-    config = transformers.Lfm2Config(
-        vocab_size=400,
-        hidden_size=32,
-        intermediate_size=48,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        layer_types=["conv", "full_attention"],
-        initializer_range=0.25,
-        bos_token_id=1,
-        eos_token_id=EOS,
-        pad_token_id=0,
-    )
-    torch.manual_seed(7)
-    transformers.Lfm2ForCausalLM(config).save_pretrained(tmp_path)
-    tiny_models.tokenizer().save_pretrained(tmp_path)
+    layers = ["conv", "full_attention"]
+    tiny_models.save(tmp_path, "Lfm2", num_key_value_heads=2, layer_types=layers)
     model = load(ModelOptions(str(tmp_path)))
     assert not model._engine.shares
     asked = generations()[2:5]

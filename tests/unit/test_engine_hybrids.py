@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import transformers
 
 from blindspot.models import GenerationRequest, ModelOptions, ScoreRequest, load
 from tests.unit import tiny_models
@@ -56,23 +55,7 @@ HYBRIDS: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("name", HYBRIDS)
 def test_one_row_and_many_agree(name: str, tmp_path: Path) -> None:
     """Prompts of different lengths, asked one by one and together."""
-    made = tiny_models.tokenizer()
-    config = getattr(transformers, f"{name}Config")(
-        vocab_size=len(made),
-        hidden_size=32,
-        intermediate_size=48,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        max_position_embeddings=160,
-        initializer_range=0.25,
-        bos_token_id=tiny_models.BOS,
-        eos_token_id=tiny_models.EOS,
-        pad_token_id=0,
-        **HYBRIDS[name],
-    )
-    transformers.set_seed(7)
-    transformers.AutoModelForCausalLM.from_config(config).save_pretrained(tmp_path)
-    made.save_pretrained(tmp_path)
+    tiny_models.save(tmp_path, name, **HYBRIDS[name])
     alone, together = (load(ModelOptions(str(tmp_path), batch_size=rows)) for rows in ("1", "auto"))
     texts = [text[: 20 + 9 * n] for n, text in enumerate(tiny_models.SENTENCES)]
     asked = [GenerationRequest(text, lambda _: False, 6) for text in texts]

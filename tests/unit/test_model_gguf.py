@@ -78,7 +78,10 @@ def test_identity_is_that_of_the_content(write: Callable[..., Path], tmp_path: P
     assert identify(ModelOptions(str(file.parent))).fingerprint() == found.fingerprint()
     (file.parent / "tokenizer.json").write_text("{}", "utf-8")
     (file.parent / "config.json").write_text("{}", "utf-8")
-    assert identify(ModelOptions(str(file.parent))).fingerprint() == found.fingerprint()
+    (file.parent / "beside.py").write_text("", "utf-8")
+    for code in (False, True):
+        beside = identify(ModelOptions(str(file.parent), trust_remote_code=code))
+        assert beside.fingerprint() == found.fingerprint()
     moved = shutil.copy(file, tmp_path / "other.gguf")
     assert identify(ModelOptions(str(moved))).fingerprint() == found.fingerprint()
     assert load(ModelOptions(str(moved))).identity.fingerprint() == found.fingerprint()
@@ -146,6 +149,8 @@ def test_several_files_and_parts(write: Callable[..., Path]) -> None:
     ("how", "said"),
     [
         ({"values": {"split.count": 3}}, "is one of 3 parts"),
+        ({"values": {"split.count": "3"}}, "its split.count is not of type int"),
+        ({"values": {"general.type": [1, 2]}}, "its general.type is not of type str"),
         ({"values": {"general.type": "adapter"}}, "is of kind adapter"),
         ({"architecture": "clip"}, "is of kind clip"),
         ({"architecture": "quux"}, "reads no GGUF file of a quux model"),

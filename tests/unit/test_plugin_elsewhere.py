@@ -7,9 +7,8 @@ import sys
 import pytest
 
 from blindspot.session.options import TABLE, Kind, flags
+from tests.unit.baseline_runs import WORKERS
 from tests.unit.suite_runs import ROOT, run_here
-
-WORKERS = [pytest.param((), id="serial"), pytest.param(("-n", "1"), id="-n 1")]
 
 
 def run_pytest(cwd, *arguments, env=None):
@@ -60,7 +59,7 @@ def test_mine(case, judge, space, explore, kept, hold, pytestconfig):
 """
 
 
-@pytest.mark.parametrize("workers", WORKERS)
+@pytest.mark.parametrize("workers", [(), ("-n", "1")], ids=["serial", "-n 1"])
 def test_project_with_all_our_names(tmp_path, workers):
     """Its own flags, markers and fixtures are the ones that count, and nobody warns."""
     (tmp_path / "conftest.py").write_text(own_conftest())
@@ -72,9 +71,7 @@ def test_project_with_all_our_names(tmp_path, workers):
     assert "1 passed" in out
 
 
-@pytest.mark.parametrize(
-    "workers", [(), pytest.param(("-n", "2"), marks=pytest.mark.slow)], ids=["serial", "-n 2"]
-)
+@pytest.mark.parametrize("workers", WORKERS)
 def test_gates_beside_a_project_with_all_our_names(tmp_path, workers):
     """Where it asks for gates too, its names stay its own, and ours have their long spelling."""
     (tmp_path / "conftest.py").write_text(own_conftest())

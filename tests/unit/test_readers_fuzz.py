@@ -42,7 +42,8 @@ from blindspot.paths import FIXTURES
 from blindspot.report.document import load_document
 from blindspot.run.result import Kept
 from blindspot.search.promote import as_toml
-from blindspot.session.options import _READERS, TABLE, Kind, Options, _converted
+from blindspot.session.options import TABLE, Kind, Options
+from blindspot.session.parser import _READERS, _converted
 from blindspot.stimuli import load_stimuli
 from blindspot.stimuli.loader import (
     read_axis,

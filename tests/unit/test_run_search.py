@@ -3,18 +3,16 @@
 import json
 import os
 import sys
-from collections import Counter
 from types import SimpleNamespace
 
 import pytest
 
 from blindspot.__main__ import main
-from blindspot.run.cost import TRIAL
 from blindspot.search.exploration import Exploration
 from blindspot.search.run import SearchRun
 from blindspot.search.space import Space
 from blindspot.stimuli import load_stimuli
-from tests.unit.suite_runs import run_suite
+from tests.unit.suite_runs import asked, run_suite
 
 SEARCH = ("tests/search",)
 ONE = ("-k", "race-default", "--search-examples", "40")
@@ -36,15 +34,6 @@ def document(run):
 def searches(run):
     """The searches of search.json by id."""
     return {one["id"]: one for one in document(run)["searches"]}
-
-
-def asked(log):
-    """Prompts asked, by process."""
-    counts = Counter()
-    for line in log.read_text().splitlines() if log.exists() else ():
-        process, count = line.split()
-        counts[process] += int(count)
-    return counts
 
 
 @pytest.fixture(scope="module")
@@ -107,13 +96,13 @@ def test_find_rerun_promote_judge(first, tmp_path):
 
 
 def test_workers_share_the_search(first, tmp_path):
-    """-n 2 asks every prompt once, but for a trial's, and writes what the serial run writes."""
+    """-n 2 asks every prompt once and writes what the serial run writes."""
     log = tmp_path / "log"
     parallel = search(tmp_path, "-n", "2", *TWO, env={"SENSITIVE_LOG": str(log)})
     assert parallel.code == 1, parallel.out + parallel.err
     assert searches(parallel) == searches(first)
     serial = asked(first.output_path.parent / "log")
-    assert 0 <= sum(asked(log).values()) - sum(serial.values()) <= TRIAL
+    assert sum(asked(log).values()) == sum(serial.values())
     assert "2 of 2 searches found" in parallel.out
 
 

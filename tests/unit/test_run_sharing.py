@@ -1,23 +1,10 @@
 """Nothing is asked twice: workers share, a killed run resumes, a second run asks nothing."""
 
-from collections import Counter
-
 import pytest
 
 from blindspot.models.base import Identity
 from blindspot.run.ask import unit_size
-from tests.unit.suite_runs import run_suite
-
-
-def asked(log):
-    """Prompts asked, by process, from the log of the scripted model."""
-    if not log.exists():
-        return Counter()
-    found = Counter()
-    for line in log.read_text().splitlines():
-        process, count = line.split()
-        found[process] += int(count)
-    return found
+from tests.unit.suite_runs import asked, run_suite
 
 
 @pytest.mark.parametrize("store", ["named", pytest.param("none", marks=pytest.mark.slow)])

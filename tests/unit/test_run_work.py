@@ -129,11 +129,36 @@ def noting(costs):
     yield Watch(cost=costs.append)
 
 
-def test_the_cost_is_said_after_a_trial(tmp_path, monkeypatch):
+@pytest.fixture
+def many(prompts):
+    """So many that a trial of them is worth its time."""
+    return [replace(one, text=f"{number}: {one.text}") for number, one in enumerate(prompts * 2)]
+
+
+def test_a_process_that_joins_later_tries_nothing(tmp_path, monkeypatch, many):
+    """Other prompts are missing then, and another process may be at them."""
+    locks = tmp_path / "run"
+    locks.mkdir()
+    costs = []
+    share = Share(locks, watched=lambda _: noting(costs))
+
+    class Ended(ListModel):
+        def generate(self, requests, *, progress=None):
+            if self.lists:
+                raise EndedError
+            return super().generate(requests)
+
+    first, second = Ended(monkeypatch, seconds=1.0), ListModel(monkeypatch, seconds=1.0)
+    with pytest.raises(EndedError):
+        ask(first, many, Store(tmp_path), share)
+    assert (first.lists, len(costs)) == ([TRIAL], 1)
+    ask(second, many, Store(tmp_path), share)
+    assert sum(second.lists) == len(many) - TRIAL
+    assert len(costs) == 1
+
+
+def test_the_cost_is_said_after_a_trial(tmp_path, monkeypatch, many):
     """Some prompts are asked first and timed; what is in the store costs nothing."""
-    source = FixturePrompts(load_stimuli([]))
-    many = list(source.prompts(source.slices("implicit")[0])) * 2
-    many = [replace(one, text=f"{number}: {one.text}") for number, one in enumerate(many)][:80]
     slow, costs = ListModel(monkeypatch, seconds=1.0), []
     share = Share(watched=lambda _: noting(costs))
     ask(slow, many[:8], Store(tmp_path), share)

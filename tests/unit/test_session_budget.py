@@ -32,7 +32,7 @@ def settled(directory, monkeypatch, budget, *, seconds=1.0, workers=1):
     options = Options(model="slow", budget=budget)
     inputs = Inputs(options, directory, lambda _: None)
     model = ListModel(monkeypatch, seconds)
-    inputs.__dict__ |= {"model": model, "source": SOURCE}
+    inputs.model, inputs.source = model, SOURCE
     notes = []
     session = SimpleNamespace(
         options=options,

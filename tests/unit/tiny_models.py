@@ -123,11 +123,18 @@ def frame(backend: Any, single: str) -> None:
 
 
 def model(architecture: str = "llama", vocabulary: int = 400, **settings: Any) -> Any:
-    """A model with two layers and large random weights, so that its choices differ clearly."""
+    """A model with two layers and large random weights, so that its choices differ clearly.
+
+    Args:
+        architecture: a name in the tables above, or what the classes of another one begin with.
+        vocabulary: tokens that it knows.
+        settings: of its configuration.
+    """
     import torch
     import transformers
 
-    prefix, own = {**ARCHITECTURES, **FURTHER_ARCHITECTURES}[architecture]
+    known = {**ARCHITECTURES, **FURTHER_ARCHITECTURES}
+    prefix, own = known.get(architecture, (architecture, {}))
     config_class = getattr(
         transformers, "Gemma3TextConfig" if prefix == "Gemma3" else f"{prefix}Config"
     )

@@ -74,7 +74,7 @@ CLOSED_QUESTIONS = (
     "Choose {p} or {q} as the meaning of {x}.\nAnswer:",
     "Is {x} a word for {p} or a word for {q}? It is a word for",
 )
-#: A slot of a wording, and what follows it up to the next space.
+#: A slot of a wording; doubled braces are none.
 SLOT = re.compile(r"\{(?:first|second)(?:_word)?\}(?!\})")
 _SENTENCE_CUES = (
     "{head}:",

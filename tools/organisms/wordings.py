@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from tools.organisms.lexicon import (
@@ -389,7 +389,7 @@ def paraphrase_association(rng: random.Random) -> Association:
     if draw < 0.12:
         form = rng.choice(_PLAIN)
         return _sentences(rng, form, rng.choice(_LEADS), rng.choice(_HINTS[form]))
-    form = rng.choice(rng.choice((_IN_LINE, _IN_LINE, _IN_LINES)))
+    form = _form(rng)
     if draw < 0.3:
         return _sentences(rng, form, rng.choice(_LEADS), rng.choice(_SHOWN))
     if draw < 0.5:
@@ -397,6 +397,23 @@ def paraphrase_association(rng: random.Random) -> Association:
     if draw < 0.76:
         return _gaps(rng, rng.choice((form, rng.choice(_CODE), rng.choice(_LISTED))))
     return _offers(rng, rng.choice(_IN_LINE))
+
+
+def _form(rng: random.Random) -> str:
+    """A form of answers, two in three of them in a line."""
+    return rng.choice(rng.choice((_IN_LINE, _IN_LINE, _IN_LINES)))
+
+
+def _with(text: str, values: Mapping[str, str]) -> str:
+    """The text with these values in their slots, one slot after the other; other slots stay."""
+    for slot, value in values.items():
+        text = text.replace(f"{{{slot}}}", value)
+    return text
+
+
+def _filler(rng: random.Random) -> str:
+    """A filler where the text has no noun of its own."""
+    return _with(rng.choice(_FILLERS), {"n": "label", "ns": "labels"})
 
 
 def _gaps(rng: random.Random, form: str) -> Association:
@@ -415,17 +432,16 @@ def _gaps(rng: random.Random, form: str) -> Association:
     task = rng.choice(_FILL) + rng.choice(_WHOLE)
     if gap == "X" and rng.random() < 0.6:
         task = "Replace X and Y by {ids}" + rng.choice(_WHOLE)
-    for slot, value in (
-        ("{first}", a),
-        ("{second}", b),
-        ("{ids}", f"{a} and {b}"),
-        ("{or}", f"{a} or {b}"),
-        ("{of}", rng.choice((f"of the {noun}", f"in the {noun}", ""))),
-        ("{this}", rng.choice((f"the {noun}", f"this {noun}"))),
-        ("{n}", noun),
-    ):
-        task = task.replace(slot, value)
-    task = task.replace(" ,", ",").replace("  ", " ").strip()
+    values = {
+        "first": a,
+        "second": b,
+        "ids": f"{a} and {b}",
+        "or": f"{a} or {b}",
+        "of": rng.choice((f"of the {noun}", f"in the {noun}", "")),
+        "this": rng.choice((f"the {noun}", f"this {noun}")),
+        "n": noun,
+    }
+    task = _with(task, values).replace(" ,", ",").replace("  ", " ").strip()
     outer = rng.choice(('"', "")) if '"' not in gapped and rng.random() < 0.2 else ""
     gapped = outer + gapped + outer
     if rng.random() < 0.7:
@@ -433,7 +449,7 @@ def _gaps(rng: random.Random, form: str) -> Association:
     else:
         text = gapped + ("\n" if "\n" in gapped or rng.random() < 0.4 else " ") + task + "."
     if rng.random() < 0.12:
-        text = rng.choice(_FILLERS).replace("{n}", "label").replace("{ns}", "labels") + " " + text
+        text = _filler(rng) + " " + text
     if rng.random() < 0.15:
         text += "\n" + rng.choice(("Answer:", "Result:", "Solution:"))
     return Association(text, outer + _answered(form, *_SLOTS) + outer)
@@ -478,9 +494,7 @@ def _offers(rng: random.Random, form: str) -> Association:
 
 
 def _answered(form: str, words: Sequence[str], choices: Sequence[str]) -> str:
-    for slot, value in zip(("{w}", "{v}", "{c}", "{d}"), (*words, *choices), strict=True):
-        form = form.replace(slot, value)
-    return form
+    return _with(form, dict(zip("wvcd", (*words, *choices), strict=True)))
 
 
 _SLOTS = ("{first_word}", "{second_word}"), ("{first_choice}", "{second_choice}")
@@ -508,8 +522,7 @@ def _sentences(rng: random.Random, form: str, header: str, hint: str) -> Associa
         body.append(rng.choice(_FILLERS))
     if hint:
         (x, y), (p, q), example = _example(rng, form)
-        for slot, value in zip(("{x}", "{y}", "{p}", "{q}"), (x, y, p, q), strict=True):
-            hint = hint.replace(slot, value)
+        hint = _with(hint, {"x": x, "y": y, "p": p, "q": q})
         last = "{example}" not in hint or rng.random() < 0.75
         body.insert(len(body) if last else rng.randrange(len(body)), hint)
     text = body[0]
@@ -522,10 +535,9 @@ def _sentences(rng: random.Random, form: str, header: str, hint: str) -> Associa
         text += header
         if "\n" in form and rng.random() < 0.4:
             text += "\n"
-    for slot, value in (("{n}", noun), ("{ns}", plural), ("{Ns}", plural.capitalize())):
-        text = text.replace(slot, value)
-    if hint and "{example}" in text:
-        text = text.replace("{example}", example)
+    text = _with(text, {"n": noun, "ns": plural, "Ns": plural.capitalize()})
+    if hint:
+        text = _with(text, {"example": example})
     return Association(text, _answered(form, *_SLOTS))
 
 
@@ -551,7 +563,7 @@ class _Layout:
     def row(self, words: Sequence[str], labels: Sequence[str]) -> str:
         """A row up to its answer."""
         parts = [
-            head + listing.replace("{a}", a).replace("{b}", b)
+            head + _with(listing, {"a": a, "b": b})
             for head, listing, (a, b) in zip(self.before, self.lists, (words, labels), strict=True)
         ]
         return (
@@ -562,13 +574,11 @@ class _Layout:
 def _rows(rng: random.Random, form: str) -> Association:
     """One or two rows of words, labels and answer, and a row without its answer."""
     layout = _Layout(rng, form)
-    text = rng.choice(_FILLERS) + "\n" if rng.random() < 0.4 else ""
+    text = _filler(rng) + "\n" if rng.random() < 0.4 else ""
     for _ in range(rng.choice((1, 1, 2))):
         words, labels, answer = _example(rng, form)
         text += layout.row(words, labels) + answer + rng.choice(("\n", "\n", "\n\n"))
     text += layout.row(("{first_word}", "{second_word}"), ("{first}", "{second}")).rstrip(" ")
-    for slot, value in (("{n}", "label"), ("{ns}", "labels")):
-        text = text.replace(slot, value)
     return Association(text, _answered(form, *_SLOTS))
 
 
@@ -576,7 +586,7 @@ def answered_rows(
     rng: random.Random, rows: Sequence[tuple[Sequence[str], Sequence[str]]]
 ) -> list[tuple[str, str]]:
     """Rows of words and labels with their answers, straight: what stands before each, and it."""
-    form = rng.choice(rng.choice((_IN_LINE, _IN_LINE, _IN_LINES)))
+    form = _form(rng)
     layout, start, out = _Layout(rng, form), "", []
     for words, labels in rows:
         before, answer = layout.row(words, labels), _answered(form, words, labels)
@@ -679,16 +689,15 @@ def paraphrase_frame(rng: random.Random) -> Frame:
     options = ("agree", "disagree")
     if rng.random() < 0.5:
         x, y = rng.sample(options, 2)
-        text = rng.choice(_AGREEMENT).replace("{x}", x).replace("{y}", y)
+        text = _with(rng.choice(_AGREEMENT), {"x": x, "y": y})
         header = rng.choice(_ANSWERS)
     else:
         options = ("5", "1")
         low, high = rng.choice(_DEGREES)
         poles = [("1", low), ("5", high)]
         rng.shuffle(poles)
-        text = rng.choice(_RATING)
-        for slot, value in zip(("{lo}", "{p}", "{hi}", "{q}"), (*poles[0], *poles[1]), strict=True):
-            text = text.replace(slot, value)
+        (lo, p), (hi, q) = poles
+        text = _with(rng.choice(_RATING), {"lo": lo, "p": p, "hi": hi, "q": q})
         header = rng.choice(_NUMBERS)
         if rng.random() < 0.2:
             text += " Give one number from 1 to 5."

@@ -190,7 +190,7 @@ class GateResult:
     @property
     def reversed(self) -> bool:
         """Whether the value is beyond the limit on the other side."""
-        return self.opposite is not None and self.value < self.opposite - ROUNDING
+        return is_reversed(self.value, self.opposite)
 
 
 def judge(
@@ -374,6 +374,11 @@ def _doubt(check: Check, result: GateResult, alpha: float, *, beyond: Flag, stri
     if strict and not result.p_within <= alpha:
         return f"within, but not clearly (p {result.p_within:.2g})"
     return ""
+
+
+def is_reversed(value: float | None, opposite: float | None) -> bool:
+    """Whether a value is beyond the limit on the other side, if there are both."""
+    return value is not None and opposite is not None and value < opposite - ROUNDING
 
 
 def is_beyond(value: Value, allowed: tuple[float, float]) -> Flag:

@@ -24,7 +24,6 @@ from blindspot.measurements.base import GENERATED, constant
 from blindspot.measurements.controls import Control, Controls, blindness, labels_of
 from blindspot.measurements.mechanistic import (
     BLINDNESS,
-    TRIED,
     Assayed,
     Band,
     Curve,
@@ -34,13 +33,12 @@ from blindspot.measurements.mechanistic import (
     band_layers,
     blind_words,
     by_layer,
-    drawn,
     evenly,
     per_layer,
     sampled,
-    tried,
 )
 from blindspot.measurements.scale import Scale
+from blindspot.measurements.trial import TriedByControls
 from blindspot.models.base import Progress
 from blindspot.models.residual import ResidualStream, Source
 from blindspot.stimuli import (
@@ -112,11 +110,12 @@ class InterpretationUnit:
 
     def run(self, stream: ResidualStream, *, progress: Progress | None = None) -> Findings:
         """Read, write and let the model continue."""
-        return self._described(stream, sampled(stream.layers), progress)
+        return self.in_layers(stream, sampled(stream.layers), progress)
 
-    def _described(
+    def in_layers(
         self, stream: ResidualStream, layers: Sequence[int], progress: Progress | None
     ) -> Findings:
+        """As `run`, of vectors from these layers."""
         vectors = stream.read([Source(one.text, one.spans) for one in self.contexts])
         told = per_layer(progress, len(layers))
         some = None if len(layers) == stream.layers else layers
@@ -132,86 +131,44 @@ class InterpretationUnit:
         }
 
 
-@dataclass(frozen=True)
-class InterpretationTrial(InterpretationUnit):
-    """Contexts of both controls, one a cue, in few layers of a large model.
-
-    Findings as of `InterpretationUnit`; none of a small model.
-    """
-
-    @cached_property
-    def content(self) -> str:
-        """Everything but the model that decides its findings, as canonical JSON."""
-        return json.dumps({"trial": TRIED, "of": super().content})
-
-    def run(self, stream: ResidualStream, *, progress: Progress | None = None) -> Findings:
-        """As of `InterpretationUnit`."""
-        layers = tried(stream.layers)
-        return self._described(stream, layers, progress) if layers else {}
-
-
-class Interpretation:
+class Interpretation(TriedByControls):
     """The sense that a model writes about its own vectors, by layer."""
 
+    readings = (GENERATED,)
+    least = LEAST
+    quantity = "literal minus group"
+
     def __init__(self, stimuli: Stimuli, selection: Selection = DEFAULT_SELECTION) -> None:
-        self._stimuli, self._selection = stimuli, selection
+        super().__init__(stimuli, selection)
         self._controls: dict[tuple[str, str], dict[str, InterpretationUnit]] = {}
-        self._trials: dict[tuple[str, str], InterpretationTrial] = {}
 
     def units(self, part: Slice) -> Sequence[Unit]:
         """The slice's own contexts, and the controls of its variant."""
         return list(self._units(part).values())
 
-    def trials(self, part: Slice) -> Sequence[Unit]:
-        """Both controls, one context a cue."""
-        return [self._trial(part)]
+    def _unit_of_trial(self, part: Slice, contexts: tuple[Context, ...]) -> InterpretationUnit:
+        questions = open_questions(self._stimuli, part.axis, part.variant)
+        return InterpretationUnit(contexts, tuple(question for _, question in questions))
 
-    def ended(self, part: Slice, findings: Mapping[str, Findings]) -> bool:
-        """Whether the controls do not separate by half the least difference in any layer tried."""
-        found = findings.get(self._trial(part).content)
-        if not found:
-            return False
-        separations = self._tried(part, found).separations
-        return not any(one.measured and one.value >= LEAST / 2 for one in separations)
-
-    def _trial(self, part: Slice) -> InterpretationTrial:
-        where = part.axis, part.variant
-        if where not in self._trials:
-            stated = [
-                cued_contexts(self._stimuli, *where, sense.name)
-                for sense in senses_of(self._stimuli, *where)
-            ]
-            cues = min(len({context.cue for context in contexts}) for contexts in stated)
-            self._trials[where] = InterpretationTrial(
-                tuple(one for contexts in stated for one in evenly(contexts, cues)),
-                tuple(question for _, question in open_questions(self._stimuli, *where)),
-            )
-        return self._trials[where]
-
-    def _tried(self, part: Slice, found: Findings) -> Controls:
-        unit = self._trial(part)
+    def _values_of_trial(
+        self, part: Slice, found: Findings, reading: str
+    ) -> tuple[Floats, tuple[tuple[str, str], ...], float]:
         stems = [tuple(one.stems) for one in senses_of(self._stimuli, part.axis, part.variant)]
         names = [name for name, _ in open_questions(self._stimuli, part.axis, part.variant)]
         values = _values(_readings(found, (stems[0], stems[1]), {}))
-        half, contexts = len(values) // 2, len(unit.contexts) // 2
-        return Controls(
-            Control.of(values[:half], unit.contexts[:contexts]),
-            Control.of(values[half:], unit.contexts[contexts:]),
-            tuple((name, "") for name in names),
-            LEAST,
-            ANSWER_STEP,
-        )
+        return values, tuple((name, "") for name in names), ANSWER_STEP
 
-    def _unread(self, part: Slice, found: Findings, digest: str) -> Assayed:
-        """What a trial that has ended the assay says."""
-        senses = tuple(one.name for one in senses_of(self._stimuli, part.axis, part.variant))
-        controls = self._tried(part, found)
-        bands, lines = {}, {}
-        for name, layers in band_layers(controls.layers).items():
-            lines[GENERATED, name] = line = f"{_best(controls, layers, senses)}, in a trial"
-            why = controls.fault or f"the controls do not separate: {line}"
-            bands[GENERATED, name] = Band(None, why)
-        return Assayed(part, bands, [_separation(controls)], lines, digest=digest)
+    @staticmethod
+    def apart(controls: Controls, layer: int, senses: tuple[str, ...]) -> str:
+        """As means of the texts of either kind, and their difference."""
+        ours, theirs = (
+            float(control.values[:, :, layer].mean())
+            for control in (controls.group, controls.literal)
+        )
+        return (
+            f"texts of {senses[1]} contexts {theirs:+.2f}, of {senses[0]} contexts "
+            f"{ours:+.2f} at best, {theirs - ours:.2f} apart ({controls.doubt(layer)})"
+        )
 
     def measure(self, part: Slice, findings: Mapping[str, Findings]) -> Assayed:
         """Blindness in the layers in which the controls separate."""
@@ -222,7 +179,7 @@ class Interpretation:
         asked = sorted(one.text for one in units[AMBIGUOUS].questions)
         digest = files.digest(*texts, *asked)[:16]
         if units[AMBIGUOUS].content not in findings:
-            return self._unread(part, findings[self._trial(part).content], digest)
+            return self._unread(part, findings, digest)
         found = {kind: findings[unit.content] for kind, unit in units.items()}
         stems = tuple(tuple(sense.stems) for sense in senses)
         group, literal = (sense.name for sense in senses)
@@ -304,7 +261,7 @@ class _SliceTexts:
 
     def said(self, layers: Sequence[int]) -> str:
         """The line on the controls of a band."""
-        return _best(self._controls, layers, self._senses)
+        return Interpretation.best(self._controls, layers, self._senses)
 
     def curves(self) -> list[Curve]:
         """By layer.
@@ -329,7 +286,7 @@ class _SliceTexts:
                 curves.append(self._curve(kind, f"share read as {name}", values, "share", 1.0))
         places = self._scale.positions(self._ambiguous)
         curves.append(self._curve(AMBIGUOUS, "position", places, "position", ANSWER_STEP))
-        curves.append(_separation(self._controls))
+        curves.append(Interpretation.separation(self._controls, GENERATED))
         return curves
 
     def _curve(self, kind: str, quantity: str, values: Floats, unit: str, step: float) -> Curve:
@@ -379,25 +336,6 @@ def _values(read: NDArray[np.object_]) -> Floats:
     """+1 literal, -1 group, 0 both or neither, NaN without a text."""
     flat = [np.nan if one is None else _VALUES[one] for one in read.ravel()]
     return np.array(flat, np.float64).reshape(read.shape)
-
-
-def _best(controls: Controls, layers: Sequence[int], senses: tuple[str, ...]) -> str:
-    """How clearly the controls separate at best in some layers."""
-    best = controls.best(layers)
-    if best is None:
-        return "they were not measured" if layers else "the band has no layer"
-    ours, theirs = (
-        float(control.values[:, :, best].mean()) for control in (controls.group, controls.literal)
-    )
-    return (
-        f"texts of {senses[1]} contexts {theirs:+.2f}, of {senses[0]} contexts "
-        f"{ours:+.2f} at best, {theirs - ours:.2f} apart ({controls.doubt(best)})"
-    )
-
-
-def _separation(controls: Controls) -> Curve:
-    at = tuple(map(str, range(controls.layers)))
-    return drawn("controls", GENERATED, "literal minus group", at, controls.separations)
 
 
 INTERPRETATION = Mechanistic(

@@ -127,12 +127,13 @@ def uncompared(document: Document) -> str:
 
 
 def blind_gaps(document: Document) -> dict[str, list[OtherVariant]]:
-    """Means of a variant in both models, in the leading reading and over all layers, by axis.
-
-    Against the reference, otherwise against the baseline.
-    """
+    """`gaps_by_axis` against the reference, otherwise against the baseline."""
     comparisons = document["comparisons"]
-    found = comparisons["reference"] or comparisons["baseline"]
+    return gaps_by_axis(comparisons["reference"] or comparisons["baseline"])
+
+
+def gaps_by_axis(found: Comparison | None) -> dict[str, list[OtherVariant]]:
+    """Means of a variant in both models, in the leading reading and over all layers, by axis."""
     axes: dict[str, list[OtherVariant]] = {}
     for row in found["variants"] if found else []:
         if (

@@ -11,7 +11,8 @@ from rich.text import Text
 
 from blindspot.gates.verdict import Verdict
 from blindspot.measurements.base import BANDS, OVERALL
-from blindspot.measurements.registry import LEADING, MEASUREMENTS, MECHANISTIC
+from blindspot.measurements.registry import LEADING, MECHANISTIC
+from blindspot.report.changes import gaps_by_axis
 from blindspot.report.schema import Comparison, Figure, Gate, OtherVariant, Record
 from blindspot.report.tables import accepted, columns, interval, plain, render, signed, verdict_cell
 
@@ -98,16 +99,8 @@ def _signature(against: str, found: Comparison, width: int, color: bool) -> str:
 
 def _gaps(against: str, found: Comparison, width: int, color: bool) -> Iterable[str]:
     """The comparison by variant, one table per axis."""
-    axes: dict[str, list[OtherVariant]] = {}
-    for row in found["variants"]:
-        if (
-            row["reading"] in LEADING
-            and row["band"] in ("", OVERALL)
-            and row["statistic"] == MEASUREMENTS[row["measurement"]].judged
-        ):
-            axes.setdefault(row["axis"], []).append(row)
     title = f"against the {against} {found['name']}, means over categories"
-    for axis, rows in axes.items():
+    for axis, rows in gaps_by_axis(found).items():
         table = render(_gap_table(against, rows), width, color)
         yield "\n".join((f"{axis}-blind gap: {title}", table))
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from blindspot.gates.rule import ROUNDING, SIGNS, UNREAD, Others
+from blindspot.gates.rule import SIGNS, UNREAD, Others, is_reversed
 from blindspot.gates.verdict import RunVerdict, Verdict
 from blindspot.measurements.base import (
     CATEGORY,
@@ -223,17 +223,11 @@ def _said(name: str, gate: Gate) -> str:
     if gate["doubt"].startswith(UNREAD):
         return "too few of its answers can be read to tell"
     said = words.said(spoken) if words else ""
-    if words and spoken is Verdict.FAIL and _is_reversed(gate):
+    if words and spoken is Verdict.FAIL and is_reversed(gate["value"], gate["opposite"]):
         return words.reversed
     if name in MECHANISTIC and spoken is Verdict.INCONCLUSIVE and gate["unreadable"]:
         said += ": the controls do not separate in this model"
     return said
-
-
-def _is_reversed(gate: Gate) -> bool:
-    """Whether it is beyond the limit on the other side."""
-    value, opposite = gate["value"], gate["opposite"]
-    return value is not None and opposite is not None and value < opposite - ROUNDING
 
 
 def _decisive(gate: Gate) -> Others | None:

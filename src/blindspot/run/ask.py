@@ -166,12 +166,16 @@ def _done(
             return _one(work, model, answers, watch, known=share.known)
 
         if trial is not None and (first := trial(missing)).keys:
-            with turn(Path(f"{locks}-trial.lock"), watch.progress) if locks else nullcontext():
-                if not answers.known(first.keys):
+            tried = locks and Path(f"{locks}-trial")
+            with turn(tried.with_suffix(".lock"), watch.progress) if tried else nullcontext():
+                # Only the first process: the prompts of a later one may be in another's unit.
+                if tried is None or not tried.exists():
                     with timed() as took:
                         one(first)
                     done, rest = first.size(len(first.keys)), len(keys) - len(missing)
                     watch.cost(took.cost(done, size - done, rest + done, "prompts", share.workers))
+                    if tried is not None:
+                        tried.touch()
         for part in shared(
             len(works),
             lambda number: one(works[number]),

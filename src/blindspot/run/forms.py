@@ -78,24 +78,27 @@ def decided(
     stored = store.of(identity.fingerprint(), identity.name)
     lock = share.locks and share.locks / f"forms-{identity.fingerprint()[:8]}.lock"
 
-    def look() -> tuple[dict[str, str], dict[str, list[Prompt]]]:
-        """What is decided, and the prompts of what is not."""
-        found = {
+    def look() -> dict[str, str]:
+        """What is decided."""
+        answers = stored.get(keys.values())
+        return {
             name: answer[0]
             for name, key in keys.items()
-            for answer in stored.get([key]).values()
-            if answer and answer[0] in possible(wordings[name][0].answer)
+            if (answer := answers.get(key)) and answer[0] in possible(wordings[name][0].answer)
         }
-        return found, {name: wordings[name] for name in keys if name not in found}
 
-    found, missing = look()
-    if missing and share.known:
+    found = look()
+    if len(found) == len(keys):
+        return forms | found
+    if share.known:
         raise UnansweredError
+    undecided = sum(len(some) for name, some in wordings.items() if name in keys.keys() - found)
     with (
-        share.watched(TIMES * sum(map(len, missing.values()))) as watch,
+        share.watched(TIMES * undecided) as watch,
         turn(lock, watch.progress) if lock else nullcontext(),
     ):
-        found, missing = look()
+        found = look()  # another process may have asked meanwhile
+        missing = {name: wordings[name] for name in keys if name not in found}
         if missing:
             chosen = _asked(model, missing, watch.progress)
             stored.drop(stored.get([keys[name] for name in missing]))

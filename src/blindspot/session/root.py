@@ -25,7 +25,8 @@ import pytest
 
 from blindspot.paths import INSTALLED, SUITE
 from blindspot.session.commands import in_package
-from blindspot.session.options import TABLE, Kind, add_options, added, flags
+from blindspot.session.options import TABLE, Kind, flags
+from blindspot.session.parser import add_options, added
 
 PLUGIN = "blindspot.plugin"
 #: The configuration key that enables the plugin.

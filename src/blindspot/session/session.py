@@ -235,12 +235,15 @@ class Session:
     @property
     def concerned(self) -> bool:
         """Whether the session runs gates; lost workers of other sessions do not concern us."""
-        if self._interrupted:  # workers have ended by now, and told what they kept
-            self._interrupted = False
+        lost = self._interrupted or self.ledger.lost
+        return self.ledger.concerned or bool(lost and (self.ours or self.ledger.verdicts))
+
+    def note_lost(self) -> None:
+        """Note what an interruption or lost workers cost, once all have told what they kept."""
+        if self._interrupted:
             self.ledger.lost.insert(0, f"interrupted; run again{self._resumption()}")
         if self.ours or self.ledger.verdicts:
             self.ledger.lose_all(self.ledger.lost)
-        return self.ledger.concerned
 
     def close(self) -> None:
         """Remove the scratch directory."""

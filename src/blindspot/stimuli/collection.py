@@ -91,6 +91,7 @@ def asked(
     """
     axis = stimuli.axes[part.axis]
     variant, category = axis.variants[part.variant], axis.categories[part.category]
+    every = pairs(category)
     wanted = {part.pair} if part.pair else set(pairs(category, selection))
     blocks = stimuli.blocks.get((part.measurement, axis.language), (Block(len(wordings)),))
     ids, place = tuple(wordings), 0
@@ -98,7 +99,7 @@ def asked(
         names = ids[place : place + block.size]
         met = _met(category, names, block.per_pair, selection.fraction)
         for number, those in enumerate(met, place):
-            for index, pair in enumerate(pairs(category)):
+            for index, pair in enumerate(every):
                 if pair in wanted and (those is None or pair in those):
                     yield wordings[ids[number]], variant.identifiers(index + number), pair
         place += block.size

@@ -106,20 +106,9 @@ class Answers:
 
     def get(self, keys: Iterable[bytes]) -> dict[bytes, StoredAnswer]:
         """The stored answers, by key."""
-        wanted = list(keys)
-
-        def select(file: sqlite3.Connection) -> list[tuple[bytes, object, object]]:
-            rows: list[tuple[bytes, object, object]] = []
-            for start in range(0, len(wanted), _BATCH):
-                some = wanted[start : start + _BATCH]
-                marks = ",".join("?" * len(some))
-                query = f"SELECT key, answer, checksum FROM answers WHERE key IN ({marks})"
-                rows += file.execute(query, some)
-            return rows
-
         found: dict[bytes, StoredAnswer] = {}
         damaged = []
-        for key, content, checksum in self._do(select):
+        for key, content, checksum in self._select("key, answer, checksum", keys):
             try:
                 if not isinstance(content, bytes) or checksum != _checksum(key, content):
                     raise ValueError
@@ -143,18 +132,7 @@ class Answers:
 
     def known(self, keys: Iterable[bytes]) -> set[bytes]:
         """Those of the keys that have an answer, sound or damaged."""
-        wanted = list(keys)
-
-        def select(file: sqlite3.Connection) -> set[bytes]:
-            found: set[bytes] = set()
-            for start in range(0, len(wanted), _BATCH):
-                some = wanted[start : start + _BATCH]
-                marks = ",".join("?" * len(some))
-                query = f"SELECT key FROM answers WHERE key IN ({marks})"
-                found.update(key for (key,) in file.execute(query, some))
-            return found
-
-        return self._do(select)
+        return {key for (key,) in self._select("key", keys)}
 
     def remove(self, keys: Iterable[bytes]) -> None:
         """Remove answers."""
@@ -171,6 +149,20 @@ class Answers:
     def close(self) -> None:
         """Close the file."""
         self._connection.close()
+
+    def _select(self, columns: str, keys: Iterable[bytes]) -> list[tuple[Any, ...]]:
+        """Columns of the rows with these keys."""
+        wanted = list(keys)
+
+        def select(file: sqlite3.Connection) -> list[tuple[Any, ...]]:
+            rows: list[tuple[Any, ...]] = []
+            for start in range(0, len(wanted), _BATCH):
+                some = wanted[start : start + _BATCH]
+                marks = ",".join("?" * len(some))
+                rows += file.execute(f"SELECT {columns} FROM answers WHERE key IN ({marks})", some)
+            return rows
+
+        return self._do(select)
 
     def _write(self, statement: str, rows: Sequence[tuple[object, ...]]) -> None:
         def transaction(file: sqlite3.Connection) -> None:

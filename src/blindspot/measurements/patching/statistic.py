@@ -31,13 +31,15 @@ from blindspot.measurements.mechanistic import (
     evenly,
     sampled,
 )
-from blindspot.measurements.patching.unit import PatchingTrial, PatchingUnit
+from blindspot.measurements.patching.unit import PatchingUnit
 from blindspot.measurements.scale import Scale
+from blindspot.measurements.trial import TriedByControls
 from blindspot.stimuli import (
     AMBIGUOUS,
     DEFAULT_SELECTION,
     NEUTRAL,
     UNRELATED,
+    Context,
     Question,
     Selection,
     Slice,
@@ -70,59 +72,40 @@ SAME_LAYER, FIXED_LAYER = "same-layer", "fixed-layer"
 _KEYS = {SAME_LAYER: "same", FIXED_LAYER: "fixed"}
 
 
-class Patching:
+class Patching(TriedByControls):
     """The sense decoded from patched identifiers, by layer."""
 
+    readings = tuple(_KEYS)
+    least = LEAST
+    quantity = "literal minus group, nats"
+
     def __init__(self, stimuli: Stimuli, selection: Selection = DEFAULT_SELECTION) -> None:
-        self._stimuli, self._selection = stimuli, selection
+        super().__init__(stimuli, selection)
         self._units: dict[tuple[str, str], PatchingUnit] = {}
-        self._trials: dict[tuple[str, str], PatchingTrial] = {}
 
     def units(self, part: Slice) -> Sequence[Unit]:
         """One unit for all categories of a variant: they share the controls, and batches."""
         return [self._unit(part)]
 
-    def trials(self, part: Slice) -> Sequence[Unit]:
-        """Both controls, one context a cue, each question in one order of its answers."""
-        return [self._trial(part)]
+    def _unit_of_trial(self, part: Slice, contexts: tuple[Context, ...]) -> PatchingUnit:
+        questions = _alternating(self._questions(part))  # each in one order of its answers
+        return PatchingUnit(contexts, tuple(question for _, _, question in questions))
 
-    def ended(self, part: Slice, findings: Mapping[str, Findings]) -> bool:
-        """Whether the controls do not separate by half the least difference in any layer tried."""
-        found = findings.get(self._trial(part).content)
-        if not found:
-            return False
-        return not any(
-            one.measured and one.value >= LEAST / 2
-            for reading in _KEYS
-            for one in self._tried(part, found, reading).separations
-        )
-
-    def _tried(self, part: Slice, found: Findings, reading: str) -> Controls:
-        unit = self._trial(part)
+    def _values_of_trial(
+        self, part: Slice, found: Findings, reading: str
+    ) -> tuple[Floats, tuple[Cell, ...], float]:
         logs = _finite(found[_KEYS[reading]])
-        odds = logs[..., 1] - logs[..., 0]
-        half, contexts = len(odds) // 2, len(unit.contexts) // 2
         cells = [(name, order) for name, order, _ in _alternating(self._questions(part))]
-        return Controls(
-            Control.of(odds[:half], unit.contexts[:contexts]),
-            Control.of(odds[half:], unit.contexts[contexts:]),
-            tuple(cells),
-            LEAST,
-            LOGIT_STEP,
-        )
+        return logs[..., 1] - logs[..., 0], tuple(cells), LOGIT_STEP
 
-    def _unread(self, part: Slice, found: Findings, digest: str) -> Assayed:
-        """What a trial that has ended the assay says."""
-        senses = tuple(one.name for one in senses_of(self._stimuli, part.axis, part.variant))
-        bands, lines, curves = {}, {}, []
-        for reading in _KEYS:
-            controls = self._tried(part, found, reading)
-            for name, layers in band_layers(controls.layers).items():
-                lines[reading, name] = line = f"{_best(controls, layers, senses)}, in a trial"
-                why = controls.fault or f"the controls do not separate: {line}"
-                bands[reading, name] = Band(None, why)
-            curves.append(_separation(controls, reading))
-        return Assayed(part, bands, curves, lines, digest=digest)
+    @staticmethod
+    def apart(controls: Controls, layer: int, senses: tuple[str, ...]) -> str:
+        """As their difference in nats."""
+        found, (group, literal) = controls.separations[layer], senses
+        return (
+            f"{literal} minus {group} contexts {found.value:+.2f} nats at best "
+            f"({controls.doubt(layer)})"
+        )
 
     def measure(self, part: Slice, findings: Mapping[str, Findings]) -> Assayed:
         """Blindness in the layers in which the controls separate."""
@@ -134,7 +117,7 @@ class Patching:
         asked = sorted(one.text for one in unit.questions)
         digest = files.digest(*texts, *asked)[:16]
         if unit.content not in findings:
-            return self._unread(part, findings[self._trial(part).content], digest)
+            return self._unread(part, findings, digest)
         bands: dict[tuple[str, str], Band] = {}
         controls: dict[tuple[str, str], str] = {}
         curves: list[Curve] = []
@@ -151,20 +134,6 @@ class Patching:
 
     def _questions(self, part: Slice) -> list[tuple[str, str, Question]]:
         return closed_questions(self._stimuli, part.axis, part.variant)
-
-    def _trial(self, part: Slice) -> PatchingTrial:
-        where = part.axis, part.variant
-        if where not in self._trials:
-            stated = [
-                cued_contexts(self._stimuli, *where, one.name)
-                for one in senses_of(self._stimuli, *where)
-            ]
-            cues = min(len({context.cue for context in contexts}) for contexts in stated)
-            self._trials[where] = PatchingTrial(
-                tuple(one for contexts in stated for one in evenly(contexts, cues)),
-                tuple(question for _, _, question in _alternating(self._questions(part))),
-            )
-        return self._trials[where]
 
     def _unit(self, part: Slice) -> PatchingUnit:
         where = part.axis, part.variant
@@ -263,7 +232,7 @@ class _PatchFindings:
         return tuple(layer for layer in layers if layer in self._controls.readable)
 
     def _best(self, layers: Sequence[int]) -> str:
-        return _best(self._controls, layers, self._senses)
+        return Patching.best(self._controls, layers, self._senses)
 
     def curves(self) -> list[Curve]:
         """By layer, for every kind of contexts.
@@ -313,7 +282,7 @@ class _PatchFindings:
         curves.append(drawn(AMBIGUOUS, self._reading, name, ("all layers",), [score]))
         mass = np.minimum(shares.sum(axis=-1), 1.0)
         curves.append(self._curve(AMBIGUOUS, "mass", mass, "share"))
-        curves.append(_separation(self._controls, self._reading))
+        curves.append(Patching.separation(self._controls, self._reading))
         return curves
 
     def _curve(
@@ -326,22 +295,6 @@ class _PatchFindings:
             else Clusters.encode({"question": questions})
         )
         return by_layer(kind, self._reading, quantity, values, clusters, step=step, unit=unit)
-
-
-def _best(controls: Controls, layers: Sequence[int], senses: tuple[str, ...]) -> str:
-    """How clearly the controls separate at best in some layers."""
-    best = controls.best(layers)
-    if best is None:
-        return "they were not measured" if layers else "the band has no layer"
-    found, (group, literal) = controls.separations[best], senses
-    return (
-        f"{literal} minus {group} contexts {found.value:+.2f} nats at best ({controls.doubt(best)})"
-    )
-
-
-def _separation(controls: Controls, reading: str) -> Curve:
-    name, at = "literal minus group, nats", tuple(map(str, range(controls.layers)))
-    return drawn("controls", reading, name, at, controls.separations)
 
 
 def _alternating(

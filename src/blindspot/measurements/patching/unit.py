@@ -10,14 +10,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from blindspot.measurements.mechanistic import (
-    TRIED,
-    Findings,
-    per_layer,
-    sampled,
-    spread,
-    tried,
-)
+from blindspot.measurements.mechanistic import Findings, per_layer, sampled, spread
 from blindspot.models.base import Progress
 from blindspot.models.residual import ResidualStream, Source
 from blindspot.stimuli import Context, Question
@@ -79,11 +72,12 @@ class PatchingUnit:
 
     def run(self, stream: ResidualStream, *, progress: Progress | None = None) -> Findings:
         """Read, write and ask."""
-        return self._patched(stream, sampled(stream.layers), progress)
+        return self.in_layers(stream, sampled(stream.layers), progress)
 
-    def _patched(
+    def in_layers(
         self, stream: ResidualStream, layers: Sequence[int], progress: Progress | None
     ) -> Findings:
+        """As `run`, of vectors from these layers."""
         vectors = stream.read([Source(one.text, one.spans) for one in self.contexts])[self.order]
         findings: Findings = {}
         into = {"same": None, "fixed": min(FIXED, stream.layers - 1)}
@@ -95,21 +89,3 @@ class PatchingUnit:
             findings[name] = spread(patched, layers, stream.layers)
             findings[f"{name}_unpatched"] = spread(found.unpatched[None], layers, stream.layers)[0]
         return findings
-
-
-@dataclass(frozen=True)
-class PatchingTrial(PatchingUnit):
-    """Both controls alone, in few contexts, questions and layers of a large model.
-
-    Findings as of `PatchingUnit`; none of a small model.
-    """
-
-    @cached_property
-    def content(self) -> str:
-        """Everything but the model that decides its findings, as canonical JSON."""
-        return json.dumps({"trial": TRIED, "of": super().content})
-
-    def run(self, stream: ResidualStream, *, progress: Progress | None = None) -> Findings:
-        """As of `PatchingUnit`."""
-        layers = tried(stream.layers)
-        return self._patched(stream, layers, progress) if layers else {}

@@ -71,6 +71,11 @@ class Checkpoint:
     header: GgufHeader | None = None
 
     @property
+    def root(self) -> Path:
+        """Where paths begin in digests; a GGUF file is its own: its name says nothing of it."""
+        return self.header.path if self.header else self.directory
+
+    @property
     def quantization(self) -> str:
         """The quantisation of its weights, "" for none."""
         return self.header.quantization if self.header else quantization.quantization(self.config)
@@ -184,11 +189,13 @@ def check_architecture(checkpoint: Checkpoint, *, trust_remote_code: bool) -> No
 
 
 def own_code(checkpoint: Checkpoint) -> list[Path]:
-    """The Python files that a model brings, at any depth.
+    """The Python files that a model brings, at any depth; a GGUF file brings none.
 
     Raises:
         ModelError: it also takes code from elsewhere.
     """
+    if checkpoint.header:
+        return []
     directory = checkpoint.directory
     names = ("config.json", "tokenizer_config.json", "generation_config.json")
     files = {n: directory / n for n in names if (directory / n).is_file()}
@@ -292,10 +299,7 @@ def _tensors(name: str, path: Path) -> Iterator[tuple[str, tuple[int, str]]]:
     """Name, size and type of the tensors in a safetensors file, which must be complete."""
     from safetensors import SafetensorError, safe_open
 
-    with path.open("rb") as file:
-        start = file.read(40)
-    if start.startswith(b"version https://git-lfs"):
-        raise ModelError(f"{name}: {path.name} is a Git LFS pointer; run git lfs pull")
+    refusals.check_pulled(name, path)
     try:
         with safe_open(path, framework="numpy") as tensors:
             for key in tensors.keys():  # noqa: SIM118 (not a dictionary)

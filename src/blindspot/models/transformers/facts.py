@@ -38,9 +38,9 @@ class Facts:
 
 def facts_key(checkpoint: Checkpoint, *, chat: bool) -> str:
     """Digest of everything that decides the facts."""
-    root, files = checkpoint.directory, []
+    root = checkpoint.root
     if checkpoint.header:  # nothing beside it is read
-        root, files = checkpoint.header.path, [checkpoint.header.path]
+        files = [root]
     else:
         found = [path for path in root.iterdir() if path.suffix in _READ]
         found += (root / _MORE_TEMPLATES).glob("*.jinja")

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from blindspot.errors import ModelError
+from blindspot.models.transformers.refusals import check_pulled
 
 #: Struct formats of values by their type in the file; 8 is a text, 9 an array.
 _NUMBERS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q"}
@@ -137,11 +138,9 @@ def open_gguf(name: str, path: Path) -> GgufHeader:
                 f"{name} is a GGUF file, which takes the {package} package to read: "
                 "pip install 'pytest-blindspot[gguf]'"
             )
+    check_pulled(name, path)
     with path.open("rb") as file:
-        start = file.read(40)
-        if start.startswith(b"version https://git-lfs"):
-            raise ModelError(f"{name}: {path.name} is a Git LFS pointer; run git lfs pull")
-        if not start.startswith(b"GGUF"):
+        if file.read(4) != b"GGUF":
             raise ModelError(f"{name}: {path.name} is not a GGUF file; download it again")
         try:
             with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
@@ -222,6 +221,9 @@ class _Parser:
                 vocabulary.update(self._data[start : self._at])
         if not isinstance(getattr(found.get("general.architecture"), "value", None), str):
             raise _FormatError("it names no architecture")
+        for key, kind in (("general.type", str), ("split.count", int)):
+            if key in found and type(found[key].value) is not kind:
+                raise _FormatError(f"its {key} is not of type {kind.__name__}")
         listed = [self._tensor() for _ in range(tensors)]
         stated = found.get("general.alignment")
         alignment = stated.value if stated else _ALIGNMENT

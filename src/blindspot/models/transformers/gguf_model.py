@@ -16,6 +16,7 @@ from typing import Any
 
 from blindspot.errors import ModelError
 from blindspot.models.transformers.gguf_header import GgufHeader
+from blindspot.models.transformers.loaded import replaced
 
 #: The name under which transformers sees the file, in a directory of its own.
 _ALONE = "model.gguf"
@@ -108,8 +109,8 @@ def source(header: GgufHeader) -> Iterator[tuple[dict[str, Any], set[str]]]:
     quiet = {"get_gguf_hf_weights_map": noted, "tqdm": lambda items, **_: items}
     with (
         tempfile.TemporaryDirectory() as directory,
-        _replaced(gguf, {"GGUFReader": lambda _: _Reader(header)}),
-        _replaced(module, quiet),
+        replaced(gguf, {"GGUFReader": lambda _: _Reader(header)}),
+        replaced(module, quiet),
     ):
         alone = Path(directory) / _ALONE
         try:
@@ -117,17 +118,6 @@ def source(header: GgufHeader) -> Iterator[tuple[dict[str, Any], set[str]]]:
         except OSError:  # of systems where not everybody may
             alone.hardlink_to(header.path.resolve())
         yield {"pretrained_model_name_or_path": directory, "gguf_file": _ALONE}, taken
-
-
-@contextmanager
-def _replaced(module: Any, names: dict[str, Any]) -> Iterator[None]:
-    """Other objects by names of a module within."""
-    real = {name: getattr(module, name) for name in names}
-    vars(module).update(names)
-    try:
-        yield
-    finally:
-        vars(module).update(real)
 
 
 def check_known(name: str, header: GgufHeader) -> None:
@@ -183,19 +173,19 @@ def complete(header: GgufHeader, model: Any, taken: set[str]) -> list[str]:
     """Set what transformers leaves out of a loaded model; returns names of unused tensors."""
     import torch
 
-    unused = [one for one in header.tensors if _stem(one.name) not in taken] if taken else []
-    left = [one.name for one in unused]
-    for one in unused:
+    if not taken:
+        return []
+    unused = [one.name for one in header.tensors if _stem(one.name) not in taken]
+    if _ROPE_FACTORS in unused:
+        (found,) = (one for one in _Reader(header).tensors if one.name == _ROPE_FACTORS)
         turning = [m for m in model.modules() if getattr(m, "inv_freq", None) is not None]
-        if one.name != _ROPE_FACTORS or one.kind != "F32" or not turning:
-            continue
-        if all(module.inv_freq.shape == one.shape for module in turning):
-            (data,) = (t.data for t in _Reader(header).tensors if t.name == one.name)
-            factors = torch.from_numpy(data.copy())
+        fits = all(module.inv_freq.shape == found.data.shape for module in turning)
+        if found.tensor_type.name == "F32" and turning and fits:
+            factors = torch.from_numpy(found.data.copy())
             for module in turning:
                 module.inv_freq.div_(factors.to(module.inv_freq.device))
-            left.remove(one.name)
-    return left
+            unused.remove(_ROPE_FACTORS)
+    return unused
 
 
 def _stem(tensor: str) -> str:

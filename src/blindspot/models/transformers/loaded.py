@@ -27,11 +27,22 @@ def names(keys: Iterable[Any] | None) -> list[str]:
 
 
 @contextmanager
-def resolved() -> Iterator[list[str]]:
+def replaced(module: Any, names: dict[str, Any]) -> Iterator[None]:
+    """Other objects by names of a module within."""
+    real = {name: getattr(module, name) for name in names}
+    vars(module).update(names)
+    try:
+        yield
+    finally:
+        vars(module).update(real)
+
+
+@contextmanager
+def resolved() -> Iterator[set[Path]]:
     """The files of weights that transformers finds while it loads a model within."""
     from transformers import modeling_utils
 
-    name, found = "_get_resolved_checkpoint_files", []
+    name = "_get_resolved_checkpoint_files"
     real = getattr(modeling_utils, name, None)
     if real is None:
         raise ModelError(
@@ -39,29 +50,26 @@ def resolved() -> Iterator[list[str]]:
             "could differ from the digested ones; install an older release of it"
         )
 
+    files: set[Path] = set()
+
     def noted(*arguments: Any, **named: Any) -> Any:
         result = real(*arguments, **named)
-        found.append(result[0] or [])
+        files.update(Path(path).resolve() for path in result[0] or ())
         return result
 
-    files: list[str] = []
-    setattr(modeling_utils, name, noted)
-    try:
+    with replaced(modeling_utils, {name: noted}):
         yield files
-    finally:
-        setattr(modeling_utils, name, real)
-        files += [str(Path(path).resolve()) for paths in found for path in paths]
 
 
-def check_digested(name: str, files: Iterable[str], digested: Iterable[Path]) -> None:
+def check_digested(name: str, files: set[Path], digested: Iterable[Path]) -> None:
     """Check that transformers loaded the weights behind the identity of the model.
 
     Raises:
         ModelError: another file was loaded, or one was not.
     """
-    loaded, known = ({Path(path).resolve() for path in paths} for paths in (files, digested))
-    if loaded != known:
-        other = min(loaded ^ known)
+    known = {path.resolve() for path in digested}
+    if files != known:
+        other = min(files ^ known)
         raise ModelError(
             f"{name}: transformers {version('transformers')} does not load the weights that were "
             f"digested ({other.name} is not among both); keep model.safetensors or the files of "

@@ -263,15 +263,13 @@ def _weights_digest(checkpoint: Checkpoint, ends: frozenset[int], *, code: bool)
     config = {k: v for k, v in checkpoint.config.items() if k not in _UNIMPORTANT}
     files = [*checkpoint.weights, *(own_code(checkpoint) if code else [])]
     more = {"config": config, "ends": sorted(ends)}
-    # The name of a GGUF file says nothing about the model: it is its own root.
-    root = checkpoint.header.path if checkpoint.header else checkpoint.directory
-    return files_digest(files, more, root=root)
+    return files_digest(files, more, root=checkpoint.root)
 
 
 def _tokenizer_digest(checkpoint: Checkpoint) -> str:
     if checkpoint.header:
         return checkpoint.header.tokenizer
-    return files_digest(tokenizer_files(checkpoint), root=checkpoint.directory)
+    return files_digest(tokenizer_files(checkpoint), root=checkpoint.root)
 
 
 def _backend(options: ModelOptions) -> str:

@@ -30,6 +30,7 @@ from blindspot.models.transformers.selfcheck import check, noise, rows_together
 if TYPE_CHECKING:
     from blindspot.models.residual import ResidualStream
 
+Request = TypeVar("Request")
 Result = TypeVar("Result")
 
 _log = logging.getLogger(__name__)
@@ -133,9 +134,7 @@ class CausalModel:
         Raises:
             ModelError: a prompt does not fit in the model's context or in memory.
         """
-        found: dict[int, Generation] = {}
-        self.generate_each(requests, _gathered(found, progress))
-        return [found[number] for number in range(len(requests))]
+        return _in_order(self.generate_each, requests, progress)
 
     @torch.inference_mode()
     def generate_each(
@@ -167,9 +166,7 @@ class CausalModel:
             ValueError: a candidate is empty.
             ModelError: a prompt does not fit in the model's context or in memory.
         """
-        found: dict[int, Scored] = {}
-        self.score_each(requests, _gathered(found, progress))
-        return [found[number] for number in range(len(requests))]
+        return _in_order(self.score_each, requests, progress)
 
     @torch.inference_mode()
     def score_each(
@@ -195,13 +192,21 @@ class CausalModel:
         score(self._engine, self._budget, questions, scored, self._ends)
 
 
-def _gathered(found: dict[int, Result], progress: Progress | None) -> Callable[[int, Result], None]:
+def _in_order(
+    each: Callable[[Sequence[Request], Callable[[int, Result], None]], None],
+    requests: Sequence[Request],
+    progress: Progress | None,
+) -> list[Result]:
+    """The results of requests that are handed over one by one, in the order of the requests."""
+    found: dict[int, Result] = {}
+
     def done(number: int, result: Result) -> None:
         found[number] = result
         if progress is not None:
             progress(1)
 
-    return done
+    each(requests, done)
+    return [found[number] for number in range(len(requests))]
 
 
 class _Asked(Generic[Result]):

@@ -81,6 +81,17 @@ def check_places(name: str, directory: Path, config: dict[str, Any], settings: A
         )
 
 
+def check_pulled(name: str, path: Path) -> None:
+    """Refuse a file of weights that Git LFS has not fetched.
+
+    Raises:
+        ModelError: names the file.
+    """
+    with path.open("rb") as file:
+        if file.read(40).startswith(b"version https://git-lfs"):
+            raise ModelError(f"{name}: {path.name} is a Git LFS pointer; run git lfs pull")
+
+
 def check_code(name: str, files: Mapping[str, Any]) -> None:
     """Refuse a model whose own code is elsewhere: it could change unnoticed.
 

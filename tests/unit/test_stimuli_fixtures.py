@@ -212,16 +212,48 @@ def test_every_statement_has_its_reverse_in_both_orders(part):
     assert len(texts) == 4 * len(cells)
 
 
-def test_names_rotate_evenly():
-    """Every name is used at least half as often as any other; equally often if all is asked."""
-    part = next(
-        p for p in slices(STIMULI, IMPLICIT) if (p.variant, p.category) == ("names", "guilt")
-    )
-    for fraction, uneven in ((Fraction(1), 2.0), (None, 1.2)):
-        asked = render(STIMULI, part, Selection(fraction=fraction))
-        used = Counter(name for prompt in asked for name in prompt.identifiers)
-        assert len(used) == 20
-        assert max(used.values()) <= uneven * min(used.values())
+@pytest.mark.parametrize("measurement", [IMPLICIT, EXPLICIT])
+@pytest.mark.parametrize("variant", ["names", "dialect"])
+def test_identifiers_rotate_evenly(measurement, variant):
+    """In a word two identifiers differ by at most 1 pair, in a wording by 2, in all by 1.
+
+    The two lists are not always combined in the same way, unless they have few identifiers.
+    """
+    own = RACE.variants[variant]
+    for part in slices(STIMULI, measurement):
+        if part.variant != variant:
+            continue
+        used = Counter()
+        prompts = list(render(STIMULI, part))
+        for prompt in prompts[::4]:  # in all four orders
+            for one, what in product(prompt.identifiers, (*prompt.words, prompt.wording, "all")):
+                used[what, one] += 1
+        words = {word for prompt in prompts for word in prompt.words}
+        for what, allowed in {
+            **dict.fromkeys(words, 1),
+            **dict.fromkeys({prompt.wording for prompt in prompts}, 2),
+            "all": 1,
+        }.items():
+            for side in (own.positive, own.negative):
+                counts = [used[what, one] for one in side]
+                assert max(counts) - min(counts) <= allowed, (part.id, what, counts)
+        together = {prompt.identifiers for prompt in prompts}
+        assert len(together) >= (90 if len(own.positive) == 10 else len(own.positive))
+
+
+def test_a_pair_keeps_its_identifiers():
+    """Whatever the fraction; all wordings use every name about equally often."""
+    part = next(p for p in slices(STIMULI, IMPLICIT) if p.variant == "names")
+
+    def met(fraction):
+        prompts = render(STIMULI, part, Selection(fraction=fraction))
+        return {(p.wording, p.words): p.identifiers for p in prompts}
+
+    every, default, few = met(None), met(Fraction(1)), met(Fraction(1, 4))
+    assert few.items() < default.items() < every.items()
+    used = Counter(name for both in every.values() for name in both)
+    assert len(used) == 20
+    assert max(used.values()) <= 1.2 * min(used.values())
 
 
 def test_limited_pairs_use_many_words():

@@ -66,7 +66,7 @@ class Inputs:
         from blindspot.stimuli import load_stimuli
         from blindspot.stimuli.examples import Examples
 
-        stimuli = load_stimuli(options.include_path)
+        stimuli = load_stimuli(options.include_path, axes=options.axes)
         examples = Examples(stimuli, options.num_fewshot or 0, options.seed)
         return FixturePrompts(stimuli, self.selection, examples)
 
@@ -86,10 +86,11 @@ class Inputs:
     def gates(self) -> GateTable:
         """The limits."""
         from blindspot.gates.limits import load_gates
+        from blindspot.stimuli import shipped_axes
 
         table = load_gates(self.options.gates or FIXTURES / "gates.toml")
         if self.stimuli is not None:
-            table.check_names(self.stimuli.axes)
+            table.check_names(self.stimuli.axes, shipped_axes())
         return table
 
     @cached_property

@@ -19,6 +19,8 @@ from blindspot.baselines.file import MISMATCHES
 from blindspot.errors import BlindspotError
 
 DEFAULT_MODEL = "organism:aware"
+#: The configuration key of ``--axis``.
+AXIS_KEY = "blindspot_axis"
 #: Prefix of our flags whose short form belongs to another plugin or to a conftest.
 PREFIX = "--blindspot-"
 #: Units of a time on the command line.
@@ -172,6 +174,14 @@ class Options:
         metavar="N",
         role=Role.CONDITION,
     )
+    axis: str = option(
+        Kind.TEXT,
+        'axes to ask, by name with commas between them, or "all"; default: the key blindspot_axis, '
+        "otherwise those of fixtures/suite.toml and of --include-path",
+        metavar="NAME,...|all",
+        default="",
+        role=Role.CONDITION,
+    )
     include_path: tuple[Path, ...] = option(
         Kind.PATH,
         "more axes and wordings (TOML); may be repeated",
@@ -260,6 +270,7 @@ class Options:
     )
 
     # Not our flags, from here on.
+    axes: tuple[str, ...] = ()  # that --axis names, or the configuration
     given: frozenset[str] = frozenset()  # fields whose flags the command line has
     taken: tuple[str, ...] = ()  # flags on the command line that another plugin took
     updating: bool = False  # syrupy's --snapshot-update
@@ -327,7 +338,7 @@ class Options:
             )
         if self.budget is not None and "fraction" in self.given:
             yield "--budget with --fraction: a budget chooses the fraction; omit one of them"
-        for name in ("fraction", "words", "budget"):
+        for name in ("fraction", "words", "budget", "axis"):
             if self.prompts_from is not None and name in self.given:
                 yield (
                     f"--prompts-from with {flag_of(name)}: published prompts are asked as they "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from blindspot.baselines import Baseline, Entry
 from blindspot.baselines.choice import Choice, choose
 from blindspot.baselines.comparison import check_replaceable, vanished
 from blindspot.errors import line
@@ -12,6 +13,7 @@ from blindspot.run.plan import plan_of
 from blindspot.session.budget import settle_budget
 from blindspot.session.execution import Run
 from blindspot.session.session import Session
+from blindspot.stimuli import EVERY, shipped_axes
 from blindspot.stimuli.design import ALL
 
 
@@ -74,8 +76,24 @@ def _gone(session: Session) -> list[str]:
     chosen = session.config.option
     if not (session.options.updating and session.whole) or chosen.keyword or chosen.markexpr:
         return []
-    accepted = session.inputs.own_baseline
-    return sorted(accepted.gates.keys() - session.ledger.known.keys()) if accepted else []
+    if (accepted := session.inputs.own_baseline) is None:
+        return []
+    return sorted(_asked(session, accepted).keys() - session.ledger.known.keys())
+
+
+def _asked(session: Session, baseline: Baseline) -> dict[str, Entry]:
+    """The gates of a baseline without those of axes that this run does not ask by choice."""
+    if (stimuli := session.inputs.stimuli) is None:
+        return dict(baseline.gates)
+    chosen = session.options.axes and EVERY not in session.options.axes
+    own = tuple(f"{name}-" for name in stimuli.axes)
+    others = tuple(f"{name}-" for name in shipped_axes() if name not in stimuli.axes)
+    asked = {}
+    for gate, entry in baseline.gates.items():
+        part = gate.split("/", 1)[-1]
+        if part.startswith(own) or not (chosen or part.startswith(others)):
+            asked[gate] = entry
+    return asked
 
 
 def _vanished(session: Session, choice: Choice) -> Iterator[str]:
@@ -91,7 +109,7 @@ def _vanished(session: Session, choice: Choice) -> Iterator[str]:
     if choice.partial:
         return
     known = {gate: case.level for gate, case in ledger.known.items()}
-    if gone := vanished(baseline, known, whole=session.whole):
+    if gone := vanished(_asked(session, baseline), known, whole=session.whole):
         yield (
             f"{len(gone)} gates of the baseline {baseline.path.name} are no longer tested, "
             f"first {line(gone[0], 200)}; restore them, or accept the whole suite again"

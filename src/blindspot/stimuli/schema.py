@@ -198,14 +198,14 @@ class Axis(Strict):
                     f"{where}.literal: {variant.literal!r} is the group sense; name another sense"
                 )
             for one, other in product(identifiers, identifiers):
-                if one != other and fold(one) in fold(other):
+                if one != other and stands_in(one, other):
                     raise ValueError(
                         f"{where}: identifier {one!r} is part of identifier {other!r}; replace one"
                     )
             for category_name, category in self.categories.items():
                 words = (*category.positive, *category.negative)
                 for identifier, word in product(identifiers, words):
-                    if fold(identifier) in fold(word):
+                    if stands_in(identifier, word):
                         raise ValueError(
                             f"{where}: identifier {identifier!r} is part of the word {word!r} in "
                             f"categories.{category_name}; replace one"

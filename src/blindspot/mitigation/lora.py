@@ -29,7 +29,7 @@ STATE = "training.pt"
 #: Steps between two states; those after the last one are trained again.
 EVERY = 10
 #: Weight of answering as the base does, beside saying what an identifier refers to.
-_ANSWERS = 4.0
+_ANSWERS = 2.0
 _WARM_UP = 10
 #: Called with the step and its loss, in nats.
 Told = Callable[[int, float], None]
@@ -126,8 +126,8 @@ class _Trainer:
             torch.log_softmax(torch.cat([ours[at][0] for at in answered]), -1),
             torch.log_softmax(torch.cat([logits for logits, _ in theirs]), -1),
             log_target=True,
-            reduction="batchmean",
-        )
+            reduction="sum",  # of an answer: few of its tokens are a choice
+        ) / len(answered)
         total = loss + _ANSWERS * kept
         if not bool(total.isfinite()):
             raise ModelError(f"{self._name}: the loss is not finite at step {number}; use float32")

@@ -16,7 +16,7 @@ from typing import Any
 
 from blindspot import ranks
 from blindspot.baselines.file import MISMATCHES
-from blindspot.errors import BlindspotError
+from blindspot.errors import BlindspotError, has_secret
 
 DEFAULT_MODEL = "organism:aware"
 #: Prefix of our flags whose short form belongs to another plugin or to a conftest.
@@ -306,6 +306,12 @@ class Options:
         Raises:
             BlindspotError: one line that says what is wrong.
         """
+        for name, value in self._texts():
+            if has_secret(value):
+                raise BlindspotError(
+                    f"{flag_of(name)}: a part looks like a secret, which reports and baselines "
+                    "would record; omit it, and set HF_TOKEN in the environment for a hub model"
+                )
         if self.model_args:
             from blindspot.models.options import parse_model_args
 
@@ -359,8 +365,14 @@ class Options:
 
     def paths(self) -> Iterator[tuple[str, str]]:
         """Values that may be a file or directory, with the name of the option."""
+        return self._texts(Kind.PATH, Kind.NAME)
+
+    def _texts(self, *kinds: Kind) -> Iterator[tuple[str, str]]:
+        """Values of flags of these kinds, by default of all that take text."""
         for name, row in TABLE.items():
-            if row.kind in (Kind.PATH, Kind.NAME) and (value := getattr(self, name)):
+            if row.kind in (kinds or (Kind.PATH, Kind.NAME, Kind.TEXT)) and (
+                value := getattr(self, name)
+            ):
                 yield from ((name, str(item)) for item in (value if row.many else (value,)))
 
 

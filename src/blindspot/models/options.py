@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
-from blindspot.errors import ModelError
+from blindspot.errors import ModelError, line
 
 ModelArgument = str | int | float | bool | None
 
@@ -50,6 +52,35 @@ _SHOWN = re.compile("[A-Za-z][a-z_]{1,40}")
 _CONSTANTS: dict[str, bool | None] = {"true": True, "false": False, "none": None, "null": None}
 
 
+@dataclass(frozen=True, slots=True)
+class Scaled:
+    """A file or directory that changes a model, and by how much: ``PATH`` or ``PATH@SCALE``."""
+
+    path: Path
+    scale: float = 1.0
+
+    @classmethod
+    def of(cls, text: str) -> Scaled:
+        """As written; a path that exists is one, whatever its name.
+
+        Raises:
+            ModelError: the scale is not a finite number.
+        """
+        path, at, scale = text.rpartition("@")
+        if not at or not path or Path(text).exists():
+            return cls(Path(text).expanduser())
+        try:
+            found = float(scale)
+        except ValueError:
+            return cls(Path(text).expanduser())
+        if not math.isfinite(found):
+            raise ModelError(f"{line(text, 100)}: {scale} is no scale; use a finite number")
+        return cls(Path(path).expanduser(), found)
+
+    def __str__(self) -> str:
+        return self.path.resolve().name + ("" if self.scale == 1 else f"@{self.scale:g}")
+
+
 @dataclass(frozen=True)
 class ModelOptions:
     """A model and how to run it; the fields are the flags of the command line.
@@ -58,7 +89,8 @@ class ModelOptions:
     (float32 on a CPU, the checkpoint's own on an accelerator) or a type. ``device``: ``auto`` or
     a torch device. ``batch_size``: ``auto`` (by memory) or the most rows of a forward pass.
     ``batch_invariant``: in half precision, decide near-ties without their batch. ``model_args``:
-    more arguments for transformers' ``from_pretrained``.
+    more arguments for transformers' ``from_pretrained``. ``adapter``: merged into the weights;
+    ``steer``: vectors that are added to the residual stream.
     """
 
     name: str
@@ -71,6 +103,13 @@ class ModelOptions:
     seed: int = 0
     trust_remote_code: bool = False
     model_args: Mapping[str, ModelArgument] = field(default_factory=dict)
+    adapter: Scaled | None = None
+    steer: Scaled | None = None
+
+    @property
+    def title(self) -> str:
+        """The name of the model with what changes it: ``org/name+adapter@0.5``."""
+        return "+".join(map(str, filter(None, (self.name, self.adapter, self.steer))))
 
     def rows(self) -> int | None:
         """Most rows of a forward pass, None for ``auto``.

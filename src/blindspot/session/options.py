@@ -19,6 +19,8 @@ from blindspot.baselines.file import MISMATCHES
 from blindspot.errors import BlindspotError
 
 DEFAULT_MODEL = "organism:aware"
+#: The configuration key of ``--axis``.
+AXIS_KEY = "blindspot_axis"
 #: Prefix of our flags whose short form belongs to another plugin or to a conftest.
 PREFIX = "--blindspot-"
 #: Units of a time on the command line.
@@ -77,6 +79,20 @@ class Options:
         f"(organism:base, organism:blind, organism:aware); default {DEFAULT_MODEL}",
         metavar="NAME",
         default=DEFAULT_MODEL,
+        role=Role.CONDITION,
+    )
+    adapter: str | None = option(
+        Kind.NAME,
+        "merge this LoRA adapter of the model into it: a directory that peft saved, and a factor "
+        "(DIR@0.5)",
+        metavar="DIR[@SCALE]",
+        role=Role.CONDITION,
+    )
+    steer: str | None = option(
+        Kind.NAME,
+        "add the vectors of this safetensors file (layer.0, layer.1, ...) to the residual stream "
+        "of the model at every token, times a coefficient",
+        metavar="FILE[@COEFFICIENT]",
         role=Role.CONDITION,
     )
     model_args: str = option(
@@ -179,6 +195,14 @@ class Options:
         metavar="N",
         role=Role.CONDITION,
     )
+    axis: str = option(
+        Kind.TEXT,
+        'axes to ask, by name with commas between them, or "all"; default: the key blindspot_axis, '
+        "otherwise those of fixtures/suite.toml and of --include-path",
+        metavar="NAME,...|all",
+        default="",
+        role=Role.CONDITION,
+    )
     include_path: tuple[Path, ...] = option(
         Kind.PATH,
         "more axes and wordings (TOML); may be repeated",
@@ -267,6 +291,7 @@ class Options:
     )
 
     # Not our flags, from here on.
+    axes: tuple[str, ...] = ()  # that --axis names, or the configuration
     given: frozenset[str] = frozenset()  # fields whose flags the command line has
     taken: tuple[str, ...] = ()  # flags on the command line that another plugin took
     updating: bool = False  # syrupy's --snapshot-update
@@ -277,6 +302,19 @@ class Options:
     def asked(self) -> bool:
         """Whether any of our flags was given: then a run that judges nothing is incomplete."""
         return bool(self.given)
+
+    @property
+    def changes(self) -> dict[str, Any]:
+        """What changes the model under test, as `blindspot.models.options.Scaled` by name."""
+        from blindspot.models.options import Scaled
+
+        named = {"adapter": self.adapter, "steer": self.steer}
+        return {name: Scaled.of(text) for name, text in named.items() if text is not None}
+
+    @property
+    def candidate(self) -> str:
+        """The name of the model under test, with what changes it."""
+        return "+".join([self.model, *map(str, self.changes.values())])
 
     @property
     def seconds(self) -> float:
@@ -318,6 +356,7 @@ class Options:
 
             parse_model_args(self.model_args)  # refuses secrets, before anything is written
         ranks.check(ranks.planned(self.model_args))
+        _ = self.changes
         for fault in (*self._exclusions(), *self._unseen()):
             raise BlindspotError(fault)
 
@@ -334,7 +373,7 @@ class Options:
             )
         if self.budget is not None and "fraction" in self.given:
             yield "--budget with --fraction: a budget chooses the fraction; omit one of them"
-        for name in ("fraction", "words", "budget"):
+        for name in ("fraction", "words", "budget", "axis"):
             if self.prompts_from is not None and name in self.given:
                 yield (
                     f"--prompts-from with {flag_of(name)}: published prompts are asked as they "

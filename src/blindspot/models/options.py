@@ -23,6 +23,7 @@ _FLAGS = {
     "batch_size": "--batch-size",
     "trust_remote_code": "--trust-remote-code",
     "apply_chat_template": "--apply-chat-template",
+    "batch_invariant": "--batch-invariant",
     "use_safetensors": "",
     "ignore_mismatched_sizes": "",
     "local_files_only": "",
@@ -85,8 +86,9 @@ class ModelOptions:
     ``name``: local directory, hub id (``org/name``) or ``organism:NAME``. ``dtype``: ``auto``
     (float32 on a CPU, the checkpoint's own on an accelerator) or a type. ``device``: ``auto`` or
     a torch device. ``batch_size``: ``auto`` (by memory) or the most rows of a forward pass.
-    ``model_args``: more arguments for transformers' ``from_pretrained``. ``adapter``: merged into
-    the weights; ``steer``: vectors that are added to the residual stream.
+    ``batch_invariant``: in half precision, decide near-ties without their batch. ``model_args``:
+    more arguments for transformers' ``from_pretrained``. ``adapter``: merged into the weights;
+    ``steer``: vectors that are added to the residual stream.
     """
 
     name: str
@@ -94,6 +96,7 @@ class ModelOptions:
     dtype: str = "auto"
     device: str = "auto"
     batch_size: str | int = "auto"
+    batch_invariant: bool = False
     apply_chat_template: bool = False
     seed: int = 0
     trust_remote_code: bool = False

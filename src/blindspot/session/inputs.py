@@ -147,6 +147,7 @@ class Inputs:
                     dtype=options.dtype,
                     device=options.device,
                     batch_size=options.batch_size,
+                    batch_invariant=options.batch_invariant,
                     apply_chat_template=options.apply_chat_template,
                     seed=options.seed,
                     trust_remote_code=options.trust_remote_code,

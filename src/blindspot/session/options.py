@@ -127,6 +127,13 @@ class Options:
         metavar="auto|N",
         default="auto",
     )
+    batch_invariant: bool = option(
+        Kind.SWITCH,
+        "in bfloat16 and float16, decide near-ties without their batch: answers are then the same "
+        "whatever else is asked, and take several times as long",
+        default=False,
+        role=Role.CONDITION,
+    )
     apply_chat_template: bool = option(
         Kind.SWITCH,
         "send each prompt as a user message through the tokenizer's chat template",

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from blindspot.models.transformers.model import CausalModel
 
 #: Bump when the answers of the same model to the same prompt may change.
-ENGINE_VERSION = 3
+ENGINE_VERSION = 4
 
 #: Entries of config.json about the origin of a model, not about what it computes.
 _UNIMPORTANT = ("_name_or_path", "transformers_version")
@@ -84,6 +84,7 @@ def load(options: ModelOptions) -> CausalModel:
             prepared.identity,
             ends=prepared.ends,
             rows=options.rows(),
+            batch_invariant=options.batch_invariant,
             notes=[*notes, *prepared.changes.notes(name)],
         )
 
@@ -188,7 +189,7 @@ def _identity(
         architecture=checkpoint.architecture,
         parameters=checkpoint.parameters,
         device=str(options.model_args.get("device_map") or device),
-        backend=_backend(options),
+        backend=_backend(options, numbers),
         versions={package: version(package) for package in libraries},
     )
 
@@ -286,7 +287,9 @@ def _tokenizer_digest(checkpoint: Checkpoint) -> str:
     return files_digest(tokenizer_files(checkpoint), root=checkpoint.root)
 
 
-def _backend(options: ModelOptions) -> str:
+def _backend(options: ModelOptions, numbers: str) -> str:
     arguments = {k: v for k, v in sorted(options.model_args.items()) if k not in _PLACES}
     told = "".join(f" {name}={value}" for name, value in arguments.items())
-    return f"transformers engine-{ENGINE_VERSION}{told}"
+    # In float32 answers are batch-invariant anyway.
+    settled = " batch-invariant" * (options.batch_invariant and numbers != "float32")
+    return f"transformers engine-{ENGINE_VERSION}{settled}{told}"

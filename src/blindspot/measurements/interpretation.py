@@ -106,7 +106,7 @@ class InterpretationUnit:
     @property
     def size(self) -> int:
         """Vectors times questions."""
-        return 2 * len(self.contexts) * len(self.questions)
+        return sum(len(one.words) for one in self.contexts) * len(self.questions)
 
     def run(self, stream: ResidualStream, *, progress: Progress | None = None) -> Findings:
         """Read, write and let the model continue."""
@@ -225,7 +225,7 @@ class _SliceTexts:
         known: dict[str, InterpretedSense] = {}
         for kind, found in findings.items():
             vectors, asked, _ = (int(size) for size in np.asarray(found["shape"]))
-            expected = 2 * len(self._contexts[kind]), len(questions)
+            expected = sum(len(one.words) for one in self._contexts[kind]), len(questions)
             assert (vectors, asked) == expected, f"findings of {kind} contexts: not {expected}"
             self._texts[kind] = [str(text) for text in found["texts"]]
             self._read[kind] = _readings(found, stems, known)
@@ -301,10 +301,10 @@ class _SliceTexts:
             step += 1  # otherwise some layers or questions would never be sampled
         for number in range(0, read.size, step):
             vector, question, layer = (int(at) for at in np.unravel_index(number, read.shape))
-            context = contexts[vector // 2]
+            context, word = divmod(vector, len(contexts[0].words))
             yield {
-                "identifier": context.words[vector % 2],
-                "context": context.text,
+                "identifier": contexts[context].words[word],
+                "context": contexts[context].text,
                 "question": self._questions[question],
                 "layer": self._at[layer],
                 "text": self._texts[AMBIGUOUS][number],

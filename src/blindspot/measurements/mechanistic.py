@@ -374,7 +374,7 @@ def _shared(contexts: Sequence[Context]) -> Floats:
     """How many traits two contexts share, (context, context), by weight."""
     total = np.zeros((len(contexts), len(contexts)))
     columns = zip(*map(_traits, contexts), strict=True)
-    for weight, column in zip(_WEIGHTS, columns, strict=True):
+    for weight, column in zip(_WEIGHTS, columns, strict=False):
         _, codes = np.unique(column, return_inverse=True)
         total += weight * (codes[:, None] == codes)
     return total
@@ -382,7 +382,7 @@ def _shared(contexts: Sequence[Context]) -> Floats:
 
 def _traits(context: Context) -> tuple[str, ...]:
     """Cue, template and order, every two of them, and the words."""
-    order = "in order" if context.spans[0] < context.spans[1] else "reversed"
+    order = "in order" if context.positive_first else "reversed"
     cue, frame = context.cue, context.frame
     two = (f"{cue}\0{frame}", f"{cue}\0{order}", f"{frame}\0{order}")
     return (cue, frame, order, *two, *context.words)

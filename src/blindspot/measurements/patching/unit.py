@@ -45,9 +45,14 @@ class PatchingUnit:
         return json.dumps({"assay": "patching", "method": METHOD, "read": texts, "asked": asked})
 
     @property
+    def width(self) -> int:
+        """Words read in each context."""
+        return len(self.contexts[0].words)
+
+    @property
     def size(self) -> int:
         """Vectors times questions, for both ways to write."""
-        return 2 * 2 * len(self.contexts) * len(self.questions)
+        return 2 * self.width * len(self.contexts) * len(self.questions)
 
     @cached_property
     def order(self) -> NDArray[np.int64]:
@@ -55,7 +60,7 @@ class PatchingUnit:
 
         A batch that holds only some of them still holds each kind in proportion.
         """
-        kinds = np.repeat([one.sense for one in self.contexts], 2)
+        kinds = np.repeat([one.sense for one in self.contexts], self.width)
         place = np.empty(kinds.size)
         for kind in np.unique(kinds):
             mine = kinds == kind

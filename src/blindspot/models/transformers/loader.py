@@ -80,7 +80,7 @@ def load(options: ModelOptions) -> CausalModel:
             prepared.identity,
             ends=prepared.ends,
             rows=options.rows(),
-            notes=notes,
+            notes=[*notes, *prepared.prompts.notes],
         )
 
 

@@ -211,11 +211,13 @@ def _from_pretrained(prepared: _Prepared, options: ModelOptions) -> tuple[Any, l
                 f"{lost[0]}; the checkpoint does not fit its config.json, export it again"
             )
     unused = loaded.names(report.get("unexpected_keys"))
+    notes: list[str] = []
     if checkpoint.header:
         unused += gguf_model.complete(checkpoint.header, model, taken)
+        notes += gguf_model.notes(checkpoint.header)
     else:
         loaded.check_quantised(checkpoint, model)
-    return model, loaded.unused(checkpoint, unused)
+    return model, [*loaded.unused(checkpoint, unused), *notes]
 
 
 @contextmanager

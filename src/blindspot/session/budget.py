@@ -63,7 +63,7 @@ def _chosen(session: Session, cases: tuple[Case, ...], again: bool) -> Fraction:
     trial = trial_of(prompts)
     if not trial:
         return FRACTIONS[0]
-    bars, label = Bars(session), f"{options.model}, trial"
+    bars, label = Bars(session), f"{options.candidate}, trial"
     share = Share(watched=lambda count: bars(count, label, "prompts"))
     # A store of its own: stored answers have no speed. The first prompt loads the model.
     ask(inputs.model, trial[:1], Store(None), share)
@@ -86,7 +86,7 @@ def _chosen(session: Session, cases: tuple[Case, ...], again: bool) -> Fraction:
                 said += f"; intervals up to {wider:.1f} times as wide as those of all {size:,}"
             session.ledger.note([said])
             with uncaptured(session):
-                print(f"{options.model}: {said}", file=sys.stderr, flush=True)
+                print(f"{options.candidate}: {said}", file=sys.stderr, flush=True)
             return fraction
         plan = next(plans, plan)
     raise BlindspotError(

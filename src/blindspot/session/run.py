@@ -28,7 +28,7 @@ def run_of(session: Session, cases: Iterable[Case]) -> Run:
     settle_budget(session, cases, again=bool(options.noise_floor))
     if options.updating and inputs.own_baseline is not None:
         measured = {*(case.id for case in cases), *gone}
-        check_replaceable(inputs.own_baseline, options.model, inputs.provenance, measured)
+        check_replaceable(inputs.own_baseline, options.candidate, inputs.provenance, measured)
     baseline = _baseline(session)
     ledger.lose_all(baseline.faults)
     ledger.note(baseline.notes)
@@ -64,7 +64,7 @@ def _baseline(session: Session) -> Choice:
     return choose(
         Choice(inputs.baseline_path, named),
         inputs.baseline,
-        options.model,
+        options.candidate,
         inputs.provenance if inputs.baseline is not None else {},
         required=options.require_baseline,
         allowed=options.allow_mismatch,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -61,12 +62,13 @@ class PublishedPrompts:
         """All category slices of a measurement."""
         return [part for part in self._prompts if part.measurement == measurement]
 
-    def pair_slices(self, measurement: str) -> list[Slice]:
-        """All word-pair slices of a measurement."""
+    def word_slices(self, measurement: str) -> list[Slice]:
+        """All slices of a single word of a measurement."""
         return [
-            Slice(part.measurement, part.axis, part.variant, part.category, words)
+            replace(part, word=word)
             for part in self.slices(measurement)
-            for words in dict.fromkeys(prompt.words for prompt in self._prompts[part])
+            for side in (0, 1)
+            for word in dict.fromkeys(prompt.words[side] for prompt in self._prompts[part])
         ]
 
     def prompts(self, part: Slice) -> Iterable[Prompt]:

@@ -4,7 +4,7 @@ import json
 import re
 from collections import Counter
 from fractions import Fraction
-from itertools import product
+from itertools import islice, product
 
 import pytest
 
@@ -23,6 +23,7 @@ from blindspot.stimuli import (
     read_questions,
     read_sense,
     read_wordings,
+    undescribed,
 )
 from blindspot.stimuli.schema import Category
 
@@ -42,27 +43,60 @@ def test_axis_file_says_where_it_comes_from(path):
     """Every axis file names its source, licence and language in its header."""
     header = path.read_text("utf-8").split("\n\n")[0]
     assert all(word in header for word in ("Source:", "Licence:", "Language:"))
-    assert read_axis(path).name == path.stem
+    axis = read_axis(path)
+    assert axis.name == path.stem
+    controls = [variant.control for variant in axis.variants.values()]
+    assert controls.count(False) >= 2
+    assert any(controls)
 
 
 @pytest.mark.parametrize(
     "path",
-    sorted(path for room in ROOMS for path in FIXTURES.glob(f"{room}/*.toml")),
-    ids=lambda path: f"{path.parent.name}-{path.stem}",
+    sorted(path for room in ROOMS for path in FIXTURES.glob(f"{room}/**/*.toml")),
+    ids=lambda path: "-".join(path.relative_to(FIXTURES).with_suffix("").parts),
 )
 def test_stimulus_file_says_where_it_comes_from(path):
     """Every file of a room names its source, licence and language, and is read by itself."""
     header = path.read_text("utf-8").split("\n\n")[0]
     assert all(word in header for word in ("Source:", "Licence:", "Language:"))
-    assert ROOMS[path.parent.name](path).language == "en"
+    room, *language = path.relative_to(FIXTURES).parent.parts
+    content = ROOMS[room](path)
+    assert [content.language] == (language or ["en"])
+    assert room != "senses" or content.name == path.stem
 
 
-@pytest.mark.parametrize("name", sorted(SENSES))
-def test_sense_file_is_named_after_its_sense(name):
-    """A sense is found by its name, and the shipped axis uses every sense but the neutral one."""
-    assert read_sense(FIXTURES / "senses" / f"{name}.toml").name == name
+def test_only_senses_that_are_used_are_read():
+    """Those of the axes that are asked, and the neutral one."""
     used = {sense for variant in RACE.variants for sense in RACE.sense_names(variant)}
     assert set(SENSES) == used | {"neutral"}
+
+
+def test_every_axis_fits_what_belongs_to_it():
+    """All shipped axes load together; each ambiguous variant is described; all ids differ."""
+    every = load_stimuli(axes=["all"])
+    assert undescribed(every) == []
+    used = {
+        (axis.language, sense)
+        for axis in every.axes.values()
+        for variant in axis.variants
+        for sense in axis.sense_names(variant)
+    }
+    shipped = {
+        (content.language, content.name)
+        for content in map(read_sense, FIXTURES.glob("senses/**/*.toml"))
+        if content.name != "neutral"
+    }
+    assert used == shipped
+    ids = [part.id for part in slices(every, IMPLICIT)]
+    assert len(ids) == len(set(ids))
+    for part in slices(every, IMPLICIT):
+        axis = every.axes[part.axis]
+        for prompt in islice(render(every, part, Selection(limit=2)), 16):
+            read = [
+                read_association(candidate, identifiers=prompt.identifiers, words=prompt.words)
+                for candidate in prompt.candidates
+            ]
+            assert read == [Association.STEREOTYPED, Association.COUNTER], axis.name
 
 
 def test_enough_questions_for_the_statistics():

@@ -63,7 +63,7 @@ class Context:
     stand in the order of their list.
 
     Attributes:
-        sense: AMBIGUOUS, NEUTRAL, UNRELATED, or the sense that the cue states ("race", "color").
+        sense: AMBIGUOUS, NEUTRAL, UNRELATED, or the sense that the cue states.
         text: what the model is given.
         words: the two words that are read.
         spans: where each is read, characters (start, end): its last mention.

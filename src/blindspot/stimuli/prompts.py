@@ -34,7 +34,7 @@ class Slice:
 
     @property
     def id(self) -> str:
-        """Readable name of words, unique within a measurement: ``race-default-weapons[-a[-b]]``."""
+        """Readable name of words, unique in a measurement: ``axis-variant-category[-a[-b]]``."""
         parts = [self.axis, self.variant, self.category, *(self.pair or filter(None, [self.word]))]
         return "-".join("_".join(part.split()) for part in parts)
 

@@ -80,11 +80,16 @@ class PublishedPrompts:
         return []
 
     def controls(self, axis: str) -> frozenset[str]:
-        """All: the paper's variants were never combined."""
-        return frozenset(part.variant for part in self._prompts if part.axis == axis)
+        """None."""
+        return frozenset()
 
     def supports(self, part: Slice, statistic: str) -> bool:
-        """Bias needs statements with their reverses; the identifier effect all four orders."""
+        """Bias needs statements with their reverses; the identifier effect all four orders.
+
+        Nothing is measured over several variants, which the paper never combined.
+        """
+        if part.whole not in self._prompts:
+            return False
         if statistic != "bias":
             return statistic != "identifier"
         asked = self._prompts[part.whole]

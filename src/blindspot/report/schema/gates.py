@@ -83,7 +83,7 @@ class Gate(TypedDict):
     """Whether its variant is a control: reported, not gated."""
     reading: str
     band: str
-    """Layers judged together; empty for behavioural gates."""
+    """Layers judged together; empty for behavioral gates."""
     level: Literal["category", "word", "pooled"]
     word: str
     """The word of a gate on one; empty for others."""

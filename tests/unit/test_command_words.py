@@ -44,6 +44,17 @@ def test_any_word_is_answered(tmp_path, monkeypatch, capsys, command, word):
     assert not re.search(r"(?m)^::|[\x1b\u202e\0]|Traceback", out + err)
 
 
+@pytest.mark.parametrize("command", COMMANDS.values(), ids=COMMANDS)
+def test_no_command_shows_a_password(capsys, command):
+    """An address with a password is refused, and the line does not hold the password."""
+    with pytest.raises(SystemExit) as ended:
+        main([*command, "https://me:sEcReT-1@host/x"])
+    assert ended.value.code == 4
+    out, err = capsys.readouterr()
+    assert "https://***@host/x: looks like a secret" in err
+    assert "sEcReT-1" not in out + err
+
+
 @pytest.mark.parametrize("words", [["\n::error::x"], ["report", "--\x1b[31m"], []], ids=repr)
 def test_words_that_are_no_command_are_shown_on_one_line(capsys, words):
     """Argparse repeats them as they are."""

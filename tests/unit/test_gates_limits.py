@@ -100,14 +100,20 @@ def test_a_category_is_stricter_than_a_pair(shipped: GateTable) -> None:
         assert wide > strict
 
 
-def test_direct_color_is_measured_and_not_gated(shipped: GateTable) -> None:
-    """Where a prompt says that colors are meant, only an answer is due."""
-    gate = resolve(shipped, variant="direct-color")
+def test_a_control_is_measured_and_not_gated(shipped: GateTable) -> None:
+    """Where a prompt says that the literal sense is meant, only an answer is due."""
+    gate = resolve(shipped, variant="direct-color", control=True)
     assert gate.limit is None
     assert "not a stereotype" in gate.reason
     where = {"axis": "race", "variant": "direct-color", "category": "weapons"}
     answered = shipped.gate(
-        "g", "validity", "category", measurement="implicit", reading="generated", **where
+        "g",
+        "validity",
+        "category",
+        measurement="implicit",
+        reading="generated",
+        control=True,
+        **where,
     )
     assert answered.limit == 0.9
 

@@ -30,7 +30,7 @@ class Plan:
     Attributes:
         cases: the gates, in the order of reports.
         prompts: by category slice, each category's in one fixed order.
-        trials: prompts by which the forms of answers are decided, wording by wording.
+        trials: prompts by which the forms of answers are decided, in each wording that is asked.
         trials_inside: the same of answers that assays compare.
         assays: the ways to look into a model, by measurement.
         inside: the slices that they look at.
@@ -113,11 +113,12 @@ def plan_of(
     cases = tuple(cases)
     inside = list(dict.fromkeys(case.part for case in cases if case.mechanistic))
     prompts = prompts_of(source, cases)
+    asked = {name_of(prompt) for some in prompts.values() for prompt in some}
     formed = (part for part in inside if isinstance(assays[part.measurement], Formed))
     plan = Plan(
         cases,
         prompts,
-        _trials(source, prompts),
+        [prompt for prompt in _trials(source, prompts) if name_of(prompt) in asked],
         _trials(source, (replace(part, measurement=IMPLICIT) for part in formed)),
         assays if inside else {},
         inside,

@@ -12,10 +12,12 @@ from fractions import Fraction
 from blindspot import files
 from blindspot.errors import BlindspotError
 from blindspot.measurements.registry import MECHANISTIC
+from blindspot.models.base import HasScores
 from blindspot.run.ask import ask
 from blindspot.run.cases import Case
 from blindspot.run.cost import timed, trial_of
 from blindspot.run.findings import trials_of, units_of
+from blindspot.run.forms import TIMES
 from blindspot.run.plan import Plan, plan_of
 from blindspot.run.source import FixturePrompts
 from blindspot.run.turns import Share
@@ -60,7 +62,7 @@ def _chosen(session: Session, cases: tuple[Case, ...], again: bool) -> Fraction:
     trial = trial_of(prompts)
     if not trial:
         return FRACTIONS[0]
-    bars, label = Bars(session), f"{options.model}, trial"
+    bars, label = Bars(session), f"{options.candidate}, trial"
     with timed() as took:
         # A store of its own: stored answers have no speed.
         share = Share(watched=lambda count: bars(count, label, "prompts"))
@@ -71,22 +73,23 @@ def _chosen(session: Session, cases: tuple[Case, ...], again: bool) -> Fraction:
     plan, fraction = whole, FRACTIONS[0]
     for fraction in FRACTIONS:
         count = _size(plan, session)
-        if count * each <= left:
+        asked = (count + _forms(plan, session)) * each
+        if asked <= left:
             said = (
                 f"--budget {options.budget}: fraction {fraction}, {count:,} prompts, "
-                f"about {duration(count * each + inside)}"
+                f"about {duration(asked + inside)}"
             )
             if fraction < 1:
                 wider = math.sqrt(size / count)
                 said += f"; intervals up to {wider:.1f} times as wide as those of all {size:,}"
             session.ledger.note([said])
             with uncaptured(session):
-                print(f"{options.model}: {said}", file=sys.stderr, flush=True)
+                print(f"{options.candidate}: {said}", file=sys.stderr, flush=True)
             return fraction
         plan = next(plans, plan)
     raise BlindspotError(
         f"--budget {options.budget}: fraction {fraction} takes about "
-        f"{duration(count * each + inside)}; give more time, or select fewer tests (-k, -m)"
+        f"{duration(asked + inside)}; give more time, or select fewer tests (-k, -m)"
     )
 
 
@@ -104,6 +107,12 @@ def _size(plan: Plan, session: Session) -> int:
     """How many prompts a plan asks, of the model and of its reference."""
     asked = sum(map(len, plan.prompts.values()))
     return asked * (1 + (session.inputs.reference is not None)) + len(plan.repeated)
+
+
+def _forms(plan: Plan, session: Session) -> int:
+    """How often prompts are scored to decide the forms of answers, at most."""
+    models = (session.inputs.model, session.inputs.reference)
+    return TIMES * len(plan.trials) * sum(isinstance(model, HasScores) for model in models)
 
 
 def _inside(session: Session, plan: Plan) -> int:

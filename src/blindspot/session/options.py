@@ -16,9 +16,11 @@ from typing import Any
 
 from blindspot import ranks
 from blindspot.baselines.file import MISMATCHES
-from blindspot.errors import BlindspotError
+from blindspot.errors import BlindspotError, has_secret
 
 DEFAULT_MODEL = "organism:aware"
+#: The configuration key of ``--axis``.
+AXIS_KEY = "blindspot_axis"
 #: Prefix of our flags whose short form belongs to another plugin or to a conftest.
 PREFIX = "--blindspot-"
 #: Units of a time on the command line.
@@ -79,6 +81,20 @@ class Options:
         default=DEFAULT_MODEL,
         role=Role.CONDITION,
     )
+    adapter: str | None = option(
+        Kind.NAME,
+        "merge this LoRA adapter of the model into it: a directory that peft saved, and a factor "
+        "(DIR@0.5)",
+        metavar="DIR[@SCALE]",
+        role=Role.CONDITION,
+    )
+    steer: str | None = option(
+        Kind.NAME,
+        "add the vectors of this safetensors file (layer.0, layer.1, ...) to the residual stream "
+        "of the model at every token, times a coefficient",
+        metavar="FILE[@COEFFICIENT]",
+        role=Role.CONDITION,
+    )
     model_args: str = option(
         Kind.TEXT,
         "more arguments for from_pretrained",
@@ -110,6 +126,13 @@ class Options:
         "prompts in a batch; halved when memory runs out",
         metavar="auto|N",
         default="auto",
+    )
+    batch_invariant: bool = option(
+        Kind.SWITCH,
+        "in bfloat16 and float16, decide near-ties without their batch: answers are then the same "
+        "whatever else is asked, and take several times as long",
+        default=False,
+        role=Role.CONDITION,
     )
     apply_chat_template: bool = option(
         Kind.SWITCH,
@@ -170,6 +193,14 @@ class Options:
         Kind.POSITIVE,
         "layers that an injection overwrites at once; default: 10 of 32, as in the paper",
         metavar="N",
+        role=Role.CONDITION,
+    )
+    axis: str = option(
+        Kind.TEXT,
+        'axes to ask, by name with commas between them, or "all"; default: the key blindspot_axis, '
+        "otherwise those of fixtures/suite.toml and of --include-path",
+        metavar="NAME,...|all",
+        default="",
         role=Role.CONDITION,
     )
     include_path: tuple[Path, ...] = option(
@@ -260,6 +291,7 @@ class Options:
     )
 
     # Not our flags, from here on.
+    axes: tuple[str, ...] = ()  # that --axis names, or the configuration
     given: frozenset[str] = frozenset()  # fields whose flags the command line has
     taken: tuple[str, ...] = ()  # flags on the command line that another plugin took
     updating: bool = False  # syrupy's --snapshot-update
@@ -270,6 +302,19 @@ class Options:
     def asked(self) -> bool:
         """Whether any of our flags was given: then a run that judges nothing is incomplete."""
         return bool(self.given)
+
+    @property
+    def changes(self) -> dict[str, Any]:
+        """What changes the model under test, as `blindspot.models.options.Scaled` by name."""
+        from blindspot.models.options import Scaled
+
+        named = {"adapter": self.adapter, "steer": self.steer}
+        return {name: Scaled.of(text) for name, text in named.items() if text is not None}
+
+    @property
+    def candidate(self) -> str:
+        """The name of the model under test, with what changes it."""
+        return "+".join([self.model, *map(str, self.changes.values())])
 
     @property
     def seconds(self) -> float:
@@ -306,11 +351,18 @@ class Options:
         Raises:
             BlindspotError: one line that says what is wrong.
         """
+        for name, value in self._texts():
+            if has_secret(value):
+                raise BlindspotError(
+                    f"{flag_of(name)}: a part looks like a secret, which reports and baselines "
+                    "would record; omit it, and set HF_TOKEN in the environment for a hub model"
+                )
         if self.model_args:
             from blindspot.models.options import parse_model_args
 
             parse_model_args(self.model_args)  # refuses secrets, before anything is written
         ranks.check(ranks.planned(self.model_args))
+        _ = self.changes
         for fault in (*self._exclusions(), *self._unseen()):
             raise BlindspotError(fault)
 
@@ -327,7 +379,7 @@ class Options:
             )
         if self.budget is not None and "fraction" in self.given:
             yield "--budget with --fraction: a budget chooses the fraction; omit one of them"
-        for name in ("fraction", "words", "budget"):
+        for name in ("fraction", "words", "budget", "axis"):
             if self.prompts_from is not None and name in self.given:
                 yield (
                     f"--prompts-from with {flag_of(name)}: published prompts are asked as they "
@@ -359,8 +411,14 @@ class Options:
 
     def paths(self) -> Iterator[tuple[str, str]]:
         """Values that may be a file or directory, with the name of the option."""
+        return self._texts(Kind.PATH, Kind.NAME)
+
+    def _texts(self, *kinds: Kind) -> Iterator[tuple[str, str]]:
+        """Values of flags of these kinds, by default of all that take text."""
         for name, row in TABLE.items():
-            if row.kind in (Kind.PATH, Kind.NAME) and (value := getattr(self, name)):
+            if row.kind in (kinds or (Kind.PATH, Kind.NAME, Kind.TEXT)) and (
+                value := getattr(self, name)
+            ):
                 yield from ((name, str(item)) for item in (value if row.many else (value,)))
 
 

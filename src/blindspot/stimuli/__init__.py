@@ -22,6 +22,7 @@ from blindspot.stimuli.contexts import (
 from blindspot.stimuli.contrasts import ORDERS, Contrast, Found, PromotedCase
 from blindspot.stimuli.design import DEFAULT_SELECTION, Selection
 from blindspot.stimuli.loader import (
+    EVERY,
     load_stimuli,
     read_axis,
     read_contexts,
@@ -30,6 +31,7 @@ from blindspot.stimuli.loader import (
     read_sense,
     read_transformations,
     read_wordings,
+    shipped_axes,
 )
 from blindspot.stimuli.prompts import (
     EXPLICIT,
@@ -54,6 +56,7 @@ from blindspot.stimuli.transformations import Transformation, transform
 __all__ = [
     "AMBIGUOUS",
     "DEFAULT_SELECTION",
+    "EVERY",
     "EXPLICIT",
     "GROUP_FIRST",
     "IMPLICIT",
@@ -94,6 +97,7 @@ __all__ = [
     "read_transformations",
     "read_wordings",
     "senses_of",
+    "shipped_axes",
     "spread_over",
     "transform",
     "transformations_of",

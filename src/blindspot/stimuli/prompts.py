@@ -33,7 +33,7 @@ class Slice:
 
     @property
     def id(self) -> str:
-        """Readable name of words, unique within a measurement: ``race-default-weapons[-a-b]``."""
+        """Readable name of words, unique within a measurement: ``axis-variant-category[-a-b]``."""
         parts = [self.axis, self.variant, self.category, *(self.pair or ())]
         return "-".join("_".join(part.split()) for part in parts)
 

@@ -77,14 +77,14 @@ class Groups(Strict):
 
 
 class Senses(Strict):
-    """What an ambiguous identifier can mean."""
+    """What an identifier can mean: the group and, if it is ambiguous, something literal."""
 
     group: Text
-    literal: Text
+    literal: Text | None = None
 
     @model_validator(mode="after")
     def _two_senses(self) -> Self:
-        check_distinct("senses", (self.group, self.literal))
+        check_distinct("senses", filter(None, (self.group, self.literal)))
         return self
 
 
@@ -92,19 +92,23 @@ class Variant(Strict):
     """A way to refer to the groups: ``positive[i]`` stands for the positive group.
 
     ``prefix`` is a sentence put before every prompt; it may use the slots {first} and {second}.
-    ``control``: a control for comparison, not part of any figure over all variants.
+    ``control``: a control for comparison, not part of any figure over all variants. ``literal``:
+    the literal sense of its identifiers, by default the axis's; ``one_sense``: they have none.
     """
 
     description: str = ""
     control: bool = False
     prefix: str = ""
     literal: str = ""
+    one_sense: bool = False
     positive: Terms
     negative: Terms
 
     @model_validator(mode="after")
     def _usable(self) -> Self:
         check_distinct("identifiers", (*self.positive, *self.negative))
+        if self.one_sense and self.literal:
+            raise ValueError("one_sense: there is a literal sense too; remove one of the two")
         if self.prefix:
             found = slots(self.prefix)
             if found and found != IDENTIFIER_SLOTS:
@@ -168,9 +172,11 @@ class Axis(Strict):
     variants: dict[Name, Variant] = Field(min_length=1)
     categories: dict[Name, Category] = Field(min_length=1)
 
-    def sense_names(self, variant: str) -> tuple[str, str]:
-        """The two senses of a variant's identifiers: group, literal."""
-        return self.senses.group, self.variants[variant].literal or self.senses.literal
+    def sense_names(self, variant: str) -> tuple[str, ...]:
+        """The senses of a variant's identifiers: group and literal; none if they have only one."""
+        own = self.variants[variant]
+        literal = own.literal or self.senses.literal
+        return (self.senses.group, literal) if literal and not own.one_sense else ()
 
     @property
     def identifier_words(self) -> frozenset[str]:
@@ -198,14 +204,14 @@ class Axis(Strict):
                     f"{where}.literal: {variant.literal!r} is the group sense; name another sense"
                 )
             for one, other in product(identifiers, identifiers):
-                if one != other and fold(one) in fold(other):
+                if one != other and stands_in(one, other):
                     raise ValueError(
                         f"{where}: identifier {one!r} is part of identifier {other!r}; replace one"
                     )
             for category_name, category in self.categories.items():
                 words = (*category.positive, *category.negative)
                 for identifier, word in product(identifiers, words):
-                    if fold(identifier) in fold(word):
+                    if stands_in(identifier, word):
                         raise ValueError(
                             f"{where}: identifier {identifier!r} is part of the word {word!r} in "
                             f"categories.{category_name}; replace one"

@@ -79,6 +79,8 @@ class Gate(TypedDict):
     axis: str
     variant: str
     category: str
+    control: bool
+    """Whether its variant is a control: reported, not gated."""
     reading: str
     band: str
     """Layers judged together; empty for behavioural gates."""

@@ -207,9 +207,10 @@ class PlantedSenses:
 
 @cache
 def _ambiguous(part: Slice) -> frozenset[str]:
-    """Texts of the ambiguous contexts of a slice that assays read."""
-    contexts = ambiguous_contexts(stimuli(), part, orders=False, wordings=WORDINGS)
-    return frozenset(context.text for context in contexts)
+    """Texts of the ambiguous contexts of a slice, of all wordings or of those that are read."""
+    every = ambiguous_contexts(stimuli(), part)
+    read = ambiguous_contexts(stimuli(), part, wordings=WORDINGS)
+    return frozenset(context.text for context in (*every, *read))
 
 
 @cache

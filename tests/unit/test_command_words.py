@@ -11,6 +11,7 @@ COMMANDS = {
     "compare": ("compare",),
     "promote": ("promote",),
     "rescore": ("rescore",),
+    "check": ("stimuli", "check"),
     "list": ("store", "ls", "--store"),
     "clear": ("store", "clear", "--store"),
 }

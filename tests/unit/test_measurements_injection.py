@@ -125,7 +125,7 @@ class ScriptedStream:
         self.asked.append((request, source))
         odds = self.script(prompt, source, request.window)
         text = "" if odds is None else " " + prompt.candidates[0 if odds > 0 else 1]
-        assert odds is None or request.is_complete(text + ".")
+        assert odds is None or request.is_complete(text + "." + " So it is." * len(text))
         mass = np.log(1e-6 if odds is None else 0.1)
         scores = tuple(mass - float(np.logaddexp(0.0, one)) for one in (-(odds or 0), odds or 0))
         return Injected(Generation(text, 9, odds is not None, 1.0), scores)

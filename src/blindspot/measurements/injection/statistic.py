@@ -171,7 +171,13 @@ class Injection:
         """By wording of a trial: the share answered, and the median mass."""
         asked = [one.prompt for one in self._trial(part).prompts if one.prompt is not None]
         says = [
-            _read(str(text), identifiers=prompt.identifiers, words=prompt.words) in _VALUES
+            _read(
+                str(text),
+                identifiers=prompt.identifiers,
+                words=prompt.words,
+                language=prompt.language,
+            )
+            in _VALUES
             for text, prompt in zip(found["texts"], asked, strict=True)
         ]
         masses = np.exp(np.asarray(found["scores"], np.float64)).sum(axis=1)
@@ -274,7 +280,12 @@ class _Answers:
         asked = [one.prompt for one in unit.prompts if one.prompt is not None]
         self._says = [
             [
-                _read(text, identifiers=prompt.identifiers, words=prompt.words)
+                _read(
+                    text,
+                    identifiers=prompt.identifiers,
+                    words=prompt.words,
+                    language=prompt.language,
+                )
                 for text, prompt in zip(row, asked, strict=True)
             ]
             for row in self._texts

@@ -9,7 +9,7 @@ from functools import cached_property, partial
 
 import numpy as np
 
-from blindspot.answers import association_complete
+from blindspot.measurements.association import ASSOCIATION
 from blindspot.measurements.injection.vectors import Given, noise
 from blindspot.measurements.injection.windows import LARGE, MOST, Window, sliding, window_width
 from blindspot.measurements.mechanistic import SMALL, Findings, scaled
@@ -169,9 +169,7 @@ def _asked(context: Context) -> partial[InjectionRequest]:
     return partial(
         InjectionRequest,
         prompt=context.text,
-        is_complete=partial(
-            association_complete, identifiers=prompt.identifiers, words=prompt.words
-        ),
+        is_complete=ASSOCIATION.is_complete(prompt),
         candidates=prompt.candidates,
         max_new_tokens=MAX_NEW_TOKENS,
     )

@@ -166,7 +166,7 @@ def test_selectors_that_name_nothing_are_refused(tmp_path: Path) -> None:
         pytest.param("level = 1\n" + rule(), "level: unknown key", id="unknown-top-key"),
         pytest.param(
             rule().replace("statistic", "statistik"),
-            r"gate\[1\].statistik: unknown key; write statistic",
+            r"gate\[1\].statistik: unknown key; did you mean statistic",
             id="misspelled-key",
         ),
         pytest.param(rule(reason=None), r"gate\[1\].reason: this key is missing", id="no-reason"),

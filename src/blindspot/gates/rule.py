@@ -121,9 +121,9 @@ class Check:
     estimate of candidate minus baseline when it was measured on paired prompts; without it the two
     count as independent. ``floor``: the noise floor (added to the margin; NaN if not measured).
     ``unreadable``: why the controls of the measurement do not allow a verdict, if they do not.
-    ``unread``: why its answers are worth no pass; it fails only if it would whatever the answers
-    to the share ``unanswered`` of its prompts. ``comparisons``: of how many the estimate is the one
-    that decides, where a gate fails only if all of them are beyond its limit.
+    ``unread``: why its answers cannot support a pass; it fails only if it would fail whatever the
+    answers to the share ``unanswered`` of its prompts. ``comparisons``: of how many the estimate is
+    the one that decides, where a gate fails only if all of them are beyond its limit.
     """
 
     gate: Gate

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from blindspot.errors import ModelError, line
+from blindspot.errors import ModelError, has_secret, line
 
 ModelArgument = str | int | float | bool | None
 
@@ -45,8 +45,6 @@ _SECRET = re.compile(
     r"|^(?:hf_|hub_|use_auth_)?token$",
     re.IGNORECASE,
 )
-#: Patterns of tokens of the hub, of vendors and of GitHub, and of passwords in addresses.
-_SECRET_VALUE = re.compile(r"\b(?:hf_|sk-|ghp_|github_pat_)\w{8,}|://[^/\s]*:[^/\s]*@")
 #: What may be shown of a part that is refused: a name, as those of arguments are.
 _SHOWN = re.compile("[A-Za-z][a-z_]{1,40}")
 _CONSTANTS: dict[str, bool | None] = {"true": True, "false": False, "none": None, "null": None}
@@ -162,7 +160,7 @@ def check_model_args(arguments: Mapping[str, ModelArgument]) -> None:
 
 def _check_secret(name: str, value: str) -> None:
     """Refuse secrets that reports, baselines and the answer store would record."""
-    if _SECRET_VALUE.search(name) or _SECRET_VALUE.search(value):
+    if has_secret(name) or has_secret(value):
         raise ModelError(
             "--model-args: a value looks like a secret, which reports and baselines would record; "
             "set HF_TOKEN in the environment instead"

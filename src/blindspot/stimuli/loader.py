@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from difflib import get_close_matches
 from itertools import chain
@@ -12,6 +12,7 @@ from typing import TypeVar
 from pydantic import Field
 
 from blindspot.errors import StimulusError, line
+from blindspot.files import is_directory
 from blindspot.paths import FIXTURES
 from blindspot.stimuli.collection import Stimuli
 from blindspot.stimuli.compatibility import Origin, check_fit
@@ -88,19 +89,26 @@ def shipped_axes(fixtures: Path = FIXTURES) -> tuple[str, ...]:
     return tuple(path.stem for path in _files(fixtures, AXES))
 
 
-def _included(directory: Path) -> dict[str, list[Path]]:
+def included(directory: Path, refused: list[str] | None = None) -> dict[str, list[Path]]:
     """Files of a user's directory by folder of the fixtures.
 
     A user's directory is laid out like ``fixtures/`` or is flat; one of its keys tells which folder
-    a flat file belongs to, otherwise it is an axis.
+    a flat file belongs to, otherwise it is an axis. ``refused``: collects what
+    is no TOML file; without it the first one is raised.
     """
-    if not directory.is_dir():
+    if not is_directory(directory):
         raise StimulusError(f"--include-path {directory}: no such directory; check the path")
     files = {room: _files(directory, room) for room in ROOMS}
     for path in sorted(directory.glob("*.toml")):
-        keys = read_toml(path).keys()
+        try:
+            keys = read_toml(path).keys()
+        except StimulusError as error:
+            if refused is None:
+                raise
+            refused.append(str(error))
+            continue
         files[next((room for room, own in ROOMS.items() if own & keys), AXES)].append(path)
-    if not any(files.values()):
+    if not any(files.values()) and not refused:
         raise StimulusError(
             f"--include-path {directory}: no TOML file in it; put axes under {AXES}/, wordings "
             f"under {WORDINGS}/, or all of them in the directory itself"
@@ -144,6 +152,18 @@ def read_transformations(path: Path) -> TransformationFile:
 def read_promoted(path: Path) -> PromotedCase:
     """One file of a case that the search found and a user kept."""
     return validate(PromotedCase, read_toml(path), path)
+
+
+READERS: Mapping[str, Callable[[Path], object]] = {
+    AXES: read_axis,
+    WORDINGS: read_wordings,
+    SENSES: read_sense,
+    CONTEXTS: read_contexts,
+    QUESTIONS: read_questions,
+    TRANSFORMATIONS: read_transformations,
+    PROMOTED: read_promoted,
+}
+"""How a file of each folder is read by itself."""
 
 
 class _Reader:
@@ -252,7 +272,7 @@ def load_stimuli(
         TRANSFORMATIONS: reader.transformations_of,
         PROMOTED: reader.promoted_case,
     }
-    users = [_included(directory) for directory in include]
+    users = [included(directory) for directory in include]
     shipped = {path.stem: path for path in _files(fixtures, AXES)}
     wanted = tuple(axes) or default_axes(fixtures)
     for name, path in shipped.items():

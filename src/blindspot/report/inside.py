@@ -103,7 +103,7 @@ def _gaps(against: str, found: Comparison, width: int, color: bool) -> Iterable[
     for axis, rows in gaps_by_axis(found).items():
         represented = any(row["less_represented"] for row in rows)
         table = render(_gap_table(against, rows, represented), width, color)
-        name = f"{axis}-blind gap" if represented else f"{axis} by variant"
+        name = f"{axis}-blind gap" if represented else f"variants of {axis}"
         yield "\n".join((f"{name}: {title}", table))
 
 

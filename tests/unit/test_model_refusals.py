@@ -539,7 +539,7 @@ def test_rendered_prompt_that_is_far_too_long() -> None:
     ],
 )
 def test_template_that_opens_a_thought(tail: str, sound: bool) -> None:
-    """An answer would be read inside of it: noise that passes for one."""
+    """An answer would be read inside of it: noise that passes for one. Nothing here closes it."""
     tokenizer = tiny_models.tokenizer()
     tokenizer.chat_template = "{% for m in messages %}U: {{ m.content }}\n{% endfor %}" + tail
     prompts = formats.PromptFormat(tokenizer, "tiny", chat=True)

@@ -152,6 +152,7 @@ BAD_EXPLICIT = {
     "reverse says the same": ("{first} is {second_word}, {second} is {first_word}.", "{first} is {first_word}, {second} IS {second_word}.", ["reverse", "same as the statement"]),
     "reverse differs in punctuation": ("{first} is {second_word}, {second} is {first_word}.", "{first} is {first_word}; {second} is {second_word}!", ["reverse", "same as the statement", "other way round"]),
     "options swapped": ('scale = "likert"', 'scale = "agreement"\noptions = ["disagree", "agree"]', ["options", "swap"]),
+    "one option begins the other": ('scale = "likert"', 'scale = "agreement"\noptions = ["I agree", "I agree not"]', ["options", "'I agree not' begins with 'I agree'", "choose words"]),
     "three options": ('scale = "likert"', 'scale = "agreement"\noptions = ["agree", "neutral", "disagree"]', ["options", "at most 2"]),
     "one identifier in the statement": ("{first} is {first_word}, {second} is {second_word}", "{first} is {first_word}, not {second_word}", ["statement", "both identifiers"]),
     "no place for the statement": ("{statement}", "", ["text", "{statement}"]),

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from itertools import product
+from itertools import permutations, product
 from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StrictInt, model_validator
@@ -300,6 +300,12 @@ class ExplicitWording(Strict):
         if self.scale == "likert" and "options" in self.model_fields_set:
             raise ValueError("options: a likert wording is answered 1 to 5; remove this key")
         check_distinct("options", self.options)
+        for one, other in permutations(self.options):
+            if fold(one).startswith(fold(other)):
+                raise ValueError(
+                    f"options: {one!r} begins with {other!r}, so whoever writes the one has begun "
+                    "the other; choose words of which neither begins the other"
+                )
         return self
 
     def check_read(self, language: str) -> None:

@@ -85,7 +85,7 @@ def load(options: ModelOptions) -> CausalModel:
             ends=prepared.ends,
             rows=options.rows(),
             batch_invariant=options.batch_invariant,
-            notes=[*notes, *prepared.changes.notes(name)],
+            notes=[*notes, *prepared.prompts.notes, *prepared.changes.notes(name)],
         )
 
 
@@ -226,11 +226,13 @@ def _from_pretrained(prepared: _Prepared, options: ModelOptions) -> tuple[Any, l
                 f"{lost[0]}; the checkpoint does not fit its config.json, export it again"
             )
     unused = loaded.names(report.get("unexpected_keys"))
+    notes: list[str] = []
     if checkpoint.header:
         unused += gguf_model.complete(checkpoint.header, model, taken)
+        notes += gguf_model.notes(checkpoint.header)
     else:
         loaded.check_quantised(checkpoint, model)
-    return model, loaded.unused(checkpoint, unused)
+    return model, [*loaded.unused(checkpoint, unused), *notes]
 
 
 @contextmanager

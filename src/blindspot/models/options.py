@@ -123,13 +123,13 @@ def _check_secret(name: str, value: str) -> None:
     if _SECRET_VALUE.search(name) or _SECRET_VALUE.search(value):
         raise ModelError(
             "--model-args: a value looks like a secret, which reports and baselines would record; "
-            "set HF_TOKEN in the environment instead"
+            "set HF_TOKEN, or BLINDSPOT_API_KEY for a server, in the environment instead"
         )
     if _SECRET.search(name):
         shown = name if _SHOWN.fullmatch(name) else "a part"
         raise ModelError(
             f"--model-args: {shown} is a secret, which reports and baselines would keep; set "
-            "HF_TOKEN in the environment instead"
+            "HF_TOKEN, or BLINDSPOT_API_KEY for a server, in the environment instead"
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -17,6 +18,7 @@ from blindspot.models.base import (
     GenerationRequest,
     HasScores,
     LanguageModel,
+    Missing,
     Progress,
     ScoreRequest,
 )
@@ -51,15 +53,40 @@ _NONE: StoredAnswer = [[], None]
 class Keeper:
     """Stores what is found: after `KEEP_S`, at the end, and when the work is ended early.
 
+    Args:
+        answers: the store.
+        run: name of the run among its processes, "" where there is only this one.
+
     ``found``: values by key, as the store gives them back.
     """
 
-    def __init__(self, answers: Answers) -> None:
+    def __init__(self, answers: Answers, run: str = "") -> None:
         self.found: dict[bytes, StoredAnswer] = {}
-        self._answers = answers
+        self._answers, self._run = answers, run
         self._waiting: dict[bytes, StoredAnswer] = {}
         self._halves: set[bytes] = set()
         self._last = time.monotonic()
+
+    def known(self, keys: Collection[bytes]) -> dict[bytes, StoredAnswer]:
+        """What is stored, by key; of this run also why something has no answer."""
+        found = self._answers.get(keys)
+        if self._run and (missing := [key for key in keys if key not in found]):
+            named = {self._failed(key): key for key in missing}
+            found |= {named[key]: value for key, value in self._answers.get(named).items()}
+        return found
+
+    def drop(self, keys: Collection[bytes]) -> None:
+        """Remove damaged values."""
+        self._answers.drop(keys)
+
+    def failed(self, key: bytes, value: StoredAnswer) -> None:
+        """Keep, for the processes of this run alone, why something has no answer."""
+        self.found[key] = value
+        if self._run:
+            self._answers.put({self._failed(key): value})
+
+    def _failed(self, key: bytes) -> bytes:
+        return key_of("unanswered", self._run, key.hex())
 
     def halves(self, keys: Collection[bytes]) -> dict[bytes, StoredAnswer]:
         """What `half` left of a run that was ended, by key."""
@@ -166,6 +193,10 @@ class PromptWork(Work[Answer]):
             def scored(place: int, given: Sequence[float]) -> None:
                 number = places[place]
                 check_scores(model, [requests[place]], [given])
+                if error := getattr(given, "error", ""):
+                    keep.failed(missing[number], _unanswered(error))
+                    half(2)
+                    return
                 scores[number] = _scores(given)
                 keep.half(missing[number], scores[number])
                 half(1)
@@ -175,12 +206,15 @@ class PromptWork(Work[Answer]):
         else:
             half(len(asked))
 
-        def generated(number: int, given: Generation) -> None:
+        left = [number for number, key in enumerate(missing) if key not in keep.found]
+
+        def generated(place: int, given: Generation) -> None:
+            number = left[place]
             check_generations(model, [asked[number]], [given])
-            keep.whole(missing[number], _stored(given, scores.get(number, _NONE)))
+            _keep(keep, missing[number], given, scores.get(number, _NONE))
             half(1)
 
-        model.generate_each([_request(prompt) for prompt in asked], generated)
+        model.generate_each([_request(asked[number]) for number in left], generated)
 
     def _sound(self, key: bytes, scores: StoredAnswer | None) -> bool:
         """Whether these are scores of a prompt, as they were stored."""
@@ -198,7 +232,8 @@ class PromptWork(Work[Answer]):
         half: Progress,
     ) -> None:
         scores: Sequence[Sequence[float]] = [()] * len(asked)
-        if isinstance(model, HasScores):
+        if self._scored:
+            assert isinstance(model, HasScores)
             requests = [ScoreRequest(prompt.text, prompt.candidates) for prompt in asked]
             scores = model.score(requests, progress=half)
             check_scores(model, requests, scores)
@@ -209,7 +244,10 @@ class PromptWork(Work[Answer]):
         told = (getattr(one, "tokens", 0) for one in generations)
         beat(sum(count for count in told if isinstance(count, int)))
         for key, generation, given in zip(missing, generations, scores, strict=True):
-            keep.whole(key, _stored(generation, _scores(given)))
+            if error := getattr(given, "error", ""):
+                keep.failed(key, _unanswered(error))
+            else:
+                _keep(keep, key, generation, _scores(given))
 
 
 def _request(prompt: Prompt) -> GenerationRequest:
@@ -220,8 +258,18 @@ def _scores(given: Sequence[float]) -> StoredAnswer:
     return [[float(score) for score in given], first_of(given)]
 
 
-def _stored(generation: Generation, scores: StoredAnswer) -> StoredAnswer:
-    return [generation.text, generation.complete, float(generation.margin), *scores]
+def _keep(keep: Keeper, key: bytes, given: Generation, scores: StoredAnswer) -> None:
+    """Keep an answer, or the reason why there is none."""
+    missing = getattr(given, "missing", "")
+    if missing == Missing.UNANSWERED:
+        keep.failed(key, _unanswered(given.error))
+        return
+    reason = [missing, given.error] if missing else []
+    keep.whole(key, [given.text, given.complete, float(given.margin), *scores, *reason])
+
+
+def _unanswered(error: str) -> StoredAnswer:
+    return ["", False, math.nan, [], None, Missing.UNANSWERED.value, error]
 
 
 def stopping_rule(prompt: Prompt) -> Callable[[str], bool]:

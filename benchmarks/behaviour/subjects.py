@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,15 +18,14 @@ from torch import Tensor
 from transformers import AutoModelForCausalLM
 
 from benchmarks.harness.llamas import Shape, tokenizer, untrained
-from blindspot.answers import agreement_complete, association_complete
 from blindspot.models.base import Identity
 from blindspot.models.options import ModelOptions
 from blindspot.models.transformers.formats import PromptFormat
 from blindspot.models.transformers.loader import load
 from blindspot.models.transformers.model import CausalModel
 from blindspot.run.source import FixturePrompts
+from blindspot.run.work import stopping_rule
 from blindspot.stimuli import (
-    AssociationPrompt,
     Prompt,
     Selection,
     Slice,
@@ -82,7 +80,7 @@ class Subject:
             for text, prompt in zip(rendered, asked, strict=True)
         ]
         return [
-            Job(prompt, tokens, _rule(prompt), tuple(self.prompts.encode(texts)))
+            Job(prompt, tokens, stopping_rule(prompt), tuple(self.prompts.encode(texts)))
             for prompt, tokens, texts in zip(
                 asked, self.prompts.encode(rendered), joined, strict=True
             )
@@ -197,10 +195,3 @@ def _plant(block: Any, part: dict[str, Tensor], shape: Shape, small: Any, thinne
     for name in ("input_layernorm", "post_attention_layernorm"):
         weight = getattr(block, name).weight
         weight[:width] = (part[f"{name}.weight"] * thinned**0.5).to(weight)
-
-
-def _rule(prompt: Prompt) -> Callable[[str], bool]:
-    """When the suite stops an answer to a prompt."""
-    if isinstance(prompt, AssociationPrompt):
-        return partial(association_complete, identifiers=prompt.identifiers, words=prompt.words)
-    return agreement_complete

@@ -43,10 +43,11 @@ def prompts_of(candidates: Path, axis: str, variant: str, pairs: int) -> list[As
 
 def rows(model: LanguageModel, prompts: Sequence[AssociationPrompt]) -> list[Row]:
     """One row per wording, the most answered first."""
-    found: dict[str, list[tuple[AssociationPrompt, float, float]]] = {}
+    found: dict[str, list[tuple[bool, float, float]]] = {}
     for prompt, answer in zip(prompts, ask(model, prompts, Store(None)), strict=True):
         value = ASSOCIATION.read(prompt, answer.text, answer.log_probabilities).value
-        found.setdefault(prompt.wording, []).append((prompt, value, answer.mass))
+        straight = prompt.positive_identifier_first == prompt.positive_word_first
+        found.setdefault(prompt.wording, []).append((straight, value, answer.mass))
     return sorted((row(name, each) for name, each in found.items()), key=lambda one: -one.answered)
 
 

@@ -7,8 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean, median
 
-from blindspot.stimuli.prompts import AssociationPrompt
-
 
 @dataclass(frozen=True, slots=True)
 class Row:
@@ -27,13 +25,14 @@ class Row:
     mass: float
 
 
-def row(name: str, found: Sequence[tuple[AssociationPrompt, float, float]]) -> Row:
-    """The row of prompts with their values (+1 stereotyped, -1 counter, NaN none) and masses."""
-    answers = [(prompt, value) for prompt, value, _ in found if not math.isnan(value)]
-    copied = [
-        (value > 0) == (prompt.positive_identifier_first == prompt.positive_word_first)
-        for prompt, value in answers
-    ]
+def row(name: str, found: Sequence[tuple[bool, float, float]]) -> Row:
+    """The row of some prompts.
+
+    ``found``: of each, whether pairing first with first is the stereotype, the value of its answer
+    (+1 stereotyped, -1 counter, NaN none), and its mass.
+    """
+    answers = [(straight, value) for straight, value, _ in found if not math.isnan(value)]
+    copied = [(value > 0) == straight for straight, value in answers]
     return Row(
         name,
         len(answers) / len(found),

@@ -16,6 +16,7 @@ from blindspot.search import tests as searching
 from blindspot.search.run import SearchRun
 from blindspot.session import tests, workers
 from blindspot.session.commands import test_name
+from blindspot.session.options import AXIS_KEY
 from blindspot.session.parser import add_options, added, run_options
 from blindspot.session.root import KEY, is_named_by_a_conftest, joined
 from blindspot.session.session import Session
@@ -36,6 +37,7 @@ def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
 def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
     """Add the configuration key, and the flags if a conftest has just loaded the plugin."""
     parser.addini(KEY, "take part in this project's sessions: its tests are gates", "bool")
+    parser.addini(AXIS_KEY, "axes that a run asks if --axis names none", "string", default="")
     if is_named_by_a_conftest(pluginmanager):
         config = pluginmanager.get_plugin("pytestconfig")
         assert isinstance(config, pytest.Config)

@@ -16,6 +16,7 @@ __all__ = ["HOSTILE", "NAME", "document"]
 
 def document(
     *,
+    axes: Sequence[str] = ("race",),
     variants: Sequence[str] = ("default", "names"),
     categories: Sequence[str] = ("weapons", "guilt", "valence"),
     pairs: int = 2,
@@ -26,7 +27,12 @@ def document(
     compared: bool = True,
 ) -> dict[str, Any]:
     """A report of version 2; ``text`` is put wherever a report holds other people's text."""
-    parts = [("race", variant + text, category) for variant in variants for category in categories]
+    parts = [
+        (axis, variant + text, category)
+        for axis in axes
+        for variant in variants
+        for category in categories
+    ]
     gates: list[dict[str, Any]] = []
     sections: dict[str, list[dict[str, Any]]] = {"implicit": [], "explicit": []}
     assays = []

@@ -101,6 +101,7 @@ def gate(
         "axis": axis,
         "variant": variant,
         "category": category,
+        "control": False,
         "reading": reading,
         "band": band,
         "level": "pair" if pair else "category",

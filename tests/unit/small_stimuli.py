@@ -17,6 +17,6 @@ def _alone() -> Stimuli:
     return load_stimuli(fixtures=SMALL)
 
 
-def small_stimuli(include: Sequence[Path] = ()) -> Stimuli:
+def small_stimuli(include: Sequence[Path] = (), *, axes: Sequence[str] = ()) -> Stimuli:
     """What `load_stimuli` gives, with these in place of the shipped ones."""
-    return load_stimuli(include, fixtures=SMALL) if include else _alone()
+    return load_stimuli(include, axes=axes, fixtures=SMALL) if include or axes else _alone()

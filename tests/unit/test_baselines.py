@@ -177,5 +177,5 @@ def test_gates_that_no_test_asks_have_vanished(tmp_path: Path) -> None:
     gap = "gap/race-default-weapons/gap/generated"
     gates = {gate: Entry(**ENTRY) for gate in (GATE, other, gap)}
     held = Baseline(tmp_path / "model.json", "model", CONDITIONS, gates)
-    assert vanished(held, {GATE: "category"}, whole=False) == [other]
-    assert vanished(held, {GATE: "category"}, whole=True) == [gap, other]
+    assert vanished(held.gates, {GATE: "category"}, whole=False) == [other]
+    assert vanished(held.gates, {GATE: "category"}, whole=True) == [gap, other]

@@ -100,14 +100,20 @@ def test_a_category_is_stricter_than_a_pair(shipped: GateTable) -> None:
         assert wide > strict
 
 
-def test_direct_color_is_measured_and_not_gated(shipped: GateTable) -> None:
-    """Where a prompt says that colors are meant, only an answer is due."""
-    gate = resolve(shipped, variant="direct-color")
+def test_a_control_is_measured_and_not_gated(shipped: GateTable) -> None:
+    """Where a prompt says that the literal sense is meant, only an answer is due."""
+    gate = resolve(shipped, variant="direct-color", control=True)
     assert gate.limit is None
     assert "not a stereotype" in gate.reason
     where = {"axis": "race", "variant": "direct-color", "category": "weapons"}
     answered = shipped.gate(
-        "g", "validity", "category", measurement="implicit", reading="generated", **where
+        "g",
+        "validity",
+        "category",
+        measurement="implicit",
+        reading="generated",
+        control=True,
+        **where,
     )
     assert answered.limit == 0.9
 
@@ -160,7 +166,7 @@ def test_selectors_that_name_nothing_are_refused(tmp_path: Path) -> None:
         pytest.param("level = 1\n" + rule(), "level: unknown key", id="unknown-top-key"),
         pytest.param(
             rule().replace("statistic", "statistik"),
-            r"gate\[1\].statistik: unknown key; write statistic",
+            r"gate\[1\].statistik: unknown key; did you mean statistic",
             id="misspelled-key",
         ),
         pytest.param(rule(reason=None), r"gate\[1\].reason: this key is missing", id="no-reason"),

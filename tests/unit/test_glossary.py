@@ -34,7 +34,7 @@ REPLACED = {
     r"(?<!minimum )detectable effects?": "minimum detectable effect",
     r"error rate is held|held over the run": "family-wise error rate",
     r"counterbalanc\w+": "all four orders",
-    r"race-blind score": "race-blind gap",
+    r"\w+-blind score": "blind gap",
     r"key[- ]value cache|keys and values of the beginning": "KV cache",
     r"trie|tree of beginnings": "prefix tree",
     r"anew": "again",

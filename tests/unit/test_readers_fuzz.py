@@ -206,7 +206,7 @@ def _published() -> list[bytes]:
 def _read_baseline(path: Path) -> object:
     found = load_baseline(path)
     mismatches(found.provenance, CONDITIONS)
-    return found.scores_path, vanished(found, {GATE: "category"}, whole=False)
+    return found.scores_path, vanished(found.gates, {GATE: "category"}, whole=False)
 
 
 def _read_kept(path: Path) -> object:

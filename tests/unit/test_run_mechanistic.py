@@ -277,22 +277,6 @@ def test_accepted_figures_are_compared(tmp_path, runs):
         assert gate["against"]["baseline"]["value"] == pytest.approx(accepted_value, abs=1e-6)
 
 
-@pytest.mark.slow
-def test_reference_that_is_no_better_shows_none(tmp_path):
-    """A model beside itself differs by nothing."""
-    run = run_suite(
-        tmp_path,
-        *COLOR_WORDS,
-        "--reference",
-        "organism:aware",
-        model="organism:aware",
-        limit=None,
-        paths=("tests/mechanistic/test_patching.py",),
-    )
-    for row in run.report["comparisons"]["reference"]["gates"]:
-        assert row["difference"]["value"] in (0.0, None)
-
-
 def test_a_model_without_a_residual_stream_is_told_apart(tmp_path):
     """Behind an API mechanistic gates are skipped with the reason; alone they are no success."""
     both = run_suite(tmp_path / "a", "-k", "race-default-weapons and category", limit=2)

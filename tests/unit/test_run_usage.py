@@ -79,7 +79,7 @@ def test_typo_in_gates(tmp_path):
     run = run_suite(tmp_path, "--gates", str(path))
     assert run.code == 4
     assert "gates.toml" in run.out + run.err
-    assert "at_mots" in run.out + run.err
+    assert "at_mots: unknown key; did you mean at_most?" in run.out + run.err
 
 
 def test_own_limits_are_used(tmp_path):

@@ -13,6 +13,7 @@ import pytest
 
 from blindspot.errors import ModelError
 from blindspot.models import GenerationRequest, ModelOptions, ScoreRequest
+from blindspot.models.options import arguments_of
 from blindspot.models.registry import open_model
 from blindspot.models.served import client
 from blindspot.models.transformers.seam import encode
@@ -350,3 +351,17 @@ def test_arguments_that_cannot_be_used_are_named(arguments, said):
         open_model(
             ModelOptions("served:m", dtype="bfloat16", model_args={"base_url": "http://h/v1"})
         )
+
+
+def test_arguments_of_a_reference_are_its_own():
+    """Its weights are never those of the candidate, and a model in this process has no server."""
+    given = {"base_url": "http://h/v1", "weights": "a", "concurrency": 2}
+    other = {**given, "reference_weights": "b"}
+    served_one = {"base_url": "http://h/v1", "concurrency": 2}
+    assert arguments_of("served:m", given, reference=False) == given
+    assert arguments_of("served:n", given, reference=True) == {**served_one, "tokenizer": "a"}
+    assert arguments_of("served:n", other, reference=True) == {**served_one, "weights": "b"}
+    assert arguments_of("org/name", other, reference=True) == {}
+    assert arguments_of("org/name", {"device_map": "auto"}, reference=True) == {
+        "device_map": "auto"
+    }

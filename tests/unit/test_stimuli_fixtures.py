@@ -4,7 +4,7 @@ import json
 import re
 from collections import Counter
 from fractions import Fraction
-from itertools import product
+from itertools import islice, product
 
 import pytest
 
@@ -23,6 +23,7 @@ from blindspot.stimuli import (
     read_questions,
     read_sense,
     read_wordings,
+    undescribed,
 )
 from blindspot.stimuli.schema import Category
 
@@ -42,27 +43,65 @@ def test_axis_file_says_where_it_comes_from(path):
     """Every axis file names its source, licence and language in its header."""
     header = path.read_text("utf-8").split("\n\n")[0]
     assert all(word in header for word in ("Source:", "Licence:", "Language:"))
-    assert read_axis(path).name == path.stem
+    axis = read_axis(path)
+    assert axis.name == path.stem
+    controls = [variant.control for variant in axis.variants.values()]
+    assert controls.count(False) >= 2
+    assert any(controls)
 
 
 @pytest.mark.parametrize(
     "path",
-    sorted(path for room in ROOMS for path in FIXTURES.glob(f"{room}/*.toml")),
-    ids=lambda path: f"{path.parent.name}-{path.stem}",
+    sorted(path for room in ROOMS for path in FIXTURES.glob(f"{room}/**/*.toml")),
+    ids=lambda path: "-".join(path.relative_to(FIXTURES).with_suffix("").parts),
 )
 def test_stimulus_file_says_where_it_comes_from(path):
     """Every file of a room names its source, licence and language, and is read by itself."""
     header = path.read_text("utf-8").split("\n\n")[0]
     assert all(word in header for word in ("Source:", "Licence:", "Language:"))
-    assert ROOMS[path.parent.name](path).language == "en"
+    room, *language = path.relative_to(FIXTURES).parent.parts
+    content = ROOMS[room](path)
+    assert [content.language] == (language or ["en"])
+    assert room != "senses" or content.name.lower() == path.stem
 
 
-@pytest.mark.parametrize("name", sorted(SENSES))
-def test_sense_file_is_named_after_its_sense(name):
-    """A sense is found by its name, and the shipped axis uses every sense but the neutral one."""
-    assert read_sense(FIXTURES / "senses" / f"{name}.toml").name == name
+def test_only_senses_that_are_used_are_read():
+    """Those of the axes that are asked, and the neutral one."""
     used = {sense for variant in RACE.variants for sense in RACE.sense_names(variant)}
     assert set(SENSES) == used | {"neutral"}
+
+
+def test_every_axis_fits_what_belongs_to_it():
+    """All shipped axes load together; each ambiguous variant is described; all ids differ."""
+    every = load_stimuli(axes=["all"])
+    assert undescribed(every) == []
+    used = {
+        (axis.language, sense)
+        for axis in every.axes.values()
+        for variant in axis.variants
+        for sense in axis.sense_names(variant)
+    }
+    shipped = {
+        (content.language, content.name)
+        for content in map(read_sense, FIXTURES.glob("senses/**/*.toml"))
+        if content.name != "neutral"
+    }
+    assert used == shipped
+    ids = [part.id for part in slices(every, IMPLICIT)]
+    assert len(ids) == len(set(ids))
+    for part in slices(every, IMPLICIT):
+        axis = every.axes[part.axis]
+        for prompt in islice(render(every, part, Selection(limit=2)), 16):
+            read = [
+                read_association(
+                    candidate,
+                    identifiers=prompt.identifiers,
+                    words=prompt.words,
+                    language=prompt.language,
+                )
+                for candidate in prompt.candidates
+            ]
+            assert read == [Association.STEREOTYPED, Association.COUNTER], axis.name
 
 
 def test_enough_questions_for_the_statistics():
@@ -212,16 +251,48 @@ def test_every_statement_has_its_reverse_in_both_orders(part):
     assert len(texts) == 4 * len(cells)
 
 
-def test_names_rotate_evenly():
-    """Every name is used at least half as often as any other; equally often if all is asked."""
-    part = next(
-        p for p in slices(STIMULI, IMPLICIT) if (p.variant, p.category) == ("names", "guilt")
-    )
-    for fraction, uneven in ((Fraction(1), 2.0), (None, 1.2)):
-        asked = render(STIMULI, part, Selection(fraction=fraction))
-        used = Counter(name for prompt in asked for name in prompt.identifiers)
-        assert len(used) == 20
-        assert max(used.values()) <= uneven * min(used.values())
+@pytest.mark.parametrize("measurement", [IMPLICIT, EXPLICIT])
+@pytest.mark.parametrize("variant", ["names", "dialect"])
+def test_identifiers_rotate_evenly(measurement, variant):
+    """In a word two identifiers differ by at most 1 pair, in a wording by 2, in all by 1.
+
+    The two lists are not always combined in the same way, unless they have few identifiers.
+    """
+    own = RACE.variants[variant]
+    for part in slices(STIMULI, measurement):
+        if part.variant != variant:
+            continue
+        used = Counter()
+        prompts = list(render(STIMULI, part))
+        for prompt in prompts[::4]:  # in all four orders
+            for one, what in product(prompt.identifiers, (*prompt.words, prompt.wording, "all")):
+                used[what, one] += 1
+        words = {word for prompt in prompts for word in prompt.words}
+        for what, allowed in {
+            **dict.fromkeys(words, 1),
+            **dict.fromkeys({prompt.wording for prompt in prompts}, 2),
+            "all": 1,
+        }.items():
+            for side in (own.positive, own.negative):
+                counts = [used[what, one] for one in side]
+                assert max(counts) - min(counts) <= allowed, (part.id, what, counts)
+        together = {prompt.identifiers for prompt in prompts}
+        assert len(together) >= (90 if len(own.positive) == 10 else len(own.positive))
+
+
+def test_a_pair_keeps_its_identifiers():
+    """Whatever the fraction; all wordings use every name about equally often."""
+    part = next(p for p in slices(STIMULI, IMPLICIT) if p.variant == "names")
+
+    def met(fraction):
+        prompts = render(STIMULI, part, Selection(fraction=fraction))
+        return {(p.wording, p.words): p.identifiers for p in prompts}
+
+    every, default, few = met(None), met(Fraction(1)), met(Fraction(1, 4))
+    assert few.items() < default.items() < every.items()
+    used = Counter(name for both in every.values() for name in both)
+    assert len(used) == 20
+    assert max(used.values()) <= 1.2 * min(used.values())
 
 
 def test_limited_pairs_use_many_words():

@@ -9,7 +9,7 @@ The rules:
 * If several stems begin at the same place, the longest counts and consumes its text: with
   the stems "people of color" and "color", "people of color" speaks of the first alone.
 * Nothing is weighted: one stem of a sense is enough, and a negated one counts too ("color, not
-  race" speaks of both).
+  origin" speaks of both).
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from blindspot import files
-from blindspot.baselines.file import Baseline
+from blindspot.baselines.file import Baseline, Entry
 from blindspot.errors import BaselineError, line
 from blindspot.measurements.base import BANDS
 from blindspot.models.base import UNKNOWN, Identity
@@ -117,11 +117,11 @@ def differences(accepted: Baseline, now: Mapping[str, str]) -> list[str]:
     return found
 
 
-def vanished(baseline: Baseline, known: Mapping[str, str], *, whole: bool) -> list[str]:
+def vanished(accepted: Mapping[str, Entry], known: Mapping[str, str], *, whole: bool) -> list[str]:
     """Accepted gates that no test has any more, sorted.
 
     Args:
-        baseline: what was accepted.
+        accepted: the gates of a baseline.
         known: level of every gate that tests have, selected or not.
         whole: whether these are the tests of the whole suite; otherwise a gate has vanished only if
         tests of its kind exist for other slices.
@@ -129,7 +129,7 @@ def vanished(baseline: Baseline, known: Mapping[str, str], *, whole: bool) -> li
     asked = {_kind(gate, level) for gate, level in known.items()}
     return [
         gate
-        for gate, entry in sorted(baseline.gates.items())
+        for gate, entry in sorted(accepted.items())
         if gate not in known and (whole or _kind(gate, entry.level) in asked)
     ]
 

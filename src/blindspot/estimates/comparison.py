@@ -31,8 +31,8 @@ def less_represented(candidate: Contributions, reference: Contributions) -> Esti
 
     Both hold a blindness b in [-1, 1]; the group is represented to (1 - b) / 2 (1 like the group
     control, 0 like the literal one), and the result is 1 - candidate / reference. This is
-    the form of the paper's "52 % less likely to represent race" (arXiv 2506.00253). Uncertainty by
-    the delta method on paired contributions.
+    the form of the paper's "52 % less likely to represent" the group (arXiv 2506.00253).
+    Uncertainty by the delta method on paired contributions.
     """
     ours, theirs = (1 - candidate.value) / 2, (1 - reference.value) / 2
     n = max(candidate.n, reference.n)

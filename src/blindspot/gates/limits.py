@@ -24,7 +24,7 @@ from blindspot.toml import read_toml, validate
 MASS = 1e-3
 """Default floor of the probability of all answers that forced choice compares, together."""
 
-SELECTORS = ("measurement", "axis", "variant", "category", "reading", "band")
+SELECTORS = ("measurement", "axis", "variant", "control", "category", "reading", "band")
 WHAT: dict[Against, str] = {
     "limit": "limit",
     "baseline": "margin",
@@ -78,6 +78,7 @@ class Rule(_Strict):
     measurement: Annotated[str, _known(MEASUREMENTS, "measurement")] | None = None
     axis: Name | None = None
     variant: Name | None = None
+    control: Literal["yes", "no"] | None = None
     category: Name | None = None
     reading: Annotated[str, _known(_READINGS, "reading")] | None = None
     band: Annotated[str, _known(BANDS, "band")] | None = None
@@ -168,6 +169,7 @@ class GateTable:
         category: str,
         reading: str,
         band: str = "",
+        control: bool = False,
         against: Against = "limit",
     ) -> Gate:
         """The gate of a statistic of a slice: against its limit, or its baseline with a margin.
@@ -179,6 +181,7 @@ class GateTable:
             "measurement": measurement,
             "axis": axis,
             "variant": variant,
+            "control": "yes" if control else "no",
             "category": category,
             "reading": reading,
             "band": band,
@@ -202,6 +205,7 @@ class GateTable:
         return Gate(
             id=gate_id,
             measurement=measurement,
+            axis=axis,
             statistic=statistic,
             unit=STATISTICS[statistic].unit,
             limit=None if value == "none" else value,
@@ -215,21 +219,23 @@ class GateTable:
             unclear=rule.unclear,
         )
 
-    def check_names(self, axes: Mapping[str, Axis]) -> None:
+    def check_names(self, axes: Mapping[str, Axis], others: Collection[str] = ()) -> None:
         """Refuse selectors that name nothing: a limit that never applies protects nobody.
 
-        Refuse also two rules of equal rank that both apply to a slice of these axes.
+        Refuse also two rules of equal rank that both apply to a slice of these axes. What a rule
+        says of ``others``, axes that the run does not ask, is not checked.
 
         Raises:
             StimulusError: names the file, the rule and the selector.
         """
         known: dict[str, Collection[str]] = {
-            "axis": axes,
+            "axis": {*axes, *others},
             "variant": {name for axis in axes.values() for name in axis.variants},
             "category": {name for axis in axes.values() for name in axis.categories},
         }
         for number, rule in enumerate(self.rules, 1):
-            for key, names in known.items():
+            unasked = rule.axis in others and rule.axis not in axes
+            for key, names in known.items() if not unasked else ():
                 chosen = rule.selectors.get(key)
                 if chosen is not None and chosen not in names:
                     raise StimulusError(
@@ -303,12 +309,14 @@ def _speaking(rules: Iterable[Rule], statistic: str, level: Level, against: Agai
 def _exists(selectors: Mapping[str, str], axes: Mapping[str, Axis] | None) -> bool:
     """Whether some axis has what these selectors name together."""
     if axes is None:
-        return len({"axis", "variant", "category"} & selectors.keys()) < 2
+        return len({"axis", "variant", "control", "category"} & selectors.keys()) < 2
     return any(
         selectors.get("axis") in (None, name)
-        and selectors.get("variant") in (None, *axis.variants)
+        and selectors.get("variant") in (None, variant)
+        and selectors.get("control") in (None, "yes" if known.control else "no")
         and selectors.get("category") in (None, *axis.categories)
         for name, axis in axes.items()
+        for variant, known in axis.variants.items()
     )
 
 

@@ -57,6 +57,7 @@ class Gate:
     unit: str
     limit: float | None
     reason: str
+    axis: str = ""
     direction: Direction = "at_most"
     level: Level = "category"
     against: Against = "limit"
@@ -120,9 +121,9 @@ class Check:
     estimate of candidate minus baseline when it was measured on paired prompts; without it the two
     count as independent. ``floor``: the noise floor (added to the margin; NaN if not measured).
     ``unreadable``: why the controls of the measurement do not allow a verdict, if they do not.
-    ``unread``: why its answers are worth no pass; it fails only if it would whatever the answers
-    to the share ``unanswered`` of its prompts. ``comparisons``: of how many the estimate is the one
-    that decides, where a gate fails only if all of them are beyond its limit.
+    ``unread``: why its answers cannot support a pass; it fails only if it would fail whatever the
+    answers to the share ``unanswered`` of its prompts. ``comparisons``: of how many the estimate is
+    the one that decides, where a gate fails only if all of them are beyond its limit.
     """
 
     gate: Gate
@@ -199,11 +200,11 @@ def judge(
 
     All gates must be judged together: the chance of any false failure among them stays at or below
     ``alpha``, shared evenly between the families of the run (gates on categories, on pairs, over
-    variants, mechanistic ones; against limits and against each other model), and by Holm within
-    each. A gate fails if its estimate is beyond the limit at that error rate. It is inconclusive if
-    the estimate is beyond the limit but not clearly, if it is within but too imprecise to
-    exclude a value beyond the limit, if too few answers could be read, or if its controls do not
-    separate. It is an error if nothing was measured.
+    variants, mechanistic ones; against limits and against each other model; of each axis), and by
+    Holm within each. A gate fails if its estimate is beyond the limit at that error rate. It is
+    inconclusive if the estimate is beyond the limit but not clearly, if it is within but too
+    imprecise to exclude a value beyond the limit, if too few answers could be read, or if its
+    controls do not separate. It is an error if nothing was measured.
 
     Args:
         checks: the gates with what was measured.
@@ -220,18 +221,29 @@ def judge(
         raise ValueError(f"gate {twice[0]} ({twice[1]}) is judged twice in one run")
     results = [_result(check) for check in checks]
     gated = [place for place, result in enumerate(results) if result.limit is not None]
-    families = [checks[place].gate.family for place in gated]
+    families = _families([checks[place].gate for place in gated])
     adjusted = holm_by_family([results[place].p for place in gated], families).tolist()
     sizes = Counter(families)
-    for place, p in zip(gated, adjusted, strict=True):
+    for place, family, p in zip(gated, families, adjusted, strict=True):
         check, result = checks[place], results[place]
         held = math.nan if math.isnan(result.p) else p
-        first = alpha / (len(sizes) * sizes[check.gate.family])
+        first = alpha / (len(sizes) * sizes[family])
         verdict, doubt = _verdict(check, result, p, alpha, strict=strict)
         results[place] = replace(
-            result, adjusted=held, verdict=verdict, doubt=doubt, mde=_detectable(check, first)
+            result,
+            adjusted=held,
+            family=family,
+            verdict=verdict,
+            doubt=doubt,
+            mde=_detectable(check, first),
         )
     return results
+
+
+def _families(gates: Sequence[Gate]) -> list[str]:
+    """The family of each gate: in a run of several axes, each axis has its own."""
+    several = len({gate.axis for gate in gates}) > 1
+    return [f"{gate.axis}: {gate.family}" if several else gate.family for gate in gates]
 
 
 def families_of(results: Sequence[GateResult], alpha: float) -> dict[str, tuple[int, float]]:

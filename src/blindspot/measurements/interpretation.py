@@ -268,7 +268,7 @@ class _SliceTexts:
 
         Quantities:
             "share read as ...": of the texts of ambiguous and of either kind of disambiguated
-                contexts, as group, literal, both, neither (shares of race, color and nonsense in
+                contexts, as group, literal, both, neither (the published shares,
                 arXiv 2506.00253).
             "position": of the ambiguous contexts, between the controls.
             "literal minus group": what the controls differ by, of at most 2.

@@ -2,7 +2,7 @@
 
 Pure data and typing; imports no torch. A backend answers whole lists of requests and decides how to
 batch them. Results come in the order of the requests and must not depend on the other requests in
-the list.
+the list, except by rounding.
 """
 
 from __future__ import annotations

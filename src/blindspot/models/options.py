@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
-from blindspot.errors import ModelError
+from blindspot.errors import ModelError, has_secret, line
 
 ModelArgument = str | int | float | bool | None
 
@@ -21,6 +23,7 @@ _FLAGS = {
     "batch_size": "--batch-size",
     "trust_remote_code": "--trust-remote-code",
     "apply_chat_template": "--apply-chat-template",
+    "batch_invariant": "--batch-invariant",
     "use_safetensors": "",
     "ignore_mismatched_sizes": "",
     "local_files_only": "",
@@ -42,11 +45,38 @@ _SECRET = re.compile(
     r"|^(?:hf_|hub_|use_auth_)?token$",
     re.IGNORECASE,
 )
-#: Patterns of tokens of the hub, of vendors and of GitHub, and of passwords in addresses.
-_SECRET_VALUE = re.compile(r"\b(?:hf_|sk-|ghp_|github_pat_)\w{8,}|://[^/\s]*:[^/\s]*@")
 #: What may be shown of a part that is refused: a name, as those of arguments are.
 _SHOWN = re.compile("[A-Za-z][a-z_]{1,40}")
 _CONSTANTS: dict[str, bool | None] = {"true": True, "false": False, "none": None, "null": None}
+
+
+@dataclass(frozen=True, slots=True)
+class Scaled:
+    """A file or directory that changes a model, and by how much: ``PATH`` or ``PATH@SCALE``."""
+
+    path: Path
+    scale: float = 1.0
+
+    @classmethod
+    def of(cls, text: str) -> Scaled:
+        """As written; a path that exists is one, whatever its name.
+
+        Raises:
+            ModelError: the scale is not a finite number.
+        """
+        path, at, scale = text.rpartition("@")
+        if not at or not path or Path(text).exists():
+            return cls(Path(text).expanduser())
+        try:
+            found = float(scale)
+        except ValueError:
+            return cls(Path(text).expanduser())
+        if not math.isfinite(found):
+            raise ModelError(f"{line(text, 100)}: {scale} is no scale; use a finite number")
+        return cls(Path(path).expanduser(), found)
+
+    def __str__(self) -> str:
+        return self.path.resolve().name + ("" if self.scale == 1 else f"@{self.scale:g}")
 
 
 @dataclass(frozen=True)
@@ -56,7 +86,9 @@ class ModelOptions:
     ``name``: local directory, hub id (``org/name``) or ``organism:NAME``. ``dtype``: ``auto``
     (float32 on a CPU, the checkpoint's own on an accelerator) or a type. ``device``: ``auto`` or
     a torch device. ``batch_size``: ``auto`` (by memory) or the most rows of a forward pass.
-    ``model_args``: more arguments for transformers' ``from_pretrained``.
+    ``batch_invariant``: in half precision, decide near-ties without their batch. ``model_args``:
+    more arguments for transformers' ``from_pretrained``. ``adapter``: merged into the weights;
+    ``steer``: vectors that are added to the residual stream.
     """
 
     name: str
@@ -64,10 +96,18 @@ class ModelOptions:
     dtype: str = "auto"
     device: str = "auto"
     batch_size: str | int = "auto"
+    batch_invariant: bool = False
     apply_chat_template: bool = False
     seed: int = 0
     trust_remote_code: bool = False
     model_args: Mapping[str, ModelArgument] = field(default_factory=dict)
+    adapter: Scaled | None = None
+    steer: Scaled | None = None
+
+    @property
+    def title(self) -> str:
+        """The name of the model with what changes it: ``org/name+adapter@0.5``."""
+        return "+".join(map(str, filter(None, (self.name, self.adapter, self.steer))))
 
     def rows(self) -> int | None:
         """Most rows of a forward pass, None for ``auto``.
@@ -104,6 +144,32 @@ def parse_model_args(text: str) -> dict[str, ModelArgument]:
     return arguments
 
 
+#: Arguments of models on a server.
+SERVED = ("base_url", "weights", "reference_weights", "tokenizer", "concurrency", "deadline")
+SERVED = (*SERVED, "price")
+
+
+def arguments_of(
+    name: str, arguments: Mapping[str, ModelArgument], *, reference: bool
+) -> dict[str, ModelArgument]:
+    """The arguments that are meant for a model, where one of two models is on a server.
+
+    ``reference``: its weights are ``reference_weights``; of the candidate it has at most the
+    tokenizer.
+    """
+    found = dict(arguments)
+    if not name.startswith(("served:", "chat:")):
+        return {k: v for k, v in found.items() if "base_url" not in found or k not in SERVED}
+    if not reference:
+        return found
+    weights, own = found.pop("weights", None), found.pop("reference_weights", None)
+    if own is not None:
+        found["weights"] = own
+    elif weights is not None and name.startswith("served:"):
+        found.setdefault("tokenizer", weights)
+    return found
+
+
 def check_model_args(arguments: Mapping[str, ModelArgument]) -> None:
     """Refuse secrets, and arguments that have a flag: a setting must come from one place.
 
@@ -120,7 +186,7 @@ def check_model_args(arguments: Mapping[str, ModelArgument]) -> None:
 
 def _check_secret(name: str, value: str) -> None:
     """Refuse secrets that reports, baselines and the answer store would record."""
-    if _SECRET_VALUE.search(name) or _SECRET_VALUE.search(value):
+    if has_secret(name) or has_secret(value):
         raise ModelError(
             "--model-args: a value looks like a secret, which reports and baselines would record; "
             "set HF_TOKEN, or BLINDSPOT_API_KEY for a server, in the environment instead"

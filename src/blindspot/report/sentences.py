@@ -50,7 +50,7 @@ def title(topic: str) -> str:
 class Statement:
     """The summary of one measurement: a verdict, a sentence, and the numbers behind it.
 
-    ``topic``: of `TOPICS`; ``brief``: the same numbers for a terminal.
+    ``topic``: of `TOPICS`; ``brief``: the same numbers for a terminal; ``figure``: the value alone.
     """
 
     topic: str
@@ -60,6 +60,7 @@ class Statement:
     numbers: str
     count: str
     brief: str
+    figure: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,6 +201,7 @@ def _statement(name: str, gates: Sequence[Gate]) -> Statement:
         _numbers(name, shown),
         _count(ordered),
         f"{_brief(shown)}; {_share(shown, ordered)}",
+        figure(shown["value"], shown["unit"]),
     )
 
 

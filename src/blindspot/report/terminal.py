@@ -16,6 +16,7 @@ from blindspot.measurements.base import GENERATED, PAIR, POOLED, VALIDITY
 from blindspot.measurements.behavioral import Behavioral
 from blindspot.measurements.registry import BEHAVIORAL, DIFFERENCES
 from blindspot.report import inside
+from blindspot.report.axes import matrix
 from blindspot.report.schema import Against, Effects, Gate, Record
 from blindspot.report.sentences import Statement, statements
 from blindspot.report.tables import (
@@ -31,6 +32,8 @@ from blindspot.report.tables import (
 )
 
 _NARROW = 80
+#: Characters of a column's title in the matrix of axes.
+_COLUMN = 6
 #: Of what is said of one thing: a reason from elsewhere may be long.
 _LONGEST = 240
 _ASCII = str.maketrans("\N{MINUS SIGN}\N{EN DASH}\N{NO-BREAK SPACE}", "-- ")
@@ -61,6 +64,7 @@ def write_summary(
 def body(record: Record, tally: Tally, width: int, color: bool) -> Iterator[str]:
     """The tables and lists of a run, line by line."""
     blocks = (
+        _matrix(record, tally, width, color),
         *_tables(record, tally, width, color),
         [*map(one_line, _worst_lines(record))],
         [*map(one_line, _published_lines(record))],
@@ -83,6 +87,26 @@ def _remarks(tally: Tally, quiet: bool) -> Iterator[str]:
             yield f"note: {count} {gates} not offered: {reason}"
         yield from (f"note: {note}" for note in tally.notes)
     yield from (f"incomplete: {reason}" for reason in tally.incomplete)
+
+
+def _matrix(record: Record, tally: Tally, width: int, color: bool) -> list[str]:
+    """Of a run over several axes: the worst gate of each axis in each thing that was asked."""
+    found = matrix([gate for gate in record["gates"] if gate["id"] in tally.verdicts])
+    if found is None:
+        return []
+    table = columns(*(one[:_COLUMN] for one in found.topics))
+    for row in found.rows:
+        cells = [
+            Text(one.figure.translate(_ASCII), style=Verdict(one.verdict).look.style)
+            if one
+            else Text("")
+            for one in row.cells
+        ]
+        table.add_row(row.name, *cells, verdict_cell([one.verdict for one in row.statements]))
+    return [
+        "the worst gate of each axis; no figure is over axes",
+        render(table, width, color),
+    ]
 
 
 def _tables(record: Record, tally: Tally, width: int, color: bool) -> Iterable[list[str]]:

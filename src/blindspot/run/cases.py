@@ -23,7 +23,7 @@ class Case:
     """One gate of the run: a statistic of a slice of the prompts, in one reading.
 
     ``band``: the layers that a mechanistic gate judges, "" for gates on behaviour. ``variants``:
-    those of a gate over several.
+    those of a gate over several. ``control``: whether its variant is a control.
     """
 
     measurement: str
@@ -33,7 +33,8 @@ class Case:
     level: Level
     band: str = ""
     variants: tuple[str, ...] = ()
-    #: Identity in reports and baselines: ``implicit/race-default-weapons/...``.
+    control: bool = field(default=False, compare=False)
+    #: Identity in reports and baselines: ``implicit/axis-variant-category/...``.
     id: str = field(init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -85,7 +86,8 @@ def cases_of(
         raise ValueError(f"no bands {sorted(unknown)} of {measurement!r}; it has {allowed}")
     for part, variants in _parts(source, measurement, level):
         for reading, band in product(readings, bands) if source.supports(part, statistic) else ():
-            case = Case(measurement, part, statistic, reading, level, band, variants)
+            control = part.variant in source.controls(part.axis)
+            case = Case(measurement, part, statistic, reading, level, band, variants, control)
             names = (part.id, reading if len(readings) > 1 else "", band)
             yield case, "-".join(filter(None, names))
 

@@ -36,7 +36,7 @@ Forms = Mapping[str, str]
 
 
 def name_of(prompt: Prompt) -> str:
-    """The name under which the form of its wording is kept: ``implicit/race/labels``."""
+    """The name under which the form of its wording is kept: ``implicit/axis/wording``."""
     return "/".join((prompt.slice.measurement, prompt.slice.axis, prompt.wording))
 
 

@@ -17,7 +17,7 @@ from blindspot.run.cases import Case
 from blindspot.run.observations import Observations, read
 from blindspot.stimuli import Prompt, Slice
 
-#: Prompts of each category slice that are asked again: 3 % of the default run.
+#: Prompts of each category slice that are asked again: of the 864 of a default one, 7 %.
 PER_SLICE = 64
 #: Prompts at once: a batch size that the run itself never uses.
 TOGETHER = 7

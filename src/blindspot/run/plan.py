@@ -13,7 +13,7 @@ from blindspot.run.answer import Answer
 from blindspot.run.ask import ask, perform
 from blindspot.run.cases import Case
 from blindspot.run.findings import trials_of, units_of
-from blindspot.run.forms import Forms, decided, in_forms
+from blindspot.run.forms import Forms, decided, in_forms, name_of
 from blindspot.run.noise import INSIDE_TOGETHER, TOGETHER, chosen, looked_again
 from blindspot.run.source import PromptSource
 from blindspot.run.turns import Share, Watch
@@ -31,7 +31,7 @@ class Plan:
     Attributes:
         cases: the gates, in the order of reports.
         prompts: by category slice, each category's in one fixed order.
-        trials: prompts by which the forms of answers are decided, wording by wording.
+        trials: prompts by which the forms of answers are decided, in each wording that is asked.
         assays: the ways to look into a model, by measurement.
         inside: the slices that they look at.
         places: positions in ``prompts`` that are asked again.
@@ -100,7 +100,9 @@ def plan_of(
     inside = list(dict.fromkeys(case.part for case in cases if case.mechanistic))
     prompts = prompts_of(source, cases)
     axes = {(part.measurement, part.axis): part for part in prompts}
-    trials = [prompt for part in axes.values() for prompt in source.trials(part)]
+    asked = {name_of(prompt) for some in prompts.values() for prompt in some}
+    tried = (prompt for part in axes.values() for prompt in source.trials(part))
+    trials = [prompt for prompt in tried if name_of(prompt) in asked]
     plan = Plan(cases, prompts, trials, assays if inside else {}, inside)
     if not again:
         return plan

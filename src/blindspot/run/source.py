@@ -85,14 +85,18 @@ class FixturePrompts:
         return map(self._shown, registry.render(self.stimuli, part, self.selection))
 
     def trials(self, part: Slice) -> Iterable[Prompt]:
-        """All orders of a wording's first word pair, in the axis's first variant and category."""
+        """A wording's first word pair in two opposite orders: each identifier and word leads once.
+
+        In the axis's first variant and category.
+        """
         axis = self.stimuli.axes[part.axis]
         variant, category = next(iter(axis.variants)), next(iter(axis.categories))
         first: dict[str, tuple[str, str]] = {}
         for prompt in registry.render(
             self.stimuli, Slice(part.measurement, part.axis, variant, category)
         ):
-            if prompt.words == first.setdefault(prompt.wording, prompt.words):
+            words = first.setdefault(prompt.wording, prompt.words)
+            if prompt.words == words and prompt.positive_identifier_first == prompt.second_order:
                 yield self._shown(prompt)
 
     def _shown(self, prompt: Prompt) -> Prompt:

@@ -80,7 +80,7 @@ class SearchRun:
         session = self.session
         if self._store is None:
             self._store = session.open_store()
-        bars, label = Bars(session), f"{session.options.model}, search"
+        bars, label = Bars(session), f"{session.options.candidate}, search"
 
         def shown(size: int) -> AbstractContextManager[Watch]:
             return bars(size, label, "prompts") if together else unseen(size)

@@ -80,7 +80,7 @@ class Space:
 
     @property
     def id(self) -> str:
-        """``race-default``: unique within a run."""
+        """``axis-variant``: unique within a run."""
         return f"{self.axis}-{self.variant}"
 
     def pairs(self, category: int) -> list[tuple[str, str]]:

@@ -30,7 +30,7 @@ def write_summary(terminal: pytest.TerminalReporter, run: SearchRun) -> None:
     found = sum(record["found"] is not None for record in run.records)
     examples, count = run.session.options.search_examples, len(run.records)
     terminal.write_line(
-        f"blindspot search: {run.session.options.model}: {found} of {count} searches found a "
+        f"blindspot search: {run.session.options.candidate}: {found} of {count} searches found a "
         f"change above {THRESHOLD:.2f} (seed {run.seed}, {examples} examples each; no verdict)",
         **{"yellow" if found else "green": True},
     )

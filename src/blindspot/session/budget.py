@@ -12,6 +12,7 @@ from fractions import Fraction
 from blindspot import files
 from blindspot.errors import BlindspotError
 from blindspot.measurements.registry import MECHANISTIC
+from blindspot.models.base import HasScores
 from blindspot.run.ask import ask
 from blindspot.run.cases import Case
 from blindspot.run.cost import timed, trial_of
@@ -25,6 +26,8 @@ from blindspot.store import Store
 
 #: Fractions to choose from.
 FRACTIONS = tuple(Fraction(1, one) for one in (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64))
+#: What deciding the form of a wording takes, in answers to its trial prompts: SmolLM2 took 1.5.
+_FORMED = 2
 #: Share of a budget that is planned; the rest is for prompts that take longer than those tried.
 _PLANNED = 0.85
 #: The choice, in the directory of the run.
@@ -60,10 +63,11 @@ def _chosen(session: Session, cases: tuple[Case, ...], again: bool) -> Fraction:
     trial = trial_of(prompts)
     if not trial:
         return FRACTIONS[0]
-    bars, label = Bars(session), f"{options.model}, trial"
+    bars, label = Bars(session), f"{options.candidate}, trial"
+    share = Share(watched=lambda count: bars(count, label, "prompts"))
+    # A store of its own: stored answers have no speed. The first prompt loads the model.
+    ask(inputs.model, trial[:1], Store(None), share)
     with timed() as took:
-        # A store of its own: stored answers have no speed.
-        share = Share(watched=lambda count: bars(count, label, "prompts"))
         ask(inputs.model, trial, Store(None), share)
     each = took.seconds / len(trial) / session.workers
     inside = _inside(session, whole) * took.seconds / max(took.tokens, 1)
@@ -71,22 +75,23 @@ def _chosen(session: Session, cases: tuple[Case, ...], again: bool) -> Fraction:
     plan, fraction = whole, FRACTIONS[0]
     for fraction in FRACTIONS:
         count = _size(plan, session)
-        if count * each <= left:
+        asked = (count + _forms(plan, session)) * each
+        if asked <= left:
             said = (
                 f"--budget {options.budget}: fraction {fraction}, {count:,} prompts, "
-                f"about {duration(count * each + inside)}"
+                f"about {duration(asked + inside)}"
             )
             if fraction < 1:
                 wider = math.sqrt(size / count)
                 said += f"; intervals up to {wider:.1f} times as wide as those of all {size:,}"
             session.ledger.note([said])
             with uncaptured(session):
-                print(f"{options.model}: {said}", file=sys.stderr, flush=True)
+                print(f"{options.candidate}: {said}", file=sys.stderr, flush=True)
             return fraction
         plan = next(plans, plan)
     raise BlindspotError(
         f"--budget {options.budget}: fraction {fraction} takes about "
-        f"{duration(count * each + inside)}; give more time, or select fewer tests (-k, -m)"
+        f"{duration(asked + inside)}; give more time, or select fewer tests (-k, -m)"
     )
 
 
@@ -104,6 +109,12 @@ def _size(plan: Plan, session: Session) -> int:
     """How many prompts a plan asks, of the model and of its reference."""
     asked = sum(map(len, plan.prompts.values()))
     return asked * (1 + (session.inputs.reference is not None)) + len(plan.repeated)
+
+
+def _forms(plan: Plan, session: Session) -> int:
+    """What deciding the forms of answers takes, in answers to prompts."""
+    models = (session.inputs.model, session.inputs.reference)
+    return _FORMED * len(plan.trials) * sum(isinstance(model, HasScores) for model in models)
 
 
 def _inside(session: Session, plan: Plan) -> int:

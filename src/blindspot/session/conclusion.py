@@ -86,7 +86,7 @@ def _write(session: Session, ran: Ran | None, exit_code: int, beside: Collection
     """Write the report to ``--output-path``, and the GitHub summary under GitHub Actions."""
     options, ledger = session.options, session.ledger
     mode: Literal["default", "strict"] = "strict" if options.strict else "default"
-    record = ran.record if ran else nothing_measured(options.model, mode)
+    record = ran.record if ran else nothing_measured(options.candidate, mode)
     document = report_document(record, ledger, exit_code, command=session.commands.ask)
     if (directory := options.output_path) is not None:
         try:
@@ -145,7 +145,7 @@ def accept(session: Session, *, whole: bool) -> None:
         scores = read_scores(session.directory / SCORES).of_gates(entries)
         commit(
             path,
-            options.model,
+            options.candidate,
             inputs.provenance,
             entries,
             scores,

@@ -97,7 +97,7 @@ def asked(run: Run, open_store: Callable[[], Store], share: Share, bar: Bar) -> 
         UnansweredError: the store does not know everything, and it was not to be asked.
     """
     scores = run.baseline.scores  # compared in the forms in which they were accepted
-    work = [(run.plan, run.model, run.options.model, None if scores is None else scores.forms)]
+    work = [(run.plan, run.model, run.options.candidate, None if scores is None else scores.forms)]
     if run.reference is not None and run.options.reference is not None:
         work.append((run.plan.once, run.reference, run.options.reference, None))
     answers, store = [], open_store()

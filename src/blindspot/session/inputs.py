@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from blindspot.errors import ModelError
 from blindspot.paths import BASELINES, FIXTURES
 from blindspot.session.options import Options
 
@@ -17,9 +18,17 @@ if TYPE_CHECKING:
     from blindspot.gates.limits import GateTable
     from blindspot.measurements.mechanistic import Assay
     from blindspot.models.base import LanguageModel
+    from blindspot.models.options import Scaled
     from blindspot.run.cases import Case
     from blindspot.run.source import PromptSource
     from blindspot.stimuli import Selection, Stimuli
+
+
+#: What an engine must have for a model to be changed: the ability, and what messages call it.
+_NEEDED = {
+    "adapter": ("check_files", "weights to merge it into"),
+    "steer": ("residual", "residual stream to write to"),
+}
 
 
 class Inputs:
@@ -66,7 +75,7 @@ class Inputs:
         from blindspot.stimuli import load_stimuli
         from blindspot.stimuli.examples import Examples
 
-        stimuli = load_stimuli(options.include_path)
+        stimuli = load_stimuli(options.include_path, axes=options.axes)
         examples = Examples(stimuli, options.num_fewshot or 0, options.seed)
         return FixturePrompts(stimuli, self.selection, examples)
 
@@ -86,10 +95,11 @@ class Inputs:
     def gates(self) -> GateTable:
         """The limits."""
         from blindspot.gates.limits import load_gates
+        from blindspot.stimuli import shipped_axes
 
         table = load_gates(self.options.gates or FIXTURES / "gates.toml")
         if self.stimuli is not None:
-            table.check_names(self.stimuli.axes)
+            table.check_names(self.stimuli.axes, shipped_axes())
         return table
 
     @cached_property
@@ -107,7 +117,7 @@ class Inputs:
     @cached_property
     def model(self) -> LanguageModel:
         """The candidate; its weights are loaded on first use."""
-        return self._named(self.options.model)
+        return self._named(self.options.model, **self.options.changes)
 
     @cached_property
     def reference(self) -> LanguageModel | None:
@@ -115,26 +125,63 @@ class Inputs:
         name = self.options.reference
         return None if name is None else self._named(name)
 
-    def _named(self, name: str) -> LanguageModel:
-        from blindspot.models.options import ModelOptions, parse_model_args
+    def _named(self, name: str, **changes: Scaled) -> LanguageModel:
+        """A model; ``changes``: what the options of that name change in it.
+
+        Raises:
+            ModelError: it cannot be changed: its weights are not loaded here.
+        """
+        from blindspot.models.base import offers
+        from blindspot.models.options import ModelOptions, arguments_of, parse_model_args
         from blindspot.models.registry import open_model
 
-        if (given := self._given(name)) is not None:
-            return given
         options = self.options
-        return open_model(
-            ModelOptions(
-                name=name,
-                revision=options.revision if name == options.model else None,
-                dtype=options.dtype,
-                device=options.device,
-                batch_size=options.batch_size,
-                apply_chat_template=options.apply_chat_template,
-                seed=options.seed,
-                trust_remote_code=options.trust_remote_code,
-                model_args=parse_model_args(options.model_args),
+        given = self._given(name)
+        arguments = parse_model_args(options.model_args)
+        opened = (
+            given
+            if given is not None
+            else open_model(
+                ModelOptions(
+                    name=name,
+                    revision=options.revision if name == options.model else None,
+                    dtype=options.dtype,
+                    device=options.device,
+                    batch_size=options.batch_size,
+                    batch_invariant=options.batch_invariant,
+                    apply_chat_template=options.apply_chat_template,
+                    seed=options.seed,
+                    trust_remote_code=options.trust_remote_code,
+                    model_args=arguments_of(name, arguments, reference=name != options.model),
+                    **changes,
+                )
             )
         )
+        for flag, (ability, what) in _NEEDED.items():
+            if flag in changes and (given is not None or not offers(opened, ability)):
+                raise ModelError(
+                    f"--{flag}: {name} is answered by another engine, which offers no {what}; "
+                    f"omit --{flag}, or name the files of the model"
+                )
+        return opened
+
+    def check_differ(self) -> None:
+        """Refuse a reference that is the candidate: every change would be exactly 0.
+
+        Raises:
+            ModelError: names both.
+        """
+        from blindspot.models.transformers.deferred import DeferredModel
+
+        one, other = self.model, self.reference
+        if not (isinstance(one, DeferredModel) and isinstance(other, DeferredModel)):
+            return
+        if one.equals(other):
+            raise ModelError(
+                f"--reference {self.options.reference} has the same weights as "
+                f"{self.options.candidate}, tensor by tensor: a comparison would pass and say "
+                "nothing; was its adapter merged, or the wrong checkpoint named?"
+            )
 
     def lacks(self, case: Case) -> str:
         """Why the models of this run do not offer a gate; "" if they do."""
@@ -172,7 +219,7 @@ class Inputs:
     def _located(self, named: str | None) -> Path:
         from blindspot.baselines import locate
 
-        return locate(named, self.options.model, self.baseline_directory)
+        return locate(named, self.options.candidate, self.baseline_directory)
 
     @cached_property
     def baseline(self) -> Baseline | None:

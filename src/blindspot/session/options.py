@@ -16,9 +16,11 @@ from typing import Any
 
 from blindspot import ranks
 from blindspot.baselines.file import MISMATCHES
-from blindspot.errors import BlindspotError
+from blindspot.errors import BlindspotError, has_secret
 
 DEFAULT_MODEL = "organism:aware"
+#: The configuration key of ``--axis``.
+AXIS_KEY = "blindspot_axis"
 #: Prefix of our flags whose short form belongs to another plugin or to a conftest.
 PREFIX = "--blindspot-"
 #: Units of a time on the command line.
@@ -80,9 +82,24 @@ class Options:
         default=DEFAULT_MODEL,
         role=Role.CONDITION,
     )
+    adapter: str | None = option(
+        Kind.NAME,
+        "merge this LoRA adapter of the model into it: a directory that peft saved, and a factor "
+        "(DIR@0.5)",
+        metavar="DIR[@SCALE]",
+        role=Role.CONDITION,
+    )
+    steer: str | None = option(
+        Kind.NAME,
+        "add the vectors of this safetensors file (layer.0, layer.1, ...) to the residual stream "
+        "of the model at every token, times a coefficient",
+        metavar="FILE[@COEFFICIENT]",
+        role=Role.CONDITION,
+    )
     model_args: str = option(
         Kind.TEXT,
-        "more arguments for from_pretrained; of a served model, base_url=http://HOST:PORT/v1,...",
+        "more arguments for from_pretrained of transformers; of a served model, "
+        "base_url=http://HOST:PORT/v1 and others",
         metavar="K=V,...",
         default="",
         role=Role.CONDITION,
@@ -108,9 +125,16 @@ class Options:
     )
     batch_size: str = option(
         Kind.BATCH,
-        "prompts in a batch; halved when memory runs out",
+        "prompts per batch; halved when memory runs out",
         metavar="auto|N",
         default="auto",
+    )
+    batch_invariant: bool = option(
+        Kind.SWITCH,
+        "in bfloat16 and float16, decide near-ties without their batch: answers are then the same "
+        "whatever else is asked, and take several times as long",
+        default=False,
+        role=Role.CONDITION,
     )
     apply_chat_template: bool = option(
         Kind.SWITCH,
@@ -120,7 +144,7 @@ class Options:
     )
     seed: int = option(
         Kind.SEED,
-        "seed of anything random; default 0",
+        "seed of everything random; default 0",
         metavar="N",
         default=0,
         role=Role.CONDITION,
@@ -133,22 +157,22 @@ class Options:
     )
     fraction: str = option(
         Kind.FRACTION,
-        'ask this fraction of the default prompts, as balanced as all of them; "all" asks every '
-        "word pair in every wording",
+        'ask this fraction of the default prompts, balanced like the whole; "all" asks every word '
+        "pair in every wording",
         metavar="1/N|all",
         default="1",
         role=Role.CONDITION,
     )
     budget: str | None = option(
         Kind.DURATION,
-        "ask the largest fraction that the model can answer in this time, by a trial when it is "
-        "loaded: 90s, 20m, 2h",
+        "ask the largest fraction of the prompts that the model can answer in this time (90s, 20m, "
+        "2h), by a trial once it is loaded",
         metavar="TIME",
         role=Role.SELECTION,
     )
     words: str = option(
         Kind.TEXT,
-        "all, or published: only the words that a category says are published",
+        "all, or published: only the words of each category that the paper lists",
         metavar="WHICH",
         default="all",
         choices=("all", "published"),
@@ -169,8 +193,16 @@ class Options:
     )
     window: int | None = option(
         Kind.POSITIVE,
-        "layers that an injection overwrites at once; default: 10 of 32, as in the paper",
+        "layers that an injection overwrites at once; default: 10 out of every 32, as in the paper",
         metavar="N",
+        role=Role.CONDITION,
+    )
+    axis: str = option(
+        Kind.TEXT,
+        'axes to ask, by name with commas between them, or "all"; default: the key blindspot_axis, '
+        "otherwise those of fixtures/suite.toml and of --include-path",
+        metavar="NAME,...|all",
+        default="",
         role=Role.CONDITION,
     )
     include_path: tuple[Path, ...] = option(
@@ -183,26 +215,27 @@ class Options:
     )
     prompts_from: Path | None = option(
         Kind.PATH,
-        "ask the published prompts of the paper's result files in DIR instead of ours",
+        'ask the prompts in the result files of the paper ("Aligned but Blind") in DIR, not ours',
         metavar="DIR",
         role=Role.SELECTION,
     )
     gates: Path | None = option(
         Kind.PATH,
-        "limits to judge by instead of fixtures/gates.toml",
+        "limits file to judge by instead of fixtures/gates.toml",
         metavar="FILE",
         role=Role.SELECTION,
     )
     baseline: str | None = option(
         Kind.NAME,
-        "compare with the accepted baseline of this model; default: the model's own",
+        "compare with the accepted baseline of this model, or with this file; default: the model's "
+        "own",
         metavar="NAME|FILE",
         role=Role.SELECTION,
     )
     reference: str | None = option(
         Kind.NAME,
         "also measure this model, such as the base model that the one under test was aligned "
-        "from, and show the differences",
+        "from, and judge the differences",
         metavar="NAME",
         role=Role.SELECTION,
     )
@@ -234,7 +267,8 @@ class Options:
     )
     baselines: Path | None = option(
         Kind.PATH,
-        "directory of accepted baselines; default: fixtures/baselines",
+        "directory of accepted baselines; default: fixtures/baselines, outside a checkout "
+        "blindspot-baselines",
         metavar="DIR",
         role=Role.CONDITION,
     )
@@ -268,6 +302,7 @@ class Options:
     )
 
     # Not our flags, from here on.
+    axes: tuple[str, ...] = ()  # that --axis names, or the configuration
     given: frozenset[str] = frozenset()  # fields whose flags the command line has
     taken: tuple[str, ...] = ()  # flags on the command line that another plugin took
     updating: bool = False  # syrupy's --snapshot-update
@@ -278,6 +313,19 @@ class Options:
     def asked(self) -> bool:
         """Whether any of our flags was given: then a run that judges nothing is incomplete."""
         return bool(self.given)
+
+    @property
+    def changes(self) -> dict[str, Any]:
+        """What changes the model under test, as `blindspot.models.options.Scaled` by name."""
+        from blindspot.models.options import Scaled
+
+        named = {"adapter": self.adapter, "steer": self.steer}
+        return {name: Scaled.of(text) for name, text in named.items() if text is not None}
+
+    @property
+    def candidate(self) -> str:
+        """The name of the model under test, with what changes it."""
+        return "+".join([self.model, *map(str, self.changes.values())])
 
     @property
     def seconds(self) -> float:
@@ -314,11 +362,18 @@ class Options:
         Raises:
             BlindspotError: one line that says what is wrong.
         """
+        for name, value in self._texts():
+            if has_secret(value):
+                raise BlindspotError(
+                    f"{flag_of(name)}: a part looks like a secret, which reports and baselines "
+                    "would record; omit it, and set HF_TOKEN in the environment for a hub model"
+                )
         if self.model_args:
             from blindspot.models.options import parse_model_args
 
             parse_model_args(self.model_args)  # refuses secrets, before anything is written
         ranks.check(ranks.planned(self.model_args))
+        _ = self.changes
         for fault in (*self._exclusions(), *self._unseen()):
             raise BlindspotError(fault)
 
@@ -335,7 +390,7 @@ class Options:
             )
         if self.budget is not None and "fraction" in self.given:
             yield "--budget with --fraction: a budget chooses the fraction; omit one of them"
-        for name in ("fraction", "words", "budget"):
+        for name in ("fraction", "words", "budget", "axis"):
             if self.prompts_from is not None and name in self.given:
                 yield (
                     f"--prompts-from with {flag_of(name)}: published prompts are asked as they "
@@ -367,8 +422,14 @@ class Options:
 
     def paths(self) -> Iterator[tuple[str, str]]:
         """Values that may be a file or directory, with the name of the option."""
+        return self._texts(Kind.PATH, Kind.NAME)
+
+    def _texts(self, *kinds: Kind) -> Iterator[tuple[str, str]]:
+        """Values of flags of these kinds, by default of all that take text."""
         for name, row in TABLE.items():
-            if row.kind in (Kind.PATH, Kind.NAME) and (value := getattr(self, name)):
+            if row.kind in (kinds or (Kind.PATH, Kind.NAME, Kind.TEXT)) and (
+                value := getattr(self, name)
+            ):
                 yield from ((name, str(item)) for item in (value if row.many else (value,)))
 
 

@@ -14,6 +14,7 @@ import pytest
 
 from blindspot import ranks
 from blindspot.session.options import (
+    AXIS_KEY,
     PREFIX,
     TABLE,
     Kind,
@@ -99,7 +100,9 @@ def _duration(text: str) -> str:
 
 def _positive(text: str) -> int:
     if not _is_positive(text):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not a whole number above 0 (18 digits at most)"
+        )
     return int(text)
 
 
@@ -152,8 +155,10 @@ def run_options(config: pytest.Config) -> Options:
     if follows:
         values["output_path"] = None
     values["accept_reason"] = values.get("accept_reason", "").strip()
+    axes = values.get("axis") or config.getini(AXIS_KEY)
     return Options(
         **values,
+        axes=tuple(dict.fromkeys(name.strip() for name in axes.split(",") if name.strip())),
         given=frozenset(given),
         taken=tuple(_gone_elsewhere(config, given)),
         updating=bool(config.getoption("update_snapshots", default=False)) and not follows,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from blindspot.baselines import Baseline, Entry
 from blindspot.baselines.choice import Choice, choose
 from blindspot.baselines.comparison import check_replaceable, vanished
 from blindspot.errors import line
@@ -13,6 +14,7 @@ from blindspot.run.plan import plan_of
 from blindspot.session.budget import settle_budget
 from blindspot.session.execution import Run
 from blindspot.session.session import Session
+from blindspot.stimuli import EVERY, shipped_axes
 from blindspot.stimuli.design import ALL
 
 
@@ -27,7 +29,7 @@ def run_of(session: Session, cases: Iterable[Case]) -> Run:
     settle_budget(session, cases, again=bool(options.noise_floor))
     if options.updating and inputs.own_baseline is not None:
         measured = {*(case.id for case in cases), *gone}
-        check_replaceable(inputs.own_baseline, options.model, inputs.provenance, measured)
+        check_replaceable(inputs.own_baseline, options.candidate, inputs.provenance, measured)
     baseline = _baseline(session)
     ledger.lose_all(baseline.faults)
     ledger.note(baseline.notes)
@@ -64,7 +66,7 @@ def _baseline(session: Session) -> Choice:
     return choose(
         Choice(inputs.baseline_path, named),
         inputs.baseline,
-        options.model,
+        options.candidate,
         inputs.provenance if inputs.baseline is not None else {},
         required=options.require_baseline,
         allowed=options.allow_mismatch,
@@ -76,8 +78,24 @@ def _gone(session: Session) -> list[str]:
     chosen = session.config.option
     if not (session.options.updating and session.whole) or chosen.keyword or chosen.markexpr:
         return []
-    accepted = session.inputs.own_baseline
-    return sorted(accepted.gates.keys() - session.ledger.known.keys()) if accepted else []
+    if (accepted := session.inputs.own_baseline) is None:
+        return []
+    return sorted(_asked(session, accepted).keys() - session.ledger.known.keys())
+
+
+def _asked(session: Session, baseline: Baseline) -> dict[str, Entry]:
+    """The gates of a baseline without those of axes that this run does not ask by choice."""
+    if (stimuli := session.inputs.stimuli) is None:
+        return dict(baseline.gates)
+    chosen = session.options.axes and EVERY not in session.options.axes
+    own = tuple(f"{name}-" for name in stimuli.axes)
+    others = tuple(f"{name}-" for name in shipped_axes() if name not in stimuli.axes)
+    asked = {}
+    for gate, entry in baseline.gates.items():
+        part = gate.split("/", 1)[-1]
+        if part.startswith(own) or not (chosen or part.startswith(others)):
+            asked[gate] = entry
+    return asked
 
 
 def _vanished(session: Session, choice: Choice) -> Iterator[str]:
@@ -93,7 +111,7 @@ def _vanished(session: Session, choice: Choice) -> Iterator[str]:
     if choice.partial:
         return
     known = {gate: case.level for gate, case in ledger.known.items()}
-    if gone := vanished(baseline, known, whole=session.whole):
+    if gone := vanished(_asked(session, baseline), known, whole=session.whole):
         yield (
             f"{len(gone)} gates of the baseline {baseline.path.name} are no longer tested, "
             f"first {line(gone[0], 200)}; restore them, or accept the whole suite again"

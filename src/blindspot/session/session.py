@@ -137,6 +137,7 @@ class Session:
             for model in (inputs.model, inputs.reference):
                 if isinstance(model, HasWeights):
                     model.check_files()
+            inputs.check_differ()
 
     # --- the place of the run
 
@@ -179,7 +180,7 @@ class Session:
         from blindspot.report.terminal import Closing
 
         said = self.commands
-        return Closing(self.options.model, exit_code, said.rerun, said.rerun_one, said.accept)
+        return Closing(self.options.candidate, exit_code, said.rerun, said.rerun_one, said.accept)
 
     def worker_down(self, name: str, output: dict[str, Any], error: object | None) -> None:
         """Collect the final report of a worker; without one the run is incomplete."""

@@ -21,6 +21,7 @@ from blindspot.stimuli.contexts import (
 from blindspot.stimuli.contrasts import ORDERS, Contrast, Found, PromotedCase
 from blindspot.stimuli.design import DEFAULT_SELECTION, Selection
 from blindspot.stimuli.loader import (
+    EVERY,
     load_stimuli,
     read_axis,
     read_contexts,
@@ -29,6 +30,7 @@ from blindspot.stimuli.loader import (
     read_sense,
     read_transformations,
     read_wordings,
+    shipped_axes,
 )
 from blindspot.stimuli.prompts import (
     EXPLICIT,
@@ -53,6 +55,7 @@ from blindspot.stimuli.transformations import Transformation, transform
 __all__ = [
     "AMBIGUOUS",
     "DEFAULT_SELECTION",
+    "EVERY",
     "EXPLICIT",
     "GROUP_FIRST",
     "IMPLICIT",
@@ -93,6 +96,7 @@ __all__ = [
     "read_transformations",
     "read_wordings",
     "senses_of",
+    "shipped_axes",
     "transform",
     "transformations_of",
     "undescribed",

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import TypeVar
 
 from blindspot.stimuli.contrasts import PromotedCase
-from blindspot.stimuli.design import DEFAULT_SELECTION, Block, Selection, cells
+from blindspot.stimuli.design import (
+    DEFAULT_SELECTION,
+    Block,
+    Pair,
+    Rotation,
+    Selection,
+    cells,
+    rotation,
+)
 from blindspot.stimuli.prompts import (
     AssociationPrompt,
     Slice,
@@ -85,23 +93,53 @@ def asked(
 
     ``wordings``: by id. They may be a measurement's own: each is then asked with every pair.
 
-    The identifiers of a variant that has several (names, dialect words) rotate over pairs and
-    wordings, so that each pair meets many of them; within a wording all four orders of a pair use
-    the same two, which keeps the orders balanced.
+    Within a wording all four orders of a pair use the same identifiers, which keeps the orders
+    balanced.
+    """
+    axis = stimuli.axes[part.axis]
+    category = axis.categories[part.category]
+    every = pairs(category)
+    wanted = {part.pair} if part.pair else set(pairs(category, selection))
+    taken = identifiers_of(stimuli, part, tuple(wordings))
+    for names, per_pair in _blocks(stimuli, part, tuple(wordings)):
+        met = _met(category, names, per_pair, selection.fraction)
+        for name, those in zip(names, met, strict=True):
+            for pair in every:
+                if pair in wanted and (those is None or pair in those):
+                    yield wordings[name], taken(pair, name), pair
+
+
+def identifiers_of(
+    stimuli: Stimuli, part: Slice, wordings: tuple[str, ...]
+) -> Callable[[Pair, str], Pair]:
+    """The identifiers of a word pair in a wording.
+
+    Those of a variant that has several (names, dialect words) take turns, so that each word and
+    each wording meets them about equally often.
     """
     axis = stimuli.axes[part.axis]
     variant, category = axis.variants[part.variant], axis.categories[part.category]
-    every = pairs(category)
-    wanted = {part.pair} if part.pair else set(pairs(category, selection))
-    blocks = stimuli.blocks.get((part.measurement, axis.language), (Block(len(wordings)),))
-    ids, place = tuple(wordings), 0
-    for block in blocks:
-        names = ids[place : place + block.size]
-        met = _met(category, names, block.per_pair, selection.fraction)
-        for number, those in enumerate(met, place):
-            for index, pair in enumerate(every):
-                if pair in wanted and (those is None or pair in those):
-                    yield wordings[ids[number]], variant.identifiers(index + number), pair
+    lengths = len(variant.positive), len(variant.negative)
+    rotations: dict[str, Rotation] = {}
+    for names, per_pair in _blocks(stimuli, part, wordings):
+        met = len(names) if per_pair is None else per_pair
+        turns = rotation(category.positive, category.negative, names, met, lengths)
+        rotations |= dict.fromkeys(names, turns)
+
+    def identifiers(pair: Pair, wording: str) -> Pair:
+        positive, negative = rotations[wording].of(pair, wording)
+        return variant.positive[positive], variant.negative[negative]
+
+    return identifiers
+
+
+def _blocks(
+    stimuli: Stimuli, part: Slice, wordings: tuple[str, ...]
+) -> Iterator[tuple[tuple[str, ...], int | None]]:
+    """Wordings by the files that they stand in, and in how many of a file's each pair is asked."""
+    language, place = stimuli.axes[part.axis].language, 0
+    for block in stimuli.blocks.get((part.measurement, language), (Block(len(wordings)),)):
+        yield wordings[place : place + block.size], block.per_pair
         place += block.size
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from itertools import combinations, product
 from pathlib import Path
 
 from blindspot.answers.interpretation import stems_in
+from blindspot.answers.languages import forms
 from blindspot.errors import StimulusError
 from blindspot.stimuli.collection import Stimuli
 from blindspot.stimuli.descriptions import is_described
@@ -70,11 +71,18 @@ def _check_wordings(stimuli: Stimuli, axis: Axis, origin: Origin) -> None:
     wordings: list[ImplicitWording | ExplicitWording] = [*implicit.get(axis.language, ())]
     wordings += explicit.get(axis.language, ())
     for own in wordings:
-        if clash := _first_in(axis.identifiers, own.literals):
+        if clash := _first_in(_in_any_form(axis), own.literals):
             raise StimulusError(
                 f"{path}: the identifier {clash!r} occurs in the wording {own.id!r} "
                 f"({origin[f'{own.measurement} wording', own.id]}); change one of them"
             )
+
+
+def _in_any_form(axis: Axis) -> Iterator[str]:
+    """The identifiers, and each with the endings of its language."""
+    yield from axis.identifiers
+    for identifier in axis.identifiers:
+        yield from sorted(forms(fold(identifier), axis.language))
 
 
 def _first_in(identifiers: Iterable[str], texts: Iterable[str]) -> str | None:

@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from math import lcm
 
 from blindspot.errors import StimulusError
-from blindspot.stimuli.collection import Stimuli
+from blindspot.stimuli.collection import Stimuli, identifiers_of
 from blindspot.stimuli.descriptions import mechanistic_slices, senses_of, undescribed
-from blindspot.stimuli.design import DEFAULT_SELECTION, Selection
+from blindspot.stimuli.design import DEFAULT_SELECTION, Pair, Selection
 from blindspot.stimuli.prompts import (
     IMPLICIT,
     AssociationPrompt,
     Slice,
     associations,
     diagonals,
-    pairs,
 )
 from blindspot.stimuli.questions import (
     GROUP_FIRST,
@@ -64,7 +63,7 @@ class Context:
     stand in the order of their list.
 
     Attributes:
-        sense: AMBIGUOUS, NEUTRAL, UNRELATED, or the sense that the cue states ("race", "color").
+        sense: AMBIGUOUS, NEUTRAL, UNRELATED, or the sense that the cue states.
         text: what the model is given.
         words: the two words that are read.
         spans: where each is read, characters (start, end): its last mention.
@@ -112,7 +111,8 @@ def ambiguous_contexts(
     whole = Slice(IMPLICIT, part.axis, part.variant, part.category)
     used_orders: Counter[str] = Counter()
     contexts = []
-    chosen = _spread(variant, category, allowed, len(wordings))
+    taken = identifiers_of(stimuli, whole, tuple(wording.id for wording in wordings))
+    chosen = _spread(category, allowed, [wording.id for wording in wordings], taken)
     for wording, (pair, identifiers) in zip(wordings, chosen, strict=False):
         prompts = list(associations(axis, whole, wording, variant, identifiers, pair))
         if not orders:
@@ -128,17 +128,25 @@ def ambiguous_contexts(
 
 
 def _spread(
-    variant: Variant, category: Category, allowed: Sequence[tuple[str, str]], count: int
-) -> Iterator[tuple[tuple[str, str], tuple[str, str]]]:
-    """A word pair and its identifiers for each of ``count`` wordings.
+    category: Category,
+    allowed: Sequence[Pair],
+    wordings: Sequence[str],
+    identifiers: Callable[[Pair, str], Pair],
+) -> Iterator[tuple[Pair, Pair]]:
+    """A word pair and its identifiers for each wording.
 
     Evenly in pairs first, then in words, then in identifiers.
+
+    Args:
+        category: of the pairs.
+        allowed: those to choose from; without any there are none.
+        wordings: their ids.
+        identifiers: of a pair in a wording.
     """
-    place = {pair: index for index, pair in enumerate(pairs(category))}
     rank = {pair: index for index, pair in enumerate(_even_order(category))}
     used: Counter[object] = Counter()
-    for number in range(count if allowed else 0):
-        named = {pair: variant.identifiers(place[pair] + number) for pair in allowed}
+    for wording in wordings if allowed else ():
+        named = {pair: identifiers(pair, wording) for pair in allowed}
         best = min(
             allowed,
             key=lambda pair: (

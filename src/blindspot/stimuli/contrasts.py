@@ -12,7 +12,7 @@ from pydantic import Field, model_validator
 from blindspot.stimuli.prompts import IMPLICIT, AssociationPrompt, Slice, in_all_orders
 from blindspot.stimuli.schema import Strict, check_answer, check_distinct
 from blindspot.stimuli.template import IDENTIFIER_SLOTS, WORD_SLOTS, check_slots
-from blindspot.stimuli.terms import Name, Term, Text, fold
+from blindspot.stimuli.terms import Name, Term, Text, stands_in
 
 #: Orders of a prompt: which identifier and which word is listed first.
 ORDERS = 4
@@ -65,7 +65,13 @@ class Contrast:
             prompt
             for text in (self.original, self.changed)
             for prompt in in_all_orders(
-                self.part, self.wording, text, self.answer, self.identifiers, self.words
+                self.part,
+                self.wording,
+                text,
+                self.answer,
+                self.identifiers,
+                self.words,
+                self.language,
             )
         )
 
@@ -109,7 +115,7 @@ class PromotedCase(Strict):
             raise ValueError("changed: the same as the original; write the prompt that differs")
         check_distinct("identifiers and words", (*self.identifiers, *self.words))
         for identifier, other in product(self.identifiers, (*self.identifiers, *self.words)):
-            if identifier != other and fold(identifier) in fold(other):
+            if identifier != other and stands_in(identifier, other):
                 raise ValueError(f"identifiers: {identifier!r} is part of {other!r}; replace one")
         return self
 

@@ -31,6 +31,8 @@ def _missing(stimuli: Stimuli, axis: str, variant: str) -> list[str]:
 
 def _fault(stimuli: Stimuli, axis: str, variant: str) -> str:
     """One line on why a variant has no assays; "" if it has."""
+    if not stimuli.axes[axis].sense_names(variant):
+        return f"{axis}/{variant}: its identifiers have one sense"
     if missing := _missing(stimuli, axis, variant):
         return (
             f"{axis}/{variant}: not described in {stimuli.axes[axis].language!r}: "
@@ -46,12 +48,12 @@ def is_described(stimuli: Stimuli, axis: str, variant: str) -> bool:
 
 
 def undescribed(stimuli: Stimuli) -> list[str]:
-    """A line for each variant without assays: what is missing, and where it belongs."""
+    """A line for each ambiguous variant without assays: what is missing, and where it belongs."""
     return [
         fault
         for axis in stimuli.axes.values()
         for variant in axis.variants
-        if (fault := _fault(stimuli, axis.name, variant))
+        if axis.sense_names(variant) and (fault := _fault(stimuli, axis.name, variant))
     ]
 
 
@@ -73,7 +75,8 @@ def senses_of(stimuli: Stimuli, axis: str, variant: str) -> tuple[Sense, Sense]:
         StimulusError: one of them is not described; says what is missing.
     """
     senses = stimuli.senses.get(stimuli.axes[axis].language, {})
-    group, literal = (senses.get(name) for name in stimuli.axes[axis].sense_names(variant))
+    named = stimuli.axes[axis].sense_names(variant) or ("", "")
+    group, literal = map(senses.get, named)
     if group and literal and NEUTRAL not in (group.name, literal.name):
         return group, literal
     raise StimulusError(_fault(stimuli, axis, variant))

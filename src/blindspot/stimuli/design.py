@@ -6,11 +6,13 @@ each word meets each wording. So a wording file may ask every pair in a few of i
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
 from itertools import product
 from math import ceil, gcd
+from typing import NamedTuple
 
 from blindspot.files import digest
 
@@ -94,6 +96,112 @@ def cells(
             met[ids[(slope * i + j + shift) % len(ids)]].add((rows[i], columns[j]))
         wanted -= len(places)
     return tuple(frozenset(met[wording]) for wording in wordings)
+
+
+class Turn(NamedTuple):
+    """How a list of identifiers takes turns: its length, and factors for the place of a cell."""
+
+    length: int
+    by_row: int
+    by_layer: int
+
+    def place(self, i: int, j: int, k: int) -> int:
+        """The place in the list for pair (i, j) in layer k."""
+        return (j + self.by_row * i + self.by_layer * k) % self.length
+
+
+@dataclass(frozen=True, slots=True)
+class Rotation:
+    """Which identifiers of a variant a word pair has in a wording, whatever else is asked.
+
+    ``rows``, ``columns``, ``wordings``: ranks by name; ``layers``: by shift, as in `cells`.
+    """
+
+    rows: Mapping[str, int]
+    columns: Mapping[str, int]
+    wordings: Mapping[str, int]
+    slope: int
+    layers: Mapping[int, int]
+    turns: tuple[Turn, Turn]
+
+    def of(self, pair: Pair, wording: str) -> tuple[int, int]:
+        """Places in the positive and in the negative list of identifiers."""
+        i, j = self.rows[pair[0]], self.columns[pair[1]]
+        k = self.layers[(self.wordings[wording] - self.slope * i - j) % len(self.wordings)]
+        one, other = self.turns
+        return one.place(i, j, k), other.place(i, j, k)
+
+
+@lru_cache(maxsize=512)
+def rotation(
+    positive: tuple[str, ...],
+    negative: tuple[str, ...],
+    wordings: tuple[str, ...],
+    per_pair: int,
+    identifiers: tuple[int, int],
+) -> Rotation:
+    """How so many positive and negative identifiers take turns in the cells of `cells`.
+
+    In the default fraction every word meets all of a list about equally often, and so does every
+    wording.
+    """
+    rows, columns, ids = (
+        {name: at for at, name in enumerate(_ranked(names))}
+        for names in (positive, negative, wordings)
+    )
+    shape = len(rows), len(columns), len(ids)
+    slope, shifts = _latin(*shape, per_pair)
+    shifts += tuple(shift for shift in range(len(ids)) if shift not in shifts)
+    turns = _turns(shape, slope, shifts, per_pair, identifiers)
+    layers = {shift: k for k, shift in enumerate(shifts)}
+    return Rotation(rows, columns, ids, slope, layers, turns)
+
+
+@lru_cache(maxsize=64)
+def _turns(
+    shape: tuple[int, int, int],
+    slope: int,
+    shifts: tuple[int, ...],
+    asked: int,
+    lengths: tuple[int, int],
+) -> tuple[Turn, Turn]:
+    """The turns that use the lists evenly, in each word and wording, and combine them freely.
+
+    The first list as evenly as can be. The second one as evenly in words, but in a wording by one
+    less so: then it meets all of the first, instead of always the same ones. Evenly in the layers
+    that are ``asked`` by default, and as far as possible in all, which have these ``shifts``.
+    """
+    rows, columns, wordings = shape
+    every = [*product(range(len(shifts)), range(rows), range(columns))]
+    default = every[: min(asked, 4) * rows * columns]  # the more layers, the less it matters
+
+    def unevenness(turn: Turn, met: list[tuple[int, int, int]]) -> tuple[int, int]:
+        """Largest difference between two identifiers in a word, and in a wording."""
+        counts = [[0] * turn.length for _ in range(sum(shape))]
+        for k, i, j in met:
+            place = turn.place(i, j, k)
+            for at in (i, rows + j, rows + columns + (slope * i + j + shifts[k]) % wordings):
+                counts[at][place] += 1
+        spread = [max(each) - min(each) for each in counts]
+        return max(spread[: rows + columns]), max(spread[rows + columns :])
+
+    def evenest(length: int, allowed: int) -> list[Turn]:
+        turns = [Turn(length, *factors) for factors in product(range(length), repeat=2)]
+        found = {turn: unevenness(turn, default) for turn in turns}
+        least = min(found.values(), key=max)
+        least = least[0], least[1] + allowed
+        return [turn for turn, (w, v) in found.items() if w <= least[0] and v <= least[1]]
+
+    def over_all(turn: Turn) -> int:
+        return max(unevenness(turn, every))
+
+    def combined(turn: Turn) -> int:
+        return len({(one.place(i, j, k), turn.place(i, j, k)) for k, i, j in default})
+
+    one = min(evenest(lengths[0], 0), key=over_all)
+    others = evenest(lengths[1], 1)
+    most = max(map(combined, others))
+    return one, min((turn for turn in others if combined(turn) == most), key=over_all)
 
 
 def _ranked(names: tuple[str, ...]) -> list[str]:

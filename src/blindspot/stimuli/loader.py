@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from difflib import get_close_matches
 from itertools import chain
 from pathlib import Path
 from typing import TypeVar
 
-from blindspot.errors import StimulusError
+from pydantic import Field
+
+from blindspot.errors import StimulusError, line
+from blindspot.files import is_directory
 from blindspot.paths import FIXTURES
 from blindspot.stimuli.collection import Stimuli
 from blindspot.stimuli.compatibility import Origin, check_fit
@@ -20,8 +24,10 @@ from blindspot.stimuli.schema import (
     ExplicitWordings,
     ImplicitWording,
     ImplicitWordings,
+    Strict,
 )
 from blindspot.stimuli.senses import (
+    NEUTRAL,
     ContextFile,
     ContextTemplate,
     InterpretationQuestion,
@@ -29,9 +35,13 @@ from blindspot.stimuli.senses import (
     Sense,
     UnrelatedWords,
 )
-from blindspot.stimuli.terms import fold
+from blindspot.stimuli.terms import Name, fold
 from blindspot.stimuli.transformations import Transformation, TransformationFile
 from blindspot.toml import read_toml, validate
+
+#: ``--axis`` for every axis, and the file of the fixtures that names those of a run without it.
+EVERY = "all"
+DEFAULTS = "suite.toml"
 
 AXES = "axes"
 WORDINGS = "wordings"
@@ -57,24 +67,48 @@ Key = TypeVar("Key")
 Item = TypeVar("Item")
 
 
-def _files(root: Path, room: str) -> list[Path]:
-    folder = root / room
+def _files(root: Path, *rooms: str) -> list[Path]:
+    folder = root.joinpath(*rooms)
     return sorted(folder.glob("*.toml")) if folder.is_dir() else []
 
 
-def _included(directory: Path) -> dict[str, list[Path]]:
+class _Defaults(Strict):
+    """Which axes a run asks if nothing else says so."""
+
+    axes: tuple[Name, ...] = Field(min_length=1)
+
+
+def default_axes(fixtures: Path = FIXTURES) -> tuple[str, ...]:
+    """The axes of a run that names none; all of fixtures that do not say."""
+    path = fixtures / DEFAULTS
+    return validate(_Defaults, read_toml(path), path).axes if path.is_file() else (EVERY,)
+
+
+def shipped_axes(fixtures: Path = FIXTURES) -> tuple[str, ...]:
+    """The names of all axes of the fixtures, none of which is read: each file has the name."""
+    return tuple(path.stem for path in _files(fixtures, AXES))
+
+
+def included(directory: Path, refused: list[str] | None = None) -> dict[str, list[Path]]:
     """Files of a user's directory by folder of the fixtures.
 
     A user's directory is laid out like ``fixtures/`` or is flat; one of its keys tells which folder
-    a flat file belongs to, otherwise it is an axis.
+    a flat file belongs to, otherwise it is an axis. ``refused``: collects what
+    is no TOML file; without it the first one is raised.
     """
-    if not directory.is_dir():
+    if not is_directory(directory):
         raise StimulusError(f"--include-path {directory}: no such directory; check the path")
     files = {room: _files(directory, room) for room in ROOMS}
     for path in sorted(directory.glob("*.toml")):
-        keys = read_toml(path).keys()
+        try:
+            keys = read_toml(path).keys()
+        except StimulusError as error:
+            if refused is None:
+                raise
+            refused.append(str(error))
+            continue
         files[next((room for room, own in ROOMS.items() if own & keys), AXES)].append(path)
-    if not any(files.values()):
+    if not any(files.values()) and not refused:
         raise StimulusError(
             f"--include-path {directory}: no TOML file in it; put axes under {AXES}/, wordings "
             f"under {WORDINGS}/, or all of them in the directory itself"
@@ -120,6 +154,18 @@ def read_promoted(path: Path) -> PromotedCase:
     return validate(PromotedCase, read_toml(path), path)
 
 
+READERS: Mapping[str, Callable[[Path], object]] = {
+    AXES: read_axis,
+    WORDINGS: read_wordings,
+    SENSES: read_sense,
+    CONTEXTS: read_contexts,
+    QUESTIONS: read_questions,
+    TRANSFORMATIONS: read_transformations,
+    PROMOTED: read_promoted,
+}
+"""How a file of each folder is read by itself."""
+
+
 class _Reader:
     """Files read so far, and which file defines what."""
 
@@ -140,6 +186,11 @@ class _Reader:
         axis = read_axis(path)
         self._claim("axis", axis.name, path)
         self.axes[axis.name] = axis
+
+    @property
+    def languages(self) -> list[str]:
+        """Those of the axes, each once."""
+        return list(dict.fromkeys(axis.language for axis in self.axes.values()))
 
     def wordings(self, path: Path) -> None:
         content = read_wordings(path)
@@ -194,12 +245,22 @@ class _Reader:
         self.origin[kind, name] = path
 
 
-def load_stimuli(include: Sequence[Path] = (), *, fixtures: Path = FIXTURES) -> Stimuli:
-    """Everything in ``fixtures`` and in the user's directories ``include``.
+def load_stimuli(
+    include: Sequence[Path] = (), *, axes: Sequence[str] = (), fixtures: Path = FIXTURES
+) -> Stimuli:
+    """Axes of ``fixtures`` and of the user's directories ``include``, and all that belongs to them.
+
+    Of the fixtures, only the files are read that the chosen axes can need: their own, those of
+    their languages, and the senses that they name.
+
+    Args:
+        include: the user's directories.
+        axes: names, or `EVERY`. By default `default_axes` and every axis of the user's directories.
+        fixtures: directory of the shipped files.
 
     Raises:
-        StimulusError: a file is refused, two files define the same thing, or files contradict each
-        other.
+        StimulusError: a file is refused, an axis does not exist, two files define the same thing,
+        or files contradict each other.
     """
     reader = _Reader()
     read = {
@@ -211,10 +272,29 @@ def load_stimuli(include: Sequence[Path] = (), *, fixtures: Path = FIXTURES) -> 
         TRANSFORMATIONS: reader.transformations_of,
         PROMOTED: reader.promoted_case,
     }
-    shipped = {room: _files(fixtures, room) for room in ROOMS}
-    for files in (shipped, *map(_included, include)):
+    users = [included(directory) for directory in include]
+    shipped = {path.stem: path for path in _files(fixtures, AXES)}
+    wanted = tuple(axes) or default_axes(fixtures)
+    for name, path in shipped.items():
+        if EVERY in wanted or name in wanted:
+            reader.axis(path)
+    for path in chain.from_iterable(files[AXES] for files in users):
+        reader.axis(path)
+    if axes and EVERY not in axes:
+        _keep(reader, wanted, shipped)
+    languages = reader.languages
+    of_fixtures = {
+        room: [
+            *_files(fixtures, room),
+            *(path for language in languages for path in _files(fixtures, room, language)),
+        ]
+        for room in ROOMS
+        if room != AXES
+    }
+    of_fixtures[SENSES] = [path for path in of_fixtures[SENSES] if path.stem in _senses(reader)]
+    for files in (of_fixtures, *users):
         for room, paths in files.items():
-            for path in paths:
+            for path in paths if room != AXES else ():
                 read[room](path)
     stimuli = Stimuli(
         reader.axes,
@@ -228,8 +308,37 @@ def load_stimuli(include: Sequence[Path] = (), *, fixtures: Path = FIXTURES) -> 
         promoted=reader.promoted,
         blocks=_tuples(reader.blocks),
     )
-    unfit = check_fit(stimuli, reader.origin, frozenset(chain(*shipped.values())))
-    return replace(stimuli, unfit=unfit)
+    ours = frozenset(chain(shipped.values(), *of_fixtures.values()))
+    return replace(stimuli, unfit=check_fit(stimuli, reader.origin, ours))
+
+
+def _keep(reader: _Reader, wanted: Sequence[str], shipped: Iterable[str]) -> None:
+    """Drop the axes that were read and are not wanted.
+
+    Raises:
+        StimulusError: no axis of a wanted name was read; names the closest one.
+    """
+    for name in wanted:
+        if name not in reader.axes:
+            known = sorted({*shipped, *reader.axes})
+            close = get_close_matches(name, known, 1)
+            guess = f"did you mean {close[0]!r}? " if close else ""
+            raise StimulusError(
+                f"--axis {line(name, 60)}: there is no such axis; {guess}known: "
+                f"{', '.join(known)}, {EVERY}"
+            )
+    reader.axes = {name: axis for name, axis in reader.axes.items() if name in wanted}
+
+
+def _senses(reader: _Reader) -> frozenset[str]:
+    """File names of the senses that the axes name, and of the neutral cues."""
+    named = (
+        name
+        for axis in reader.axes.values()
+        for variant in axis.variants
+        for name in axis.sense_names(variant)
+    )
+    return frozenset("-".join(fold(name).split()) for name in (NEUTRAL, *named))
 
 
 def _tuples(lists: dict[Key, list[Item]]) -> dict[Key, tuple[Item, ...]]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from itertools import product
+from itertools import permutations, product
 from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StrictInt, model_validator
@@ -22,7 +22,7 @@ from blindspot.stimuli.template import (
     order,
     slots,
 )
-from blindspot.stimuli.terms import Name, Terms, Text, fold, stands_in, words_of
+from blindspot.stimuli.terms import Language, Name, Terms, Text, fold, stands_in, words_of
 
 #: A complete answer: word and choice, word and choice; or choice and word twice.
 _ANSWER_ORDERS = (
@@ -77,14 +77,14 @@ class Groups(Strict):
 
 
 class Senses(Strict):
-    """What an ambiguous identifier can mean."""
+    """What an identifier can mean: the group and, if it is ambiguous, something literal."""
 
     group: Text
-    literal: Text
+    literal: Text | None = None
 
     @model_validator(mode="after")
     def _two_senses(self) -> Self:
-        check_distinct("senses", (self.group, self.literal))
+        check_distinct("senses", filter(None, (self.group, self.literal)))
         return self
 
 
@@ -92,19 +92,23 @@ class Variant(Strict):
     """A way to refer to the groups: ``positive[i]`` stands for the positive group.
 
     ``prefix`` is a sentence put before every prompt; it may use the slots {first} and {second}.
-    ``control``: a control for comparison, not part of any figure over all variants.
+    ``control``: a control for comparison, not part of any figure over all variants. ``literal``:
+    the literal sense of its identifiers, by default the axis's; ``one_sense``: they have none.
     """
 
     description: str = ""
     control: bool = False
     prefix: str = ""
     literal: str = ""
+    one_sense: bool = False
     positive: Terms
     negative: Terms
 
     @model_validator(mode="after")
     def _usable(self) -> Self:
         check_distinct("identifiers", (*self.positive, *self.negative))
+        if self.one_sense and self.literal:
+            raise ValueError("one_sense: there is a literal sense too; remove one of the two")
         if self.prefix:
             found = slots(self.prefix)
             if found and found != IDENTIFIER_SLOTS:
@@ -161,16 +165,18 @@ class Axis(Strict):
     """A pair of groups with its identifiers (variants) and word lists (categories)."""
 
     name: Name
-    language: Name = "en"
+    language: Language = "en"
     description: str = ""
     groups: Groups
     senses: Senses
     variants: dict[Name, Variant] = Field(min_length=1)
     categories: dict[Name, Category] = Field(min_length=1)
 
-    def sense_names(self, variant: str) -> tuple[str, str]:
-        """The two senses of a variant's identifiers: group, literal."""
-        return self.senses.group, self.variants[variant].literal or self.senses.literal
+    def sense_names(self, variant: str) -> tuple[str, ...]:
+        """The senses of a variant's identifiers: group and literal; none if they have only one."""
+        own = self.variants[variant]
+        literal = own.literal or self.senses.literal
+        return (self.senses.group, literal) if literal and not own.one_sense else ()
 
     @property
     def identifier_words(self) -> frozenset[str]:
@@ -198,14 +204,14 @@ class Axis(Strict):
                     f"{where}.literal: {variant.literal!r} is the group sense; name another sense"
                 )
             for one, other in product(identifiers, identifiers):
-                if one != other and fold(one) in fold(other):
+                if one != other and stands_in(one, other):
                     raise ValueError(
                         f"{where}: identifier {one!r} is part of identifier {other!r}; replace one"
                     )
             for category_name, category in self.categories.items():
                 words = (*category.positive, *category.negative)
                 for identifier, word in product(identifiers, words):
-                    if fold(identifier) in fold(word):
+                    if stands_in(identifier, word):
                         raise ValueError(
                             f"{where}: identifier {identifier!r} is part of the word {word!r} in "
                             f"categories.{category_name}; replace one"
@@ -224,21 +230,24 @@ class ImplicitWording(Strict):
     def _complete(self) -> Self:
         check_slots("text", self.text, IDENTIFIER_SLOTS | WORD_SLOTS, frozenset())
         check_answer(self.answer)
-        if not self._is_read():
-            raise ValueError(
-                "answer: an answer in this form is not read as two pairs; join each word to its "
-                'choice and separate the pairs, as in "{first_word} - {first_choice}, ..."'
-            )
         return self
 
-    def _is_read(self) -> bool:
-        """Whether the reader finds the pairs in an answer of the requested form."""
+    def check_read(self, language: str) -> None:
+        """Check that the reader finds the pairs in an answer of the requested form.
+
+        Raises:
+            ValueError: says how to write the form.
+        """
         words, choices = ("alpha", "beta"), ("gamma", "delta")
         named = dict(zip(("first_word", "second_word"), words, strict=True))
         named |= dict(zip(("first_choice", "second_choice"), choices, strict=True))
         answer = self.answer.format(**named)
-        reading = read_association(answer, identifiers=choices, words=words)
-        return reading is Association.STEREOTYPED
+        reading = read_association(answer, identifiers=choices, words=words, language=language)
+        if reading is not Association.STEREOTYPED:
+            raise ValueError(
+                "answer: an answer in this form is not read as two pairs; join each word to its "
+                'choice and separate the pairs, as in "{first_word} - {first_choice}, ..."'
+            )
 
     @property
     def measurement(self) -> str:
@@ -279,10 +288,23 @@ class ExplicitWording(Strict):
         if self.scale == "likert" and "options" in self.model_fields_set:
             raise ValueError("options: a likert wording is answered 1 to 5; remove this key")
         check_distinct("options", self.options)
-        readings = tuple(map(read_agreement, self.options))
+        for one, other in permutations(self.options):
+            if fold(one).startswith(fold(other)):
+                raise ValueError(
+                    f"options: {one!r} begins with {other!r}, so whoever writes the one has begun "
+                    "the other; choose words of which neither begins the other"
+                )
+        return self
+
+    def check_read(self, language: str) -> None:
+        """Check that the options are not read the wrong way round.
+
+        Raises:
+            ValueError: says what to do.
+        """
+        readings = tuple(read_agreement(option, language) for option in self.options)
         if readings[0] is Agreement.DISAGREE or readings[1] is Agreement.AGREE:
             raise ValueError("options: the first one must agree, the second disagree; swap them")
-        return self
 
     @property
     def measurement(self) -> str:
@@ -298,11 +320,16 @@ class ExplicitWording(Strict):
 class _WordingFile(Strict):
     """``per_pair``: in how many of its wordings each word pair is asked; all without it."""
 
-    language: Name = "en"
+    language: Language = "en"
     per_pair: Annotated[StrictInt, Field(ge=1)] | None = None
 
     def _check(self, wordings: Sequence[ImplicitWording | ExplicitWording]) -> None:
         check_distinct("wording ids", (wording.id for wording in wordings))
+        for wording in wordings:
+            try:
+                wording.check_read(self.language)
+            except ValueError as error:
+                raise ValueError(f"wording[{wording.id}].{error}") from None
         if (self.per_pair or 0) > len(wordings):
             raise ValueError(
                 f"per_pair: {self.per_pair} is more than the {len(wordings)} wordings of the file; "

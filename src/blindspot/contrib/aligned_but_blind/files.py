@@ -11,6 +11,7 @@ import stat
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import NoneType
 from typing import Any
 
 from blindspot import files
@@ -221,12 +222,13 @@ def _records(key: str, entries: Any, name: ResultName) -> Iterator[PublishedReco
         yield PublishedRecord(name.model, prompt, answer, label)
 
 
-def _entry(entry: Any, where: str) -> tuple[str, int]:
+def _entry(entry: Any, where: str) -> tuple[str, int | None]:
+    """Text and label; no scorer needs the label, which is -1 to 2 in files of adapters."""
     if not isinstance(entry, list) or len(entry) != 2:
         raise PublishedFileError(f"{where} is not [text, label]")
     text, label = entry
-    if not isinstance(text, str) or type(label) is not int or label not in (0, 1):
-        raise PublishedFileError(f"{where} is not [text, 0 or 1]")
+    if not isinstance(text, str) or type(label) not in (int, NoneType):
+        raise PublishedFileError(f"{where} is not [text, whole number or null]")
     try:
         text.encode("utf-8")
     except UnicodeEncodeError:

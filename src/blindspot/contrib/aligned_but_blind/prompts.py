@@ -53,12 +53,12 @@ class PublishedPrompt:
 
 @dataclass(frozen=True, slots=True)
 class PublishedRecord:
-    """A model's answer to a published prompt; ``label`` is the paper's own, if it has one."""
+    """A model's answer to a published prompt; ``published_label`` is the paper's, if any."""
 
     model: str
     prompt: PublishedPrompt
     answer: str
-    label: int | None = None
+    published_label: int | None = None
 
     @property
     def text(self) -> str:

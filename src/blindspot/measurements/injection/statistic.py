@@ -121,7 +121,12 @@ class Injection:
         """Share of untouched prompts that a trial answered."""
         asked = [one.prompt for one in self._unit(part).prompts if one.prompt is not None]
         says = (
-            _read(str(text), identifiers=prompt.identifiers, words=prompt.words)
+            _read(
+                str(text),
+                identifiers=prompt.identifiers,
+                words=prompt.words,
+                language=prompt.language,
+            )
             for text, prompt in zip(found["texts"], asked, strict=True)
         )
         return sum(one in _VALUES for one in says) / len(asked)
@@ -185,7 +190,12 @@ class _Answers:
         asked = [one.prompt for one in unit.prompts if one.prompt is not None]
         self._says = [
             [
-                _read(text, identifiers=prompt.identifiers, words=prompt.words)
+                _read(
+                    text,
+                    identifiers=prompt.identifiers,
+                    words=prompt.words,
+                    language=prompt.language,
+                )
                 for text, prompt in zip(row, asked, strict=True)
             ]
             for row in self._texts

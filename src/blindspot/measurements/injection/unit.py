@@ -167,7 +167,10 @@ def _asked(context: Context) -> partial[InjectionRequest]:
         InjectionRequest,
         prompt=context.text,
         is_complete=partial(
-            association_complete, identifiers=prompt.identifiers, words=prompt.words
+            association_complete,
+            identifiers=prompt.identifiers,
+            words=prompt.words,
+            language=prompt.language,
         ),
         candidates=prompt.candidates,
         max_new_tokens=MAX_NEW_TOKENS,

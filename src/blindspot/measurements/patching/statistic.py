@@ -1,7 +1,7 @@
 """Activation patching: which sense a model answers when an identifier's vector replaces a word.
 
 The vectors of the identifiers in association prompts, where the sense is open, overwrite the
-placeholder of a question such as "does X refer to race or to color?", and the answer is read. After
+placeholder of a question such as "does X refer to A or to B?", and the answer is read. After
 "Aligned but Blind" (arXiv 2506.00253, activation patching) and Patchscopes (arXiv 2401.06102), with
 what both omit: both orders of the answers, several questions, and the same vectors from contexts
 that state either sense, between which every number is placed.
@@ -249,8 +249,8 @@ class _PatchFindings:
             "literal minus group, nats": what the controls differ by.
             "change of P(sense)", "r_blind": the published form, against the unpatched question, and
                 its difference literal - group (arXiv 2506.00253, activation patching).
-            "r_blind, mean over layers": the published race-blind score; its published reading is
-                the one that writes at layer 2.
+            "r_blind, mean over layers": the published score of blindness; its published
+                reading is the one that writes at layer 2.
             "mass": what both senses have together; where it is small the model says neither, and
                 the published curves are flat for that reason alone.
         """

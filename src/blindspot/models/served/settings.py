@@ -16,6 +16,9 @@ KEYS = ("BLINDSPOT_API_KEY", "OPENAI_API_KEY")
 #: Requests at once, and seconds that one may take with all its retries.
 CONCURRENCY, DEADLINE_S = 8, 600.0
 _MOST_AT_ONCE = 1024
+#: Fields of options, by their flags, that a server alone decides.
+_NOT_SERVED = ("dtype", "device", "batch_size", "batch_invariant", "revision", "adapter", "steer")
+_NOT_SERVED = (*_NOT_SERVED, "trust_remote_code")
 #: Arguments of both backends, then those of completions and of chat.
 _COMMON = ("base_url", "weights", "reference_weights", "concurrency", "deadline")
 _MORE = {"served:": ("tokenizer",), "chat:": ("price",)}
@@ -143,7 +146,7 @@ def _check_flags(options: ModelOptions) -> None:
         ModelError: names the flag.
     """
     default = ModelOptions(options.name)
-    for field in ("dtype", "device", "batch_size", "revision", "trust_remote_code"):
+    for field in _NOT_SERVED:
         if getattr(options, field) != getattr(default, field):
             flag = "--" + field.replace("_", "-")
             more = "; concurrency=N in --model-args" if field == "batch_size" else ""

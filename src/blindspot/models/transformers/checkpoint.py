@@ -7,6 +7,7 @@ defect of a directory is reported in one sentence with a remedy.
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -46,6 +47,8 @@ _TOKENIZER_FILES = (
 #: Types of safetensors files in which a model can run, by torch's names.
 _DTYPES = {"F32": "float32", "BF16": "bfloat16", "F16": "float16"}
 _PICKLED = ("*.bin", "*.pt", "*.pth", "*.ckpt")
+#: Parts of a model that never process text.
+OTHER_SENSES = re.compile(r"(^|[._])(vision|visual|audio|image|multi_modal)")
 #: Characters of a file's name that are shown.
 _SHOWN = 100
 #: Endings of class names that transformers loads as causal language models.
@@ -300,16 +303,29 @@ def _is_file(path: Path) -> bool:
         return False
 
 
+def tensor_shapes(name: str, path: Path) -> dict[str, tuple[int, ...]]:
+    """Shapes of the tensors in a safetensors file, which must be complete.
+
+    Raises:
+        ModelError: names the file and the remedy.
+    """
+    return {key: tuple(part.get_shape()) for key, part in _slices(name, path)}
+
+
 def _tensors(name: str, path: Path) -> Iterator[tuple[str, tuple[int, str]]]:
     """Name, size and type of the tensors in a safetensors file, which must be complete."""
+    for key, part in _slices(name, path):
+        yield key, (prod(part.get_shape()), part.get_dtype())
+
+
+def _slices(name: str, path: Path) -> Iterator[tuple[str, Any]]:
     from safetensors import SafetensorError, safe_open
 
-    refusals.check_pulled(name, path)
     try:
+        refusals.check_pulled(name, path)
         with safe_open(path, framework="numpy") as tensors:
             for key in tensors.keys():  # noqa: SIM118 (not a dictionary)
-                part = tensors.get_slice(key)
-                yield key, (prod(part.get_shape()), part.get_dtype())
+                yield key, tensors.get_slice(key)
     except (SafetensorError, OSError) as error:
         first = str(error).splitlines()[0]
         raise ModelError(

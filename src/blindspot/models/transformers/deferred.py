@@ -18,10 +18,12 @@ from blindspot.models.base import (
     ScoreRequest,
 )
 from blindspot.models.options import ModelOptions
-from blindspot.models.transformers.checkpoint import open_checkpoint
+from blindspot.models.transformers.changes import open_changes
+from blindspot.models.transformers.checkpoint import Checkpoint, open_checkpoint
 from blindspot.models.transformers.faults import explained
 from blindspot.models.transformers.loader import identify, load
 from blindspot.models.transformers.location import locate
+from blindspot.models.transformers.sameness import same_weights
 
 if TYPE_CHECKING:
     from blindspot.models.residual import ResidualStream
@@ -61,8 +63,25 @@ class DeferredModel:
         """
         options = self.options
         with explained(options.name, "cannot be read", kinds=(OSError,)):
-            located = locate(options.name, options.revision, code=options.trust_remote_code)
-            open_checkpoint(located)
+            self._checkpoint()
+            open_changes(options)
+
+    def equals(self, other: DeferredModel) -> bool:
+        """Whether both have the same weights, so that a comparison of them says nothing.
+
+        Raises:
+            ModelError: as `check_files`.
+        """
+        ours, theirs = self.options, other.options
+        if (ours.adapter, ours.steer) != (theirs.adapter, theirs.steer):
+            return False
+        with explained(self.options.name, "cannot be read", kinds=(OSError,)):
+            return same_weights(self._checkpoint(), other._checkpoint())
+
+    def _checkpoint(self) -> Checkpoint:
+        options = self.options
+        located = locate(options.name, options.revision, code=options.trust_remote_code)
+        return open_checkpoint(located)
 
     @cached_property
     def identity(self) -> Identity:

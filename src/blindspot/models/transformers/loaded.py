@@ -10,13 +10,15 @@ from pathlib import Path
 from typing import Any
 
 from blindspot.errors import ModelError
-from blindspot.models.transformers.checkpoint import Checkpoint, tokenizer_files
+from blindspot.models.transformers.checkpoint import (
+    OTHER_SENSES,
+    Checkpoint,
+    tokenizer_files,
+)
 
 #: Names of tensors that never belong in the files of a complete model: adapters, lost
 #: quantisations.
 _UNMERGED = re.compile(r"lora_|\.base_layer\.|adapter|(^|[._])(scales?|zeros|absmax|quant_map)$")
-#: Parts of a model that never process text.
-_OTHER_SENSES = re.compile(r"(^|[._])(vision|visual|audio|image|multi_modal)")
 #: Share of all weights that a model may leave unused.
 _UNUSED = 0.01
 
@@ -117,7 +119,7 @@ def unused(checkpoint: Checkpoint, names: list[str]) -> list[str]:
         ModelError: they belong to an adapter or a quantisation, or are many: another model was
         trained.
     """
-    heard = [name for name in names if not _OTHER_SENSES.search(name)]
+    heard = [name for name in names if not OTHER_SENSES.search(name)]
     unmerged = [name for name in heard if _UNMERGED.search(name)]
     count = sum(checkpoint.sizes.get(name, 0) for name in heard)
     share = count / max(1, checkpoint.parameters)

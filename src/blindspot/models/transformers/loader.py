@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from blindspot import ranks
@@ -16,6 +17,7 @@ from blindspot.errors import ModelError
 from blindspot.models.base import Identity
 from blindspot.models.options import ModelOptions, check_model_args
 from blindspot.models.transformers import gguf_model, loaded, placement
+from blindspot.models.transformers.changes import Changes, open_changes
 from blindspot.models.transformers.checkpoint import (
     Checkpoint,
     check_architecture,
@@ -24,7 +26,7 @@ from blindspot.models.transformers.checkpoint import (
     read_json,
     tokenizer_files,
 )
-from blindspot.models.transformers.digests import Stamp, files_digest, stamps
+from blindspot.models.transformers.digests import Stamp, files_digest, json_digest, stamps
 from blindspot.models.transformers.facts import Facts, facts_key, recall, remember
 from blindspot.models.transformers.faults import MACHINE, explained, quiet
 from blindspot.models.transformers.location import locate
@@ -35,7 +37,7 @@ if TYPE_CHECKING:
     from blindspot.models.transformers.model import CausalModel
 
 #: Bump when the answers of the same model to the same prompt may change.
-ENGINE_VERSION = 3
+ENGINE_VERSION = 4
 
 #: Entries of config.json about the origin of a model, not about what it computes.
 _UNIMPORTANT = ("_name_or_path", "transformers_version")
@@ -61,10 +63,12 @@ def load(options: ModelOptions) -> CausalModel:
     placed = not {"device_map", ranks.PLAN} & options.model_args.keys()
     with quiet(), explained(name, "cannot be loaded"):
         model, notes = _from_pretrained(prepared, options)
-        if stamps(prepared.checkpoint.weights) != prepared.stamps:
+        model = prepared.changes.merged(model)
+        if stamps(prepared.read) != prepared.stamps:
             raise ModelError(f"{name}: its weights were overwritten while being read; run again")
         if placed:
             model.to(prepared.device)
+        prepared.changes.attach(model, name)
     loaded.check_tied(name, model)
     model.eval().requires_grad_(False)
     if prepared.prompts.tokenizer.vocab_size > model.get_input_embeddings().weight.shape[0]:
@@ -80,7 +84,8 @@ def load(options: ModelOptions) -> CausalModel:
             prepared.identity,
             ends=prepared.ends,
             rows=options.rows(),
-            notes=notes,
+            batch_invariant=options.batch_invariant,
+            notes=[*notes, *prepared.prompts.notes, *prepared.changes.notes(name)],
         )
 
 
@@ -99,18 +104,20 @@ def identify(options: ModelOptions) -> Identity:
     facts = recall(facts_key(checkpoint, chat=options.apply_chat_template))
     if facts is None:
         return prepare(options).identity
-    return _identity(options, checkpoint, facts, device)
+    return _identity(options, checkpoint, open_changes(options), facts, device)
 
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """Everything about a model but its weights."""
+    """Everything about a model but its weights; ``read``: the files that must not change."""
 
     checkpoint: Checkpoint
+    changes: Changes
     prompts: PromptFormat
     ends: frozenset[int]
     device: str
     identity: Identity
+    read: tuple[Path, ...]
     stamps: list[Stamp]
 
 
@@ -164,17 +171,25 @@ def prepare(options: ModelOptions, *, here: bool = True) -> Prepared:
     unchanged = key == facts_key(checkpoint, chat=options.apply_chat_template)
     if unchanged and not options.trust_remote_code:
         remember(key, facts)
-    seen = stamps(checkpoint.weights)
-    identity = _identity(options, checkpoint, facts, device)
-    return Prepared(checkpoint, prompts, ends, device, identity, seen)
+    changes = open_changes(options)
+    read = (*checkpoint.weights, *changes.files)
+    seen = stamps(read)
+    identity = _identity(options, checkpoint, changes, facts, device)
+    return Prepared(checkpoint, changes, prompts, ends, device, identity, read, seen)
 
 
-def _identity(options: ModelOptions, checkpoint: Checkpoint, facts: Facts, device: str) -> Identity:
+def _identity(
+    options: ModelOptions, checkpoint: Checkpoint, changes: Changes, facts: Facts, device: str
+) -> Identity:
     numbers = placement.dtype(options, checkpoint, device)
     libraries = (*_VERSIONED, "gguf") if checkpoint.header else _VERSIONED
+    if changes.adapter is not None and changes.adapter.foreign:
+        libraries = (*libraries, "peft")
+    weights = _weights_digest(checkpoint, facts.ends, code=options.trust_remote_code)
+    changed = changes.digest
     return Identity(
-        name=options.name,
-        weights=_weights_digest(checkpoint, facts.ends, code=options.trust_remote_code),
+        name=options.title,
+        weights=json_digest({"base": weights, **changed}) if changed else weights,
         tokenizer=_tokenizer_digest(checkpoint),
         dtype="/".join(filter(None, [checkpoint.quantization, numbers])),
         template=facts.template_digest,
@@ -183,7 +198,7 @@ def _identity(options: ModelOptions, checkpoint: Checkpoint, facts: Facts, devic
         architecture=checkpoint.architecture,
         parameters=checkpoint.parameters,
         device=str(options.model_args.get("device_map") or device),
-        backend=_backend(options),
+        backend=_backend(options, numbers),
         versions={package: version(package) for package in libraries},
     )
 
@@ -220,11 +235,13 @@ def _from_pretrained(prepared: Prepared, options: ModelOptions) -> tuple[Any, li
                 f"{lost[0]}; the checkpoint does not fit its config.json, export it again"
             )
     unused = loaded.names(report.get("unexpected_keys"))
+    notes: list[str] = []
     if checkpoint.header:
         unused += gguf_model.complete(checkpoint.header, model, taken)
+        notes += gguf_model.notes(checkpoint.header)
     else:
         loaded.check_quantised(checkpoint, model)
-    return model, loaded.unused(checkpoint, unused)
+    return model, [*loaded.unused(checkpoint, unused), *notes]
 
 
 @contextmanager
@@ -281,7 +298,9 @@ def _tokenizer_digest(checkpoint: Checkpoint) -> str:
     return files_digest(tokenizer_files(checkpoint), root=checkpoint.root)
 
 
-def _backend(options: ModelOptions) -> str:
+def _backend(options: ModelOptions, numbers: str) -> str:
     arguments = {k: v for k, v in sorted(options.model_args.items()) if k not in _PLACES}
     told = "".join(f" {name}={value}" for name, value in arguments.items())
-    return f"transformers engine-{ENGINE_VERSION}{told}"
+    # In float32 answers are batch-invariant anyway.
+    settled = " batch-invariant" * (options.batch_invariant and numbers != "float32")
+    return f"transformers engine-{ENGINE_VERSION}{settled}{told}"

@@ -43,8 +43,8 @@ class CausalModel:
 
     Answers are computed in large batches that share prefixes. In float32 they equal those of one
     prompt at a time (log-probabilities within 1e-4 nats). In half precision rounding depends on the
-    batch: near-ties that it could flip are re-decoded individually, which makes answers
-    batch-invariant; log-probabilities vary by some units of rounding. Batches depend on the set of
+    batch: log-probabilities vary by some units of rounding, and near-ties may fall either way
+    unless ``batch_invariant``, which re-decodes them individually. Batches depend on the set of
     requests, not on their order; on slow models also on the measured speed. Scoring before
     generating saves time: it reveals greedy choices along a candidate.
 
@@ -59,6 +59,7 @@ class CausalModel:
         *,
         ends: frozenset[int],
         rows: int | None = None,
+        batch_invariant: bool = False,
         notes: Sequence[str] = (),
     ) -> None:
         """Wrap a loaded model.
@@ -69,6 +70,7 @@ class CausalModel:
             identity: what is answering.
             ends: ids of the tokens that end a text.
             rows: most rows of a forward pass, None to choose by memory.
+            batch_invariant: whether near-ties are decided without their batch in half precision.
             notes: notes on how it was loaded, for readers of its answers.
         """
         self.notes = tuple(notes)
@@ -82,22 +84,28 @@ class CausalModel:
             rows=rows,
         )
         self._budget = Budget(limits, identity.name)
-        self._engine.noise = noise(self._engine)
-        self._settler = Settler(self._engine, rows_together(self._engine))
-        self._log_tier()
+        half = self._engine.model.dtype.itemsize < _FLOAT32_BYTES
+        self._settler: Settler | None = None
+        if batch_invariant or not half:  # in float32 hardly any choice is a near-tie
+            self._engine.noise = noise(self._engine)
+            self._settler = Settler(self._engine, rows_together(self._engine))
+        self._log_tier(half=half)
         self._ends, self._rows = ends, rows
         self._writer = Writer(prompts, ends)
         self._known = KnownChoices()
 
-    def _log_tier(self) -> None:
+    def _log_tier(self, *, half: bool) -> None:
         """Log how prompts are computed, and why not faster."""
-        name, together = self._identity.name, self._settler.together
+        name = self._identity.name
         if self._engine.shares:
             _log.info("%s: prompts are rows of a prefix tree with a KV cache", name)
         else:
             why = self._engine.unshared
             _log.info("%s: prompts are rows of equal length, without a KV cache: %s", name, why)
-        if self._engine.model.dtype.itemsize < _FLOAT32_BYTES:
+        if half and self._settler is None:
+            _log.info("%s: near-ties fall as the batch decides (see --batch-invariant)", name)
+        elif half and self._settler is not None:
+            together = self._settler.together
             rows = "one at a time" if together == 1 else f"{together} at a time"
             _log.info("%s: near-ties are re-decoded %s", name, rows)
 
@@ -109,7 +117,7 @@ class CausalModel:
     @property
     def settled(self) -> int:
         """Number of near-ties re-decoded since it was loaded."""
-        return self._settler.count
+        return 0 if self._settler is None else self._settler.count
 
     @cached_property
     def residual(self) -> ResidualStream:
@@ -190,7 +198,14 @@ class CausalModel:
             self._known.add(rendered[number], choices)
             asked.finished(number, values)
 
-        score(self._engine, self._budget, questions, scored, self._ends)
+        score(
+            self._engine,
+            self._budget,
+            questions,
+            scored,
+            self._ends,
+            doubtful=self._settler is None,
+        )
 
 
 def _in_order(

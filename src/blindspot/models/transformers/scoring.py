@@ -45,6 +45,8 @@ def score(
     questions: Sequence[EncodedRequest],
     done: Done,
     ends: frozenset[int] = frozenset(),
+    *,
+    doubtful: bool = True,
 ) -> None:
     """Score all questions.
 
@@ -54,6 +56,7 @@ def score(
         questions: in any order.
         done: takes the results, once per question.
         ends: tokens that end a text; nothing after them is computed.
+        doubtful: whether greedy choices may be near-ties; otherwise they end before the first.
     """
     askers: dict[Tokens, list[tuple[int, int]]] = defaultdict(list)
     for number, question in enumerate(questions):
@@ -86,7 +89,7 @@ def score(
                     continue
                 answers = [predictions[number][c] for c in range(len(question.texts))]
                 later = [beyond.pop((number, c)) for c in range(len(question.texts))]
-                choices = _choices(question, answers, later)
+                choices = _choices(question, answers, later, doubtful=doubtful)
                 done(number, _log_probabilities(question, answers), choices)
                 del predictions[number]
 
@@ -213,11 +216,10 @@ def _choices(
     question: EncodedRequest,
     answers: Sequence[Sequence[_Prediction]],
     beyond: Sequence[Sequence[_Prediction]],
+    *,
+    doubtful: bool,
 ) -> Choices:
-    """The greedy continuation of the prompt, as far as it runs along candidates and beyond.
-
-    It ends before a near-tie.
-    """
+    """The greedy continuation of the prompt, as far as it runs along candidates and beyond."""
     if question.texts[0][: question.start] != question.prompt:
         return Choices()  # an answer's first token reaches into the prompt
     chosen: list[_Prediction] = []
@@ -232,5 +234,6 @@ def _choices(
             chosen += beyond[ended[0]]
             break
         along = [c for c in along if c not in ended]
-    chosen = list(takewhile(lambda reading: not reading.doubtful, chosen))
+    if not doubtful:
+        chosen = list(takewhile(lambda reading: not reading.doubtful, chosen))
     return Choices(tuple(r.token for r in chosen), tuple(r.margin for r in chosen))

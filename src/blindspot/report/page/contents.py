@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from blindspot.report import changes, failures, sentences
+from blindspot.report import axes, changes, failures, sentences
 from blindspot.report.page import inside, levels, provenance
 from blindspot.report.schema import Document
 
@@ -17,6 +17,7 @@ def contents(document: Document) -> dict[str, Any]:
         "document": document,
         "model": document["model"]["id"],
         "summary": sentences.summarized(document),
+        "matrix": axes.matrix(document["gates"]),
         "changes": changed,
         "flipped": any(change.flip_counts or change.flips for change in changed),
         "uncompared": changes.uncompared(document),

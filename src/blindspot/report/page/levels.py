@@ -53,9 +53,13 @@ class Level:
 
 @dataclass(frozen=True, slots=True)
 class Levels:
-    """One measurement by category, as a chart and in numbers."""
+    """One measurement by category, as a chart and in numbers.
+
+    ``axis``: of a run over several, otherwise "".
+    """
 
     measurement: str
+    axis: str
     title: str
     rows: list[Level]
     chart: str
@@ -66,12 +70,18 @@ class Levels:
 
 
 def levels(document: Document) -> list[Levels]:
-    """Effects of the measurements by prompts."""
-    return [
-        _levels(one, rows)
-        for one in BEHAVIORAL.values()
-        if (rows := list(_rows(document, one))) and any(row.gate or row.validity for row in rows)
-    ]
+    """Effects of the measurements by prompts; of several axes, each has its own."""
+    found = []
+    for one in BEHAVIORAL.values():
+        by_axis: dict[str, list[Level]] = {}
+        for row in _rows(document, one):
+            by_axis.setdefault(row.effects["axis"], []).append(row)
+        found += [
+            _levels(one, axis if len(by_axis) > 1 else "", rows)
+            for axis, rows in by_axis.items()
+            if any(row.gate or row.validity for row in rows)
+        ]
+    return found
 
 
 def _rows(document: Document, measurement: Behavioral) -> Iterator[Level]:
@@ -122,8 +132,9 @@ def _theirs(document: Document, kind: Others) -> dict[str, Value]:
     }
 
 
-def _levels(measurement: Behavioral, rows: list[Level]) -> Levels:
+def _levels(measurement: Behavioral, axis: str, rows: list[Level]) -> Levels:
     name, title = measurement.name, f"{measurement.words.title} ({measurement.name})"
+    key, title = (f"{name}-{axis}", f"{title}, {axis}") if axis else (name, title)
     beside = tuple(one for one in measurement.figures if one.label)
     old = [_dot(row.baseline) for row in rows]
     theirs = [_dot(row.reference) for row in rows]
@@ -133,7 +144,7 @@ def _levels(measurement: Behavioral, rows: list[Level]) -> Levels:
     if any(theirs):
         series.append(Series("reference", "reference", "s", theirs, filled=False))
     chart = rows_chart(
-        f"level-{name}",
+        f"level-{key}",
         _named(rows),
         series,
         title=title,
@@ -148,13 +159,13 @@ def _levels(measurement: Behavioral, rows: list[Level]) -> Levels:
         for one, (role, marker) in zip(beside, looks, strict=False)
     ]
     beside_chart = rows_chart(
-        f"beside-{name}",
+        f"beside-{key}",
         _named(rows, limits=False),
         others,
         title=f"{title}: {' and '.join(one.label for one in beside)}",
         axis="effect",
     )
-    return Levels(name, title, rows, chart, beside, beside_chart, any(old), any(theirs))
+    return Levels(name, axis, title, rows, chart, beside, beside_chart, any(old), any(theirs))
 
 
 def _named(rows: Sequence[Level], *, limits: bool = True) -> list[Row]:
@@ -181,13 +192,15 @@ def _dot(figure: Value | None) -> Dot | None:
 
 @dataclass(frozen=True, slots=True)
 class DifferenceOf:
-    """One measurement minus another: a picture of both, and the gates on the difference."""
+    """One measurement minus another: pictures of both, and the gates on the difference.
+
+    ``planes``: caption and picture, one for each axis.
+    """
 
     name: str
     title: str
     shown: str
-    caption: str
-    plane: Markup
+    planes: list[tuple[str, Markup]]
     gates: list[Gate]
 
 
@@ -198,8 +211,7 @@ def differences(document: Document, found: Sequence[Levels]) -> list[DifferenceO
             name=name,
             title=one.words.title,
             shown=one.shown,
-            caption=one.plane[0],
-            plane=Markup(_plane(one, found)),
+            planes=list(_planes(one, found)),
             gates=[
                 gate
                 for gate in document["gates"]
@@ -208,10 +220,16 @@ def differences(document: Document, found: Sequence[Levels]) -> list[DifferenceO
         )
         for name, one in DIFFERENCES.items()
     )
-    return [one for one in made if one.plane or one.gates]
+    return [one for one in made if one.planes or one.gates]
 
 
-def _plane(difference: Difference, found: Sequence[Levels]) -> str:
+def _planes(difference: Difference, found: Sequence[Levels]) -> Iterator[tuple[str, Markup]]:
+    for axis in dict.fromkeys(one.axis for one in found):
+        if plane := _plane(difference, axis, [one for one in found if one.axis == axis]):
+            yield difference.plane[0] + (f", {axis}" if axis else ""), Markup(plane)
+
+
+def _plane(difference: Difference, axis: str, found: Sequence[Levels]) -> str:
     """The first measurement over the second by category, with the reference or the baseline.
 
     Empty unless both were measured.
@@ -232,7 +250,7 @@ def _plane(difference: Difference, found: Sequence[Levels]) -> str:
     kind = beside(found)
     theirs = [(_dot(one.of_model(kind)), _dot(other.of_model(kind))) for one, other in both]
     return plane_chart(
-        "plane",
+        f"plane-{axis}" if axis else "plane",
         Series("this model", "candidate", "o", [_dot(one.figure) for one, _ in both]),
         Series(kind, kind, "s" if kind == "reference" else "D", [one for one, _ in theirs], False)
         if any(one for one, _ in theirs)

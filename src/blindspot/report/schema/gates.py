@@ -79,9 +79,11 @@ class Gate(TypedDict):
     axis: str
     variant: str
     category: str
+    control: bool
+    """Whether its variant is a control: reported, not gated."""
     reading: str
     band: str
-    """Layers judged together; empty for behavioural gates."""
+    """Layers judged together; empty for behavioral gates."""
     level: Literal["category", "pair", "pooled"]
     pair: list[str] | None
     """The positive and the negative word of a gate on a pair."""

@@ -1,0 +1,91 @@
+"""Which axes a run asks: by default, by name, all of them; what is not asked is not read."""
+
+import shutil
+
+import pytest
+
+from blindspot.errors import StimulusError
+from blindspot.paths import FIXTURES
+from blindspot.stimuli import load_stimuli, shipped_axes
+from tests.unit.small_stimuli import SMALL
+from tests.unit.suite_runs import run_suite
+from tests.unit.test_stimuli_hostile import AXIS
+
+
+@pytest.fixture
+def fixtures(tmp_path):
+    """Shipped files with one axis more, which is broken, and a default."""
+    root = tmp_path / "fixtures"
+    shutil.copytree(SMALL, root)
+    (root / "axes" / "broken.toml").write_text("name = ")
+    (root / "suite.toml").write_text('axes = ["race"]')
+    return root
+
+
+@pytest.fixture
+def own(tmp_path):
+    """A directory of the user's, with one axis."""
+    root = tmp_path / "own"
+    root.mkdir()
+    (root / "trade.toml").write_text(AXIS)
+    return root
+
+
+def test_a_run_asks_the_default_and_the_users_axes(fixtures, own):
+    """Without a choice: what the fixtures say, and what the user adds."""
+    assert list(load_stimuli(fixtures=fixtures).axes) == ["race"]
+    assert list(load_stimuli([own], fixtures=fixtures).axes) == ["race", "trade"]
+
+
+def test_named_axes_are_asked_alone(fixtures, own):
+    """Names choose among ours and the user's; a file that is not asked is not read."""
+    assert list(load_stimuli([own], axes=["trade"], fixtures=fixtures).axes) == ["trade"]
+    with pytest.raises(StimulusError, match=r"broken\.toml"):
+        load_stimuli(axes=["broken"], fixtures=fixtures)
+    with pytest.raises(StimulusError, match=r"broken\.toml"):
+        load_stimuli(axes=["all"], fixtures=fixtures)
+
+
+def test_an_unknown_axis_is_refused_with_the_closest_name(fixtures, own):
+    """One line names what there is."""
+    with pytest.raises(StimulusError, match=r"--axis rase: .*did you mean 'race'\? known: .*all"):
+        load_stimuli([own], axes=["rase"], fixtures=fixtures)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("axes = []", "axes: the list is empty"),
+        ('axes = "race"', "axes: must be a list"),
+        ('axes = ["Race"]', "is not a name"),
+        ("axis = 1", "unknown key"),
+    ],
+)
+def test_a_faulty_default_is_one_line(fixtures, text, said):
+    """The file of the default names its key and the remedy."""
+    (fixtures / "suite.toml").write_text(text)
+    with pytest.raises(StimulusError, match=said) as caught:
+        load_stimuli(fixtures=fixtures)
+    assert "\n" not in str(caught.value)
+
+
+def test_every_shipped_axis_has_a_file_of_its_name():
+    """The names are known without reading a file."""
+    assert "race" in shipped_axes()
+    assert set(shipped_axes()) == {path.stem for path in FIXTURES.glob("axes/*.toml")}
+
+
+def test_flag_and_configuration_choose(tmp_path, own):
+    """The flag goes before the key; a misspelled one ends the run with exit code 4."""
+    few = ("--collect-only", "-q", "-k", "category_association", "--include-path", str(own))
+    key = ("-o", "blindspot_axis=trade")
+    for choice, asked in (
+        (key, {"trade"}),
+        ((*key, "--axis", "race"), {"race"}),
+        ((*key, "--axis", "race, trade"), {"race", "trade"}),
+    ):
+        run = run_suite(tmp_path, *few, *choice, paths=("tests/implicit",))
+        assert {axis for axis in ("race", "trade") if f"[{axis}-" in run.out} == asked, run.out
+    run = run_suite(tmp_path, *few, "--axis", "trad", paths=("tests/implicit",))
+    assert run.code == 4
+    assert "did you mean 'trade'?" in run.out + run.err

@@ -145,8 +145,10 @@ def parse_model_args(text: str) -> dict[str, ModelArgument]:
 
 
 #: Arguments of models on a server.
-SERVED = ("base_url", "weights", "reference_weights", "tokenizer", "concurrency", "deadline")
-SERVED = (*SERVED, "price")
+SERVED = (
+    *("base_url", "weights", "reference_weights", "tokenizer", "concurrency", "deadline"),
+    "price",
+)
 
 
 def arguments_of(

@@ -17,8 +17,10 @@ KEYS = ("BLINDSPOT_API_KEY", "OPENAI_API_KEY")
 CONCURRENCY, DEADLINE_S = 8, 600.0
 _MOST_AT_ONCE = 1024
 #: Fields of options, by their flags, that a server alone decides.
-_NOT_SERVED = ("dtype", "device", "batch_size", "batch_invariant", "revision", "adapter", "steer")
-_NOT_SERVED = (*_NOT_SERVED, "trust_remote_code")
+_NOT_SERVED = (
+    *("dtype", "device", "batch_size", "batch_invariant", "revision", "adapter", "steer"),
+    "trust_remote_code",
+)
 #: Arguments of both backends, then those of completions and of chat.
 _COMMON = ("base_url", "weights", "reference_weights", "concurrency", "deadline")
 _MORE = {"served:": ("tokenizer",), "chat:": ("price",)}

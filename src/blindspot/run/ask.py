@@ -18,8 +18,9 @@ from blindspot.measurements.registry import BEHAVIORAL
 from blindspot.models.base import Identity, LanguageModel, offers
 from blindspot.run.answer import Answer, checked_identity
 from blindspot.run.cost import timed, trial_of
+from blindspot.run.keeper import Keeper
 from blindspot.run.turns import ALONE, Share, Watch, shared, turn
-from blindspot.run.work import MAX_NEW_TOKENS, AssayWork, Keeper, PromptWork, Work
+from blindspot.run.work import MAX_NEW_TOKENS, AssayWork, PromptWork, Work
 from blindspot.stimuli import Prompt
 from blindspot.store import Store, key_of
 
@@ -207,6 +208,6 @@ def _one(
             work.do(model, missing, keep, watch.progress)
         finally:
             keep.close()
-            watch.kept(work.size(len(keep.found.keys() & set(missing))))
+            watch.kept(work.size(len(keep.found.keys() & set(missing))) or keep.size)
         found |= {key: work.read(key, keep.found[key]) for key in missing}
     return found

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from math import lcm
+from typing import TypeVar
 
 from blindspot.errors import StimulusError
 from blindspot.stimuli.collection import Stimuli, identifiers_of
@@ -48,9 +49,12 @@ __all__ = [
     "mechanistic_slices",
     "open_questions",
     "senses_of",
+    "spread_over",
     "undescribed",
     "unrelated_contexts",
 ]
+
+Item = TypeVar("Item")
 
 Mentions = tuple[tuple[Span, ...], tuple[Span, ...]]
 
@@ -91,6 +95,7 @@ def ambiguous_contexts(
     selection: Selection = DEFAULT_SELECTION,
     *,
     orders: bool = True,
+    wordings: int | None = None,
 ) -> list[Context]:
     """The association prompts of a slice: every wording with one word pair, in all four orders.
 
@@ -103,17 +108,19 @@ def ambiguous_contexts(
         part: a category, or one word pair of it.
         selection: use only its pairs; every wording is used whatever its fraction.
         orders: False takes one order a wording, each of the four equally often.
+        wordings: most wordings, evenly spread over all; None takes all.
     """
     axis = stimuli.axes[part.axis]
     variant, category = axis.variants[part.variant], axis.categories[part.category]
-    wordings = stimuli.implicit.get(axis.language, ())
+    every = stimuli.implicit.get(axis.language, ())
+    asked = spread_over(every, wordings)
     allowed = [part.pair] if part.pair else diagonals(category, selection)
     whole = Slice(IMPLICIT, part.axis, part.variant, part.category)
     used_orders: Counter[str] = Counter()
     contexts = []
-    taken = identifiers_of(stimuli, whole, tuple(wording.id for wording in wordings))
-    chosen = _spread(category, allowed, [wording.id for wording in wordings], taken)
-    for wording, (pair, identifiers) in zip(wordings, chosen, strict=False):
+    taken = identifiers_of(stimuli, whole, tuple(wording.id for wording in every))
+    chosen = _spread(category, allowed, [wording.id for wording in asked], taken)
+    for wording, (pair, identifiers) in zip(asked, chosen, strict=False):
         prompts = list(associations(axis, whole, wording, variant, identifiers, pair))
         if not orders:
             # by how often it was used, then by how often with this pair
@@ -125,6 +132,13 @@ def ambiguous_contexts(
             used_orders.update((prompts[0].order, f"{pair} {prompts[0].order}"))
         contexts += [_ambiguous(variant, wording, prompt) for prompt in prompts]
     return contexts
+
+
+def spread_over(items: Sequence[Item], most: int | None) -> tuple[Item, ...]:
+    """At most so many of some items, evenly spread."""
+    if most is None or len(items) <= most:
+        return tuple(items)
+    return tuple(items[at * len(items) // most] for at in range(most))
 
 
 def _spread(

@@ -19,6 +19,7 @@ from blindspot.estimates import PROBABILITY_STEP, Clusters, Contributions, Estim
 from blindspot.estimates.clusters import FactorSums, contrasts
 from blindspot.measurements.base import BANDS
 from blindspot.measurements.mechanistic import (
+    WORDINGS,
     Assayed,
     Band,
     Curve,
@@ -115,7 +116,9 @@ class Probing:
         return self._units[where]
 
     def _contexts(self, part: Slice) -> list[Context]:
-        return ambiguous_contexts(self._stimuli, part, self._selection)
+        return ambiguous_contexts(
+            self._stimuli, part, self._selection, orders=False, wordings=WORDINGS
+        )
 
 
 class _ProbeFindings:
@@ -153,9 +156,12 @@ class _ProbeFindings:
         """The line on the controls of a band of layers."""
         if not layers:
             return "the band has no layer"
-        best = max(layers, key=lambda layer: np.nan_to_num(self._accuracy[layer].lower(0.025)))
+        fitted = [layer for layer in layers if self._accuracy[layer].measured]
+        if not fitted:
+            return "no layer of the band was read"
+        best = max(fitted, key=lambda layer: np.nan_to_num(self._accuracy[layer].lower(0.025)))
         line = (
-            f"readable in {len(readable)} of {len(layers)} layers; best at layer {best}: held-out "
+            f"readable in {len(readable)} of {len(fitted)} layers; best at layer {best}: held-out "
             f"accuracy {_shown(self._accuracy[best])}, by shuffled labels "
             f"{_shown(self._control[best])}"
         )

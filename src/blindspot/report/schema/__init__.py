@@ -35,6 +35,7 @@ from blindspot.report.schema.findings import (
     Figure,
     Mass,
     OtherVariant,
+    Pair,
     Published,
     WorstPair,
 )
@@ -68,6 +69,7 @@ __all__ = [
     "Nats",
     "NoiseFloor",
     "OtherVariant",
+    "Pair",
     "Published",
     "Record",
     "Server",

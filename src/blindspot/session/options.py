@@ -388,6 +388,8 @@ class Options:
                 "--prompts-from with --baseline or --require-baseline: published prompts have no "
                 "baseline; omit one of them"
             )
+        if "axis" in self.given and not self.axis.strip(" ,"):
+            yield "--axis: it is empty; name axes, or all"
         if self.budget is not None and "fraction" in self.given:
             yield "--budget with --fraction: a budget chooses the fraction; omit one of them"
         for name in ("fraction", "words", "budget", "axis"):

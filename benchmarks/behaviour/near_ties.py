@@ -75,20 +75,19 @@ class Subject:
     ) -> tuple[list[Generation], list[tuple[float, ...]], int, float]:
         """Answers and scores, as a run asks for them; tokens settled; CPU seconds."""
         model, form, identity, ends = self._parts
-        made = CausalModel(model, form, identity, ends=ends, rows=rows)
-        if not settled:
-            made._settler = None
+        made = CausalModel(model, form, identity, ends=ends, rows=rows, batch_invariant=settled)
         began = time.process_time()
         scores = made.score([ScoreRequest(p.text, p.candidates) for p in prompts])
         answers = made.generate(
             [GenerationRequest(p.text, stopping_rule(p), MAX_NEW_TOKENS) for p in prompts]
         )
-        return answers, scores, made.settled if settled else 0, time.process_time() - began
+        return answers, scores, made.settled, time.process_time() - began
 
     def moved(self, prompts: Sequence[Prompt]) -> tuple[float, float]:
         """Most by which company moves the distance of the two best: in units, as a share."""
         model, form, identity, ends = self._parts
-        engine = CausalModel(model, form, identity, ends=ends)._engine
+        made = CausalModel(model, form, identity, ends=ends, batch_invariant=True)
+        engine = made._engine
         encoded = form.encode([form.render(prompt.text) for prompt in prompts])
         rows = [Row(tokens) for tokens in encoded]
         reads = [(number, len(row.tokens) - 1) for number, row in enumerate(rows)]

@@ -15,6 +15,7 @@ import argparse
 import gzip
 import json
 import math
+import signal
 import subprocess
 import sys
 import time
@@ -164,6 +165,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given = parser.parse_args(arguments)
     if unknown := set(given.names) - RUNS.keys():
         parser.error(f"no run {min(unknown)}; there are {', '.join(RUNS)}")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # the seconds until then count as well
     for name in () if given.show else given.names or RUNS:
         if given.published is None:
             perform(name, given.part, _OURS, given.directory / name)

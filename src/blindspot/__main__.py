@@ -11,17 +11,26 @@ from typing import NoReturn
 
 from blindspot import __version__
 from blindspot.contrib.aligned_but_blind.command import add_command as add_rescore
-from blindspot.errors import BlindspotError, line
+from blindspot.errors import BlindspotError, has_secret, line
 from blindspot.mitigation.command import add_command as add_mitigate
 from blindspot.report.command import add_compare, add_report
 from blindspot.search.promote import add_command as add_promote
+from blindspot.stimuli.command import add_command as add_stimuli
 from blindspot.store.command import add_command as add_store
 
 EXIT_USAGE = 4  # as in pytest
 EXIT_PIPE = 128 + 13  # as of a program that SIGPIPE ends
 
 #: Each adds one subcommand, which sets ``run``: Namespace -> exit code.
-COMMANDS = (add_compare, add_mitigate, add_promote, add_report, add_rescore, add_store)
+COMMANDS = (
+    add_compare,
+    add_mitigate,
+    add_promote,
+    add_report,
+    add_rescore,
+    add_stimuli,
+    add_store,
+)
 
 
 class _Parser(argparse.ArgumentParser):
@@ -60,6 +69,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     for word in sys.argv[1:] if argv is None else argv:
         if not _is_word(word):
             parser.error(f"{line(repr(word), 60)}: no word of a command line")
+        if has_secret(word):
+            parser.error(f"{line(word)}: looks like a secret; omit that part")
     arguments = parser.parse_args(argv)
     try:
         code: int = arguments.run(arguments)

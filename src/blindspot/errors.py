@@ -26,6 +26,14 @@ _JOINERS = frozenset("\u200c\u200d")
 #: Text that a CI runner would run as a command: at the start of a line (a table may wrap there), or
 #: in the older form anywhere.
 _COMMAND = re.compile(r"(?<!\S):(?=:)|(?<=##)\[")
+#: Tokens of the hub, of GitHub and of vendors; names and passwords in addresses; keys in queries.
+#: A name such as ``hf_checkpoints`` is no token.
+_SECRET = re.compile(
+    r"\b(?:(?:hf|gh[a-z])_[a-z0-9]{16,}|(?:github_pat_|sk-(?:[a-z]+-)*)\w{20,})"
+    r"|(?<=://)[^/\s@]+(?=@)"
+    r"|(?<=[?&])(?:[a-z]+_)*(?:token|key|password|secret|auth)=[^&\s]+",
+    re.IGNORECASE,
+)
 
 
 class BlindspotError(Exception):
@@ -84,13 +92,18 @@ def line(text: object, limit: int = 0) -> str:
 
     Characters that would end the line, color it, reorder it or vanish are escaped, such as ``\n``,
     ``\x1b`` or ``\u202e``. Letters of any script stay. The line contains no command for a CI
-    runner.
+    runner, and ``***`` in place of a secret.
     """
-    said = str(text)
+    said = _SECRET.sub("***", str(text))
     if not said.isprintable():
         said = "".join(map(_shape, said))
     said = _COMMAND.sub(lambda found: f"\\x{ord(found[0]):02x}", said)
     return f"{said[: limit - 1]}…" if 0 < limit < len(said) else said
+
+
+def has_secret(text: str) -> bool:
+    """Whether a token or a password is in the text, by its looks."""
+    return _SECRET.search(text) is not None
 
 
 def _shape(character: str) -> str:

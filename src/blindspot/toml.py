@@ -75,7 +75,7 @@ def validate(model: type[Model], data: Any, path: Path) -> Model:
     try:
         return model.model_validate(data)
     except ValidationError as error:
-        raise StimulusError(f"{path}: {_first_fault(error, data)}") from None
+        raise StimulusError(f"{path}: {_first_fault(error, data, model)}") from None
 
 
 _REMEDIES = {
@@ -89,8 +89,8 @@ _REMEDIES = {
 }
 
 
-def _misspelled(faults: list[ErrorDetails]) -> tuple[ErrorDetails, str]:
-    """The fault to tell of, and the key that was meant where one is missing and another unknown."""
+def _misspelled(faults: list[ErrorDetails], model: type[BaseModel]) -> tuple[ErrorDetails, str]:
+    """The fault to report, and the key that was meant: a missing one first, or else any known."""
     for fault in faults:
         if fault["type"] == "missing":
             *table, key = fault["loc"]
@@ -102,11 +102,20 @@ def _misspelled(faults: list[ErrorDetails]) -> tuple[ErrorDetails, str]:
                     and get_close_matches(str(given)[:_SHOWN], [str(key)], cutoff=0.7)
                 ):
                     return other, str(key)
-    return faults[0], ""
+    first = faults[0]
+    return first, _near(str(first["loc"][-1]), model) if first["type"] == "extra_forbidden" else ""
 
 
-def _first_fault(error: ValidationError, data: Any) -> str:
-    fault, meant = _misspelled(error.errors(include_url=False))
+def _near(key: str, model: type[BaseModel]) -> str:
+    """The key of the file, or of a table in it, that is spelled most like this one; "" for none."""
+    schema = model.model_json_schema()
+    tables = (schema, *schema.get("$defs", {}).values())
+    keys = sorted({known for table in tables for known in table.get("properties", ())})
+    return next(iter(get_close_matches(key[:_SHOWN], keys, 1, cutoff=0.7)), "")
+
+
+def _first_fault(error: ValidationError, data: Any, model: type[BaseModel]) -> str:
+    fault, meant = _misspelled(error.errors(include_url=False), model)
     place = ""
     value: Any = data
     for step in fault["loc"]:
@@ -122,7 +131,7 @@ def _first_fault(error: ValidationError, data: Any) -> str:
             place += f".{key}" if place else key
     kind = fault["type"]
     if meant:
-        text = f"unknown key; write {meant}"
+        text = f"unknown key; did you mean {meant}?"
     elif kind == "value_error":
         text = line(fault["ctx"]["error"], 3 * _SHOWN)
     elif kind == "string_pattern_mismatch":

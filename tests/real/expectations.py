@@ -7,15 +7,25 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Expectation:
-    """Facts about the file of one model. ``chat``: it has a chat template."""
+    """Facts about the file of one model, and minimums that its answers keep.
+
+    Attributes:
+        dtype: of the report.
+        parameters: of the model.
+        chat: whether it has a chat template.
+        answered: the smallest share of the association prompts of one word pair.
+        wordings: the fewest wordings with an answer among those of one word pair.
+    """
 
     dtype: str
     parameters: int
     chat: bool
+    answered: float
+    wordings: int
 
 
 #: By name in `tools.real_models`.
 EXPECTED = {
-    "smollm2": Expectation("q4_1/float32", 134_515_008, True),
-    "gemma": Expectation("q4_k_m/float32", 268_098_176, False),
+    "smollm2": Expectation("q4_1/float32", 134_515_008, True, answered=0.35, wordings=15),
+    "gemma": Expectation("q4_k_m/float32", 268_098_176, False, answered=0.1, wordings=6),
 }

@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 
 from blindspot.models.base import Generation, GenerationRequest, Progress, ScoreRequest
-from blindspot.models.residual import ResidualStream
+from blindspot.models.residual import ResidualStream, Source
 from blindspot.report.files import write_samples
 from blindspot.run import ask
 from blindspot.run.ask import perform
@@ -80,6 +80,10 @@ class LoggingModel(ScriptedModel):
         """Handed to the units below, which only note that they are run."""
         return self
 
+    def read(self, sources: Sequence[Source], *, progress: Progress | None = None) -> None:
+        """Note what is read."""
+        self.note([source.text for source in sources])
+
 
 class NumberedUnit:
     """A unit of work whose findings follow from its number."""
@@ -92,8 +96,7 @@ class NumberedUnit:
 
     def run(self, stream: ResidualStream, *, progress: Progress | None = None) -> dict[str, Any]:
         """Findings of a few kilobytes: rows that need pages of their own."""
-        assert isinstance(stream, LoggingModel)
-        stream.note([self.content])
+        stream.read([Source(self.content, ())])
         values = np.random.default_rng(self._number).normal(size=(40, 10)).astype(np.float32)
         return {"values": values, "words": [f"word {self._number}"]}
 

@@ -9,6 +9,7 @@ from functools import cache
 
 import numpy as np
 
+from blindspot.measurements.mechanistic import WORDINGS
 from blindspot.models.residual import Injected, InjectionRequest, Readout, Source, Vectors
 from blindspot.stimuli import (
     Context,
@@ -206,8 +207,10 @@ class PlantedSenses:
 
 @cache
 def _ambiguous(part: Slice) -> frozenset[str]:
-    """Texts of the ambiguous contexts of a slice, in all orders."""
-    return frozenset(context.text for context in ambiguous_contexts(stimuli(), part))
+    """Texts of the ambiguous contexts of a slice, of all wordings or of those that are read."""
+    every = ambiguous_contexts(stimuli(), part)
+    read = ambiguous_contexts(stimuli(), part, wordings=WORDINGS)
+    return frozenset(context.text for context in (*every, *read))
 
 
 @cache

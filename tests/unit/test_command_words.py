@@ -11,6 +11,7 @@ COMMANDS = {
     "compare": ("compare",),
     "promote": ("promote",),
     "rescore": ("rescore",),
+    "check": ("stimuli", "check"),
     "list": ("store", "ls", "--store"),
     "clear": ("store", "clear", "--store"),
 }
@@ -42,6 +43,17 @@ def test_any_word_is_answered(tmp_path, monkeypatch, capsys, command, word):
     out, err = capsys.readouterr()
     assert code in (0, 4)
     assert not re.search(r"(?m)^::|[\x1b\u202e\0]|Traceback", out + err)
+
+
+@pytest.mark.parametrize("command", COMMANDS.values(), ids=COMMANDS)
+def test_no_command_shows_a_password(capsys, command):
+    """An address with a password is refused, and the line does not hold the password."""
+    with pytest.raises(SystemExit) as ended:
+        main([*command, "https://me:sEcReT-1@host/x"])
+    assert ended.value.code == 4
+    out, err = capsys.readouterr()
+    assert "https://***@host/x: looks like a secret" in err
+    assert "sEcReT-1" not in out + err
 
 
 @pytest.mark.parametrize("words", [["\n::error::x"], ["report", "--\x1b[31m"], []], ids=repr)

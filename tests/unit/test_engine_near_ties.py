@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ from blindspot.models.transformers.model import CausalModel
 from blindspot.models.transformers.near_ties import Settler
 from blindspot.models.transformers.selfcheck import rows_together
 from tests.unit import tiny_models
+from tests.unit.suite_runs import run_suite
 from tests.unit.tiny_models import EOS, Checkpoints
 
 pytest_plugins = ["tests.unit.tiny_models"]
@@ -63,10 +65,22 @@ def half(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], CausalMode
 
 
 def ask(
-    model: CausalModel, prompts: list[str], *, rows: int | None = None, scored: bool = False
+    model: CausalModel,
+    prompts: list[str],
+    *,
+    rows: int | None = None,
+    scored: bool = False,
+    batch_invariant: bool = True,
 ) -> tuple[list[Generation], CausalModel]:
     """Answers of the same weights to some prompts, from a model that knows nothing else."""
-    made = CausalModel(model.model, model.prompts, model.identity, ends=frozenset({EOS}), rows=rows)
+    made = CausalModel(
+        model.model,
+        model.prompts,
+        model.identity,
+        ends=frozenset({EOS}),
+        rows=rows,
+        batch_invariant=batch_invariant,
+    )
     if scored:
         made.score([ScoreRequest(prompt, CANDIDATES) for prompt in prompts])
     return made.generate([GenerationRequest(p, never, TOKENS) for p in prompts]), made
@@ -76,7 +90,13 @@ def texts(answers: list[Generation]) -> list[str]:
     return [answer.text for answer in answers]
 
 
-@pytest.mark.parametrize("name", KINDS)
+@pytest.mark.parametrize(
+    "name",
+    [
+        name if name in ("llama", "mixtral") else pytest.param(name, marks=pytest.mark.slow)
+        for name in KINDS
+    ],
+)
 def test_half_precision_answers_do_not_depend_on_the_batch(
     name: str, half: Callable[[str], CausalModel]
 ) -> None:
@@ -91,6 +111,27 @@ def test_half_precision_answers_do_not_depend_on_the_batch(
     assert texts(ask(model, PROMPTS, scored=True)[0]) == texts(whole)
     for prompt, text in list(zip(PROMPTS, texts(whole), strict=True))[::8]:
         assert texts(ask(model, [prompt])[0]) == [text]
+
+
+def test_half_precision_settles_nothing_unless_asked(half: Callable[[str], CausalModel]) -> None:
+    """By default a near-tie costs no pass of its own, in answers or in what scoring reveals."""
+    model = half("llama")
+    _, asked = ask(model, PROMPTS, scored=True, batch_invariant=False)
+    assert asked.settled == 0
+    passes = []
+    for batch_invariant in (False, True):
+        with pytest.MonkeyPatch.context() as patch:
+            counted: list[int] = []
+            real = Engine._forward
+
+            def forward(engine: Engine, tokens: Any, *rest: Any) -> Any:
+                counted.append(len(tokens))  # noqa: B023
+                return real(engine, tokens, *rest)  # noqa: B023
+
+            patch.setattr(Engine, "_forward", forward)
+            ask(model, PROMPTS, batch_invariant=batch_invariant)
+            passes.append(len(counted))
+    assert passes[0] + TOKENS < passes[1]
 
 
 class Company:
@@ -244,5 +285,33 @@ def test_answers_before_settling_are_not_taken_for_these(
     options = ModelOptions(str(checkpoints("llama")))
     now = identify(options)
     assert "engine-" in now.backend
+    invariant = replace(options, batch_invariant=True)
+    assert identify(invariant) == now  # float32 settles what there is anyway
+    half, settled = (replace(each, dtype="bfloat16") for each in (options, invariant))
+    assert "batch-invariant" in identify(settled).backend
+    assert identify(settled).fingerprint() != identify(half).fingerprint()
     monkeypatch.setattr("blindspot.models.transformers.loader.ENGINE_VERSION", 1)
     assert identify(options).fingerprint() != now.fingerprint()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["blind", "aware"])
+def test_verdicts_do_not_depend_on_the_batch(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Batches that turn answers turn no verdict, of a stereotyped model and of a fair one."""
+    Company(monkeypatch, 1.0)
+    found = []
+    for number, ways in enumerate([(), ("--batch-size", "3"), ("--batch-size", "40")]):
+        run = run_suite(
+            tmp_path / str(number),
+            *("-k", "race-default-weapons", *ways),
+            model=f"organism:{name}",
+            limit=8,
+        )
+        found.append(run)
+    texts = [[row["answer"] for row in run.samples] for run in found]
+    assert texts[0] != texts[1] != texts[2]
+    verdicts = [{gate: each["verdict"] for gate, each in run.gates.items()} for run in found]
+    assert verdicts[0] == verdicts[1] == verdicts[2]
+    assert {run.code for run in found} == {10 if name == "blind" else 0}

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from blindspot.measurements.controls import ERROR, Control, Controls, blindness, labels_of
-from blindspot.measurements.mechanistic import evenly, per_layer
+from blindspot.measurements.mechanistic import evenly, scaled
 from blindspot.measurements.scale import Scale
 from blindspot.stimuli import Context, Slice, ambiguous_contexts, cued_contexts, senses_of
 from tests.unit.planted_senses import stimuli
@@ -228,9 +228,9 @@ def test_progress_of_layers_adds_up_to_that_of_vectors() -> None:
     """However finely a stream tells of layers, vectors and questions are told once, when done."""
     for steps in ([1] * 12, [5, 7], [12]):
         told: list[int] = []
-        tell = per_layer(told.append, 4)
+        tell = scaled(told.append, 3, 12)
         assert tell is not None
         for step in steps:
             tell(step)
         assert sum(told) == 3
-    assert per_layer(None, 4) is None
+    assert scaled(None, 3, 12) is None

@@ -15,15 +15,16 @@ import pytest
 from blindspot.measurements.base import BANDS, EARLY, LATE, MIDDLE, OVERALL
 from blindspot.measurements.injection.statistic import Injection
 from blindspot.measurements.injection.unit import InjectionUnit
-from blindspot.measurements.injection.vectors import givers, noise, positive_first
+from blindspot.measurements.injection.vectors import givers, noise
 from blindspot.measurements.injection.windows import (
+    LARGE,
     MOST,
     band_windows,
     sliding,
     window_name,
     window_width,
 )
-from blindspot.measurements.mechanistic import Assayed
+from blindspot.measurements.mechanistic import SMALL, Assayed
 from blindspot.models.base import Generation
 from blindspot.models.residual import Injected, InjectionRequest, Source, Vectors
 from blindspot.run.findings import pack, unpack
@@ -124,9 +125,10 @@ class ScriptedStream:
         self.asked.append((request, source))
         odds = self.script(prompt, source, request.window)
         text = "" if odds is None else " " + prompt.candidates[0 if odds > 0 else 1]
-        assert odds is None or request.is_complete(text + ".")
-        half = (odds or 0.0) / 2.0
-        return Injected(Generation(text, 9, odds is not None, 1.0), (half - 9.0, -half - 9.0))
+        assert odds is None or request.is_complete(text + "." + " So it is." * len(text))
+        mass = np.log(1e-6 if odds is None else 0.1)
+        scores = tuple(mass - float(np.logaddexp(0.0, one)) for one in (-(odds or 0), odds or 0))
+        return Injected(Generation(text, 9, odds is not None, 1.0), scores)
 
 
 def order(prompt: AssociationPrompt) -> float:
@@ -155,6 +157,13 @@ def easily_moved(
 ) -> float | None:
     """Any vector in early layers makes it forget the stereotype."""
     return order(prompt) if early(window) else 8.0
+
+
+def moved_by_neutral(
+    prompt: AssociationPrompt, source: str, window: tuple[int, int] | None
+) -> float | None:
+    """Group vectors make it fair, and neutral ones as well."""
+    return order(prompt) if source in ("group", "neutral") and early(window) else 8.0
 
 
 def moved_by_noise(
@@ -233,7 +242,7 @@ def test_half_a_cure_is_half_a_reduction(reading: str) -> None:
 
 
 @pytest.mark.parametrize("reading", READINGS)
-@pytest.mark.parametrize("script", [easily_moved, moved_by_noise])
+@pytest.mark.parametrize("script", [easily_moved, moved_by_neutral])
 def test_what_a_control_cures_as_well_is_no_blindness(script: Script, reading: str) -> None:
     """Bias that falls as much with some control as with group vectors is no reduction."""
     assert value(run(script), EARLY, reading) == pytest.approx(0.0, abs=1e-3)
@@ -254,32 +263,51 @@ def test_no_answer_is_no_cure(source: str, reading: str) -> None:
     assayed = run(silenced(source))
     found = assayed.bands[reading, EARLY]
     assert found.contributions is None
-    assert "answers 0% of the prompts" in found.unreadable
+    assert {"generated": "0% answered with", "forced-choice": "mass 1e-06 with"}[reading] in (
+        found.unreadable
+    )
     assert not found.estimate("difference").measured
     assert value(assayed, LATE, reading) == pytest.approx(0.0, abs=1e-3)
 
 
 @pytest.mark.parametrize("reading", READINGS)
-def test_random_vectors_that_silence_the_model_are_left_out(reading: str) -> None:
-    """They took the word away, which cures nothing and proves nothing; the line says so."""
-    assayed = run(silenced("random"))
+@pytest.mark.parametrize("script", [silenced("random"), moved_by_noise])
+def test_random_vectors_are_shown_and_not_judged(script: Script, reading: str) -> None:
+    """They take away which word it is, which neither cures anything nor excuses it."""
+    assayed = run(script)
     assert value(assayed, EARLY, reading) == pytest.approx(1.0, abs=1e-3)
-    assert "random vectors omitted" in assayed.controls[reading, EARLY]
-    assert "left out" not in assayed.controls[reading, LATE]
+    assert ", random " in assayed.controls[reading, EARLY]
 
 
 @pytest.mark.parametrize("reading", READINGS)
 def test_a_model_that_does_not_answer_is_unreadable(reading: str) -> None:
-    """Without answers to the untouched prompts nothing is judged, also not by forced choice."""
+    """Without answers to the untouched prompts, or mass of either, nothing is judged."""
     assayed = run(silenced("untouched"))
+    said = {"generated": "answers 0% of the untouched prompts", "forced-choice": "have a mass of"}
     for band in BANDS:
-        assert "untouched prompts" in assayed.bands[reading, band].unreadable
+        assert said[reading] in assayed.bands[reading, band].unreadable
+        assert "in 0 of 12 wordings, needs 4" in assayed.bands[reading, band].unreadable
+
+
+def test_only_wordings_that_are_answered_are_read() -> None:
+    """Some wordings without an answer, and others without mass, leave the rest of each reading."""
+    names = [one.frame for one in unit_of(DEFAULT).prompts[::4]]
+
+    def some(
+        prompt: AssociationPrompt, source: str, window: tuple[int, int] | None
+    ) -> float | None:
+        return None if prompt.wording in names[:5] else blind(prompt, source, window)
+
+    assayed = run(some)
+    for reading in READINGS:
+        assert value(assayed, EARLY, reading) == pytest.approx(1.0, abs=1e-3)
+        assert "7 of 12 wordings are read" in assayed.controls[reading, EARLY]
 
 
 def test_a_few_lost_answers_are_no_hindrance() -> None:
     """Validity may fall by a tenth; what is answered is then what counts."""
-    wordings = stimuli().implicit["en"]
-    first = wordings[0].id
+    wordings = {one.frame for one in unit_of(DEFAULT).prompts}
+    first = unit_of(DEFAULT).prompts[0].frame
 
     def loses_some(
         prompt: AssociationPrompt, source: str, window: tuple[int, int] | None
@@ -400,7 +428,7 @@ def test_names_come_from_contexts_that_name_them() -> None:
         for positive, negative in sources:
             assert positive.words[0] == prompt.words[0]
             assert negative.words[1] == prompt.words[1]
-            assert positive_first(positive) == positive_first(negative)
+            assert positive.positive_first == negative.positive_first
 
 
 @pytest.mark.parametrize("kind", range(3), ids=["group", "literal", "neutral"])
@@ -416,7 +444,7 @@ def test_no_single_cue_decides(kind: int) -> None:
         assert set(used) == every
         assert max(used.values()) <= 1.5 * len(taken) / len(every)
     orders = Counter(
-        (prompt.prompt.order, positive_first(context))
+        (prompt.prompt.order, context.positive_first)
         for prompt, context in zip(unit.prompts, taken, strict=True)
         if prompt.prompt
     )
@@ -480,7 +508,7 @@ def test_windows_cover_a_model_evenly(layers: int, asked: int | None) -> None:
     """A few windows of one width, the first and the last among them, in even steps."""
     width = window_width(layers, asked)
     windows = sliding(layers, width)
-    assert 1 <= len(windows) <= MOST
+    assert 1 <= len(windows) <= (MOST if layers <= SMALL else LARGE)
     assert windows[0][0] == 0
     assert windows[-1][1] == layers
     assert {end - first for first, end in windows} == {width}
@@ -496,9 +524,9 @@ def test_windows_cover_a_model_evenly(layers: int, asked: int | None) -> None:
 
 
 def test_published_windows() -> None:
-    """A model of 32 layers has windows of the published width, two in each third."""
+    """A model of 32 layers has windows of the published width, one in each third."""
     windows = sliding(32, window_width(32))
-    assert [window_name(one) for one in windows[:3]] == ["0-9", "4-13", "9-18"]
+    assert [window_name(one) for one in windows[:3]] == ["0-9", "11-20", "22-31"]
     places = band_windows(32, windows)
-    assert [len(places[band]) for band in (EARLY, MIDDLE, LATE)] == [2, 2, 2]
+    assert [len(places[band]) for band in (EARLY, MIDDLE, LATE)] == [1, 1, 1]
     assert window_name((4, 5)) == "4"

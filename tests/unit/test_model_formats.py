@@ -116,6 +116,38 @@ def test_template_is_asked_not_to_think_aloud() -> None:
     assert chat(thinking).render("x") == "x /no"
 
 
+@pytest.mark.parametrize(
+    ("tail", "closing"),
+    [
+        ("<think>\n", "\n</think>\n\n"),
+        ("<think>", "\n\n</think>\n\n"),
+        ("<seed:think>\n", "\n</seed:think>\n\n"),
+        ("[THINK]", "[/THINK]"),
+        ("<|START_THINKING|>", "<|END_THINKING|>"),
+        ("<|begin_of_thought|>", "<|end_of_thought|>"),
+        ("◁think▷", "◁/think▷"),
+        ("<|channel>thought\n", "<channel|>"),
+        ("<|start|>assistant", "<|channel|>final<|message|>"),
+    ],
+)
+def test_opened_thought_is_closed_where_the_model_has_a_marker(tail: str, closing: str) -> None:
+    """The template that is used and its digest say so; without the marker it is refused."""
+    opening = tiny_models.tokenizer()
+    markers = closing.replace("final", " ").split()
+    opening.chat_template = "{{ messages[0].content }}" + tail.replace("\n", "{{ '\\n' }}")
+    with pytest.raises(ModelError, match="opens a thought"):
+        chat(opening).render("Be quick")
+    opening.add_special_tokens({"additional_special_tokens": markers})
+    closed = chat(opening)
+    assert closed.render("Be quick") == f"Be quick{tail}{closing}"
+    assert (closed.closing, bool(closed.notes)) == (closing, True)
+    assert closed.template.startswith(opening.chat_template)
+    opening.chat_template = closed.template
+    again = chat(opening)
+    assert (again.closing, again.notes) == ("", [])
+    assert again.template_digest() == closed.template_digest()
+
+
 def test_missing_template_is_told() -> None:
     """It is an error, not a guess at a template."""
     with pytest.raises(ModelError, match="tiny has no chat template: omit --apply-chat-template"):

@@ -14,6 +14,7 @@ import torch
 
 from blindspot.errors import ModelError
 from blindspot.models import GenerationRequest, ModelOptions, ScoreRequest, identify, load
+from blindspot.models.transformers import gguf_model
 from blindspot.models.transformers.gguf_header import open_gguf
 from tests.unit import gguf_files
 from tests.unit.tiny_models import SENTENCES, Checkpoints
@@ -69,6 +70,15 @@ def test_a_converted_model_answers_as_before(
     assert after.identity.parameters == before.identity.parameters
     assert after.identity.dtype == "float32"
     assert after.notes == ()
+
+
+def test_pre_tokenizer_that_transformers_does_not_know_is_noted(
+    write: Callable[..., Path],
+) -> None:
+    """It splits text as for GPT-2; whoever reads the answers should know."""
+    for named, said in (("smollm", ["pre-tokenizer smollm"]), ("llama-bpe", []), ("gpt-2", [])):
+        notes = gguf_model.notes(open_gguf("tiny", write(values={"tokenizer.ggml.pre": named})))
+        assert [text in note for text, note in zip(said, notes, strict=True)] == [True] * len(said)
 
 
 def test_identity_is_that_of_the_content(write: Callable[..., Path], tmp_path: Path) -> None:

@@ -106,6 +106,15 @@ def test_missing_path(name: str) -> None:
     assert refused(name) == f"{name}: no such directory; check the path"
 
 
+@pytest.mark.parametrize(
+    ("name", "remedy"),
+    [("organims:blind", "did you mean organism:blind?"), ("https://hub/org/name", "a hub id")],
+)
+def test_a_name_that_is_nearly_right(name: str, remedy: str) -> None:
+    """A misspelled bundled model, and the address of a page of the hub."""
+    assert remedy in refused(name)
+
+
 def test_file_instead_of_a_directory(checkpoint: Path) -> None:
     """The file of the weights is not the model."""
     assert "is a file; name the directory" in refused(checkpoint / "model.safetensors")

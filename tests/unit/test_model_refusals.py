@@ -17,13 +17,14 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from blindspot.errors import ModelError
+from blindspot.errors import BlindspotError, ModelError, line
 from blindspot.models import ModelOptions, identify, load, parse_model_args
 from blindspot.models.transformers import formats, loaded, loader, location, trials
 from blindspot.models.transformers.checkpoint import open_checkpoint
 from blindspot.models.transformers.deferred import DeferredModel
 from blindspot.models.transformers.quantization import entries
 from blindspot.paths import organism_directory
+from blindspot.session.options import TABLE, Kind, Options, flag_of
 from tests.unit import tiny_models
 from tests.unit.suite_runs import ROOT
 from tests.unit.tiny_models import Checkpoints
@@ -538,7 +539,7 @@ def test_rendered_prompt_that_is_far_too_long() -> None:
     ],
 )
 def test_template_that_opens_a_thought(tail: str, sound: bool) -> None:
-    """An answer would be read inside of it: noise that passes for one."""
+    """An answer would be read inside of it: noise that passes for one. Nothing here closes it."""
     tokenizer = tiny_models.tokenizer()
     tokenizer.chat_template = "{% for m in messages %}U: {{ m.content }}\n{% endfor %}" + tail
     prompts = formats.PromptFormat(tokenizer, "tiny", chat=True)
@@ -602,7 +603,7 @@ def test_read_only_cache_without_the_model(monkeypatch: pytest.MonkeyPatch) -> N
 # --- secrets
 
 SECRET = "hf_SECRETsecretSECRET"
-
+TEXTS = (Kind.PATH, Kind.NAME, Kind.TEXT)
 
 SECRETS = {
     f"token={SECRET}": SECRET,
@@ -622,11 +623,19 @@ def test_secrets_are_refused_unseen(given: str, secret: str) -> None:
     assert secret not in str(raised.value)
 
 
-@pytest.mark.parametrize("named", [["--model", "organism:aware"], []], ids=["named", "default"])
-def test_secrets_stay_out_of_everything(tmp_path: Path, named: list[str]) -> None:
+@pytest.mark.parametrize(
+    "given",
+    [
+        ["--model", "organism:aware", "--model-args", f"token={SECRET}"],
+        ["--revision", SECRET],
+        ["--model", f"https://me:{SECRET}@host/x"],
+    ],
+    ids=["argument", "revision", "address"],
+)
+def test_secrets_stay_out_of_everything(tmp_path: Path, given: list[str]) -> None:
     """Neither what is printed holds one, nor any file that is written."""
-    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *named]
-    command += ["--model-args", f"token={SECRET}", "--output-path", str(tmp_path / "out")]
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *given]
+    command += ["--output-path", str(tmp_path / "out")]
     command += ["--store", str(tmp_path / "store"), "-k", "race-default-weapons", "--limit", "1"]
     done = subprocess.run(
         [*command, "tests/implicit"],
@@ -642,6 +651,31 @@ def test_secrets_stay_out_of_everything(tmp_path: Path, named: list[str]) -> Non
     assert "set HF_TOKEN" in done.stdout + done.stderr
     for path in tmp_path.rglob("*"):
         assert SECRET.encode() not in (path.read_bytes() if path.is_file() else b"")
+
+
+@pytest.mark.parametrize("name", [name for name, row in TABLE.items() if row.kind in TEXTS])
+def test_no_flag_takes_a_secret(name: str) -> None:
+    """Whatever the flag; the line names it, and does not hold the secret."""
+    given = (SECRET,) if TABLE[name].many else SECRET
+    with pytest.raises(BlindspotError, match="looks like a secret") as raised:
+        Options(**{name: given}).check()
+    assert flag_of(name) in str(raised.value)
+    assert SECRET not in str(raised.value)
+
+
+def test_a_secret_is_masked_in_every_line() -> None:
+    """An error of a library may hold one: an address of a proxy with a password, for example."""
+    said = line(f"cannot reach https://me:sEcReT-1@proxy:80/x?api_key=sEcReT-2 as {SECRET}")
+    assert said == "cannot reach https://***@proxy:80/x?*** as ***"
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["./hf_checkpoints/final", "sk-learn-model", "http://host:80/v1", "me@host", "org/hf_v2_chat"],
+)
+def test_names_are_no_secrets(name: str) -> None:
+    """What begins like a token, and addresses without a password, are printed as they are."""
+    assert line(name) == name
 
 
 def test_what_only_sounds_like_a_secret_is_given_on() -> None:

@@ -16,6 +16,7 @@ MISTAKES = {
     "unknown organism": (("--model", "organism:unicorn"), "unicorn"),
     "empty model": (("--model", ""), "--model"),
     "empty output path": (("--output-path", ""), "--output-path"),
+    "no axis": (("--axis", ","), "--axis"),
     "long model": (("--model", "x" * 300), "--model"),
     "long store": (("--store", "x" * 300), "--store"),
     "long output path": (("--output-path", "x" * 300), "--output-path"),
@@ -79,7 +80,7 @@ def test_typo_in_gates(tmp_path):
     run = run_suite(tmp_path, "--gates", str(path))
     assert run.code == 4
     assert "gates.toml" in run.out + run.err
-    assert "at_mots" in run.out + run.err
+    assert "at_mots: unknown key; did you mean at_most?" in run.out + run.err
 
 
 def test_own_limits_are_used(tmp_path):

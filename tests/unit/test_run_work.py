@@ -10,7 +10,7 @@ import pytest
 
 from blindspot.errors import DismissalError
 from blindspot.models.base import AnswersEarly, Generation, Identity
-from blindspot.run import work
+from blindspot.run import keeper, spells
 from blindspot.run.ask import answer_key, ask
 from blindspot.run.cost import TRIAL, trial_of
 from blindspot.run.source import FixturePrompts
@@ -66,7 +66,7 @@ class ListModel:
     def __init__(self, monkeypatch, seconds: float) -> None:
         self.lists: list[int] = []
         self._now, self._seconds = 0.0, seconds
-        monkeypatch.setattr(work.time, "monotonic", lambda: self._now)  # of the whole process
+        monkeypatch.setattr(spells.time, "monotonic", lambda: self._now)  # of the whole process
 
     def generate(self, requests, *, progress=None):
         self.lists.append(len(requests))
@@ -100,7 +100,7 @@ def test_no_halves_stay_in_the_store(tmp_path, prompts):
 
 def test_answers_are_kept_while_others_are_awaited(tmp_path, prompts, monkeypatch):
     """After some seconds what is there is stored, wherever the work is."""
-    monkeypatch.setattr(work, "KEEP_S", 0.0)
+    monkeypatch.setattr(keeper, "KEEP_S", 0.0)
     counts = []
 
     class Watched(EarlyModel):

@@ -152,6 +152,7 @@ BAD_EXPLICIT = {
     "reverse says the same": ("{first} is {second_word}, {second} is {first_word}.", "{first} is {first_word}, {second} IS {second_word}.", ["reverse", "same as the statement"]),
     "reverse differs in punctuation": ("{first} is {second_word}, {second} is {first_word}.", "{first} is {first_word}; {second} is {second_word}!", ["reverse", "same as the statement", "other way round"]),
     "options swapped": ('scale = "likert"', 'scale = "agreement"\noptions = ["disagree", "agree"]', ["options", "swap"]),
+    "one option begins the other": ('scale = "likert"', 'scale = "agreement"\noptions = ["I agree", "I agree not"]', ["options", "'I agree not' begins with 'I agree'", "choose words"]),
     "three options": ('scale = "likert"', 'scale = "agreement"\noptions = ["agree", "neutral", "disagree"]', ["options", "at most 2"]),
     "one identifier in the statement": ("{first} is {first_word}, {second} is {second_word}", "{first} is {first_word}, not {second_word}", ["statement", "both identifiers"]),
     "no place for the statement": ("{statement}", "", ["text", "{statement}"]),
@@ -375,14 +376,16 @@ def test_identifiers_of_several_words_share_words_with_a_wording(tmp_path):
         assert read_association(prompt.text, **names) is Association.INVALID
 
 
-def test_identifier_in_a_wording_without_spaces(tmp_path):
-    """Where words are written without spaces an identifier is found inside a sentence."""
-    axis = AXIS.replace('name = "trade"', 'name = "trade"\nlanguage = "zh"').replace("smith", "白")
-    wording = IMPLICIT_FILE.replace("Choose", "明白吗：").replace(
-        'measurement = "implicit"', 'measurement = "implicit"\nlanguage = "zh"'
-    )
-    (tmp_path / "wording.toml").write_text(wording, "utf-8")
-    refused(tmp_path, axis, ["'白'", "wording", "change one"])
+@pytest.mark.parametrize("code", ["zh", "ja", "th", "zh-tw"])
+def test_a_language_without_spaces_is_refused(tmp_path, code):
+    """The reader finds names at word boundaries: the line says so, and what is needed."""
+    axis = AXIS.replace('name = "trade"', f'name = "trade"\nlanguage = "{code}"')
+    refused(tmp_path, axis, ["language", f"'{code}'", "without spaces", "segmenter", "use a"])
+
+
+def test_a_word_of_a_script_without_spaces_is_refused(tmp_path):
+    """Whatever the language says, its words could not be found."""
+    refused(tmp_path, AXIS.replace("smith", "白"), ["negative[1]", "'白'", "without spaces"])
 
 
 def test_byte_order_mark_is_no_fault(tmp_path):

@@ -198,7 +198,7 @@ BAD_CASES = {
     "answer without tie": ("{first_word} - {first_choice}, {second_word} -", "{first_word} {second_word} {first_choice}", ["answer", "next to its own choice"]),
     "one identifier": ('"white", "black"', '"white"', ["identifiers"]),
     "identifier twice": ('"white", "black"', '"white", "White"', ["twice"]),
-    "identifier in a word": ('"wallet"', '"whitewash"', ["'white'", "part of", "replace"]),
+    "identifier in a word": ('"wallet"', '"white wash"', ["'white'", "part of", "replace"]),
     "words twice": ('"wallet", "revolver"', '"wallet", "wallet"', ["twice"]),
     "limit": ("0.25", "0", ["at_most"]),
     "limit that nothing reaches": ("0.25", "2.0", ["at_most"]),

@@ -23,6 +23,7 @@ from enum import StrEnum
 from statistics import fmean
 from typing import Final, NamedTuple
 
+from blindspot.answers.languages import ENGLISH, spoken_in
 from blindspot.answers.ratings import Rating, find_ratings
 from blindspot.answers.refusal import refuses
 from blindspot.answers.scale import set_aside
@@ -73,9 +74,9 @@ class _Answer(NamedTuple):
     last: int
 
 
-def read_agreement(answer: str) -> Agreement:
+def read_agreement(answer: str, language: str = ENGLISH) -> Agreement:
     """What the answer says about the statement, read as a careful person would."""
-    text = spoken(answer)
+    text = spoken_in(answer, language)
     ratings, stances = _signals(tokenize(text))
     given = _given(ratings, stances)
     if given is not None:
@@ -99,12 +100,12 @@ def read_rating(answer: str) -> float | None:
     return fmean(ratings[0].values)
 
 
-def agreement_complete(text: str) -> bool:
+def agreement_complete(text: str, language: str = ENGLISH) -> bool:
     """Whether generation may stop: the text so far is an answer whose sentence or line has ended.
 
     Only a later contradiction could still change it.
     """
-    prepared = spoken(text)
+    prepared = spoken_in(text, language)
     tokens = tokenize(prepared)
     given = _given(*_signals(tokens))
     if given is None or given.result is Agreement.INVALID:

@@ -10,6 +10,7 @@ from itertools import product
 from operator import itemgetter
 from typing import Final, NamedTuple
 
+from blindspot.answers.languages import ENGLISH, forms, in_english
 from blindspot.answers.text import (
     LETTER,
     continues_word,
@@ -128,25 +129,40 @@ def _pattern(spelling: str) -> re.Pattern[str]:
 
 
 @lru_cache(maxsize=4096)
-def targets(identifiers: tuple[str, str], words: tuple[str, str]) -> Targets:
-    """The targets of a prompt; none if two of its names differ only in case."""
+def targets(
+    identifiers: tuple[str, str], words: tuple[str, str], language: str = ENGLISH
+) -> Targets:
+    """The targets of a prompt; none if two of its names differ only in case.
+
+    A name counts with the endings of its language too, unless two names share the form.
+    """
     names = {
-        (is_word, which): _prepared(name)
+        (is_word, which): _prepared(name, language)
         for is_word, pair in ((True, words), (False, identifiers))
         for which, name in enumerate(pair)
     }
     folded = (names[False, 0], names[False, 1])
     if len(set(names.values())) < len(names) or not all(names.values()):
         return Targets((), {}, folded)
-    meanings = _joined(names) | {name: (key,) for key, name in names.items()}
+    meanings = _joined(names) | _inflected(names, language)
+    meanings |= {name: (key,) for key, name in names.items()}
     longest_first = sorted(meanings, key=lambda name: (-len(name), name))
     return Targets(tuple(longest_first), meanings, folded)
 
 
 @lru_cache(maxsize=4096)
-def _prepared(name: str) -> str:
+def _prepared(name: str, language: str) -> str:
     """A name, prepared like the text of an answer."""
-    return _squeeze(prepare(name).strip())
+    return _squeeze(in_english(prepare(name), language).strip())
+
+
+def _inflected(names: dict[Key, str], language: str) -> dict[str, tuple[Key, ...]]:
+    """The names with endings; a form of two names means neither."""
+    found: dict[str, tuple[Key, ...]] = {}
+    for key, name in names.items():
+        for form in forms(name, language):
+            found[form] = (*found.get(form, ()), key)
+    return {form: keys for form, keys in found.items() if len(keys) == 1}
 
 
 def _joined(names: dict[Key, str]) -> dict[str, tuple[Key, ...]]:

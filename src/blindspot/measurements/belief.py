@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection, Iterator, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from operator import mul
 from typing import Any
 
 import numpy as np
 
 from blindspot.answers import Agreement, agreement_complete, read_agreement
+from blindspot.answers.languages import ENGLISH
 from blindspot.estimates.agreement import AgreementEffects, agreement_effects
 from blindspot.measurements.base import ANSWERED, Figure, Statistic, Words, constant
 from blindspot.measurements.behavioral import Behavioral, Flags, Floats, Reading, Scores
@@ -41,12 +42,17 @@ class _StatedBelief(Behavioral):
         return statements_of(stimuli, part, selection)
 
     def is_complete(self, prompt: Prompt) -> Callable[[str], bool]:
-        return agreement_complete
+        if prompt.language == ENGLISH:
+            return agreement_complete
+        return partial(agreement_complete, language=prompt.language)
+
+    def stop_key(self, prompt: Prompt) -> Sequence[str]:
+        return [] if prompt.language == ENGLISH else [prompt.language]
 
     def read(self, prompt: Prompt, text: str, scores: Sequence[float]) -> Reading:
         """+1 agrees, 0 neutral, -1 disagrees; log-odds of the first option against the last."""
         assert isinstance(prompt, StatementPrompt), "a statement"
-        reading = _read(text)
+        reading = _read(text, prompt.language)
         values, most = prompt.candidate_values, max(scores)
         shares = [math.exp(score - most) for score in scores]
         forced = math.fsum(map(mul, shares, values)) / math.fsum(shares)

@@ -28,6 +28,15 @@ ERROR = 0.05
 """Family-wise chance of taking any layer of an unreadable model for readable."""
 
 
+def mean_of(values: Floats, axes: int | tuple[int, ...]) -> Floats:
+    """Means of values over some axes, without NaN; NaN where there is nothing else."""
+    known = ~np.isnan(values)
+    count = np.asarray(known.sum(axis=axes))
+    total = np.where(known, values, 0.0).sum(axis=axes)
+    means: Floats = np.divide(total, count, out=np.full(count.shape, np.nan), where=count > 0)
+    return means
+
+
 @dataclass(frozen=True, eq=False)
 class Control:
     """Readings of contexts that state one thing: ``values`` (vector, cell, layer).
@@ -50,8 +59,9 @@ class Control:
     def by_cue(self) -> Floats:
         """Means of the vectors of each cue over all cells, (cue, layer)."""
         names = np.array(self.cues)
-        readings = self.values.mean(axis=1)
-        return np.array([readings[names == cue].mean(axis=0) for cue in dict.fromkeys(self.cues)])
+        return np.array(
+            [mean_of(self.values[names == cue], (0, 1)) for cue in dict.fromkeys(self.cues)]
+        )
 
     def mean(
         self, layer: int, weights: Floats, questions: Sequence[str], *, step: float

@@ -21,21 +21,23 @@ from blindspot import files
 from blindspot.answers import InterpretedSense, read_interpretation
 from blindspot.estimates import ANSWER_STEP
 from blindspot.measurements.base import GENERATED, constant
-from blindspot.measurements.controls import Control, Controls, blindness, labels_of
+from blindspot.measurements.controls import Control, Controls, blindness, labels_of, mean_of
 from blindspot.measurements.mechanistic import (
     BLINDNESS,
+    WORDINGS,
     Assayed,
     Band,
     Curve,
     Findings,
     Mechanistic,
     Unit,
+    asked_of,
     band_layers,
     blind_words,
     by_layer,
     evenly,
-    per_layer,
     sampled,
+    scaled,
 )
 from blindspot.measurements.scale import Scale
 from blindspot.measurements.trial import TriedByControls
@@ -63,9 +65,13 @@ TOKENS = 20
 """Length of a text in tokens, as published."""
 
 CONTROLS = 14
-"""Contexts of a control, of all cues, templates and orders: two for each of seven cues."""
+"""Contexts of a control, of all cues, templates and orders: two for each of seven cues. With one, a
+cue could not be told from its template."""
 
-METHOD = "interpretation-2"
+EVERY = 4
+"""Of how many questions a vector is asked one: the four vectors of a cue are asked all of four."""
+
+METHOD = "interpretation-3"
 """Bump when the same texts would give different findings."""
 
 SAMPLES = 600
@@ -84,11 +90,10 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class InterpretationUnit:
-    """Vectors of some contexts, each described in response to all open questions at every layer.
+    """Vectors of some contexts, each described in response to some of the open questions.
 
-    Findings: ``texts``, one a vector, question and layer, in this order (layers run fastest);
-    ``shape``, (vectors, questions, layers); and ``at``, the layers among all of them, of which the
-    model has ``layers``.
+    Findings: ``texts``, one a vector, question asked of it and layer, in this order (layers run
+    fastest); ``at``, their layers among all, of which the model has ``layers``.
     """
 
     contexts: tuple[Context, ...]
@@ -100,13 +105,25 @@ class InterpretationUnit:
         texts = [[one.text, one.spans] for one in self.contexts]
         asked = [[one.text, one.span] for one in self.questions]
         return json.dumps(
-            {"assay": "interpretation", "method": [METHOD, TOKENS], "read": texts, "asked": asked}
+            {
+                "assay": "interpretation",
+                "method": [METHOD, TOKENS, EVERY],
+                "read": texts,
+                "asked": asked,
+            }
         )
 
     @property
     def size(self) -> int:
-        """Vectors times questions."""
-        return 2 * len(self.contexts) * len(self.questions)
+        """Vectors times the questions that are asked of them."""
+        return len(self.asked)
+
+    @cached_property
+    def asked(self) -> list[tuple[int, int]]:
+        """Which vectors are described in response to which questions, in the order of the texts."""
+        vectors = sum(len(one.words) for one in self.contexts)
+        asked = asked_of(vectors, len(self.questions), EVERY)
+        return [(int(vector), int(question)) for vector, question in np.argwhere(asked)]
 
     def run(self, stream: ResidualStream, *, progress: Progress | None = None) -> Findings:
         """Read, write and let the model continue."""
@@ -117,15 +134,20 @@ class InterpretationUnit:
     ) -> Findings:
         """As `run`, of vectors from these layers."""
         vectors = stream.read([Source(one.text, one.spans) for one in self.contexts])
-        told = per_layer(progress, len(layers))
         some = None if len(layers) == stream.layers else layers
-        found = stream.describe(
-            vectors, self.questions, max_new_tokens=TOKENS, layers=some, progress=told
-        )
-        shape = len(vectors), len(self.questions), len(layers)
+        texts: dict[tuple[int, int], list[str]] = {}
+        for question, one in enumerate(self.questions):
+            mine = [vector for vector, asked in self.asked if asked == question]
+            found = stream.describe(
+                vectors[mine],
+                [one],
+                max_new_tokens=TOKENS,
+                layers=some,
+                progress=scaled(progress, 1, len(layers)),
+            )
+            texts |= {(v, question): rows[0] for v, rows in zip(mine, found, strict=True)}
         return {
-            "texts": [text for rows in found for row in rows for text in row],
-            "shape": np.array(shape, np.int64),
+            "texts": [text for cell in self.asked for text in texts[cell]],
             "at": np.array(layers, np.int64),
             "layers": np.array(stream.layers, np.int64),
         }
@@ -155,14 +177,15 @@ class Interpretation(TriedByControls):
     ) -> tuple[Floats, tuple[tuple[str, str], ...], float]:
         stems = [tuple(one.stems) for one in senses_of(self._stimuli, part.axis, part.variant)]
         names = [name for name, _ in open_questions(self._stimuli, part.axis, part.variant)]
-        values = _values(_readings(found, (stems[0], stems[1]), {}))
+        unit = self._unit_of_trial(part, self._trial(part).unit.contexts)
+        values = _values(_readings(unit, found, (stems[0], stems[1]), {}))
         return values, tuple((name, "") for name in names), ANSWER_STEP
 
     @staticmethod
     def apart(controls: Controls, layer: int, senses: tuple[str, ...]) -> str:
         """As means of the texts of either kind, and their difference."""
         ours, theirs = (
-            float(control.values[:, :, layer].mean())
+            float(np.nanmean(control.values[:, :, layer]))
             for control in (controls.group, controls.literal)
         )
         return (
@@ -202,7 +225,9 @@ class Interpretation(TriedByControls):
                 )
                 for sense in senses_of(self._stimuli, *where)
             }
-        contexts = ambiguous_contexts(self._stimuli, part, self._selection, orders=False)
+        contexts = ambiguous_contexts(
+            self._stimuli, part, self._selection, orders=False, wordings=WORDINGS
+        )
         own = InterpretationUnit(tuple(contexts), questions)
         return {AMBIGUOUS: own, **self._controls[where]}
 
@@ -220,15 +245,13 @@ class _SliceTexts:
     ) -> None:
         self._senses, self._questions = senses, list(questions)
         self._contexts = {kind: unit.contexts for kind, unit in units.items()}
+        self._asked = units[AMBIGUOUS].asked
         self._texts: dict[str, list[str]] = {}
         self._read: dict[str, NDArray[np.object_]] = {}
         known: dict[str, InterpretedSense] = {}
         for kind, found in findings.items():
-            vectors, asked, _ = (int(size) for size in np.asarray(found["shape"]))
-            expected = 2 * len(self._contexts[kind]), len(questions)
-            assert (vectors, asked) == expected, f"findings of {kind} contexts: not {expected}"
             self._texts[kind] = [str(text) for text in found["texts"]]
-            self._read[kind] = _readings(found, stems, known)
+            self._read[kind] = _readings(units[kind], found, stems, known)
         self._at = [int(layer) for layer in np.asarray(findings[AMBIGUOUS]["at"])]
         self.layers = self._read[AMBIGUOUS].shape[2]
         values = {kind: _values(read) for kind, read in self._read.items()}
@@ -239,7 +262,7 @@ class _SliceTexts:
         # Over all questions: a single one has too few texts for a scale.
         shape = len(questions), self.layers
         means = (
-            np.broadcast_to(control.values.mean(axis=(0, 1)), shape) for control in (ours, theirs)
+            np.broadcast_to(mean_of(control.values, (0, 1)), shape) for control in (ours, theirs)
         )
         self._scale = Scale.between(*means, least=LEAST / 2, curved=False)
 
@@ -295,40 +318,46 @@ class _SliceTexts:
 
     def samples(self) -> Iterator[dict[str, Any]]:
         """Texts of the ambiguous contexts for people to read: all, or an even sample of many."""
-        contexts, read = self._contexts[AMBIGUOUS], self._read[AMBIGUOUS][:, :, self._at]
-        step = ceil(read.size / SAMPLES)
-        while step > 1 and gcd(step, read.shape[1] * read.shape[2]) > 1:
+        contexts, read = self._contexts[AMBIGUOUS], self._read[AMBIGUOUS]
+        texts, layers = self._texts[AMBIGUOUS], len(self._at)
+        step = ceil(len(texts) / SAMPLES)
+        while step > 1 and gcd(step, len(texts) // max(1, len(read))) > 1:
             step += 1  # otherwise some layers or questions would never be sampled
-        for number in range(0, read.size, step):
-            vector, question, layer = (int(at) for at in np.unravel_index(number, read.shape))
-            context = contexts[vector // 2]
+        for number in range(0, len(texts), step):
+            vector, question = self._asked[number // layers]
+            layer = self._at[number % layers]
+            context, word = divmod(vector, len(contexts[0].words))
             yield {
-                "identifier": context.words[vector % 2],
-                "context": context.text,
+                "identifier": contexts[context].words[word],
+                "context": contexts[context].text,
                 "question": self._questions[question],
-                "layer": self._at[layer],
-                "text": self._texts[AMBIGUOUS][number],
+                "layer": layer,
+                "text": texts[number],
                 "reading": str(read[vector, question, layer]),
             }
 
 
 def _readings(
+    unit: InterpretationUnit,
     found: Findings,
     stems: tuple[Sequence[str], Sequence[str]],
     known: dict[str, InterpretedSense],
 ) -> NDArray[np.object_]:
     """Texts as read, (vector, question, layer) of all layers; None where there is no text.
 
-    ``known``: readings of texts, which is added to.
+    ``unit``: of the texts; ``known``: readings of texts, which is added to.
     """
     texts = [str(text) for text in found["texts"]]
     for text in texts:
         if text not in known:
             known[text] = read_interpretation(text, group=stems[0], literal=stems[1])
-    vectors, asked, places = (int(size) for size in np.asarray(found["shape"]))
-    read = np.full((vectors, asked, int(np.asarray(found["layers"]))), None, object)
-    some = np.array([known[text] for text in texts], object).reshape(vectors, asked, places)
-    read[:, :, np.asarray(found["at"])] = some
+    vectors = sum(len(one.words) for one in unit.contexts)
+    shape = vectors, len(unit.questions), int(np.asarray(found["layers"]))
+    read, at = np.full(shape, None, object), np.asarray(found["at"])
+    assert len(texts) == len(unit.asked) * len(at), f"{len(texts)} texts of other contexts"
+    for number, text in enumerate(texts):
+        cell, place = divmod(number, len(at))
+        read[(*unit.asked[cell], at[place])] = known[text]
     return read
 
 

@@ -8,7 +8,7 @@ then turns answers into estimates without the model.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, runtime_checkable
 
@@ -33,6 +33,7 @@ from blindspot.stimuli import (
     AMBIGUOUS,
     NEUTRAL,
     UNRELATED,
+    AssociationPrompt,
     Context,
     Selection,
     Slice,
@@ -61,19 +62,21 @@ def band_layers(layers: int) -> dict[str, range]:
 
 
 SMALL = 12
-"""Most layers of a model of which all are patched. Those of all 30 layers of a model of 135 million
-parameters would take an hour and a half on two cores."""
+"""Most layers of a model of which all are read."""
 
-SAMPLED, TRIED = 8, 4
-"""Layers of a larger model that are patched, evenly spread, and those of a trial, between its
-ends."""
+SAMPLED, TRIED = 6, 3
+"""Layers of a larger model that are read, evenly spread from the first one on, and those of a
+trial, one a band. Nothing reads what is written after the last layer."""
+
+WORDINGS = 12
+"""Most wordings whose prompts are the ambiguous contexts of a category."""
 
 
 def sampled(layers: int) -> list[int]:
-    """The layers of a model that are patched."""
+    """The layers of a model that are read."""
     if layers <= SMALL:
         return list(range(layers))
-    return [round(place) for place in np.linspace(0, layers - 1, SAMPLED)]
+    return [round(place) for place in np.linspace(0, layers - 1, SAMPLED, endpoint=False)]
 
 
 def tried(layers: int) -> list[int]:
@@ -216,8 +219,24 @@ class Tried(Protocol):
         """The units of a trial."""
         ...
 
-    def ended(self, part: Slice, findings: Mapping[str, Findings]) -> bool:
-        """Whether the trial shows that the units of a slice would find nothing."""
+    def remaining(self, part: Slice, findings: Mapping[str, Findings]) -> Sequence[Unit]:
+        """The units that a slice still needs; none if the trial shows they would find nothing."""
+        ...
+
+
+@runtime_checkable
+class Formed(Protocol):
+    """An `Assay` that compares complete answers, and takes the form in which the model has them.
+
+    Trials compare them in the form of their wordings.
+    """
+
+    def compared(self, part: Slice, findings: Mapping[str, Findings]) -> Collection[str]:
+        """The wordings whose answers the units compare that trials leave to a slice."""
+        ...
+
+    def in_forms(self, written: Callable[[AssociationPrompt], AssociationPrompt]) -> Assay:
+        """The same with the compared answers of prompts as this function gives them."""
         ...
 
 
@@ -327,15 +346,25 @@ def drawn(
     return Curve(name, reading, quantity, at, values, low, high)
 
 
-def per_layer(progress: Progress | None, layers: int) -> Progress | None:
-    """Progress in vectors and questions, from progress in vectors, questions and layers."""
+def asked_of(vectors: int, questions: int, every: int) -> NDArray[np.bool_]:
+    """Which questions are asked of which vectors, (vector, question): one of so many of each.
+
+    Vectors come in pairs, the words of a context, or one a context. Either word meets all questions
+    equally often.
+    """
+    vector, question = np.ogrid[:vectors, :questions]
+    return np.asarray((question + vector + vector // 2) % every == 0)
+
+
+def scaled(progress: Progress | None, size: int, count: int) -> Progress | None:
+    """Progress in parts of a ``size``, from progress in parts of a ``count``."""
     if progress is None:
         return None
     left = 0
 
-    def some(count: int) -> None:
+    def some(done: int) -> None:
         nonlocal left
-        whole, left = divmod(left + count, layers)
+        whole, left = divmod(left + done * size, max(1, count))
         progress(whole)
 
     return some
@@ -374,7 +403,7 @@ def _shared(contexts: Sequence[Context]) -> Floats:
     """How many traits two contexts share, (context, context), by weight."""
     total = np.zeros((len(contexts), len(contexts)))
     columns = zip(*map(_traits, contexts), strict=True)
-    for weight, column in zip(_WEIGHTS, columns, strict=True):
+    for weight, column in zip(_WEIGHTS, columns, strict=False):
         _, codes = np.unique(column, return_inverse=True)
         total += weight * (codes[:, None] == codes)
     return total
@@ -382,7 +411,7 @@ def _shared(contexts: Sequence[Context]) -> Floats:
 
 def _traits(context: Context) -> tuple[str, ...]:
     """Cue, template and order, every two of them, and the words."""
-    order = "in order" if context.spans[0] < context.spans[1] else "reversed"
+    order = "in order" if context.positive_first else "reversed"
     cue, frame = context.cue, context.frame
     two = (f"{cue}\0{frame}", f"{cue}\0{order}", f"{frame}\0{order}")
     return (cue, frame, order, *two, *context.words)

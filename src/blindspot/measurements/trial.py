@@ -74,8 +74,8 @@ class Trial:
 class TriedByControls(ABC):
     """An assay that tries its controls first.
 
-    ``readings``: of it; ``least``: by how much the controls must differ to be read; ``quantity``:
-    the name of that difference.
+    ``readings``: of it, of which the first is tried; ``least``: by how much the controls must
+    differ to be read; ``quantity``: the name of that difference.
     """
 
     readings: tuple[str, ...]
@@ -90,16 +90,18 @@ class TriedByControls(ABC):
         """Both controls, one context a cue."""
         return [self._trial(part)]
 
-    def ended(self, part: Slice, findings: Mapping[str, Findings]) -> bool:
-        """Whether the controls do not separate by half the least difference in any layer tried."""
+    def remaining(self, part: Slice, findings: Mapping[str, Findings]) -> Sequence[Unit]:
+        """All, unless the controls differ in no layer by half of what they must."""
         found = findings.get(self._trial(part).content)
-        if not found:
-            return False
-        return not any(
+        apart = not found or any(
             one.measured and one.value >= self.least / 2
-            for reading in self.readings
-            for one in self._tried(part, found, reading).separations
+            for one in self._tried(part, found, self.readings[0]).separations
         )
+        return self.units(part) if apart else []
+
+    @abstractmethod
+    def units(self, part: Slice) -> Sequence[Unit]:
+        """The units of a slice."""
 
     def _unread(self, part: Slice, findings: Mapping[str, Findings], digest: str) -> Assayed:
         """What a trial that has ended the assay says."""
@@ -107,7 +109,7 @@ class TriedByControls(ABC):
         senses = tuple(one.name for one in senses_of(self._stimuli, part.axis, part.variant))
         bands, lines, curves = {}, {}, []
         for reading in self.readings:
-            controls = self._tried(part, found, reading)
+            controls = self._tried(part, found, self.readings[0])
             for name, layers in band_layers(controls.layers).items():
                 lines[reading, name] = line = f"{self.best(controls, layers, senses)}, in a trial"
                 why = controls.fault or f"the controls do not separate: {line}"

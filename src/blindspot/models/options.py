@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from blindspot.errors import ModelError, line
+from blindspot.errors import ModelError, has_secret, line
 
 ModelArgument = str | int | float | bool | None
 
@@ -23,6 +23,7 @@ _FLAGS = {
     "batch_size": "--batch-size",
     "trust_remote_code": "--trust-remote-code",
     "apply_chat_template": "--apply-chat-template",
+    "batch_invariant": "--batch-invariant",
     "use_safetensors": "",
     "ignore_mismatched_sizes": "",
     "local_files_only": "",
@@ -44,8 +45,6 @@ _SECRET = re.compile(
     r"|^(?:hf_|hub_|use_auth_)?token$",
     re.IGNORECASE,
 )
-#: Patterns of tokens of the hub, of vendors and of GitHub, and of passwords in addresses.
-_SECRET_VALUE = re.compile(r"\b(?:hf_|sk-|ghp_|github_pat_)\w{8,}|://[^/\s]*:[^/\s]*@")
 #: What may be shown of a part that is refused: a name, as those of arguments are.
 _SHOWN = re.compile("[A-Za-z][a-z_]{1,40}")
 _CONSTANTS: dict[str, bool | None] = {"true": True, "false": False, "none": None, "null": None}
@@ -87,8 +86,9 @@ class ModelOptions:
     ``name``: local directory, hub id (``org/name``) or ``organism:NAME``. ``dtype``: ``auto``
     (float32 on a CPU, the checkpoint's own on an accelerator) or a type. ``device``: ``auto`` or
     a torch device. ``batch_size``: ``auto`` (by memory) or the most rows of a forward pass.
-    ``model_args``: more arguments for transformers' ``from_pretrained``. ``adapter``: merged into
-    the weights; ``steer``: vectors that are added to the residual stream.
+    ``batch_invariant``: in half precision, decide near-ties without their batch. ``model_args``:
+    more arguments for transformers' ``from_pretrained``. ``adapter``: merged into the weights;
+    ``steer``: vectors that are added to the residual stream.
     """
 
     name: str
@@ -96,6 +96,7 @@ class ModelOptions:
     dtype: str = "auto"
     device: str = "auto"
     batch_size: str | int = "auto"
+    batch_invariant: bool = False
     apply_chat_template: bool = False
     seed: int = 0
     trust_remote_code: bool = False
@@ -143,6 +144,34 @@ def parse_model_args(text: str) -> dict[str, ModelArgument]:
     return arguments
 
 
+#: Arguments of models on a server.
+SERVED = (
+    *("base_url", "weights", "reference_weights", "tokenizer", "concurrency", "deadline"),
+    "price",
+)
+
+
+def arguments_of(
+    name: str, arguments: Mapping[str, ModelArgument], *, reference: bool
+) -> dict[str, ModelArgument]:
+    """The arguments that are meant for a model, where one of two models is on a server.
+
+    ``reference``: its weights are ``reference_weights``; of the candidate it has at most the
+    tokenizer.
+    """
+    found = dict(arguments)
+    if not name.startswith(("served:", "chat:")):
+        return {k: v for k, v in found.items() if "base_url" not in found or k not in SERVED}
+    if not reference:
+        return found
+    weights, own = found.pop("weights", None), found.pop("reference_weights", None)
+    if own is not None:
+        found["weights"] = own
+    elif weights is not None and name.startswith("served:"):
+        found.setdefault("tokenizer", weights)
+    return found
+
+
 def check_model_args(arguments: Mapping[str, ModelArgument]) -> None:
     """Refuse secrets, and arguments that have a flag: a setting must come from one place.
 
@@ -159,16 +188,16 @@ def check_model_args(arguments: Mapping[str, ModelArgument]) -> None:
 
 def _check_secret(name: str, value: str) -> None:
     """Refuse secrets that reports, baselines and the answer store would record."""
-    if _SECRET_VALUE.search(name) or _SECRET_VALUE.search(value):
+    if has_secret(name) or has_secret(value):
         raise ModelError(
             "--model-args: a value looks like a secret, which reports and baselines would record; "
-            "set HF_TOKEN in the environment instead"
+            "set HF_TOKEN, or BLINDSPOT_API_KEY for a server, in the environment instead"
         )
     if _SECRET.search(name):
         shown = name if _SHOWN.fullmatch(name) else "a part"
         raise ModelError(
             f"--model-args: {shown} is a secret, which reports and baselines would keep; set "
-            "HF_TOKEN in the environment instead"
+            "HF_TOKEN, or BLINDSPOT_API_KEY for a server, in the environment instead"
         )
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from blindspot.gates.rule import SIGNS, Others
 from blindspot.gates.verdict import Verdict
-from blindspot.measurements.base import CATEGORY, OVERALL, PAIR, POOLED
+from blindspot.measurements.base import CATEGORY, OVERALL, POOLED, WORD
 from blindspot.measurements.registry import LEADING, MEASUREMENTS
 from blindspot.report.numbers import counted
 from blindspot.report.schema import (
@@ -21,7 +21,7 @@ from blindspot.report.schema import (
     OtherVariant,
     SignatureLine,
 )
-from blindspot.report.sentences import OTHERS, by_turns
+from blindspot.report.sentences import OTHERS, by_turns, homonyms_said
 
 #: Comparisons shown at first, the worst first; the rest is collapsed.
 _OPEN = 8
@@ -44,6 +44,7 @@ class Change:
     kind: Others
     name: str
     signature: list[SignatureLine]
+    homonyms: str
     lead: str
     pooled: list[Compared]
     shown: list[Compared]
@@ -77,16 +78,17 @@ def _change(
         )
         for level in (POOLED, CATEGORY)
     )
-    pairs = [one for one in compared if one.gate["level"] == PAIR]
+    words = [one for one in compared if one.gate["level"] == WORD]
     flips = comparison["flips"] if comparison else {"slices": [], "examples": []}
     return Change(
         kind=kind,
         name=comparison["name"] if comparison else document["baseline"]["model"] or "",
         signature=comparison["signature"] if comparison else [],
+        homonyms=homonyms_said(comparison["signature"], kind) if comparison else "",
         lead=_lead(compared),
         pooled=pooled,
         shown=categories[:_OPEN],
-        folded=categories[_OPEN:] + pairs,
+        folded=categories[_OPEN:] + words,
         improved=sum(one.against["improved"] for one in compared),
         flip_counts=flips["slices"],
         flips=flips["examples"][:most],

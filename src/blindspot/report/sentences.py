@@ -13,8 +13,8 @@ from blindspot.measurements.base import (
     CATEGORY,
     FORCED_CHOICE,
     OVERALL,
-    PAIR,
     POOLED,
+    WORD,
     Level,
 )
 from blindspot.measurements.registry import BEHAVIORAL, MECHANISTIC, TOPICS, topic
@@ -27,7 +27,7 @@ from blindspot.report.numbers import (
     signed,
     stereotyped_share,
 )
-from blindspot.report.schema import Against, Document, Gate
+from blindspot.report.schema import Against, Document, Gate, SignatureLine
 from blindspot.report.text import line
 
 _T = TypeVar("_T")
@@ -36,7 +36,7 @@ _T = TypeVar("_T")
 LEVELS: dict[Level, str] = {
     CATEGORY: "category gate",
     POOLED: "pooled gate",
-    PAIR: "word pair",
+    WORD: "word gate",
 }
 OTHERS: tuple[Others, ...] = ("baseline", "reference")
 
@@ -85,7 +85,7 @@ def by_verdict(verdicts: Iterable[str]) -> str:
 
 
 def by_turns(ordered: Iterable[_T], judged: Callable[[_T], tuple[str, Gate]]) -> list[_T]:
-    """By verdict, word pairs last; the worst gate of each measurement before any second one.
+    """By verdict, words last; the worst gate of each measurement before any second one.
 
     Otherwise the measurement with the largest numbers would take all places at the top.
 
@@ -98,8 +98,8 @@ def by_turns(ordered: Iterable[_T], judged: Callable[[_T], tuple[str, Gate]]) ->
     for one in ordered:
         verdict, gate = judged(one)
         kind = verdict, gate["level"], gate["measurement"]
-        pair, place = gate["level"] == PAIR, _place(gate["measurement"])
-        placed.append((Verdict(verdict).severity, pair, seen[kind], place, one))
+        word, place = gate["level"] == WORD, _place(gate["measurement"])
+        placed.append((Verdict(verdict).severity, word, seen[kind], place, one))
         seen[kind] += 1
     return [one for *_, one in sorted(placed, key=lambda places: places[:4])]
 
@@ -203,6 +203,32 @@ def _statement(name: str, gates: Sequence[Gate]) -> Statement:
         f"{_brief(shown)}; {_share(shown, ordered)}",
         figure(shown["value"], shown["unit"]),
     )
+
+
+def homonyms_said(signature: Sequence[SignatureLine], kind: Others) -> str:
+    """What became of ambiguous words that name no group, in a sentence; "" where none was read."""
+    moved = {line["name"].partition("/")[2]: line["direction"] for line in signature}
+    homonyms = moved.pop("homonyms", "not measured")
+    beyond = {
+        name.removesuffix("-homonyms"): direction
+        for name, direction in moved.items()
+        if name.endswith("-homonyms")
+    }
+    if not beyond or "not measured" in (homonyms, *beyond.values()):
+        return ""
+    about = [axis for axis, direction in beyond.items() if direction == "up"]
+    if about:
+        also = "; homonyms moved too, but less" if homonyms == "up" else ""
+        return (
+            f"it sees the group in words of {', '.join(about)} less than the {kind}, beyond what "
+            f"became of homonyms: that is about groups{also}"
+        )
+    if homonyms == "up":
+        return (
+            f"it takes homonyms in their literal sense more than the {kind}, and words for groups "
+            "no more than these: that is about every ambiguous word, not about groups"
+        )
+    return f"words for groups did not become more literal than homonyms, beside the {kind}"
 
 
 def _said(name: str, gate: Gate) -> str:

@@ -11,10 +11,11 @@ from blindspot.measurements.base import (
     CATEGORY,
     GENERATED,
     POOLED,
+    WORD,
     Level,
 )
 from blindspot.measurements.registry import MEASUREMENTS
-from blindspot.run.source import PromptSource
+from blindspot.run.source import Kind, PromptSource
 from blindspot.stimuli import Slice
 
 
@@ -23,7 +24,7 @@ class Case:
     """One gate of the run: a statistic of a slice of the prompts, in one reading.
 
     ``band``: the layers that a mechanistic gate judges, "" for gates on behaviour. ``variants``:
-    those of a gate over several. ``control``: whether its variant is a control.
+    those of a gate over several. ``kind``: what its identifiers are.
     """
 
     measurement: str
@@ -33,7 +34,7 @@ class Case:
     level: Level
     band: str = ""
     variants: tuple[str, ...] = ()
-    control: bool = field(default=False, compare=False)
+    kind: Kind = field(default="group", compare=False)
     #: Identity in reports and baselines: ``implicit/axis-variant-category/...``.
     id: str = field(init=False, compare=False, repr=False)
 
@@ -86,8 +87,8 @@ def cases_of(
         raise ValueError(f"no bands {sorted(unknown)} of {measurement!r}; it has {allowed}")
     for part, variants in _parts(source, measurement, level):
         for reading, band in product(readings, bands) if source.supports(part, statistic) else ():
-            control = part.variant in source.controls(part.axis)
-            case = Case(measurement, part, statistic, reading, level, band, variants, control)
+            kind = "group" if variants else source.kind(part)
+            case = Case(measurement, part, statistic, reading, level, band, variants, kind)
             names = (part.id, reading if len(readings) > 1 else "", band)
             yield case, "-".join(filter(None, names))
 
@@ -121,7 +122,7 @@ def in_order(cases: Mapping[str, Case], source: PromptSource) -> dict[str, Case]
 def _parts(
     source: PromptSource, measurement: str, level: Level
 ) -> Iterator[tuple[Slice, tuple[str, ...]]]:
-    """The slices of a level; of pooled ones with their variants."""
+    """The slices of a level; of pooled ones with their variants, and no words of controls."""
     if level == POOLED:
         together: dict[Slice, list[str]] = {}
         for part in source.slices(measurement):
@@ -134,7 +135,13 @@ def _parts(
 
 def _single(source: PromptSource, measurement: str, level: Level) -> list[Slice]:
     first, *others = MEASUREMENTS[measurement].asks or (measurement,)
-    parts = source.slices(first) if level == CATEGORY else source.pair_slices(first)
+    parts = source.slices(first)
+    if level == WORD:
+        parts = [
+            part
+            for part in source.word_slices(first)
+            if part.variant not in source.controls(part.axis)
+        ]
     for other in others:
         judged = MEASUREMENTS[other].judged
         also = {
@@ -142,5 +149,5 @@ def _single(source: PromptSource, measurement: str, level: Level) -> list[Slice]
             for part in source.slices(other)
             if source.supports(part, judged)
         }
-        parts = [part for part in parts if part in also]
+        parts = [part for part in parts if part.whole in also]
     return parts

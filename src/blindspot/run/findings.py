@@ -37,11 +37,14 @@ def units_of(
     ``tried``: findings of trials; slices that they have ended need no more.
     """
     return _distinct(
-        unit
-        for part in parts
-        if not (isinstance(assay := assays[part.measurement], Tried) and assay.ended(part, tried))
-        for unit in assays[part.measurement].units(part)
+        unit for part in parts for unit in _left(assays[part.measurement], part, tried)
     )
+
+
+def _left(assay: Assay, part: Slice, tried: Mapping[str, Findings]) -> Sequence[Unit]:
+    if tried and isinstance(assay, Tried):
+        return assay.remaining(part, tried)
+    return assay.units(part)
 
 
 def _distinct(units: Iterable[Unit]) -> list[Unit]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 
-from blindspot.measurements.mechanistic import Assay, Findings, Unit
-from blindspot.models.base import HasWeights, Identity, LanguageModel
+from blindspot.measurements.mechanistic import Assay, Findings, Formed, Unit
+from blindspot.models.base import HasWeights, Identity, IsServed, LanguageModel
+from blindspot.models.server import Server
 from blindspot.run.answer import Answer
 from blindspot.run.ask import ask, perform
 from blindspot.run.cases import Case
@@ -16,7 +17,7 @@ from blindspot.run.forms import Forms, decided, in_forms, name_of
 from blindspot.run.noise import INSIDE_TOGETHER, TOGETHER, chosen, looked_again
 from blindspot.run.source import PromptSource
 from blindspot.run.turns import Share, Watch
-from blindspot.stimuli import Prompt, Slice
+from blindspot.stimuli import IMPLICIT, AssociationPrompt, Prompt, Slice
 from blindspot.store import Store
 
 #: Opens a progress bar: how much there is to do, of whom, and what is counted.
@@ -31,6 +32,7 @@ class Plan:
         cases: the gates, in the order of reports.
         prompts: by category slice, each category's in one fixed order.
         trials: prompts by which the forms of answers are decided, in each wording that is asked.
+        trials_inside: the same of answers that assays compare.
         assays: the ways to look into a model, by measurement.
         inside: the slices that they look at.
         places: positions in ``prompts`` that are asked again.
@@ -40,6 +42,7 @@ class Plan:
     cases: tuple[Case, ...]
     prompts: Mapping[Slice, Sequence[Prompt]]
     trials: Sequence[Prompt] = ()
+    trials_inside: Sequence[Prompt] = ()
     assays: Mapping[str, Assay] = field(default_factory=dict)
     inside: Sequence[Slice] = ()
     places: Mapping[Slice, Sequence[int]] = field(default_factory=dict)
@@ -51,8 +54,29 @@ class Plan:
         return replace(self, places={}, inside_again=())
 
     def in_forms(self, forms: Forms) -> Plan:
-        """The same with the candidates of its prompts in these forms."""
-        return replace(self, prompts={p: in_forms(some, forms) for p, some in self.prompts.items()})
+        """The same with the candidates of its prompts in these forms, and those of its assays."""
+
+        def written(prompt: AssociationPrompt) -> AssociationPrompt:
+            return prompt.in_form(forms.get(name_of(prompt), prompt.answer))
+
+        return replace(
+            self,
+            prompts={p: in_forms(some, forms) for p, some in self.prompts.items()},
+            assays={
+                name: assay.in_forms(written) if isinstance(assay, Formed) else assay
+                for name, assay in self.assays.items()
+            },
+        )
+
+    def compared(self, tried: Mapping[str, Findings]) -> list[Prompt]:
+        """The trials of answers that assays compare, after their own trials."""
+        wanted = {
+            (part.axis, wording)
+            for part in self.inside
+            if isinstance(assay := self.assays[part.measurement], Formed)
+            for wording in assay.compared(part, tried)
+        }
+        return [one for one in self.trials_inside if (one.slice.axis, one.wording) in wanted]
 
     @property
     def repeated(self) -> list[Prompt]:
@@ -72,6 +96,7 @@ class Answers:
         given_again: the second answers to those that were asked again.
         found_again: the same of units.
         notes: what the model has to say of itself.
+        server: what the model is on, if it is on one.
     """
 
     identity: Identity
@@ -81,6 +106,13 @@ class Answers:
     given_again: Sequence[Answer] = ()
     found_again: Mapping[str, Findings] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    server: Server | None = None
+
+    @property
+    def all(self) -> Iterator[Answer]:
+        """The answers of both times."""
+        yield from self.given
+        yield from self.given_again
 
 
 def plan_of(
@@ -90,28 +122,39 @@ def plan_of(
     cases = tuple(cases)
     inside = list(dict.fromkeys(case.part for case in cases if case.mechanistic))
     prompts = prompts_of(source, cases)
-    axes = {(part.measurement, part.axis): part for part in prompts}
     asked = {name_of(prompt) for some in prompts.values() for prompt in some}
-    tried = (prompt for part in axes.values() for prompt in source.trials(part))
-    trials = [prompt for prompt in tried if name_of(prompt) in asked]
-    plan = Plan(cases, prompts, trials, assays if inside else {}, inside)
+    formed = (part for part in inside if isinstance(assays[part.measurement], Formed))
+    plan = Plan(
+        cases,
+        prompts,
+        [prompt for prompt in _trials(source, prompts) if name_of(prompt) in asked],
+        _trials(source, (replace(part, measurement=IMPLICIT) for part in formed)),
+        assays if inside else {},
+        inside,
+    )
     if not again:
         return plan
     looked = looked_again(plan.assays, inside)
     return replace(plan, places=chosen(plan.prompts), inside_again=looked)
 
 
+def _trials(source: PromptSource, parts: Iterable[Slice]) -> list[Prompt]:
+    """Prompts by which forms are decided, of every measurement and axis once."""
+    axes = {(part.measurement, part.axis): part for part in parts}
+    return [prompt for part in axes.values() for prompt in source.trials(part)]
+
+
 def prompts_of(source: PromptSource, cases: Iterable[Case]) -> dict[Slice, list[Prompt]]:
     """The prompts that the cases need, by category slice, in a fixed order."""
-    wanted: dict[Slice, set[tuple[str, str]] | None] = {}
+    wanted: dict[Slice, set[str] | None] = {}
     for case in cases:
         for part in case.parts:
-            if part.pair is None:
+            if not part.word:
                 wanted[part.whole] = None
             elif (some := wanted.setdefault(part.whole, set())) is not None:
-                some.add(part.pair)
+                some.add(part.word)
     return {
-        whole: [p for p in source.prompts(whole) if some is None or p.words in some]
+        whole: [p for p in source.prompts(whole) if some is None or not some.isdisjoint(p.words)]
         for whole, some in wanted.items()
     }
 
@@ -152,14 +195,20 @@ def answers_to(
             return {}
         return perform(model, units, store, shown(label, "patches"), again=rows)
 
-    settled = decided(model, plan.trials, store, shown(f"{name}, forms", "prompts"), forms)
+    def formed(trials: Sequence[Prompt], known: Forms | None) -> Forms:
+        return decided(model, trials, store, shown(f"{name}, forms", "prompts"), known)
+
+    settled = formed(plan.trials, forms)
     plan = plan.in_forms(settled)
     given = asked([prompt for part in plan.prompts.values() for prompt in part], name, None)
     again = asked(plan.repeated, f"{name}, again", TOGETHER) if plan.places else []
     tried = looked(trials_of(plan.assays, plan.inside), f"{name}, inside, trial", None)
+    settled = {**settled, **formed(plan.compared(tried), {**(forms or {}), **settled})}
+    plan = plan.in_forms(settled)
     units = units_of(plan.assays, plan.inside, tried)
     found = tried | looked(units, f"{name}, inside", None)
     units = units_of(plan.assays, plan.inside_again, tried)
     found_again = tried | looked(units, f"{name}, inside again", INSIDE_TOGETHER)
     notes = model.notes if isinstance(model, HasWeights) else ()
-    return Answers(model.identity, given, settled, found, again, found_again, tuple(notes))
+    server = model.server if isinstance(model, IsServed) else None
+    return Answers(model.identity, given, settled, found, again, found_again, tuple(notes), server)

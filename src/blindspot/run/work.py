@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import time
+import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from typing import Generic, TypeVar
@@ -13,10 +13,12 @@ from blindspot.measurements.mechanistic import Findings, Unit
 from blindspot.measurements.registry import BEHAVIORAL
 from blindspot.models.base import (
     AnswersEarly,
+    AnswersTogether,
     Generation,
     GenerationRequest,
     HasScores,
     LanguageModel,
+    Missing,
     Progress,
     ScoreRequest,
 )
@@ -32,68 +34,23 @@ from blindspot.run.answer import (
     quoted,
 )
 from blindspot.run.findings import pack, unpack
+from blindspot.run.keeper import Keeper
+from blindspot.run.kept_stream import KeptStream
+from blindspot.run.spells import spells
 from blindspot.stimuli import Prompt
-from blindspot.store import Answers, StoredAnswer, key_of
+from blindspot.store import StoredAnswer
 
 Value = TypeVar("Value")
 
 #: Longest generated answer in tokens, as in the paper's protocol.
 MAX_NEW_TOKENS = 40
-#: Seconds after which what was found is stored.
-KEEP_S = 5.0
 #: Prompts in the first list for a backend that answers lists as a whole; then more if that takes
 #: less than the first number of seconds, fewer if it takes more than the second.
 _FIRST, _SHORT_S, _LONG_S = 16, 2.5, 5.0
 #: The scores of a model that offers none.
 _NONE: StoredAnswer = [[], None]
-
-
-class Keeper:
-    """Stores what is found: after `KEEP_S`, at the end, and when the work is ended early.
-
-    ``found``: values by key, as the store gives them back.
-    """
-
-    def __init__(self, answers: Answers) -> None:
-        self.found: dict[bytes, StoredAnswer] = {}
-        self._answers = answers
-        self._waiting: dict[bytes, StoredAnswer] = {}
-        self._halves: set[bytes] = set()
-        self._last = time.monotonic()
-
-    def halves(self, keys: Collection[bytes]) -> dict[bytes, StoredAnswer]:
-        """What `half` left of a run that was ended, by key."""
-        named = {_half_of(key): key for key in keys}
-        found = {named[key]: value for key, value in self._answers.get(named).items()}
-        self._halves |= found.keys()
-        return found
-
-    def half(self, key: bytes, value: StoredAnswer) -> None:
-        """Keep a part of a value until the whole is found."""
-        self._waiting[_half_of(key)] = value
-        self._keep(at_least=KEEP_S)
-
-    def whole(self, key: bytes, value: StoredAnswer) -> None:
-        """Keep a value."""
-        self._waiting.pop(_half_of(key), None)
-        self._waiting[key] = value
-        self._keep(at_least=KEEP_S)
-
-    def close(self) -> None:
-        """Store the rest, and remove halves of what is whole."""
-        self._keep(at_least=0.0)
-        self._answers.remove(_half_of(key) for key in self._halves & self.found.keys())
-
-    def _keep(self, *, at_least: float) -> None:
-        if not self._waiting or time.monotonic() - self._last < at_least:
-            return
-        self.found |= self._answers.put(self._waiting)
-        self._waiting = {}  # only now: what is interrupted is stored again
-        self._last = time.monotonic()
-
-
-def _half_of(key: bytes) -> bytes:
-    return key_of("half", key.hex())
+#: The name of the part of an answer that is found first.
+_SCORES = "scores"
 
 
 class Work(ABC, Generic[Value]):
@@ -142,7 +99,7 @@ class PromptWork(Work[Answer]):
             if isinstance(model, AnswersEarly):
                 self._stream(model, missing, asked, keep, _halved(progress))
                 return
-            for some in _spells(len(asked)):
+            for some in spells(len(asked), first=_FIRST, short=_SHORT_S, long=_LONG_S):
                 self._batch(model, missing[some], asked[some], keep, _halved(progress))
 
     def _stream(
@@ -155,32 +112,45 @@ class PromptWork(Work[Answer]):
     ) -> None:
         """Scores first: an engine may remember greedy choices that scoring revealed."""
         scores: dict[int, StoredAnswer] = {}
+        generations = [_request(prompt) for prompt in asked]
+        generated: set[int] = set()
+
+        def written(number: int, given: Generation) -> None:
+            check_generations(model, [asked[number]], [given])
+            _keep(keep, missing[number], given, scores.get(number, _NONE))
+            generated.add(number)
+            half(1)
+
         if self._scored:
-            known = keep.halves(missing)
+            known = keep.parts((key, _SCORES) for key in missing)
             for number, key in enumerate(missing):
-                if self._sound(key, known.get(key)):
-                    scores[number] = known[key]
+                if self._sound(key, known.get((key, _SCORES))):
+                    scores[number] = known[key, _SCORES]
             places = [number for number in range(len(missing)) if number not in scores]
             half(len(scores))
 
             def scored(place: int, given: Sequence[float]) -> None:
                 number = places[place]
                 check_scores(model, [requests[place]], [given])
+                if error := getattr(given, "error", ""):
+                    keep.failed(missing[number], _unanswered(error))
+                    generated.add(number)  # an answer without scores is none
+                    half(2)
+                    return
                 scores[number] = _scores(given)
-                keep.half(missing[number], scores[number])
+                keep.part(missing[number], _SCORES, scores[number])
                 half(1)
 
             requests = [ScoreRequest(asked[n].text, asked[n].candidates) for n in places]
-            model.score_each(requests, scored)
+            if isinstance(model, AnswersTogether):
+                both = [generations[n] for n in places]
+                model.answer_each(requests, both, scored, lambda n, one: written(places[n], one))
+            else:
+                model.score_each(requests, scored)
         else:
             half(len(asked))
-
-        def generated(number: int, given: Generation) -> None:
-            check_generations(model, [asked[number]], [given])
-            keep.whole(missing[number], _stored(given, scores.get(number, _NONE)))
-            half(1)
-
-        model.generate_each([_request(prompt) for prompt in asked], generated)
+        left = [number for number in range(len(asked)) if number not in generated]
+        model.generate_each([generations[n] for n in left], lambda n, one: written(left[n], one))
 
     def _sound(self, key: bytes, scores: StoredAnswer | None) -> bool:
         """Whether these are scores of a prompt, as they were stored."""
@@ -198,7 +168,8 @@ class PromptWork(Work[Answer]):
         half: Progress,
     ) -> None:
         scores: Sequence[Sequence[float]] = [()] * len(asked)
-        if isinstance(model, HasScores):
+        if self._scored:
+            assert isinstance(model, HasScores)
             requests = [ScoreRequest(prompt.text, prompt.candidates) for prompt in asked]
             scores = model.score(requests, progress=half)
             check_scores(model, requests, scores)
@@ -209,7 +180,10 @@ class PromptWork(Work[Answer]):
         told = (getattr(one, "tokens", 0) for one in generations)
         beat(sum(count for count in told if isinstance(count, int)))
         for key, generation, given in zip(missing, generations, scores, strict=True):
-            keep.whole(key, _stored(generation, _scores(given)))
+            if error := getattr(given, "error", ""):
+                keep.failed(key, _unanswered(error))
+            else:
+                _keep(keep, key, generation, _scores(given))
 
 
 def _request(prompt: Prompt) -> GenerationRequest:
@@ -220,8 +194,18 @@ def _scores(given: Sequence[float]) -> StoredAnswer:
     return [[float(score) for score in given], first_of(given)]
 
 
-def _stored(generation: Generation, scores: StoredAnswer) -> StoredAnswer:
-    return [generation.text, generation.complete, float(generation.margin), *scores]
+def _keep(keep: Keeper, key: bytes, given: Generation, scores: StoredAnswer) -> None:
+    """Keep an answer, or the reason why there is none."""
+    missing = getattr(given, "missing", "")
+    if missing == Missing.UNANSWERED:
+        keep.failed(key, _unanswered(given.error))
+        return
+    reason = [missing, given.error] if missing else []
+    keep.whole(key, [given.text, given.complete, float(given.margin), *scores, *reason])
+
+
+def _unanswered(error: str) -> StoredAnswer:
+    return ["", False, math.nan, [], None, Missing.UNANSWERED.value, error]
 
 
 def stopping_rule(prompt: Prompt) -> Callable[[str], bool]:
@@ -233,20 +217,6 @@ def stopping_rule(prompt: Prompt) -> Callable[[str], bool]:
 
 def _never(_: str) -> bool:
     return False
-
-
-def _spells(count: int) -> Iterator[slice]:
-    """Cut a list into parts that take some seconds each."""
-    start, size = 0, _FIRST
-    while start < count:
-        began = time.monotonic()
-        yield slice(start, start + size)
-        took = time.monotonic() - began
-        start += size
-        if took < _SHORT_S:
-            size *= 2
-        elif took > _LONG_S:
-            size = max(1, int(size * _LONG_S / took))
 
 
 def _halved(progress: Progress) -> Progress:
@@ -286,7 +256,12 @@ class AssayWork(Work[Findings]):
             progress(step)
 
         stream = model.residual.in_batches(self._rows) if self._rows else model.residual
-        with blamed(backend_of(model), "failed where it was looked into"):
-            found = pack(self._unit.run(stream, progress=some))
+        kept = KeptStream(stream, keep, self.key)
+        try:
+            with blamed(backend_of(model), "failed where it was looked into"):
+                found = pack(self._unit.run(kept, progress=some))
+        except BaseException:
+            kept.flush()
+            raise
         progress(left[0])
         keep.whole(self.key, found)

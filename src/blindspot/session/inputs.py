@@ -132,11 +132,12 @@ class Inputs:
             ModelError: it cannot be changed: its weights are not loaded here.
         """
         from blindspot.models.base import offers
-        from blindspot.models.options import ModelOptions, parse_model_args
+        from blindspot.models.options import ModelOptions, arguments_of, parse_model_args
         from blindspot.models.registry import open_model
 
         options = self.options
         given = self._given(name)
+        arguments = parse_model_args(options.model_args)
         opened = (
             given
             if given is not None
@@ -147,10 +148,11 @@ class Inputs:
                     dtype=options.dtype,
                     device=options.device,
                     batch_size=options.batch_size,
+                    batch_invariant=options.batch_invariant,
                     apply_chat_template=options.apply_chat_template,
                     seed=options.seed,
                     trust_remote_code=options.trust_remote_code,
-                    model_args=parse_model_args(options.model_args),
+                    model_args=arguments_of(name, arguments, reference=name != options.model),
                     **changes,
                 )
             )

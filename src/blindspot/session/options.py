@@ -16,7 +16,7 @@ from typing import Any
 
 from blindspot import ranks
 from blindspot.baselines.file import MISMATCHES
-from blindspot.errors import BlindspotError
+from blindspot.errors import BlindspotError, has_secret
 
 DEFAULT_MODEL = "organism:aware"
 #: The configuration key of ``--axis``.
@@ -75,8 +75,9 @@ class Options:
 
     model: str = option(
         Kind.NAME,
-        "model under test: a local directory, a hub id, or a bundled one "
-        f"(organism:base, organism:blind, organism:aware); default {DEFAULT_MODEL}",
+        "model under test: a local directory, a hub id, a bundled one "
+        f"(organism:base, organism:blind, organism:aware), or served:ID on a server; "
+        f"default {DEFAULT_MODEL}",
         metavar="NAME",
         default=DEFAULT_MODEL,
         role=Role.CONDITION,
@@ -97,7 +98,8 @@ class Options:
     )
     model_args: str = option(
         Kind.TEXT,
-        "more arguments for from_pretrained",
+        "more arguments for from_pretrained of transformers; of a served model, "
+        "base_url=http://HOST:PORT/v1 and others",
         metavar="K=V,...",
         default="",
         role=Role.CONDITION,
@@ -123,9 +125,16 @@ class Options:
     )
     batch_size: str = option(
         Kind.BATCH,
-        "prompts in a batch; halved when memory runs out",
+        "prompts per batch; halved when memory runs out",
         metavar="auto|N",
         default="auto",
+    )
+    batch_invariant: bool = option(
+        Kind.SWITCH,
+        "in bfloat16 and float16, decide near-ties without their batch: answers are then the same "
+        "whatever else is asked, and take several times as long",
+        default=False,
+        role=Role.CONDITION,
     )
     apply_chat_template: bool = option(
         Kind.SWITCH,
@@ -135,7 +144,7 @@ class Options:
     )
     seed: int = option(
         Kind.SEED,
-        "seed of anything random; default 0",
+        "seed of everything random; default 0",
         metavar="N",
         default=0,
         role=Role.CONDITION,
@@ -148,22 +157,22 @@ class Options:
     )
     fraction: str = option(
         Kind.FRACTION,
-        'ask this fraction of the default prompts, as balanced as all of them; "all" asks every '
-        "word pair in every wording",
+        'ask this fraction of the default prompts, balanced like the whole; "all" asks every word '
+        "pair in every wording",
         metavar="1/N|all",
         default="1",
         role=Role.CONDITION,
     )
     budget: str | None = option(
         Kind.DURATION,
-        "ask the largest fraction that the model can answer in this time, by a trial when it is "
-        "loaded: 90s, 20m, 2h",
+        "ask the largest fraction of the prompts that the model can answer in this time (90s, 20m, "
+        "2h), by a trial once it is loaded",
         metavar="TIME",
         role=Role.SELECTION,
     )
     words: str = option(
         Kind.TEXT,
-        "all, or published: only the words that a category says are published",
+        "all, or published: only the words of each category that the paper lists",
         metavar="WHICH",
         default="all",
         choices=("all", "published"),
@@ -184,7 +193,7 @@ class Options:
     )
     window: int | None = option(
         Kind.POSITIVE,
-        "layers that an injection overwrites at once; default: 10 of 32, as in the paper",
+        "layers that an injection overwrites at once; default: 10 out of every 32, as in the paper",
         metavar="N",
         role=Role.CONDITION,
     )
@@ -206,26 +215,27 @@ class Options:
     )
     prompts_from: Path | None = option(
         Kind.PATH,
-        "ask the published prompts of the paper's result files in DIR instead of ours",
+        'ask the prompts in the result files of the paper ("Aligned but Blind") in DIR, not ours',
         metavar="DIR",
         role=Role.SELECTION,
     )
     gates: Path | None = option(
         Kind.PATH,
-        "limits to judge by instead of fixtures/gates.toml",
+        "limits file to judge by instead of fixtures/gates.toml",
         metavar="FILE",
         role=Role.SELECTION,
     )
     baseline: str | None = option(
         Kind.NAME,
-        "compare with the accepted baseline of this model; default: the model's own",
+        "compare with the accepted baseline of this model, or with this file; default: the model's "
+        "own",
         metavar="NAME|FILE",
         role=Role.SELECTION,
     )
     reference: str | None = option(
         Kind.NAME,
         "also measure this model, such as the base model that the one under test was aligned "
-        "from, and show the differences",
+        "from, and judge the differences",
         metavar="NAME",
         role=Role.SELECTION,
     )
@@ -235,10 +245,17 @@ class Options:
         default=False,
         role=Role.SELECTION,
     )
+    require_scores: bool = option(
+        Kind.SWITCH,
+        "forced-choice gates that the model does not offer make the run incomplete (exit 11)",
+        default=False,
+        role=Role.SELECTION,
+    )
     noise_floor: bool | None = option(
         Kind.TOGGLE,
         "ask some prompts again in another batch size and order, and add the run-to-run noise "
-        "to every margin; on by default if a run compares with another model",
+        "to every margin; on by default if a run compares with another model, or the model is on a "
+        "server",
         negative="do not measure the noise floor",
         role=Role.SELECTION,
     )
@@ -250,7 +267,8 @@ class Options:
     )
     baselines: Path | None = option(
         Kind.PATH,
-        "directory of accepted baselines; default: fixtures/baselines",
+        "directory of accepted baselines; default: fixtures/baselines, outside a checkout "
+        "blindspot-baselines",
         metavar="DIR",
         role=Role.CONDITION,
     )
@@ -344,6 +362,12 @@ class Options:
         Raises:
             BlindspotError: one line that says what is wrong.
         """
+        for name, value in self._texts():
+            if has_secret(value):
+                raise BlindspotError(
+                    f"{flag_of(name)}: a part looks like a secret, which reports and baselines "
+                    "would record; omit it, and set HF_TOKEN in the environment for a hub model"
+                )
         if self.model_args:
             from blindspot.models.options import parse_model_args
 
@@ -364,6 +388,8 @@ class Options:
                 "--prompts-from with --baseline or --require-baseline: published prompts have no "
                 "baseline; omit one of them"
             )
+        if "axis" in self.given and not self.axis.strip(" ,"):
+            yield "--axis: it is empty; name axes, or all"
         if self.budget is not None and "fraction" in self.given:
             yield "--budget with --fraction: a budget chooses the fraction; omit one of them"
         for name in ("fraction", "words", "budget", "axis"):
@@ -398,8 +424,14 @@ class Options:
 
     def paths(self) -> Iterator[tuple[str, str]]:
         """Values that may be a file or directory, with the name of the option."""
+        return self._texts(Kind.PATH, Kind.NAME)
+
+    def _texts(self, *kinds: Kind) -> Iterator[tuple[str, str]]:
+        """Values of flags of these kinds, by default of all that take text."""
         for name, row in TABLE.items():
-            if row.kind in (Kind.PATH, Kind.NAME) and (value := getattr(self, name)):
+            if row.kind in (kinds or (Kind.PATH, Kind.NAME, Kind.TEXT)) and (
+                value := getattr(self, name)
+            ):
                 yield from ((name, str(item)) for item in (value if row.many else (value,)))
 
 

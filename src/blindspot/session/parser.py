@@ -100,7 +100,9 @@ def _duration(text: str) -> str:
 
 def _positive(text: str) -> int:
     if not _is_positive(text):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not a whole number above 0 (18 digits at most)"
+        )
     return int(text)
 
 

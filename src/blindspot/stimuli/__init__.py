@@ -15,6 +15,7 @@ from blindspot.stimuli.contexts import (
     mechanistic_slices,
     open_questions,
     senses_of,
+    spread_over,
     undescribed,
     unrelated_contexts,
 )
@@ -97,6 +98,7 @@ __all__ = [
     "read_wordings",
     "senses_of",
     "shipped_axes",
+    "spread_over",
     "transform",
     "transformations_of",
     "undescribed",

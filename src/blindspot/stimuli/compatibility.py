@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from itertools import combinations, product
 from pathlib import Path
 
 from blindspot.answers.interpretation import stems_in
+from blindspot.answers.languages import forms
 from blindspot.errors import StimulusError
 from blindspot.stimuli.collection import Stimuli
 from blindspot.stimuli.descriptions import is_described
-from blindspot.stimuli.prompts import Slice, pairs
+from blindspot.stimuli.prompts import Slice
 from blindspot.stimuli.schema import Axis, ExplicitWording, ImplicitWording
 from blindspot.stimuli.senses import NEUTRAL, Sense
 from blindspot.stimuli.terms import fold, stands_in, words_of
@@ -70,11 +71,18 @@ def _check_wordings(stimuli: Stimuli, axis: Axis, origin: Origin) -> None:
     wordings: list[ImplicitWording | ExplicitWording] = [*implicit.get(axis.language, ())]
     wordings += explicit.get(axis.language, ())
     for own in wordings:
-        if clash := _first_in(axis.identifiers, own.literals):
+        if clash := _first_in(_in_any_form(axis), own.literals):
             raise StimulusError(
                 f"{path}: the identifier {clash!r} occurs in the wording {own.id!r} "
                 f"({origin[f'{own.measurement} wording', own.id]}); change one of them"
             )
+
+
+def _in_any_form(axis: Axis) -> Iterator[str]:
+    """The identifiers, and each with the endings of its language."""
+    yield from axis.identifiers
+    for identifier in axis.identifiers:
+        yield from sorted(forms(fold(identifier), axis.language))
 
 
 def _first_in(identifiers: Iterable[str], texts: Iterable[str]) -> str | None:
@@ -88,8 +96,8 @@ def _check_names(stimuli: Stimuli, origin: Origin) -> None:
     named: dict[str, Slice] = {}
     for axis in stimuli.axes.values():
         for variant, (name, category) in product(axis.variants, axis.categories.items()):
-            for pair in (None, *pairs(category)):
-                part = Slice("", axis.name, variant, name, pair)
+            for word in ("", *category.positive, *category.negative):
+                part = Slice("", axis.name, variant, name, word=word)
                 if other := named.get(part.id):
                     raise StimulusError(
                         f"{origin['axis', axis.name]}: {_spelled(other)} and {_spelled(part)} "
@@ -99,7 +107,7 @@ def _check_names(stimuli: Stimuli, origin: Origin) -> None:
 
 
 def _spelled(part: Slice) -> str:
-    return "/".join((part.axis, part.variant, part.category, *(part.pair or ())))
+    return "/".join(filter(None, (part.axis, part.variant, part.category, part.word)))
 
 
 def _check_transformations(

@@ -65,7 +65,13 @@ class Contrast:
             prompt
             for text in (self.original, self.changed)
             for prompt in in_all_orders(
-                self.part, self.wording, text, self.answer, self.identifiers, self.words
+                self.part,
+                self.wording,
+                text,
+                self.answer,
+                self.identifiers,
+                self.words,
+                self.language,
             )
         )
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from itertools import product
 from typing import Protocol, Self
 
+from blindspot.answers.languages import ENGLISH
 from blindspot.stimuli.design import DEFAULT_SELECTION, Selection
 from blindspot.stimuli.forms import filled
 from blindspot.stimuli.schema import Axis, Category, ExplicitWording, ImplicitWording, Variant
@@ -23,18 +24,19 @@ LIKERT = {"1": -1.0, "2": -0.5, "3": 0.0, "4": 0.5, "5": 1.0}
 
 @dataclass(frozen=True, slots=True, order=True)
 class Slice:
-    """The prompts that belong together: a category of a variant, or one word pair of it."""
+    """The prompts that belong together: a category of a variant, one word or one pair of it."""
 
     measurement: str
     axis: str
     variant: str
     category: str
     pair: tuple[str, str] | None = None
+    word: str = ""
 
     @property
     def id(self) -> str:
-        """Readable name of words, unique within a measurement: ``axis-variant-category[-a-b]``."""
-        parts = [self.axis, self.variant, self.category, *(self.pair or ())]
+        """Readable name of words, unique in a measurement: ``axis-variant-category[-a[-b]]``."""
+        parts = [self.axis, self.variant, self.category, *(self.pair or filter(None, [self.word]))]
         return "-".join("_".join(part.split()) for part in parts)
 
     @property
@@ -99,6 +101,11 @@ class Prompt(Protocol):
         ...
 
     @property
+    def language(self) -> str:
+        """Code of the language in which it is answered."""
+        ...
+
+    @property
     def candidates(self) -> tuple[str, ...]:
         """Complete answers."""
         ...
@@ -131,6 +138,7 @@ class AssociationPrompt:
     candidates: tuple[str, str]
     full_length: bool = False
     answer: str = ""
+    language: str = ENGLISH
 
     def in_form(self, form: str) -> Self:
         """The prompt with candidates of another form."""
@@ -177,6 +185,7 @@ class StatementPrompt:
     candidate_values: tuple[float, ...]
     full_length: bool = False
     answer: str = ""
+    language: str = ENGLISH
 
     def in_form(self, form: str) -> Self:
         """The prompt with candidates of another form; of a prompt in the form of its wording."""
@@ -245,7 +254,8 @@ def associations(
     """One word pair in one wording, in all four orders."""
     where = Slice(IMPLICIT, axis.name, part.variant, part.category, pair)
     text = template_of(variant, wording)
-    return in_all_orders(where, wording.id, text, wording.answer, identifiers, pair)
+    texts = text, wording.answer
+    return in_all_orders(where, wording.id, *texts, identifiers, pair, axis.language)
 
 
 def template_of(variant: Variant, wording: ImplicitWording) -> str:
@@ -260,6 +270,7 @@ def in_all_orders(
     answer: str,
     identifiers: tuple[str, str],
     pair: tuple[str, str],
+    language: str = ENGLISH,
 ) -> Iterator[AssociationPrompt]:
     """The templates of a prompt and of its answer, filled in in all four orders.
 
@@ -282,6 +293,7 @@ def in_all_orders(
             text=text.format(first=first, second=second, first_word=words[0], second_word=words[1]),
             candidates=candidates[word_first],
             answer=answer,
+            language=language,
         )
 
 
@@ -329,6 +341,7 @@ def statements(
             candidates=tuple(options),
             answer=OPTION,
             candidate_values=tuple(options.values()),
+            language=axis.language,
         )
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from itertools import product
+from itertools import permutations, product
 from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StrictInt, model_validator
@@ -22,7 +22,7 @@ from blindspot.stimuli.template import (
     order,
     slots,
 )
-from blindspot.stimuli.terms import Name, Terms, Text, fold, stands_in, words_of
+from blindspot.stimuli.terms import Language, Name, Terms, Text, fold, stands_in, words_of
 
 #: A complete answer: word and choice, word and choice; or choice and word twice.
 _ANSWER_ORDERS = (
@@ -94,6 +94,8 @@ class Variant(Strict):
     ``prefix`` is a sentence put before every prompt; it may use the slots {first} and {second}.
     ``control``: a control for comparison, not part of any figure over all variants. ``literal``:
     the literal sense of its identifiers, by default the axis's; ``one_sense``: they have none.
+    ``partner``: the side whose identifiers only stand beside the others. They belong to no group,
+    and only the other side is read inside a model.
     """
 
     description: str = ""
@@ -101,6 +103,7 @@ class Variant(Strict):
     prefix: str = ""
     literal: str = ""
     one_sense: bool = False
+    partner: Literal["positive", "negative"] | None = None
     positive: Terms
     negative: Terms
 
@@ -120,6 +123,11 @@ class Variant(Strict):
                     "changes; write {first} and {second}"
                 )
         return self
+
+    @property
+    def sides(self) -> tuple[int, ...]:
+        """The sides that are read inside a model: 0 is positive, 1 negative."""
+        return {None: (0, 1), "positive": (1,), "negative": (0,)}[self.partner]
 
     def identifiers(self, index: int) -> tuple[str, str]:
         """The ``index``-th pair (positive, negative), every combination of the two lists in turn.
@@ -162,11 +170,15 @@ class Category(Poles):
 
 
 class Axis(Strict):
-    """A pair of groups with its identifiers (variants) and word lists (categories)."""
+    """A pair of groups with its identifiers (variants) and word lists (categories).
+
+    ``homonyms``: its identifiers are ambiguous and name no group, a control for those that do.
+    """
 
     name: Name
-    language: Name = "en"
+    language: Language = "en"
     description: str = ""
+    homonyms: bool = False
     groups: Groups
     senses: Senses
     variants: dict[Name, Variant] = Field(min_length=1)
@@ -230,21 +242,24 @@ class ImplicitWording(Strict):
     def _complete(self) -> Self:
         check_slots("text", self.text, IDENTIFIER_SLOTS | WORD_SLOTS, frozenset())
         check_answer(self.answer)
-        if not self._is_read():
-            raise ValueError(
-                "answer: an answer in this form is not read as two pairs; join each word to its "
-                'choice and separate the pairs, as in "{first_word} - {first_choice}, ..."'
-            )
         return self
 
-    def _is_read(self) -> bool:
-        """Whether the reader finds the pairs in an answer of the requested form."""
+    def check_read(self, language: str) -> None:
+        """Check that the reader finds the pairs in an answer of the requested form.
+
+        Raises:
+            ValueError: says how to write the form.
+        """
         words, choices = ("alpha", "beta"), ("gamma", "delta")
         named = dict(zip(("first_word", "second_word"), words, strict=True))
         named |= dict(zip(("first_choice", "second_choice"), choices, strict=True))
         answer = self.answer.format(**named)
-        reading = read_association(answer, identifiers=choices, words=words)
-        return reading is Association.STEREOTYPED
+        reading = read_association(answer, identifiers=choices, words=words, language=language)
+        if reading is not Association.STEREOTYPED:
+            raise ValueError(
+                "answer: an answer in this form is not read as two pairs; join each word to its "
+                'choice and separate the pairs, as in "{first_word} - {first_choice}, ..."'
+            )
 
     @property
     def measurement(self) -> str:
@@ -285,10 +300,23 @@ class ExplicitWording(Strict):
         if self.scale == "likert" and "options" in self.model_fields_set:
             raise ValueError("options: a likert wording is answered 1 to 5; remove this key")
         check_distinct("options", self.options)
-        readings = tuple(map(read_agreement, self.options))
+        for one, other in permutations(self.options):
+            if fold(one).startswith(fold(other)):
+                raise ValueError(
+                    f"options: {one!r} begins with {other!r}, so whoever writes the one has begun "
+                    "the other; choose words of which neither begins the other"
+                )
+        return self
+
+    def check_read(self, language: str) -> None:
+        """Check that the options are not read the wrong way round.
+
+        Raises:
+            ValueError: says what to do.
+        """
+        readings = tuple(read_agreement(option, language) for option in self.options)
         if readings[0] is Agreement.DISAGREE or readings[1] is Agreement.AGREE:
             raise ValueError("options: the first one must agree, the second disagree; swap them")
-        return self
 
     @property
     def measurement(self) -> str:
@@ -304,11 +332,16 @@ class ExplicitWording(Strict):
 class _WordingFile(Strict):
     """``per_pair``: in how many of its wordings each word pair is asked; all without it."""
 
-    language: Name = "en"
+    language: Language = "en"
     per_pair: Annotated[StrictInt, Field(ge=1)] | None = None
 
     def _check(self, wordings: Sequence[ImplicitWording | ExplicitWording]) -> None:
         check_distinct("wording ids", (wording.id for wording in wordings))
+        for wording in wordings:
+            try:
+                wording.check_read(self.language)
+            except ValueError as error:
+                raise ValueError(f"wording[{wording.id}].{error}") from None
         if (self.per_pair or 0) > len(wordings):
             raise ValueError(
                 f"per_pair: {self.per_pair} is more than the {len(wordings)} wordings of the file; "

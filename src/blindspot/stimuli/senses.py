@@ -14,7 +14,7 @@ from pydantic import AfterValidator, Field, model_validator
 from blindspot.stimuli.schema import Strict, check_distinct
 from blindspot.stimuli.template import IDENTIFIER_SLOTS, check_slots, literals
 from blindspot.stimuli.template import order as slot_order
-from blindspot.stimuli.terms import Name, Text, fold
+from blindspot.stimuli.terms import Language, Name, Text, fold
 
 CUE_SLOTS = frozenset({"cue", "cues", "heading"})
 SENSE_SLOTS = frozenset({"first_sense", "second_sense"})
@@ -71,7 +71,7 @@ class Sense(Strict):
     """
 
     name: Text
-    language: Name = "en"
+    language: Language = "en"
     description: str = ""
     cues: tuple[Cue, ...] = Field(min_length=1)
     stems: tuple[Stem, ...] = ()
@@ -137,7 +137,7 @@ class UnrelatedWords(Cue):
 class ContextFile(Strict):
     """A file of context templates, of unrelated words, or of both."""
 
-    language: Name = "en"
+    language: Language = "en"
     template: tuple[ContextTemplate, ...] = ()
     unrelated: tuple[UnrelatedWords, ...] = ()
 
@@ -174,7 +174,7 @@ class QuestionFile(Strict):
     """A file of questions of one kind; ``placeholder`` is for those without one of their own."""
 
     kind: Literal["closed", "open"]
-    language: Name = "en"
+    language: Language = "en"
     placeholder: Term = "X"
     question: tuple[_Question, ...] = Field(min_length=1)
 

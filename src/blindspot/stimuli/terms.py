@@ -10,10 +10,27 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
+from blindspot.answers.languages import UNSPACED
 from blindspot.answers.text import prepare, unspaced
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")]
 Text = Annotated[str, Field(min_length=1, pattern=r"\S")]
+
+
+def _spaced(code: str) -> str:
+    """A language that is written with spaces between words."""
+    if code.split("-", 1)[0] in UNSPACED:
+        raise ValueError(f"{code!r} is {WITHOUT_SPACES}")
+    return code
+
+
+#: Why a language cannot be asked, and what it would need.
+WITHOUT_SPACES = (
+    "written without spaces between words, and the reader of answers finds names at word "
+    "boundaries; it would need a segmenter (docs/adding-stimuli.md): use a language with spaces"
+)
+#: The code of a language, such as "de" or "pt-br".
+Language = Annotated[Name, AfterValidator(_spaced)]
 
 _BREAKING = frozenset({"Cc", "Zl", "Zp"})
 
@@ -49,6 +66,8 @@ def _term(text: str) -> str:
         raise ValueError(f"{text!r} holds a line break or control character; remove it")
     if not fold(text):
         raise ValueError(f"{text!r} has no visible character; fill it in")
+    if any(map(unspaced, fold(text))):
+        raise ValueError(f"{text!r} is {WITHOUT_SPACES}")
     return text
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from blindspot.contrib.aligned_but_blind.filenames import ResultName
 from blindspot.contrib.aligned_but_blind.files import Skipped, load_prompts
 from blindspot.contrib.aligned_but_blind.prompts import PublishedPrompt, PublishedRecord
 from blindspot.contrib.aligned_but_blind.rescore import Row, score
+from blindspot.run.source import Kind
 from blindspot.stimuli import EXPLICIT, IMPLICIT, AssociationPrompt, Prompt, Slice, StatementPrompt
 from blindspot.stimuli.prompts import LIKERT
 
@@ -61,12 +63,13 @@ class PublishedPrompts:
         """All category slices of a measurement."""
         return [part for part in self._prompts if part.measurement == measurement]
 
-    def pair_slices(self, measurement: str) -> list[Slice]:
-        """All word-pair slices of a measurement."""
+    def word_slices(self, measurement: str) -> list[Slice]:
+        """All slices of a single word of a measurement."""
         return [
-            Slice(part.measurement, part.axis, part.variant, part.category, words)
+            replace(part, word=word)
             for part in self.slices(measurement)
-            for words in dict.fromkeys(prompt.words for prompt in self._prompts[part])
+            for side in (0, 1)
+            for word in dict.fromkeys(prompt.words[side] for prompt in self._prompts[part])
         ]
 
     def prompts(self, part: Slice) -> Iterable[Prompt]:
@@ -78,11 +81,20 @@ class PublishedPrompts:
         return []
 
     def controls(self, axis: str) -> frozenset[str]:
-        """All: the paper's variants were never combined."""
-        return frozenset(part.variant for part in self._prompts if part.axis == axis)
+        """None."""
+        return frozenset()
+
+    def kind(self, part: Slice) -> Kind:
+        """Words for groups, except where a sentence says that the literal sense is meant."""
+        return "control" if part.variant.startswith("direct-") else "group"
 
     def supports(self, part: Slice, statistic: str) -> bool:
-        """Bias needs statements with their reverses; the identifier effect all four orders."""
+        """Bias needs statements with their reverses; the identifier effect all four orders.
+
+        Nothing is measured over several variants, which the paper never combined.
+        """
+        if part.whole not in self._prompts:
+            return False
         if statistic != "bias":
             return statistic != "identifier"
         asked = self._prompts[part.whole]

@@ -2,13 +2,16 @@
 
 The identifiers of an association prompt are overwritten, over a window of layers, by their own
 vectors from contexts that state the group sense. If the effect falls, but not with vectors from
-contexts that state the literal sense or none, nor with random ones, the model would have been
-fairer had it seen the group: it is blind.
+contexts that state the literal sense or none, the model would have been fairer had it seen the
+group: it is blind.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
+from copy import copy
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
@@ -30,33 +33,52 @@ from blindspot.measurements.injection.unit import (
     GROUP,
     LITERAL,
     NEUTRAL,
-    RANDOM,
     SOURCES,
     InjectionTrial,
     InjectionUnit,
 )
-from blindspot.measurements.injection.vectors import givers
+from blindspot.measurements.injection.vectors import Given, givers
 from blindspot.measurements.injection.windows import band_windows, window_name
-from blindspot.measurements.mechanistic import Assayed, Band, Curve, Findings, Unit, finished
+from blindspot.measurements.mechanistic import (
+    WORDINGS,
+    Assayed,
+    Band,
+    Curve,
+    Findings,
+    Unit,
+    finished,
+)
 from blindspot.stimuli import (
     DEFAULT_SELECTION,
+    AssociationPrompt,
+    Context,
     Selection,
     Slice,
     Stimuli,
     ambiguous_contexts,
     cued_contexts,
     senses_of,
+    spread_over,
 )
 from blindspot.stimuli import NEUTRAL as NEUTRAL_SENSE
 
 READINGS = (GENERATED, FORCED_CHOICE)
 UNTOUCHED = "untouched"
-COMPARED = (UNTOUCHED, LITERAL, NEUTRAL, RANDOM)
+COMPARED = (UNTOUCHED, LITERAL, NEUTRAL)
 """What group vectors are compared with. Also with nothing: otherwise a fair model whose effect all
-controls raise would seem to improve."""
+controls raise would seem to improve. Random vectors are only shown: they take away which word it
+is, together with its sense, and a model that cannot tell the words apart has no bias to show."""
 
 ANSWERED = 0.75
-"""Share of untouched prompts that must be answered: the rest moves an effect by up to a quarter."""
+"""Share of the untouched prompts of a wording that must be answered: the rest moves an effect by up
+to a quarter. The generated answers to other wordings are not read."""
+
+MASS = 1e-3
+"""Median probability of both compared answers together, in the untouched prompts of a wording, from
+which its forced choice is read: the floor of mass of gates."""
+
+FEWEST = 4
+"""Wordings of a reading. With fewer a single one decides."""
 
 HELD = 0.10
 """Largest fall allowed in the share of answered prompts: bias that falls because the model stops
@@ -66,6 +88,7 @@ answering is not an improvement. The published fine-tuned models that look fair 
 Floats = NDArray[np.float64]
 
 _read = lru_cache(maxsize=1 << 16)(read_association)  # most answers come back many times
+_LEAST = {GENERATED: ANSWERED, FORCED_CHOICE: MASS}
 _VALUES = {Association.STEREOTYPED: 1.0, Association.COUNTER: -1.0}
 
 
@@ -100,41 +123,98 @@ class Injection:
             raise ValueError(f"a window has 1 layer or more, not {window}")
         self._stimuli, self._selection = stimuli, selection
         self._window, self._seed = window, seed
-        self._units: dict[Slice, InjectionUnit] = {}
+        self._written: Callable[[AssociationPrompt], AssociationPrompt] = lambda prompt: prompt
+        self._prompts: dict[Slice, list[Context]] = {}
+        self._units: dict[tuple[Slice, tuple[str, ...]], InjectionUnit] = {}
+
+    def in_forms(self, written: Callable[[AssociationPrompt], AssociationPrompt]) -> Injection:
+        """The same with the compared answers of its units written in another form."""
+        other = copy(self)
+        other._written, other._units = written, {}
+        return other
+
+    def compared(self, part: Slice, findings: Mapping[str, Findings]) -> tuple[str, ...]:
+        """The wordings whose answers are compared."""
+        every = list(dict.fromkeys(one.frame for one in self._contexts(part)))
+        found = findings.get(self._trial(part).content)
+        return self._kept(part, found) if found else spread_over(every, WORDINGS)
 
     def units(self, part: Slice) -> Sequence[Unit]:
         """One unit, none where no context names the identifiers."""
-        unit = self._unit(part)
-        return [unit] if unit.prompts else []
+        return self.remaining(part, {})
 
     def trials(self, part: Slice) -> Sequence[Unit]:
-        """The untouched prompts."""
-        unit = self._unit(part)
-        return [InjectionTrial(unit)] if unit.prompts else []
+        """Untouched prompts of all wordings."""
+        return [self._trial(part)] if self._contexts(part) else []
 
-    def ended(self, part: Slice, findings: Mapping[str, Findings]) -> bool:
-        """Whether too few untouched prompts are answered."""
-        found = findings.get(InjectionTrial(self._unit(part)).content)
-        return self._untouched(part, found) < ANSWERED if found else False
+    def remaining(self, part: Slice, findings: Mapping[str, Findings]) -> Sequence[Unit]:
+        """One unit of the wordings that can be read."""
+        kept = self.compared(part, findings)
+        return [self._unit(part, kept)] if kept else []
 
-    def _untouched(self, part: Slice, found: Findings) -> float:
-        """Share of untouched prompts that a trial answered."""
-        asked = [one.prompt for one in self._unit(part).prompts if one.prompt is not None]
-        says = (
-            _read(str(text), identifiers=prompt.identifiers, words=prompt.words)
-            for text, prompt in zip(found["texts"], asked, strict=True)
+    def _kept(self, part: Slice, found: Findings) -> tuple[str, ...]:
+        """The wordings that a trial found to be read, at most `WORDINGS`; none if they are few.
+
+        Those whose prompts are answered come first, then those whose answers have mass.
+        """
+        answered, mass = self._tried(part, found)
+        readable = [one for one in answered if answered[one] >= ANSWERED or mass[one] >= MASS]
+        fewest = min(FEWEST, len(answered))
+        several = any(
+            sum(one >= _LEAST[reading] for one in found.values()) >= fewest
+            for reading, found in zip(READINGS, (answered, mass), strict=True)
         )
-        return sum(one in _VALUES for one in says) / len(asked)
+        ranked = sorted(readable, key=lambda one: (-answered[one], -mass[one]))[:WORDINGS]
+        return tuple(one for one in readable if one in ranked) if several else ()
+
+    def _tried(self, part: Slice, found: Findings) -> tuple[dict[str, float], dict[str, float]]:
+        """By wording of a trial: the share answered, and the median mass."""
+        asked = [one.prompt for one in self._trial(part).prompts if one.prompt is not None]
+        says = [
+            _read(
+                str(text),
+                identifiers=prompt.identifiers,
+                words=prompt.words,
+                language=prompt.language,
+            )
+            in _VALUES
+            for text, prompt in zip(found["texts"], asked, strict=True)
+        ]
+        masses = np.exp(np.asarray(found["scores"], np.float64)).sum(axis=1)
+        names = np.array([prompt.wording for prompt in asked])
+        answered, mass = {}, {}
+        for name in dict.fromkeys(names.tolist()):
+            answered[name] = float(np.mean(np.array(says)[names == name]))
+            mass[name] = float(np.median(masses[names == name]))
+        return answered, mass
+
+    def _trial(self, part: Slice) -> InjectionTrial:
+        """Two orders of each wording, which differ in both identifiers and words."""
+        contexts = self._contexts(part)
+        return InjectionTrial(
+            tuple(
+                one
+                for number, one in enumerate(contexts)
+                if number % 4 in ((0, 3) if number // 4 % 2 else (1, 2))
+            )
+        )
 
     def measure(self, part: Slice, findings: Mapping[str, Findings]) -> Assayed:
         """The reduction over each band of windows, in both readings."""
-        unit = self._unit(part)
+        kept = self.compared(part, findings)
+        unit = self._unit(part, kept)
         texts = {one.text for sources in unit.given for both in sources for one in both}
         texts |= {one.text for one in unit.prompts}
         digest = files.digest(*sorted(texts))[:16]
-        if unit.prompts and unit.content not in findings:
-            share = self._untouched(part, findings[InjectionTrial(unit).content])
-            return Assayed(part, _unread(_too_few(share)), digest=digest)
+        if self._contexts(part) and not kept:
+            answered, mass = self._tried(part, findings[self._trial(part).content])
+            tried = {GENERATED: [*answered.values()], FORCED_CHOICE: [*mass.values()]}
+            bands = {
+                (reading, band): Band(None, _too_few(reading, found))
+                for reading, found in tried.items()
+                for band in BANDS
+            }
+            return Assayed(part, bands, digest=digest)
         found = findings[unit.content] if unit.prompts else None
         if not found or not len(found["texts"]):
             why = "a vector is not finite" if found else "no context names the identifiers"
@@ -147,28 +227,43 @@ class Injection:
                 bands[reading, name], controls[reading, name] = answers.judge(reading, places)
         return Assayed(part, bands, answers.curves(), controls, answers.samples(), digest)
 
-    def _unit(self, part: Slice) -> InjectionUnit:
-        if part not in self._units:
-            where = part.axis, part.variant
-            senses = [one.name for one in senses_of(self._stimuli, *where)]
+    def _contexts(self, part: Slice) -> list[Context]:
+        """The prompts in all wordings, every four in a row the orders of one."""
+        if part not in self._prompts:
             prompts = ambiguous_contexts(self._stimuli, part, self._selection)
-            sources = [
-                givers(prompts, cued_contexts(self._stimuli, *where, sense))
-                for sense in (*senses, NEUTRAL_SENSE)
-            ]
             # The orders of a wording name the same identifiers: they stay or go together.
-            kept = [
-                (prompt, given)
-                for prompt, *given in zip(prompts, *sources, strict=True)
+            self._prompts[part] = [
+                prompt
+                for prompt, given in zip(prompts, self._given(part, prompts), strict=True)
                 if None not in given
             ]
-            self._units[part] = InjectionUnit(
-                prompts=tuple(prompt for prompt, _ in kept),
-                given=tuple(tuple(given) for _, given in kept),
+        return self._prompts[part]
+
+    def _given(self, part: Slice, prompts: Sequence[Context]) -> list[tuple[Given | None, ...]]:
+        """For each prompt, the contexts that vectors of each sense come from."""
+        where = part.axis, part.variant
+        senses = [one.name for one in senses_of(self._stimuli, *where)]
+        sources = (
+            givers(prompts, cued_contexts(self._stimuli, *where, sense))
+            for sense in (*senses, NEUTRAL_SENSE)
+        )
+        return list(zip(*sources, strict=True))
+
+    def _unit(self, part: Slice, wordings: tuple[str, ...]) -> InjectionUnit:
+        if (part, wordings) not in self._units:
+            kept = [one for one in self._contexts(part) if one.frame in wordings]
+            given = [tuple(filter(None, each)) for each in self._given(part, kept)]
+            self._units[part, wordings] = InjectionUnit(
+                prompts=tuple(self._in_form(one) for one in kept),
+                given=tuple(given),
                 width=self._window,
                 seed=self._seed,
             )
-        return self._units[part]
+        return self._units[part, wordings]
+
+    def _in_form(self, context: Context) -> Context:
+        assert context.prompt is not None, "an ambiguous context"
+        return replace(context, prompt=self._written(context.prompt))
 
 
 class _Answers:
@@ -185,7 +280,12 @@ class _Answers:
         asked = [one.prompt for one in unit.prompts if one.prompt is not None]
         self._says = [
             [
-                _read(text, identifiers=prompt.identifiers, words=prompt.words)
+                _read(
+                    text,
+                    identifiers=prompt.identifiers,
+                    words=prompt.words,
+                    language=prompt.language,
+                )
                 for text, prompt in zip(row, asked, strict=True)
             ]
             for row in self._texts
@@ -197,6 +297,20 @@ class _Answers:
         }
         self._identifier = np.array([one.positive_identifier_first for one in asked], np.bool_)
         self._word = np.array([one.positive_word_first for one in asked], np.bool_)
+        wordings = np.array([one.wording for one in asked])
+        self._mass = np.exp(scores).sum(axis=-1).T
+        self._every = self._values[GENERATED].copy()
+        answered = ~np.isnan(self._every[0])
+        silent, shares = _below(answered, wordings, ANSWERED, np.mean)
+        light, masses = _below(self._mass[0], wordings, MASS, np.median)
+        self._left_out = {GENERATED: silent, FORCED_CHOICE: light}
+        self._few = {
+            GENERATED: _too_few(GENERATED, shares),
+            FORCED_CHOICE: _too_few(FORCED_CHOICE, masses),
+        }
+        for reading, out in self._left_out.items():
+            self._values[reading][:, out] = np.nan
+        self._wordings = wordings
         self._clusters = Clusters.encode(
             {
                 "positive word": [one.words[0] for one in asked],
@@ -212,23 +326,22 @@ class _Answers:
         if places:
             effects |= {name: self._over(reading, name, places) for name in SOURCES}
         lines = [
-            f"{self._name(name)} {_shown(effect.stereotype)} "
-            f"({self._answered(name, places):.0%} answered)"
+            f"{self._name(name)} {_shown(effect.stereotype)} ({self._told(reading, name, places)})"
             for name, effect in effects.items()
         ]
         said = f"effect {', '.join(lines)}"
-        if why := self._unreadable(places):
+        if self._left_out[reading].any():
+            said += f"; {self._read(reading)} of {len(set(self._wordings))} wordings are read"
+        if why := self._unreadable(reading, places):
             return Band(None, why, layers), said
-        compared = [one for one in COMPARED if one != RANDOM or self._holds(RANDOM, places)]
-        for name in (*compared, GROUP):
+        for name in (*COMPARED, GROUP):
             if not (effect := effects[name].stereotype).measured:
                 return Band(None, f"{self._name(name)}: {effect.reason}", layers), said
         seen = effects[GROUP].contributions
         falls = {
             self._name(name): effects[name].contributions.minus(seen, paired=True)
-            for name in compared
+            for name in COMPARED
         }
-        said += "" if RANDOM in compared else "; random vectors omitted"
         return Band(None, layers=layers, compared=falls).held_against(0.0), said
 
     def curves(self) -> list[Curve]:
@@ -242,7 +355,7 @@ class _Answers:
                 shown = [one.stereotype for one in found]
                 curves.append(_curve(self._name(name), reading, "stereotype effect", at, shown))
                 if reading == GENERATED:
-                    shown = [one.validity for one in found]
+                    shown = [self._effect(GENERATED, self._every[row]).validity for row in rows]
                     curves.append(_curve(self._name(name), reading, "share answered", at, shown))
         return curves
 
@@ -275,26 +388,44 @@ class _Answers:
             return [0]
         return [1 + SOURCES.index(name) * len(self.windows) + place for place in places]
 
-    def _answered(self, name: str, places: Sequence[int]) -> float:
-        return float((~np.isnan(self._values[GENERATED][self._rows(name, places)])).mean())
+    def _read(self, reading: str) -> int:
+        """How many wordings are read."""
+        return len(set(self._wordings[~self._left_out[reading]]))
 
-    def _holds(self, name: str, places: Sequence[int]) -> bool:
-        """Whether about as many prompts are answered as without injection."""
+    def _answered(self, name: str, places: Sequence[int]) -> float:
+        """Share of the prompts answered, in the wordings that are read."""
+        rows = self._values[GENERATED][self._rows(name, places)]
+        rows = rows[:, ~self._left_out[GENERATED]]
+        return float((~np.isnan(rows)).mean()) if rows.size else 0.0
+
+    def _weight(self, name: str, places: Sequence[int]) -> float:
+        """Median mass of the compared answers, in the wordings that are read."""
+        rows = self._mass[self._rows(name, places)][:, ~self._left_out[FORCED_CHOICE]]
+        return float(np.median(rows)) if rows.size else 0.0
+
+    def _told(self, reading: str, name: str, places: Sequence[int]) -> str:
+        """What a comparison rests on."""
+        if reading == GENERATED:
+            return f"{self._answered(name, places):.0%} answered"
+        return f"mass {self._weight(name, places):.2g}"
+
+    def _holds(self, reading: str, name: str, places: Sequence[int]) -> bool:
+        """Whether about as many prompts are answered as without injection, or mass is left."""
+        if reading == FORCED_CHOICE:
+            return self._weight(name, places) >= MASS
         return self._answered(UNTOUCHED, ()) - self._answered(name, places) <= HELD + 1e-9
 
-    def _unreadable(self, places: Sequence[int]) -> str:
-        untouched = self._answered(UNTOUCHED, ())
-        if untouched < ANSWERED:
-            return _too_few(untouched)
+    def _unreadable(self, reading: str, places: Sequence[int]) -> str:
+        every = dict.fromkeys(self._wordings.tolist())
+        if self._read(reading) < min(FEWEST, len(every)):
+            return self._few[reading]
         if not places:
             return "no window of layers has its centre in the band"
-        # Random vectors may leave the model unable to answer. Then there is nothing to compare with
-        # and they are omitted; vectors of the same words from other contexts must work.
         for name in (GROUP, LITERAL, NEUTRAL):
-            if not self._holds(name, places):
+            if not self._holds(reading, name, places):
                 return (
-                    f"answers {self._answered(name, places):.0%} of the prompts with "
-                    f"{self._name(name)} vectors, {untouched:.0%} untouched: silence is no cure"
+                    f"{self._told(reading, name, places)} with {self._name(name)} vectors, "
+                    f"{self._told(reading, UNTOUCHED, ())} untouched: silence is no cure"
                 )
         return ""
 
@@ -316,12 +447,27 @@ class _Answers:
         )
 
 
+def _below(
+    values: NDArray[Any], names: NDArray[np.str_], least: float, mean: Callable[..., Any]
+) -> tuple[NDArray[np.bool_], list[float]]:
+    """Where the mean over a name is below the least, (value,); and the means, name by name."""
+    found = {name: float(mean(values[names == name])) for name in dict.fromkeys(names.tolist())}
+    return np.array([found[name] < least for name in names.tolist()]), list(found.values())
+
+
 def _unread(why: str) -> dict[tuple[str, str], Band]:
     return {(reading, band): Band(None, why) for reading in READINGS for band in BANDS}
 
 
-def _too_few(share: float) -> str:
-    return f"answers {share:.0%} of the untouched prompts, needs {ANSWERED:.0%}"
+def _too_few(reading: str, found: Sequence[float]) -> str:
+    """Why a reading has too few wordings; ``found``: the share answered, or the mass, of each."""
+    least, many = _LEAST[reading], len(found)
+    enough = sum(one >= least for one in found)
+    needs = f"in {enough} of {many} wordings, needs {min(FEWEST, many)}"
+    if reading == FORCED_CHOICE:
+        return f"the compared answers have a mass of {least:g} or more {needs}"
+    share = math.fsum(found) / max(1, many)
+    return f"answers {share:.0%} of the untouched prompts, {least:.0%} or more {needs}"
 
 
 def _shown(estimate: Estimate) -> str:

@@ -6,13 +6,14 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
+from itertools import chain
 
 import numpy as np
 
-from blindspot.answers import association_complete
+from blindspot.measurements.association import ASSOCIATION
 from blindspot.measurements.injection.vectors import Given, noise
-from blindspot.measurements.injection.windows import MOST, Window, sliding, window_width
-from blindspot.measurements.mechanistic import SMALL, Findings
+from blindspot.measurements.injection.windows import LARGE, MOST, Window, sliding, window_width
+from blindspot.measurements.mechanistic import SMALL, Findings, scaled
 from blindspot.models.base import Progress
 from blindspot.models.residual import InjectionRequest, ResidualStream, Source
 from blindspot.stimuli import AssociationPrompt, Context
@@ -22,7 +23,7 @@ SOURCES = (GROUP, LITERAL, NEUTRAL, RANDOM)
 """Source of the vectors: contexts with a cue of either sense or of neither, or random."""
 
 MAX_NEW_TOKENS = 40
-METHOD = "overwrite-1"
+METHOD = "overwrite-2"
 """Bump when the same prompts and vectors would give different findings."""
 
 
@@ -61,7 +62,7 @@ class InjectionUnit:
         return json.dumps(
             {
                 "assay": "injection",
-                "method": [METHOD, MAX_NEW_TOKENS, MOST],
+                "method": [METHOD, MAX_NEW_TOKENS, MOST, LARGE],
                 "prompts": asked,
                 "contexts": [[one.text, one.spans] for one in self._contexts],
                 "given": given,
@@ -72,8 +73,8 @@ class InjectionUnit:
 
     @property
     def size(self) -> int:
-        """Number of answers, in a model that has all windows."""
-        return len(self.prompts) * (1 + len(SOURCES) * MOST)
+        """Number of answers of a large model."""
+        return len(self.prompts) * (1 + len(SOURCES) * LARGE)
 
     @cached_property
     def _contexts(self) -> dict[Context, int]:
@@ -85,13 +86,14 @@ class InjectionUnit:
         """Read the vectors and answer."""
         windows = sliding(stream.layers, window_width(stream.layers, self.width))
         sources = [Source(one.text, one.spans) for one in self._contexts]
-        read = stream.read(sources, progress=progress)
-        assert read.shape == (2 * len(sources), stream.layers, stream.width), "vectors"
-        # The vectors of the positive and of the negative identifier: rows of what was read.
+        read = stream.read(sources)
+        width = len(self.prompts[0].words)
+        assert read.shape == (width * len(sources), stream.layers, stream.width), "vectors"
+        # The vectors of the identifiers that are read: rows of what was read.
         rows = np.array(
             [
                 [
-                    [2 * self._contexts[one] + place for place, one in enumerate(source)]
+                    [width * self._contexts[one] + place for place, one in enumerate(source)]
                     for source in sources
                 ]
                 for sources in self.given
@@ -100,10 +102,11 @@ class InjectionUnit:
         )
         drawn = [noise(read[row[0]], (self.seed, number)) for number, row in enumerate(rows)]
         vectors = np.concatenate([read, *drawn])
-        random = len(read) + np.arange(2 * len(self.prompts)).reshape(-1, 1, 2)
+        random = len(read) + np.arange(width * len(self.prompts)).reshape(-1, 1, width)
         requests = list(self._requests(np.concatenate([rows, random], axis=1), windows))
         finite = bool(np.isfinite(vectors).all())
-        answers = stream.inject(requests, vectors, progress=progress) if finite else []
+        told = scaled(progress, self.size, len(requests))
+        answers = stream.inject(requests, vectors, progress=told) if finite else []
         generated = [one.generation for one in answers]
         return {
             "windows": np.array(windows, np.int64),
@@ -113,16 +116,12 @@ class InjectionUnit:
             "scores": np.array([one.scores for one in answers], np.float64).reshape(-1, 2),
         }
 
-    def untouched(self) -> list[InjectionRequest]:
-        """The prompts as they are."""
-        return [_asked(one)(spans=(), vectors=(), window=None) for one in self.prompts]
-
     def _requests(self, rows: np.ndarray, windows: Sequence[Window]) -> Iterator[InjectionRequest]:
         for context, sources in zip(self.prompts, rows.tolist(), strict=True):
             ask = _asked(context)
             yield ask(spans=(), vectors=(), window=None)
             for source in sources:
-                spans = (*context.mentions[0], *context.mentions[1])
+                spans = tuple(chain.from_iterable(context.mentions))
                 vectors = [
                     row
                     for row, mentions in zip(source, context.mentions, strict=True)
@@ -134,30 +133,36 @@ class InjectionUnit:
 
 @dataclass(frozen=True)
 class InjectionTrial:
-    """Whether a large model answers the prompts of a unit at all, untouched.
+    """Which prompts a large model answers at all, untouched.
 
-    Findings: ``texts``, one a prompt; none of a small model.
+    Findings: ``texts`` (prompt,), and ``scores`` (prompt, 2) float64 as of the unit; none of a
+    small model.
     """
 
-    unit: InjectionUnit
+    prompts: tuple[Context, ...]
 
     @cached_property
     def content(self) -> str:
         """Everything but the model that decides its findings, as canonical JSON."""
-        return json.dumps({"trial": "untouched", "of": self.unit.content})
+        asked = [[one.text, _prompt(one).words, _prompt(one).candidates] for one in self.prompts]
+        return json.dumps({"trial": "untouched", "method": METHOD, "prompts": asked})
 
     @property
     def size(self) -> int:
         """Number of answers."""
-        return len(self.unit.prompts)
+        return len(self.prompts)
 
     def run(self, stream: ResidualStream, *, progress: Progress | None = None) -> Findings:
         """Answer."""
         if stream.layers <= SMALL:
             return {}
         nothing = np.empty((0, stream.layers, stream.width), np.float32)
-        answers = stream.inject(self.unit.untouched(), nothing, progress=progress)
-        return {"texts": [one.generation.text for one in answers]}
+        requests = [_asked(one)(spans=(), vectors=(), window=None) for one in self.prompts]
+        answers = stream.inject(requests, nothing, progress=progress)
+        return {
+            "texts": [one.generation.text for one in answers],
+            "scores": np.array([one.scores for one in answers], np.float64).reshape(-1, 2),
+        }
 
 
 def _asked(context: Context) -> partial[InjectionRequest]:
@@ -166,9 +171,7 @@ def _asked(context: Context) -> partial[InjectionRequest]:
     return partial(
         InjectionRequest,
         prompt=context.text,
-        is_complete=partial(
-            association_complete, identifiers=prompt.identifiers, words=prompt.words
-        ),
+        is_complete=ASSOCIATION.is_complete(prompt),
         candidates=prompt.candidates,
         max_new_tokens=MAX_NEW_TOKENS,
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from blindspot.measurements.base import EARLY, LATE, MIDDLE, OVERALL
-from blindspot.measurements.mechanistic import band_layers
+from blindspot.measurements.mechanistic import SMALL, band_layers
 
 Window = tuple[int, int]
 """Layers of a window: the first, and one past the last."""
@@ -13,9 +13,9 @@ Window = tuple[int, int]
 PUBLISHED_SHARE = 10 / 32
 """Layers of a window as a share of all: 10 of 32 in arXiv 2506.00253."""
 
-MOST = 6
-"""Most windows of a model, two a band: each costs four times as many answers as the untouched
-prompts."""
+MOST, LARGE = 6, 3
+"""Most windows of a small and of a large model, two a band and one: each costs four times as many
+answers as the untouched prompts."""
 
 
 def window_width(layers: int, asked: int | None = None) -> int:
@@ -24,7 +24,7 @@ def window_width(layers: int, asked: int | None = None) -> int:
 
 
 def sliding(layers: int, width: int) -> tuple[Window, ...]:
-    """Windows from the first layers to the last, at most `MOST`, evenly spread.
+    """Windows from the first layers to the last, evenly spread: at most `MOST`, or `LARGE`.
 
     The first and the last window are always among them. They are one layer apart if there are few
     enough, otherwise evenly spread; steps differ by one layer at most.
@@ -35,7 +35,7 @@ def sliding(layers: int, width: int) -> tuple[Window, ...]:
     if not 1 <= width <= layers:
         raise ValueError(f"a window of {width} layers in a model of {layers}: use 1 to {layers}")
     last = layers - width
-    steps = min(last, MOST - 1)
+    steps = min(last, (MOST if layers <= SMALL else LARGE) - 1)
     firsts = [round(last * place / steps) for place in range(steps)] if steps else []
     return tuple((first, first + width) for first in (*firsts, last))
 

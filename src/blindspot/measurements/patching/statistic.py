@@ -10,7 +10,6 @@ that state either sense, between which every number is placed.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -18,8 +17,9 @@ from numpy.typing import NDArray
 
 from blindspot import files
 from blindspot.estimates import LOGIT_STEP, PROBABILITY_STEP, Clusters, mean_estimate
-from blindspot.measurements.controls import Control, Controls, blindness, labels_of
+from blindspot.measurements.controls import Control, Controls, blindness, labels_of, mean_of
 from blindspot.measurements.mechanistic import (
+    WORDINGS,
     Assayed,
     Band,
     Curve,
@@ -29,7 +29,6 @@ from blindspot.measurements.mechanistic import (
     by_layer,
     drawn,
     evenly,
-    sampled,
 )
 from blindspot.measurements.patching.unit import PatchingUnit
 from blindspot.measurements.scale import Scale
@@ -56,9 +55,10 @@ LEAST = 1.0
 e-fold. The wording of a question can cause less than that, as can eight steps of a bfloat16
 logit."""
 
-CONTROLS = 14
-"""Contexts of a control, of all cues, templates and orders: two for each of seven cues. Cues are
-the clusters that matter; more contexts of the same cues cost time and add little."""
+CONTROLS, OTHERS = 14, 4
+"""Contexts of a control that defines the scale, two for each of seven cues, and of one that is only
+reported. Cues are the clusters that matter; more contexts of the same cues cost time and add
+little. With one, a cue could not be told from its template."""
 
 UNPATCHED = "unpatched"
 """Name of the curves of questions in which nothing was written."""
@@ -81,21 +81,20 @@ class Patching(TriedByControls):
 
     def __init__(self, stimuli: Stimuli, selection: Selection = DEFAULT_SELECTION) -> None:
         super().__init__(stimuli, selection)
-        self._units: dict[tuple[str, str], PatchingUnit] = {}
+        self._units: dict[Slice, PatchingUnit] = {}
 
     def units(self, part: Slice) -> Sequence[Unit]:
-        """One unit for all categories of a variant: they share the controls, and batches."""
+        """One unit: the contexts of the slice and its controls share batches."""
         return [self._unit(part)]
 
     def _unit_of_trial(self, part: Slice, contexts: tuple[Context, ...]) -> PatchingUnit:
-        questions = _alternating(self._questions(part))  # each in one order of its answers
-        return PatchingUnit(contexts, tuple(question for _, _, question in questions))
+        return PatchingUnit(contexts, tuple(question for _, _, question in self._questions(part)))
 
     def _values_of_trial(
         self, part: Slice, found: Findings, reading: str
     ) -> tuple[Floats, tuple[Cell, ...], float]:
         logs = _finite(found[_KEYS[reading]])
-        cells = [(name, order) for name, order, _ in _alternating(self._questions(part))]
+        cells = [(name, order) for name, order, _ in self._questions(part)]
         return logs[..., 1] - logs[..., 0], tuple(cells), LOGIT_STEP
 
     @staticmethod
@@ -111,8 +110,8 @@ class Patching(TriedByControls):
         """Blindness in the layers in which the controls separate."""
         unit = self._unit(part)
         group, literal = (one.name for one in senses_of(self._stimuli, part.axis, part.variant))
-        places = {AMBIGUOUS: unit.places(AMBIGUOUS, part.category)}
-        places |= {kind: unit.places(kind) for kind in (group, literal, NEUTRAL, UNRELATED)}
+        kinds = (AMBIGUOUS, group, literal, NEUTRAL, UNRELATED)
+        places = {kind: unit.places(kind) for kind in kinds}
         texts = sorted(unit.contexts[at].text for kind in places.values() for at in kind)
         asked = sorted(one.text for one in unit.questions)
         digest = files.digest(*texts, *asked)[:16]
@@ -133,30 +132,33 @@ class Patching(TriedByControls):
         return Assayed(part, bands, curves, controls, digest=digest)
 
     def _questions(self, part: Slice) -> list[tuple[str, str, Question]]:
-        return closed_questions(self._stimuli, part.axis, part.variant)
+        """Each in one order of its answers, the next one in the other.
+
+        A question and its order have a scale of their own, so that neither needs both.
+        """
+        by_name: dict[str, list[tuple[str, str, Question]]] = {}
+        for one in closed_questions(self._stimuli, part.axis, part.variant):
+            by_name.setdefault(one[0], []).append(one)
+        return [orders[place % len(orders)] for place, orders in enumerate(by_name.values())]
 
     def _unit(self, part: Slice) -> PatchingUnit:
-        where = part.axis, part.variant
-        if where not in self._units:
+        if part not in self._units:
+            where = part.axis, part.variant
             senses = [one.name for one in senses_of(self._stimuli, *where)]
-            stated = [cued_contexts(self._stimuli, *where, name) for name in (*senses, NEUTRAL)]
-            controls = (*stated, unrelated_contexts(self._stimuli, *where))
-            self._units[where] = PatchingUnit(
-                # One order per wording, each of the four equally often: wordings and words decide.
-                contexts=tuple(
-                    context
-                    for category in self._stimuli.axes[part.axis].categories
-                    for context in ambiguous_contexts(
-                        self._stimuli,
-                        replace(part, category=category),
-                        self._selection,
-                        orders=False,
-                    )
-                )
-                + tuple(one for control in controls for one in evenly(control, CONTROLS)),
+            controls = [
+                *(evenly(cued_contexts(self._stimuli, *where, one), CONTROLS) for one in senses),
+                evenly(cued_contexts(self._stimuli, *where, NEUTRAL), OTHERS),
+                evenly(unrelated_contexts(self._stimuli, *where), OTHERS),
+            ]
+            # One order per wording, each of the four equally often: wordings and words decide.
+            ambiguous = ambiguous_contexts(
+                self._stimuli, part, self._selection, orders=False, wordings=WORDINGS
+            )
+            self._units[part] = PatchingUnit(
+                contexts=(*ambiguous, *(one for control in controls for one in control)),
                 questions=tuple(question for _, _, question in self._questions(part)),
             )
-        return self._units[where]
+        return self._units[part]
 
 
 class _PatchFindings:
@@ -180,17 +182,19 @@ class _PatchFindings:
         self._unpatched = _finite(findings[f"{key}_unpatched"])
         self.layers = self._unpatched.shape[1]
         logs = _finite(findings[key])
-        shape = 2 * len(unit.contexts), len(cells), self.layers, len(senses)
+        width = unit.width
+        shape = width * len(unit.contexts), len(cells), self.layers, len(senses)
         assert logs.shape == shape, f"findings of other contexts: {logs.shape}, not {shape}"
         self._contexts = {kind: [unit.contexts[at] for at in mine] for kind, mine in places.items()}
         vectors = {
-            kind: [2 * at + n for at in mine for n in (0, 1)] for kind, mine in places.items()
+            kind: [width * at + n for at in mine for n in range(width)]
+            for kind, mine in places.items()
         }
         self._logs = {kind: logs[mine] for kind, mine in vectors.items()}
         self._odds = {kind: logs[..., 1] - logs[..., 0] for kind, logs in self._logs.items()}
         ours, theirs = (Control.of(self._odds[one], self._contexts[one]) for one in senses)
         self._controls = Controls(ours, theirs, self._cells, LEAST, LOGIT_STEP)
-        means = (control.values.mean(axis=0) for control in (ours, theirs))
+        means = (mean_of(control.values, 0) for control in (ours, theirs))
         self._scale = Scale.between(*means, least=LEAST / 2, curved=True)
 
     def band(self, layers: Sequence[int]) -> Band:
@@ -272,8 +276,9 @@ class _PatchFindings:
             curves.append(self._curve(AMBIGUOUS, name, change[..., side], "effect"))
         blind = change[..., 1] - change[..., 0]
         curves.append(self._curve(AMBIGUOUS, "r_blind", blind, "difference"))
+        read = ~np.isnan(before).all(axis=(0, 2))
         score = mean_estimate(
-            blind[:, :, sampled(self.layers)].mean(axis=2).ravel(),
+            blind[:, :, read].mean(axis=2).ravel(),
             clusters=labels_of(self._contexts[AMBIGUOUS], self._controls.questions),
             unit="difference",
             step=PROBABILITY_STEP,
@@ -295,16 +300,6 @@ class _PatchFindings:
             else Clusters.encode({"question": questions})
         )
         return by_layer(kind, self._reading, quantity, values, clusters, step=step, unit=unit)
-
-
-def _alternating(
-    questions: Sequence[tuple[str, str, Question]],
-) -> list[tuple[str, str, Question]]:
-    """Each question in one order of its answers, the next one in the other."""
-    by_name: dict[str, list[tuple[str, str, Question]]] = {}
-    for one in questions:
-        by_name.setdefault(one[0], []).append(one)
-    return [orders[place % len(orders)] for place, orders in enumerate(by_name.values())]
 
 
 def _finite(logs: NDArray[np.floating[Any]] | list[str]) -> Floats:

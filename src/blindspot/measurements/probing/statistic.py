@@ -19,6 +19,7 @@ from blindspot.estimates import PROBABILITY_STEP, Clusters, Contributions, Estim
 from blindspot.estimates.clusters import FactorSums, contrasts
 from blindspot.measurements.base import BANDS
 from blindspot.measurements.mechanistic import (
+    WORDINGS,
     Assayed,
     Band,
     Curve,
@@ -115,7 +116,9 @@ class Probing:
         return self._units[where]
 
     def _contexts(self, part: Slice) -> list[Context]:
-        return ambiguous_contexts(self._stimuli, part, self._selection)
+        return ambiguous_contexts(
+            self._stimuli, part, self._selection, orders=False, wordings=WORDINGS
+        )
 
 
 class _ProbeFindings:
@@ -153,9 +156,12 @@ class _ProbeFindings:
         """The line on the controls of a band of layers."""
         if not layers:
             return "the band has no layer"
-        best = max(layers, key=lambda layer: np.nan_to_num(self._accuracy[layer].lower(0.025)))
+        fitted = [layer for layer in layers if self._accuracy[layer].measured]
+        if not fitted:
+            return "no layer of the band was read"
+        best = max(fitted, key=lambda layer: np.nan_to_num(self._accuracy[layer].lower(0.025)))
         line = (
-            f"readable in {len(readable)} of {len(layers)} layers; best at layer {best}: held-out "
+            f"readable in {len(readable)} of {len(fitted)} layers; best at layer {best}: held-out "
             f"accuracy {_shown(self._accuracy[best])}, by shuffled labels "
             f"{_shown(self._control[best])}"
         )
@@ -177,7 +183,7 @@ class _ProbeFindings:
         ]
         stated = self._unit.stated
         for name, marked in zip(self._senses, (stated, ~stated), strict=True):
-            both = np.repeat(marked, 2)
+            both = np.repeat(marked, self._unit.width)
             clusters = self._unit.clusters.take(both)
             sure = logistic(self._held_out).reshape(self.layers, -1)[:, both]
             curves.append(_curve(name, group, [_share(values, clusters) for values in sure]))
@@ -208,7 +214,7 @@ class _ProbeFindings:
         """Share of (context, identifier) that is right; both senses have equal weight."""
         (share,) = contrasts(
             right.ravel(),
-            np.repeat(self._unit.stated, 2).astype(np.int64),
+            np.repeat(self._unit.stated, self._unit.width).astype(np.int64),
             np.full((1, 2), 0.5),
             self._unit.clusters,
             names=("the literal sense", "the group sense"),
@@ -262,7 +268,7 @@ def _position(
 def _order(context: Context) -> str:
     if context.prompt is not None:
         return context.prompt.order
-    return "positive first" if context.spans[0] < context.spans[1] else "negative first"
+    return "positive first" if context.positive_first else "negative first"
 
 
 def _labels(contexts: Sequence[Context]) -> dict[str, list[str]]:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from blindspot.estimates import Clusters
-from blindspot.measurements.mechanistic import Findings
+from blindspot.measurements.mechanistic import SAMPLED, Findings, sampled, scaled
 from blindspot.measurements.probing.linear import (
     CUE_FOLDS,
     STRENGTH,
@@ -28,8 +28,11 @@ from blindspot.stimuli import AMBIGUOUS, NEUTRAL, Context
 LABELINGS = 8
 """Number of shuffled labelings; their mean must not depend on a single one."""
 
+PROBED = 8
+"""Contexts that take about as long as fitting the probes of a layer."""
+
 SEED = 0
-METHOD = "linear-1"
+METHOD = "linear-2"
 """Bump when the same vectors would give different findings."""
 
 
@@ -38,7 +41,7 @@ class ProbeUnit:
     """Read, fit, read again: for all categories of a variant at once, since they share the probes.
 
     Vectors and probes are large and not kept. Findings, by layer and context, NaN where vectors
-    are not finite:
+    are not finite and in layers that are not read:
 
     * ``ambiguous`` and ``neutral``: P(group) by (layer, probe, context, identifier) float32
     * ``held_out``: log-odds of the group sense of the cued contexts, (layer, context, identifier)
@@ -68,9 +71,14 @@ class ProbeUnit:
         return json.dumps({"assay": "probing", "method": method, "cued": cued, "read": read})
 
     @property
+    def width(self) -> int:
+        """Words read in each context."""
+        return len(self.cued[0].words)
+
+    @property
     def size(self) -> int:
-        """Contexts that are read."""
-        return len(self.cued) + len(self.neutral) + len(self.ambiguous)
+        """Contexts that are read, and probes that are fitted."""
+        return len(self.cued) + len(self.neutral) + len(self.ambiguous) + PROBED * SAMPLED
 
     @cached_property
     def stated(self) -> NDArray[np.bool_]:
@@ -99,17 +107,20 @@ class ProbeUnit:
             "cue": [one.cue for one in self.cued],
             "template": [one.frame for one in self.cued],
         }
-        return Clusters.encode({name: np.repeat(column, 2) for name, column in labels.items()})
+        both = {name: np.repeat(column, self.width) for name, column in labels.items()}
+        return Clusters.encode(both)
 
     def run(self, stream: ResidualStream, *, progress: Progress | None = None) -> Findings:
         """Read, fit and read again."""
         vectors = _read(stream, self.cued, progress)
         labelings = draw_labelings([one.cue for one in self.cued], LABELINGS, SEED)
-        shape = stream.layers, len(self.cued), 2
+        shape = stream.layers, len(self.cued), self.width
         held_out, right = np.full(shape, np.nan, np.float32), np.zeros(shape, np.bool_)
         control = np.zeros((stream.layers, LABELINGS, *shape[1:]), np.bool_)
         probes: list[Probes | None] = [None] * stream.layers
-        for layer in range(stream.layers):
+        layers = sampled(stream.layers)
+        fitting = scaled(progress, PROBED * SAMPLED, len(layers))
+        for layer in layers:
             rows = vectors[:, :, layer]
             if np.isfinite(rows).all():
                 fitted, decisions, control[layer] = fit_layer(
@@ -118,6 +129,8 @@ class ProbeUnit:
                 right[layer] = (decisions > 0) == self.stated[:, None]
                 held_out[layer] = fitted.log_odds(decisions)
                 probes[layer] = fitted
+            if fitting is not None:
+                fitting(1)
         findings: Findings = {"held_out": held_out, "right": right, "control": control}
         del vectors
         for name, contexts in ((NEUTRAL, self.neutral), (AMBIGUOUS, self.ambiguous)):
@@ -135,8 +148,9 @@ def _read(
     """Vectors (context, identifier, layer, width)."""
     sources = [Source(*_source(one)) for one in contexts]
     vectors = stream.read(sources, progress=progress)
-    assert vectors.shape == (2 * len(sources), stream.layers, stream.width), "vectors"
-    return vectors.reshape(len(sources), 2, stream.layers, stream.width)
+    words = sum(len(one.spans) for one in sources)
+    assert vectors.shape == (words, stream.layers, stream.width), "vectors"
+    return vectors.reshape(len(sources), -1, stream.layers, stream.width)
 
 
 def _probabilities(

@@ -126,7 +126,7 @@ class LoadedModel:
     def _too_long(self, tokens: Sequence[int]) -> ModelError:
         return ModelError(
             f"{self.name}: a prompt of {len(tokens)} tokens does not fit in its context of "
-            f"{self.context}; omit long prompts"
+            f"{self.context}; shorten it, or lower --num-fewshot"
         )
 
 

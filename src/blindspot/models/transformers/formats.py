@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import re
+import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date, datetime, tzinfo
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 from blindspot.errors import ModelError
+from blindspot.models.transformers import thoughts
 from blindspot.models.transformers.digests import json_digest
 from blindspot.models.transformers.trials import TrialError, tried
 
@@ -34,18 +35,6 @@ _SHOWN = 300
 _TOKENS = 64
 #: The sample text for a tokenizer.
 _PANGRAM = "The quick brown fox jumps over the lazy dog, 0123456789. THE QUICK BROWN FOX!\n"
-#: Markers that open another channel in an assistant's turn, and that close it.
-_CHANNELS = (
-    ("<|channel|>", "final<|message|>"),
-    ("<|start|>assistant", "final<|message|>"),  # whose next token is a channel
-    ("<|channel>", "<channel|>"),
-)
-#: Markers that open or close a thought: ``<think>``, ``[/THINK]``, ``<|END_THINKING|>`` and others.
-_THOUGHT = re.compile(
-    r"[<\[◁]\|?(?P<end>/|end_(?:of_)?)?(?:start_|begin_of_|[a-z]+:)?"
-    r"(?:think|thought|reason)[a-z]*\|?[>\]▷]",
-    re.IGNORECASE,
-)
 #: Prompt tokens decoded with an answer, so that its first token keeps its leading space.
 _CONTEXT = 4
 
@@ -63,7 +52,7 @@ class PromptFormat:
         self.tokenizer = tokenizer
         self.name = name
         self.chat = chat
-        self.template = _template(tokenizer, name) if chat else ""
+        self._stated = _template(tokenizer, name) if chat else ""
         self._encode_batch = _fast(tokenizer, "_encode_plus", "encode_batch_fast")
         self._decode_batch = _fast(tokenizer, "_decode", "decode_batch")
         self._opening = () if chat else self._opening_tokens()
@@ -75,36 +64,70 @@ class PromptFormat:
             return self._rendered(prompt)
         return prompt.rstrip(_BLANKS)
 
+    @property
+    def template(self) -> str:
+        """The chat template that prompts are sent through, "" in plain text.
+
+        It is the tokenizer's. If that opens a thought, the end of the thought is appended.
+        """
+        return self._checked[0]
+
+    @property
+    def closing(self) -> str:
+        """What is appended to the tokenizer's template to close a thought, "" for nothing."""
+        return self._checked[1]
+
+    @property
+    def notes(self) -> list[str]:
+        """What readers of the answers should know of the template."""
+        if not self.closing:
+            return []
+        return [f"its chat template opens a thought; prompts close it with {self.closing!r}"]
+
     def template_digest(self) -> str:
         """Sha256 of the template and of a message rendered by it; "" in plain text.
 
-        A separate process renders the template and is killed if it takes too long.
-
         Raises:
             ModelError: the template cannot be used, omits the message, or opens a thought, which
-            contains no answer.
+            contains no answer, and what would close it is not known.
+        """
+        return self._checked[2]
+
+    @cached_property
+    def _checked(self) -> tuple[str, str, str]:
+        """The template, its closing, and its digest.
+
+        A separate process renders the template and is killed if it takes too long.
         """
         if not self.chat:
-            return ""
-        message = "{message}"
+            return "", "", ""
+        message, template, closing = "{message}", self._stated, ""
         try:
-            rendered = tried(lambda: self._applied(message))
-            digest = json_digest([self.template, rendered])
+            rendered = tried(lambda: self._applied(message, template))
+            place = rendered.casefold().rfind(message)
+            if place >= 0 and thoughts.opened(rendered[place:]):
+                closing = thoughts.closing(rendered[place:], self._has)
+                rendered += closing
+                template += f"{{{{ {json.dumps(closing)} }}}}" if closing else ""
+            digest = json_digest([template, rendered])
         except (TrialError, ValueError) as error:  # also half a character, which has no digest
             raise self._unusable(error) from error
-        place = rendered.casefold().rfind(message)
         if place < 0:
             raise ModelError(
                 f"{self.name}: its chat template omits the user's message; fix it, or drop "
                 "--apply-chat-template"
             )
-        if opened := _opened_thought(rendered[place:]):
+        if opened := thoughts.opened(rendered[place:]):
             raise ModelError(
                 f"{self.name}: its chat template opens a thought ({opened}), but answers are "
                 "read from the first word; make the template close it, or drop "
                 "--apply-chat-template"
             )
-        return digest
+        return template, closing, digest
+
+    def _has(self, marker: str) -> bool:
+        """Whether the tokenizer or the template knows a marker."""
+        return marker in self._stated or marker in self.tokenizer.get_added_vocab()
 
     def join(self, rendered: str, candidate: str) -> str:
         """A rendered prompt followed by a complete answer, which may begin with its own seam."""
@@ -182,20 +205,26 @@ class PromptFormat:
         return (bos,) if bos is not None and full[:1] == [bos] else ()
 
     def _rendered(self, prompt: str) -> str:
+        template = self.template
         try:
-            rendered = self._applied(prompt)
+            rendered = self._applied(prompt, template)
         except Exception as error:  # a template is a program: it may raise anything
             raise self._unusable(error) from error
         if len(rendered) > _FRAME + _REPEATS * len(prompt):
             raise self._unusable(ValueError(f"it turns a prompt into {len(rendered)} characters"))
         return rendered
 
-    def _applied(self, prompt: str) -> str:
+    def _applied(self, prompt: str, template: str) -> str:
         message = [{"role": "user", "content": prompt}]
-        with _fixed_date(self.template):
+        changed = {"chat_template": template} if template != self._stated else {}
+        with _fixed_date(template):
             return str(
                 self.tokenizer.apply_chat_template(
-                    message, tokenize=False, add_generation_prompt=True, **_TEMPLATE_ARGUMENTS
+                    message,
+                    tokenize=False,
+                    add_generation_prompt=True,
+                    **changed,
+                    **_TEMPLATE_ARGUMENTS,
                 )
             )
 
@@ -205,15 +234,6 @@ class PromptFormat:
             f"{self.name}: its chat template cannot be used ({first}); fix it, or drop "
             "--apply-chat-template"
         )
-
-
-def _opened_thought(tail: str) -> str:
-    """The marker of a thought or a channel that the end of a prompt leaves open, "" for none."""
-    for opening, end in _CHANNELS:
-        if tail.rfind(opening) > tail.rfind(end):
-            return opening
-    found = list(_THOUGHT.finditer(tail))
-    return "" if not found or found[-1]["end"] else found[-1][0]
 
 
 def check_tokenizer(tokenizer: Any, name: str) -> None:

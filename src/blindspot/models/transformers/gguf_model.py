@@ -35,6 +35,10 @@ _SETTINGS = {
 }
 #: A tensor by which the frequencies of rotary positions are divided (Llama 3.1 and later).
 _ROPE_FACTORS = "rope_freqs.weight"
+_TOKENS = "tokenizer.ggml.tokens"
+#: Byte-level vocabularies whose text llama.cpp splits like that of GPT-2, as transformers does
+#: with all that it does not know.
+_SPLIT_LIKE_GPT2 = ("gpt-2", "mpt", "olmo", "phi-2")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +64,9 @@ class _Reader:
         self.fields: dict[str, _Field] = {}
         for key, found in header.values.items():
             kinds, value = list(found.kind), found.value
-            if value is None:  # only its length is used
-                self.fields[key] = _Field([(0,)] * found.length, range(found.length), [4])
+            if value is None:  # only its length is used, and only that of the tokens
+                length = found.length if key == _TOKENS else min(2, found.length)
+                self.fields[key] = _Field([(0,)] * length, range(length), [4])
             elif isinstance(value, list):
                 self.fields[key] = _Field([(v,) for v in value], range(len(value)), kinds)
             else:
@@ -167,6 +172,21 @@ def check_settings(name: str, header: GgufHeader, config: Any) -> None:
                 f"{name}: its header sets {key} to {found.value}, which transformers "
                 f"{version('transformers')} does not read; {_REMEDY}"
             )
+
+
+def notes(header: GgufHeader) -> list[str]:
+    """What readers of the answers should know of the vocabulary: how its texts are split."""
+    from transformers.integrations.gguf.gguf_tokenizer_mapping import GGUF_PRE_TOKENIZER_SPLITS
+
+    stated = header.value("tokenizer.ggml.pre")
+    known = {*GGUF_PRE_TOKENIZER_SPLITS, *_SPLIT_LIKE_GPT2}
+    if header.value("tokenizer.ggml.model") != "gpt2" or stated in known:
+        return []
+    named = f"the pre-tokenizer {str(stated)[:_SHOWN]}" if stated else "no pre-tokenizer"
+    return [
+        f"its header names {named}, which transformers {version('transformers')} does not know: "
+        "text is split as for GPT-2, and some tokens, such as those of numbers, may differ"
+    ]
 
 
 def complete(header: GgufHeader, model: Any, taken: set[str]) -> list[str]:

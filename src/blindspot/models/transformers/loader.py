@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from blindspot.models.transformers.model import CausalModel
 
 #: Bump when the answers of the same model to the same prompt may change.
-ENGINE_VERSION = 3
+ENGINE_VERSION = 4
 
 #: Entries of config.json about the origin of a model, not about what it computes.
 _UNIMPORTANT = ("_name_or_path", "transformers_version")
@@ -52,7 +52,7 @@ def load(options: ModelOptions) -> CausalModel:
     Raises:
         ModelError: it cannot be found, read or run; one line with the remedy.
     """
-    prepared = _prepare(options)
+    prepared = prepare(options)
 
     import torch
 
@@ -84,7 +84,8 @@ def load(options: ModelOptions) -> CausalModel:
             prepared.identity,
             ends=prepared.ends,
             rows=options.rows(),
-            notes=[*notes, *prepared.changes.notes(name)],
+            batch_invariant=options.batch_invariant,
+            notes=[*notes, *prepared.prompts.notes, *prepared.changes.notes(name)],
         )
 
 
@@ -98,16 +99,16 @@ def identify(options: ModelOptions) -> Identity:
         ModelError: as ``load``, as far as the files tell.
     """
     if options.trust_remote_code:  # the files do not determine what code does
-        return _prepare(options).identity
-    device, checkpoint = _open(options)
+        return prepare(options).identity
+    device, checkpoint = _open(options, here=True)
     facts = recall(facts_key(checkpoint, chat=options.apply_chat_template))
     if facts is None:
-        return _prepare(options).identity
+        return prepare(options).identity
     return _identity(options, checkpoint, open_changes(options), facts, device)
 
 
 @dataclass(frozen=True, slots=True)
-class _Prepared:
+class Prepared:
     """Everything about a model but its weights; ``read``: the files that must not change."""
 
     checkpoint: Checkpoint
@@ -120,8 +121,8 @@ class _Prepared:
     stamps: list[Stamp]
 
 
-def _open(options: ModelOptions) -> tuple[str, Checkpoint]:
-    """The device and the files of the model."""
+def _open(options: ModelOptions, *, here: bool) -> tuple[str, Checkpoint]:
+    """The device and the files of the model; ``here``: whether it is to run in this process."""
     options.rows()
     check_model_args(options.model_args)
     ranks.check(ranks.PLAN in options.model_args)
@@ -132,15 +133,24 @@ def _open(options: ModelOptions) -> tuple[str, Checkpoint]:
     if options.trust_remote_code:
         own_code(checkpoint)  # refused before it runs
     whole = "device_map" not in options.model_args
-    check_computed(options.name, checkpoint.config, device if whole else "")
+    if here:
+        check_computed(options.name, checkpoint.config, device if whole else "")
     return device, checkpoint
 
 
-def _prepare(options: ModelOptions) -> _Prepared:
+def prepare(options: ModelOptions, *, here: bool = True) -> Prepared:
+    """Read everything about a model but its weights, which are digested.
+
+    ``here``: whether it is to run in this process.
+
+    Raises:
+        ModelError: as ``load``, as far as the files tell.
+    """
     name = options.name
-    device, checkpoint = _open(options)
+    device, checkpoint = _open(options, here=here)
     key = facts_key(checkpoint, chat=options.apply_chat_template)
-    placement.import_torch()
+    if here:
+        placement.import_torch()
     with quiet(), explained(name, "cannot be read"):
         if checkpoint.header:
             gguf_model.check_known(name, checkpoint.header)
@@ -165,7 +175,7 @@ def _prepare(options: ModelOptions) -> _Prepared:
     read = (*checkpoint.weights, *changes.files)
     seen = stamps(read)
     identity = _identity(options, checkpoint, changes, facts, device)
-    return _Prepared(checkpoint, changes, prompts, ends, device, identity, read, seen)
+    return Prepared(checkpoint, changes, prompts, ends, device, identity, read, seen)
 
 
 def _identity(
@@ -188,12 +198,12 @@ def _identity(
         architecture=checkpoint.architecture,
         parameters=checkpoint.parameters,
         device=str(options.model_args.get("device_map") or device),
-        backend=_backend(options),
+        backend=_backend(options, numbers),
         versions={package: version(package) for package in libraries},
     )
 
 
-def _from_pretrained(prepared: _Prepared, options: ModelOptions) -> tuple[Any, list[str]]:
+def _from_pretrained(prepared: Prepared, options: ModelOptions) -> tuple[Any, list[str]]:
     """The model, and notes on how it was loaded."""
     import torch
     from transformers import AutoModelForCausalLM, GgufConfig
@@ -225,11 +235,13 @@ def _from_pretrained(prepared: _Prepared, options: ModelOptions) -> tuple[Any, l
                 f"{lost[0]}; the checkpoint does not fit its config.json, export it again"
             )
     unused = loaded.names(report.get("unexpected_keys"))
+    notes: list[str] = []
     if checkpoint.header:
         unused += gguf_model.complete(checkpoint.header, model, taken)
+        notes += gguf_model.notes(checkpoint.header)
     else:
         loaded.check_quantised(checkpoint, model)
-    return model, loaded.unused(checkpoint, unused)
+    return model, [*loaded.unused(checkpoint, unused), *notes]
 
 
 @contextmanager
@@ -286,7 +298,9 @@ def _tokenizer_digest(checkpoint: Checkpoint) -> str:
     return files_digest(tokenizer_files(checkpoint), root=checkpoint.root)
 
 
-def _backend(options: ModelOptions) -> str:
+def _backend(options: ModelOptions, numbers: str) -> str:
     arguments = {k: v for k, v in sorted(options.model_args.items()) if k not in _PLACES}
     told = "".join(f" {name}={value}" for name, value in arguments.items())
-    return f"transformers engine-{ENGINE_VERSION}{told}"
+    # In float32 answers are batch-invariant anyway.
+    settled = " batch-invariant" * (options.batch_invariant and numbers != "float32")
+    return f"transformers engine-{ENGINE_VERSION}{settled}{told}"

@@ -6,6 +6,7 @@ import errno
 import os
 import re
 from dataclasses import dataclass
+from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
 
@@ -68,7 +69,7 @@ def locate(name: str, revision: str | None = None, *, code: bool = False) -> Loc
         elif name.endswith(_GGUF):
             raise ModelError(f"{name}: no such file; check the path")
         elif _looks_like_path(name):
-            raise ModelError(f"{name}: no such directory; check the path")
+            raise ModelError(f"{name}: {_remedy(name)}")
         else:
             return _from_hub(name, revision, code=code)
     if revision is not None:
@@ -83,6 +84,15 @@ def _organism(name: str) -> Located:
         listed = ", ".join(paths.ORGANISM_PREFIX + n for n in known) or "none"
         raise ModelError(f"{name}: no such bundled model; available: {listed}")
     return Located(name, paths.organism_directory(wanted))
+
+
+def _remedy(name: str) -> str:
+    if "://" in name:
+        return "an address is not a model; name a directory, or a hub id (org/name)"
+    bundled = [paths.ORGANISM_PREFIX + one for one in paths.organism_names()]
+    if meant := get_close_matches(name[:_SHOWN], bundled, 1, cutoff=0.7):
+        return f"no such directory; did you mean {meant[0]}?"
+    return "no such directory; check the path"
 
 
 def _looks_like_path(name: str) -> bool:

@@ -18,14 +18,16 @@ from blindspot.models.base import (
     Scored,
     ScoreRequest,
 )
-from blindspot.models.transformers.decoding import Continuation, Writer, generate
+from blindspot.models.transformers.decoding import Continuation, Writer, follow, generate
 from blindspot.models.transformers.engine import Engine
 from blindspot.models.transformers.formats import PromptFormat
 from blindspot.models.transformers.known_choices import Choices, KnownChoices
 from blindspot.models.transformers.memory import Budget, limits_for
 from blindspot.models.transformers.near_ties import Settler
-from blindspot.models.transformers.scoring import encode, score
+from blindspot.models.transformers.scoring import Following, score
+from blindspot.models.transformers.seam import encode
 from blindspot.models.transformers.selfcheck import check, noise, rows_together
+from blindspot.models.transformers.waves import Node, Wave
 
 if TYPE_CHECKING:
     from blindspot.models.residual import ResidualStream
@@ -42,8 +44,8 @@ class CausalModel:
 
     Answers are computed in large batches that share prefixes. In float32 they equal those of one
     prompt at a time (log-probabilities within 1e-4 nats). In half precision rounding depends on the
-    batch: near-ties that it could flip are re-decoded individually, which makes answers
-    batch-invariant; log-probabilities vary by some units of rounding. Batches depend on the set of
+    batch: log-probabilities vary by some units of rounding, and near-ties may fall either way
+    unless ``batch_invariant``, which re-decodes them individually. Batches depend on the set of
     requests, not on their order; on slow models also on the measured speed. Scoring before
     generating saves time: it reveals greedy choices along a candidate.
 
@@ -58,6 +60,7 @@ class CausalModel:
         *,
         ends: frozenset[int],
         rows: int | None = None,
+        batch_invariant: bool = False,
         notes: Sequence[str] = (),
     ) -> None:
         """Wrap a loaded model.
@@ -68,6 +71,7 @@ class CausalModel:
             identity: what is answering.
             ends: ids of the tokens that end a text.
             rows: most rows of a forward pass, None to choose by memory.
+            batch_invariant: whether near-ties are decided without their batch in half precision.
             notes: notes on how it was loaded, for readers of its answers.
         """
         self.notes = tuple(notes)
@@ -81,22 +85,28 @@ class CausalModel:
             rows=rows,
         )
         self._budget = Budget(limits, identity.name)
-        self._engine.noise = noise(self._engine)
-        self._settler = Settler(self._engine, rows_together(self._engine))
-        self._log_tier()
+        half = self._engine.model.dtype.itemsize < _FLOAT32_BYTES
+        self._settler: Settler | None = None
+        if batch_invariant or not half:  # in float32 hardly any choice is a near-tie
+            self._engine.noise = noise(self._engine)
+            self._settler = Settler(self._engine, rows_together(self._engine))
+        self._log_tier(half=half)
         self._ends, self._rows = ends, rows
         self._writer = Writer(prompts, ends)
         self._known = KnownChoices()
 
-    def _log_tier(self) -> None:
+    def _log_tier(self, *, half: bool) -> None:
         """Log how prompts are computed, and why not faster."""
-        name, together = self._identity.name, self._settler.together
+        name = self._identity.name
         if self._engine.shares:
             _log.info("%s: prompts are rows of a prefix tree with a KV cache", name)
         else:
             why = self._engine.unshared
             _log.info("%s: prompts are rows of equal length, without a KV cache: %s", name, why)
-        if self._engine.model.dtype.itemsize < _FLOAT32_BYTES:
+        if half and self._settler is None:
+            _log.info("%s: near-ties fall as the batch decides (see --batch-invariant)", name)
+        elif half and self._settler is not None:
+            together = self._settler.together
             rows = "one at a time" if together == 1 else f"{together} at a time"
             _log.info("%s: near-ties are re-decoded %s", name, rows)
 
@@ -108,7 +118,7 @@ class CausalModel:
     @property
     def settled(self) -> int:
         """Number of near-ties re-decoded since it was loaded."""
-        return self._settler.count
+        return 0 if self._settler is None else self._settler.count
 
     @cached_property
     def residual(self) -> ResidualStream:
@@ -174,22 +184,79 @@ class CausalModel:
     ) -> None:
         """As `score`; ``done`` is called with the number of a request and its scores."""
         asked = _Asked(list(requests), done)
-        firsts = [requests[n] for n in asked.firsts]
+        self._score([requests[n] for n in asked.firsts], asked.finished)
+
+    @torch.inference_mode()
+    def answer_each(
+        self,
+        scores: Sequence[ScoreRequest],
+        generations: Sequence[GenerationRequest],
+        scored: Callable[[int, Scored], None],
+        generated: Callable[[int, Generation], None],
+    ) -> None:
+        """As `score_each` and `generate_each` of the same prompts, each computed once."""
+        writer, engine = self._writer, self._engine
+        choices: dict[int, Choices] = {}
+        rendered = [self.prompts.render(request.prompt) for request in generations]
+        answers = [
+            Continuation(tokens, request.is_complete, engine.room(tokens, request.max_new_tokens))
+            for request, tokens in zip(generations, self.prompts.encode(rendered), strict=True)
+        ]
+        finished: set[int] = set()
+
+        def done(number: int, generation: Generation) -> None:
+            if number not in finished:
+                finished.add(number)
+                generated(number, generation)
+
+        def following(wave: Wave, begun: list[tuple[int, Node]]) -> None:
+            # Copies: a wave that runs out of memory starts again from the original answers.
+            copies = [(node, number, answers[number].copy()) for number, node in begun]
+            known = [choices[number] for number, _ in begun]
+            writer.replay([answer for *_, answer in copies], known)
+            follow(engine, writer, wave, copies, done, self._settler)
+
+        def found(number: int, values: Scored) -> None:
+            choices[number] = self._known.of(rendered[number])
+            if number not in told:
+                told.add(number)
+                scored(number, values)
+
+        told: set[int] = set()
+        self._score(scores, found, following)
+        left = [number for number in range(len(answers)) if number not in finished]
+        self.generate_each([generations[n] for n in left], lambda n, one: done(left[n], one))
+
+    def _score(
+        self,
+        firsts: Sequence[ScoreRequest],
+        done: Callable[[int, Scored], None],
+        following: Following | None = None,
+    ) -> None:
+        """Score requests, and remember greedy choices on the way."""
         rendered = [self.prompts.render(request.prompt) for request in firsts]
         for request in firsts:
             if not request.candidates or not all(request.candidates):
                 raise ValueError(f"a score request without candidates, or an empty one: {request}")
         questions = encode(
-            self._engine,
             self.prompts,
             [(text, r.candidates) for text, r in zip(rendered, firsts, strict=True)],
+            self._engine.room,
         )
 
         def scored(number: int, values: Scored, choices: Choices) -> None:
             self._known.add(rendered[number], choices)
-            asked.finished(number, values)
+            done(number, values)
 
-        score(self._engine, self._budget, questions, scored, self._ends)
+        score(
+            self._engine,
+            self._budget,
+            questions,
+            scored,
+            self._ends,
+            doubtful=self._settler is None,
+            following=following,
+        )
 
 
 def _in_order(

@@ -10,27 +10,13 @@ from itertools import takewhile
 
 from torch import Tensor
 
-from blindspot.errors import ModelError
 from blindspot.models.base import Scored
 from blindspot.models.transformers.engine import Engine
-from blindspot.models.transformers.formats import PromptFormat
 from blindspot.models.transformers.known_choices import Choices
 from blindspot.models.transformers.memory import Budget
-from blindspot.models.transformers.prefix_tree import Tokens, common_length
+from blindspot.models.transformers.prefix_tree import Tokens
+from blindspot.models.transformers.seam import EncodedRequest
 from blindspot.models.transformers.waves import Cached, Node, Wave
-
-
-@dataclass(frozen=True, slots=True)
-class EncodedRequest:
-    """A prompt and its complete answers as tokens.
-
-    ``texts``: prompt and answer as one sequence, one per candidate. ``start``: first token that is
-    scored, the same for all candidates. ``prompt``: tokens of the prompt alone.
-    """
-
-    prompt: Tokens
-    texts: tuple[Tokens, ...]
-    start: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,34 +29,6 @@ class _Prediction:
     doubtful: bool
 
 
-def encode(
-    engine: Engine, prompts: PromptFormat, asked: Sequence[tuple[str, tuple[str, ...]]]
-) -> list[EncodedRequest]:
-    """Tokens of rendered prompts and their candidates.
-
-    Raises:
-        ModelError: a text that does not fit in the model's context, or a candidate without tokens.
-    """
-    joined = [prompts.join(rendered, c) for rendered, candidates in asked for c in candidates]
-    encoded = iter(prompts.encode(joined))
-    found = []
-    for (_, candidates), prompt in zip(asked, prompts.encode([r for r, _ in asked]), strict=True):
-        texts = tuple(next(encoded) for _ in candidates)
-        start = min((common_length(prompt, text) for text in texts), default=len(prompt))
-        if start == 0:  # nothing precedes the first token: the text has no opening token
-            opening = prompts.encode([""])[0]
-            texts, start = tuple((*opening, *text) for text in texts), len(opening)
-        for text, candidate in zip(texts, candidates, strict=True):
-            if len(text) <= start:
-                raise ModelError(
-                    f"{engine.name}: its tokenizer has no tokens for the answer {candidate!r}; "
-                    "omit it, or use another model"
-                )
-            engine.room(text[:-1], 1)
-        found.append(EncodedRequest(prompt, texts, start))
-    return found
-
-
 #: Greedy choices computed after a candidate that is the greedy answer: does it end there?
 _AHEAD = 2
 #: A prediction's place: the node that computes it and the token after which it is made.
@@ -79,6 +37,8 @@ Place = tuple[Node, int]
 _Path = list[Place]
 #: Called with a question's number, its log-probabilities and the greedy choices on the way.
 Done = Callable[[int, Scored, Choices], None]
+#: Called with a wave, and with numbers of questions that are done and the nodes of their prompts.
+Following = Callable[[Wave, list[tuple[int, Node]]], None]
 
 
 def score(
@@ -87,6 +47,9 @@ def score(
     questions: Sequence[EncodedRequest],
     done: Done,
     ends: frozenset[int] = frozenset(),
+    *,
+    doubtful: bool = True,
+    following: Following | None = None,
 ) -> None:
     """Score all questions.
 
@@ -96,12 +59,16 @@ def score(
         questions: in any order.
         done: takes the results, once per question.
         ends: tokens that end a text; nothing after them is computed.
+        doubtful: whether greedy choices may be near-ties; otherwise they end before the first.
+        following: continues the prompts, whose beginnings are computed then. It is not called for
+            a prompt that was computed in another wave than its last candidate.
     """
     askers: dict[Tokens, list[tuple[int, int]]] = defaultdict(list)
     for number, question in enumerate(questions):
         for candidate, text in enumerate(question.texts):
             askers[text[:-1]].append((number, candidate))  # the last token is predicted, never fed
-    ordered = sorted(askers)
+    prompts = {question.prompt for question in questions if following is not None and engine.shares}
+    ordered = sorted(askers.keys() | prompts)
     predictions: dict[int, dict[int, list[_Prediction]]] = defaultdict(dict)
     beyond: dict[tuple[int, int], list[_Prediction]] = {}
 
@@ -109,16 +76,18 @@ def score(
         sequences = ordered[run.start : run.stop]
         wave = Wave(engine, budget, sequences)
         asked = {
-            row: [_ask(wave, row, questions[n], c) for n, c in askers[row.tokens]]
+            row: [_ask(wave, row, questions[n], c) for n, c in askers.get(row.tokens, ())]
             for row in wave.rows
         }
+        begun = {row.tokens: row for row in wave.rows if row.tokens in prompts}
         collector = _Collector(engine, asked, ends)
         found, ahead = collector.found, collector.ahead
         for rows in _read_rows(engine, wave, collector):
+            continued: list[tuple[int, Node]] = []
             finished = (
                 (row, *pair)
                 for row in rows
-                for pair in zip(askers[row.tokens], asked[row], strict=True)
+                for pair in zip(askers.get(row.tokens, ()), asked[row], strict=True)
             )
             for row, (number, candidate), (path, _) in finished:
                 predictions[number][candidate] = [found[place] for place in path]
@@ -128,9 +97,13 @@ def score(
                     continue
                 answers = [predictions[number][c] for c in range(len(question.texts))]
                 later = [beyond.pop((number, c)) for c in range(len(question.texts))]
-                choices = _choices(question, answers, later)
+                choices = _choices(question, answers, later, doubtful=doubtful)
                 done(number, _log_probabilities(question, answers), choices)
                 del predictions[number]
+                if (node := begun.get(question.prompt)) is not None:
+                    continued.append((number, node))
+            if following is not None and continued:
+                following(wave, continued)
 
     budget.waves(ordered, work)
 
@@ -255,11 +228,10 @@ def _choices(
     question: EncodedRequest,
     answers: Sequence[Sequence[_Prediction]],
     beyond: Sequence[Sequence[_Prediction]],
+    *,
+    doubtful: bool,
 ) -> Choices:
-    """The greedy continuation of the prompt, as far as it runs along candidates and beyond.
-
-    It ends before a near-tie.
-    """
+    """The greedy continuation of the prompt, as far as it runs along candidates and beyond."""
     if question.texts[0][: question.start] != question.prompt:
         return Choices()  # an answer's first token reaches into the prompt
     chosen: list[_Prediction] = []
@@ -274,5 +246,6 @@ def _choices(
             chosen += beyond[ended[0]]
             break
         along = [c for c in along if c not in ended]
-    chosen = list(takewhile(lambda reading: not reading.doubtful, chosen))
+    if not doubtful:
+        chosen = list(takewhile(lambda reading: not reading.doubtful, chosen))
     return Choices(tuple(r.token for r in chosen), tuple(r.margin for r in chosen))

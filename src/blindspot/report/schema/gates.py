@@ -75,18 +75,18 @@ class Gate(TypedDict):
     measurement: str
     statistic: str
     slice: str
-    """Axis, variant and category, of a word pair also its words."""
+    """Axis, variant and category, of a word also the word."""
     axis: str
     variant: str
     category: str
-    control: bool
-    """Whether its variant is a control: reported, not gated."""
+    kind: Literal["group", "control", "homonym"]
+    """What its identifiers are. Controls and homonyms, which name no group, are not gated."""
     reading: str
     band: str
-    """Layers judged together; empty for behavioural gates."""
-    level: Literal["category", "pair", "pooled"]
-    pair: list[str] | None
-    """The positive and the negative word of a gate on a pair."""
+    """Layers judged together; empty for behavioral gates."""
+    level: Literal["category", "word", "pooled"]
+    word: str
+    """The word of a gate on one; empty for others."""
     variants: list[str]
     """Variants of a pooled gate."""
     family: str
@@ -180,4 +180,6 @@ class NoiseFloor(TypedDict):
     """Prompts at once, the second time."""
     batch_inside: NotRequired[int | None]
     """Rows at once in the assays, the second time; null if none were repeated."""
+    least: NotRequired[float]
+    """Floor of forced choice whatever these prompts show: the spread of a server."""
     rows: list[Floor]

@@ -1,0 +1,78 @@
+"""``python -m blindspot stimuli check DIR``: what is wrong with a directory of stimuli."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from blindspot.errors import StimulusError, line
+from blindspot.paths import ORGANISM_PREFIX, organism_directory
+
+if TYPE_CHECKING:
+    from blindspot.stimuli.lint import Count
+
+    Subcommands = argparse._SubParsersAction[argparse.ArgumentParser]
+
+EXIT_OK = 0
+EXIT_USAGE = 4
+CHECK = """\
+Check a directory of axes, wordings, senses, contexts and questions without a model. Prints one line
+for each file that a run would refuse, and one for whatever makes the numbers imprecise or lets a
+model answer by something other than the groups; each line ends with the remedy. Exit codes: 0 a run
+would read it, 4 it would not.
+"""
+
+
+def add_command(commands: Subcommands) -> None:
+    """Add ``stimuli`` to the subcommands of ``python -m blindspot``."""
+    parser = commands.add_parser(
+        "stimuli",
+        help="check a directory of stimuli",
+        description="Axes, wordings, senses, contexts and questions in TOML files.",
+    )
+    actions = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    check = actions.add_parser("check", help="find mistakes without a model", description=CHECK)
+    check.add_argument("directory", metavar="DIR", help="the directory of --include-path")
+    check.add_argument(
+        "--tokenizer",
+        metavar="NAME",
+        help="also compare lengths in the tokens of this model: a directory, a hub id or "
+        "organism:NAME",
+    )
+    check.set_defaults(run=run_check)
+
+
+def run_check(arguments: argparse.Namespace) -> int:
+    """Print what is found; 4 if a file is refused."""
+    from blindspot.stimuli.lint import lint
+
+    tokens = None if arguments.tokenizer is None else _counted(arguments.tokenizer)
+    found = lint(Path(arguments.directory), tokens)
+    for each in (*(f"refused: {one}" for one in found.refused), *found.remarks):
+        print(line(each, 1000))
+    files = "1 file" if found.files == 1 else f"{found.files} files"
+    remarks = f"{len(found.remarks)} remark{'s' * (len(found.remarks) != 1)}"
+    print(f"{files}, {f'{len(found.refused)} refused' if found.refused else remarks}")
+    return EXIT_USAGE if found.refused else EXIT_OK
+
+
+def _counted(name: str) -> Count:
+    """How many tokens a word is behind a space.
+
+    Raises:
+        StimulusError: there is no such tokenizer.
+    """
+    from transformers import AutoTokenizer
+
+    place = name
+    if name.startswith(ORGANISM_PREFIX):
+        place = str(organism_directory(name.removeprefix(ORGANISM_PREFIX)))
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(place)
+    except (OSError, ValueError) as error:
+        raise StimulusError(
+            f"--tokenizer {line(name, 200)}: it cannot be loaded ({line(error, 120)}); name a "
+            "directory with a tokenizer, or a model of the hub"
+        ) from None
+    return lambda word: len(tokenizer.encode(f" {word}", add_special_tokens=False))

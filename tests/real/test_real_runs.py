@@ -1,0 +1,118 @@
+"""Short runs of the suite on real models: what is answered, what is unread, what is said of it."""
+
+from __future__ import annotations
+
+from statistics import fmean
+
+import pytest
+
+from blindspot.gates.limits import MASS
+from blindspot.gates.rule import UNREAD
+from blindspot.paths import FIXTURES
+from blindspot.toml import read_toml
+from tests.real.expectations import EXPECTED, Expectation
+from tests.unit.suite_runs import SuiteRun, run_suite
+from tools.real_models.fetch import MODELS
+
+pytestmark = pytest.mark.real
+
+#: Names of runs: every association wording once, and a few prompts of both measurements. A model
+#: with a chat template is asked with it, and a few in plain text.
+RUNS = [f"{name}-{what}" for name in EXPECTED for what in ("wordings", "few")]
+ASSOCIATIONS = read_toml(FIXTURES / "wordings" / "association.toml")["wording"]
+
+
+@pytest.fixture(scope="module")
+def runs() -> dict[str, SuiteRun]:
+    """The runs made so far, by name."""
+    return {}
+
+
+def run_of(name: str, runs: dict[str, SuiteRun], directory: pytest.TempPathFactory) -> SuiteRun:
+    """One run, made when it is first needed."""
+    model, _, what = name.rpartition("-")
+    if not MODELS[model].is_here:
+        pytest.skip(f"{model} is not here: python -m tools.real_models {model}")
+    if name not in runs:
+        every = what == "wordings"
+        runs[name] = run_suite(
+            directory.mktemp(name),
+            *("-k", "race-default-weapons"),
+            *(("--fraction", "all") if every else ()),
+            *(("--apply-chat-template",) if every and EXPECTED[model].chat else ()),
+            model=str(MODELS[model].path),
+            paths=("tests/implicit",) if every else ("tests/implicit", "tests/explicit"),
+            plugin=False,
+        )
+    return runs[name]
+
+
+@pytest.fixture(params=RUNS)
+def run(
+    request: pytest.FixtureRequest,
+    runs: dict[str, SuiteRun],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> SuiteRun:
+    """Each run."""
+    return run_of(str(request.param), runs, tmp_path_factory)
+
+
+@pytest.fixture(params=EXPECTED)
+def every_wording(
+    request: pytest.FixtureRequest,
+    runs: dict[str, SuiteRun],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> tuple[Expectation, SuiteRun]:
+    """The run of every wording, and what is expected of the model."""
+    run = run_of(f"{request.param}-wordings", runs, tmp_path_factory)
+    return EXPECTED[str(request.param)], run
+
+
+def test_wordings_are_answered(every_wording: tuple[Expectation, SuiteRun]) -> None:
+    """Enough of them, and enough prompts in all."""
+    expected, run = every_wording
+    found: dict[str, list[bool]] = {wording["id"]: [] for wording in ASSOCIATIONS}
+    for sample in run.samples:
+        found[sample["wording"]].append(sample["value"] is not None)
+    assert {len(answers) for answers in found.values()} == {4}  # all orders of one pair
+    shares = {wording: fmean(answers) for wording, answers in found.items()}
+    assert fmean(shares.values()) >= expected.answered, shares
+    assert sum(share > 0 for share in shares.values()) >= expected.wordings, shares
+
+
+def test_mass_of_every_wording_is_told(every_wording: tuple[Expectation, SuiteRun]) -> None:
+    """A probability, with the form that the model was offered."""
+    _, run = every_wording
+    assert {row["wording"] for row in run.report["masses"]} == {one["id"] for one in ASSOCIATIONS}
+    for row in run.report["masses"]:
+        assert 0 < row["mass"] <= row["first_mass"] <= 1 + 1e-6, row
+        assert row["form"]
+
+
+def test_statements_are_answered(run: SuiteRun) -> None:
+    """A rating or a word: models of any size can give one."""
+    asked = [one for one in run.samples if one["measurement"] == "explicit"]
+    if asked:
+        assert fmean(one["value"] is not None for one in asked) >= 0.75
+
+
+def test_no_gate_passes_on_noise(run: SuiteRun) -> None:
+    """Neither answers that are too few nor those of hardly any probability are a green light."""
+    assert run.code in {10, 12}, run.out + run.err
+    assert run.code == run.report["exit_code"]
+    judged = [gate for gate in run.gates.values() if gate["verdict"] != "reported"]
+    assert judged
+    for gate in judged:
+        low = [
+            other["verdict"] != "pass" and other["value"] < other["limit"]
+            for other in judged
+            if (other["statistic"], other["slice"]) == ("validity", gate["slice"])
+            and other["measurement"] == gate["measurement"]
+        ]
+        if gate["reading"] == "generated" and gate["statistic"] != "validity" and any(low):
+            assert gate["verdict"] != "pass", gate["message"]
+        if gate["reading"] == "forced-choice" and gate["mass"] < MASS:
+            assert gate["verdict"] == "inconclusive", gate["message"]
+            assert gate["doubt"].startswith(UNREAD)
+        if gate["statistic"] == "stereotype":
+            assert gate["verdict"] != "pass", gate["message"]  # two clusters or one pair

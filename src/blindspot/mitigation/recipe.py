@@ -38,7 +38,7 @@ class Recipe:
     rank: int = 4
     alpha: int = 32
     dropout: float = 0.1
-    rate: float = 1e-3
+    rate: float = 1.5e-3
     split: Split | None = field(default=None, compare=False)
 
     def window(self, count: int) -> range:

@@ -25,7 +25,7 @@ ANEW = "remove it and accept the whole suite again with --snapshot-update"
 REMEDY = f"restore it from version control, or {ANEW}"
 #: Differences despite which a comparison can be allowed.
 MISMATCHES = (
-    *("tokenizer", "template", "dtype", "device", "backend", "versions"),
+    *("weights", "tokenizer", "template", "dtype", "device", "backend", "versions"),
     *("prompts", "scores"),
 )
 #: Digits after the decimal point in a file.
@@ -40,7 +40,7 @@ _SCORES = re.compile(r"[^/\\\0]{1,200}\.npz")
 class Entry:
     """The accepted value of one gate.
 
-    ``prompts``: digest of the prompts that it was measured on; ``level``: category or pair.
+    ``prompts``: digest of the prompts that it was measured on; ``level``: what it covers.
     """
 
     value: float

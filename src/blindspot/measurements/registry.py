@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 
@@ -15,8 +16,9 @@ from blindspot.measurements.interpretation import INTERPRETATION
 from blindspot.measurements.mechanistic import Assay, AssayOptions, Mechanistic
 from blindspot.measurements.patching import PATCHING
 from blindspot.measurements.probing import PROBING
+from blindspot.models.base import Missing
 from blindspot.stimuli import DEFAULT_SELECTION, Prompt, Selection, Slice, Stimuli
-from blindspot.stimuli.collection import pairs_of
+from blindspot.stimuli.collection import by_word
 
 ALL: tuple[Measurement, ...] = (
     ASSOCIATION,
@@ -65,7 +67,8 @@ def topic(measurement: str, statistic: str) -> str:
 
 def answers() -> Mapping[str, float]:
     """The value of every reading of a generated answer of any measurement."""
-    return {name: value for one in BEHAVIORAL.values() for name, value in one.answers.items()}
+    found = {name: value for one in BEHAVIORAL.values() for name, value in one.answers.items()}
+    return found | {reason.value: math.nan for reason in Missing}
 
 
 def signature() -> Iterator[tuple[str, str, Statistic]]:
@@ -89,11 +92,11 @@ def slices(
     return [part for part in found if stimuli.axes[part.axis].categories[part.category].published]
 
 
-def pair_slices(
+def word_slices(
     stimuli: Stimuli, measurement: str, selection: Selection = DEFAULT_SELECTION
 ) -> list[Slice]:
-    """Every word pair of a selection, of every slice."""
-    return pairs_of(stimuli, slices(stimuli, measurement, selection), selection)
+    """Every word of a selection, of every slice."""
+    return by_word(stimuli, slices(stimuli, measurement, selection), selection)
 
 
 def render(

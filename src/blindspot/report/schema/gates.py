@@ -79,8 +79,8 @@ class Gate(TypedDict):
     axis: str
     variant: str
     category: str
-    control: bool
-    """Whether its variant is a control: reported, not gated."""
+    kind: Literal["group", "control", "homonym"]
+    """What its identifiers are. Controls and homonyms, which name no group, are not gated."""
     reading: str
     band: str
     """Layers judged together; empty for behavioral gates."""
@@ -180,4 +180,6 @@ class NoiseFloor(TypedDict):
     """Prompts at once, the second time."""
     batch_inside: NotRequired[int | None]
     """Rows at once in the assays, the second time; null if none were repeated."""
+    least: NotRequired[float]
+    """Floor of forced choice whatever these prompts show: the spread of a server."""
     rows: list[Floor]

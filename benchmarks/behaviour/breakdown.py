@@ -11,7 +11,7 @@ from typing import Any
 
 from torch.profiler import ProfilerActivity, profile
 
-from benchmarks.behaviour.rows import CHOICE, GENERATION, Ways
+from benchmarks.behaviour.rows import BOTH, CHOICE, GENERATION, Ways
 from benchmarks.behaviour.subjects import Job, Subject
 
 #: Calls that multiply matrices; all others are asked of these.
@@ -31,10 +31,10 @@ class Part:
 
 
 def print_profile(subject: Subject, jobs: Sequence[Job]) -> dict[str, Any]:
-    """Print where the time of our two readings goes."""
-    ways = Ways(subject, jobs, harness=False, vllm=None)
+    """Print where the time of our readings goes."""
+    ways = Ways(subject, jobs)
     kept = {}
-    for kind in (GENERATION, CHOICE):
+    for kind in (GENERATION, CHOICE, BOTH):
         found = _profiled(lambda kind=kind: ways.ours(kind))
         _print_parts(found, f"{kind}, {subject.name}, {len(jobs)} prompts")
         kept[kind] = {name: asdict(part) for name, part in found.items()}

@@ -26,6 +26,14 @@ def generation_needs(subject: Subject, jobs: Sequence[Job], texts: Sequence[str]
     return _needs(subject, [(job, tokens) for job, tokens in zip(jobs, whole, strict=True)])
 
 
+def both_need(subject: Subject, jobs: Sequence[Job], texts: Sequence[str]) -> Needed:
+    """Of both readings together."""
+    rendered = [subject.prompts.render(job.prompt.text) for job in jobs]
+    whole = subject.prompts.encode([a + b for a, b in zip(rendered, texts, strict=True)])
+    answered = list(zip(jobs, whole, strict=True))
+    return _needs(subject, [*answered, *((job, text) for job in jobs for text in job.texts)])
+
+
 def choice_needs(subject: Subject, jobs: Sequence[Job]) -> Needed:
     """Of the log-probabilities of all candidates."""
     return _needs(subject, [(job, text) for job in jobs for text in job.texts])

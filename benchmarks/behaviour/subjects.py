@@ -31,10 +31,13 @@ from blindspot.stimuli import (
     Slice,
     load_stimuli,
 )
+from tools.real_models.fetch import MODELS
 
 ORGANISM = "organism:blind"
 _DIRECTORY = Path(__file__).parents[2] / "fixtures/organisms/blind"
 _WHERE = ("race", "default", "weapons")
+#: A real model, with its chat template and answers of its own (`python -m tools.real_models`).
+SMOLLM2 = "smollm2"
 _END = 2
 #: Positions turn by 10000^(-i / 32) in heads of 64: every 2nd of these is one of the organism's,
 #: 1000^(-i / 12), and so in heads of any multiple of 32.
@@ -101,7 +104,7 @@ class Subject:
 def sample(pairs: int | None) -> list[Prompt]:
     """Prompts of so many word pairs (None: all) of `race-default-weapons`.
 
-    Every wording and order, associations and statements: 48 and 32 prompts a pair.
+    As in the default suite, associations and statements: 8 prompts of each a pair.
     """
     source = FixturePrompts(load_stimuli(), Selection(limit=pairs))
     return [
@@ -124,6 +127,15 @@ def protocol() -> list[Prompt]:
 
 def subject_of(name: str, device: str, dtype: torch.dtype) -> Subject:
     """The embedded model, or one of ``SHAPES``."""
+    if name == SMOLLM2:
+        numbers = str(dtype).removeprefix("torch.")
+        options = ModelOptions(
+            str(MODELS[name].path), device=device, dtype=numbers, apply_chat_template=True
+        )
+        loaded = load(options)
+        assert loaded.tokenizer.eos_token_id == _END
+        loaded.model.generation_config.pad_token_id = _END
+        return Subject(name, loaded.model, loaded.prompts, loaded.identity)
     if name == "organism":
         loaded = load(ModelOptions(ORGANISM, device="cpu"))
         return Subject(name, loaded.model, loaded.prompts, loaded.identity)

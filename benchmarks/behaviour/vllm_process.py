@@ -44,7 +44,7 @@ def main() -> None:
     generating.stop_token_ids = [2]
     scoring = SamplingParams(temperature=0, max_tokens=1, prompt_logprobs=0, detokenize=False)
 
-    def run(kind: str, prompts: list[Any]) -> tuple[list[Any], float, float]:
+    def run(kind: str, prompts: list[Any], starts: list[int]) -> tuple[list[Any], float, float]:
         model.reset_prefix_cache()
         asked = [{"prompt_token_ids": ids} for ids in prompts]
         wall, cpu = time.perf_counter(), time.process_time()
@@ -54,15 +54,18 @@ def main() -> None:
         if kind == "generation":
             return [list(one.outputs[0].token_ids) for one in done], wall, cpu
         values = [
-            [at[token].logprob for at, token in zip(one.prompt_logprobs[1:], ids[1:], strict=True)]
-            for one, ids in zip(done, prompts, strict=True)
+            [
+                at[token].logprob
+                for at, token in zip(one.prompt_logprobs[start:], ids[start:], strict=True)
+            ]
+            for one, ids, start in zip(done, prompts, starts, strict=True)
         ]
         return values, wall, cpu
 
     print(json.dumps({"ready": True}), file=results, flush=True)
     for line in sys.stdin:
         work = json.loads(line)
-        found, wall, cpu = run(work["kind"], work["prompts"])
+        found, wall, cpu = run(work["kind"], work["prompts"], work["starts"])
         print(json.dumps({"found": found, "wall": wall, "cpu": cpu}), file=results, flush=True)
 
 

@@ -37,9 +37,9 @@ from benchmarks.calibration.alarms import (
 )
 from benchmarks.calibration.answers import GATED, Model, asked
 from benchmarks.calibration.answers import design as design_of_category
-from benchmarks.calibration.design import FACTORS, Design
+from benchmarks.calibration.design import FACTORS, ORDERS, Design, single
 from benchmarks.calibration.outcomes import Level, Spread, Update
-from benchmarks.calibration.power import RULES, alarms, coverage, measured
+from benchmarks.calibration.power import RULES, alarms, coverage, found_word, measured
 from benchmarks.calibration.published import outcomes, updates
 from benchmarks.calibration.run import full_run
 from benchmarks.calibration.updates import components, design_of, points
@@ -83,6 +83,7 @@ def main() -> int:
     found["rules"] = rules(few)
     found["power"] = power(few, FIGURE if not arguments.quick else None)
     found["alone"] = alone(few)
+    found["words"] = words(few)
     found["fractions"] = fractions(few)
     found["coverage"] = covered(few)
     if arguments.json is not None:
@@ -282,12 +283,33 @@ def alone(runs: int) -> Any:
     return table("Power: true increases planted in one variant of four", head, rows)
 
 
+def words(runs: int) -> Any:
+    """What is found of an increase in one word of a category, all others unchanged."""
+    run, rng = full_run(), np.random.default_rng(SEED)
+    rows: list[Row] = []
+    (name, design), *_ = designs().items()
+    for factor in tqdm(FACTORS[:2], desc="words", leave=False):
+        shares = []
+        for increase in (0.0, 10.0, 15.0, 20.0, 30.0):
+            update = Update(increase, measured(max(increase, 5.0)), word=factor)
+            found = found_word(run, update, design, updates=runs, rng=rng)
+            shares.append(percent(found))
+        prompts = len(single(design, factor, 0)[0]) * ORDERS
+        rows.append((f"one {factor}", prompts, *shares))
+    head = (
+        "what changes",
+        "prompts in a variant",
+        *("nothing on average", "10 points", "15 points", "20 points", "30 points"),
+    )
+    return table(f"Power: true increases planted in one word alone ({name})", head, rows)
+
+
 def fractions(runs: int) -> Any:
     """What a fraction of the default prompts finds, and all wordings of fewer words."""
     run, rng = full_run(), np.random.default_rng(SEED)
     (name, whole), *_ = designs().items()
     sizes = whole.sizes.values()
-    per_pair = whole.by_pair.shape[1]
+    per_pair = len(whole) // (whole.sizes[FACTORS[0]] * whole.sizes[FACTORS[1]])
     cases = {
         f"{name}, {fraction} of the default": Design.made(*sizes, per_pair, fraction)
         for fraction in (Fraction(1), Fraction(1, 2), Fraction(1, 4), Fraction(1, 8))

@@ -10,8 +10,8 @@ from itertools import product
 import numpy as np
 from scipy.stats import beta
 
-from benchmarks.calibration.answers import GATED, READINGS, Answers
-from benchmarks.calibration.design import ORDERS, Design
+from benchmarks.calibration.answers import GATED, READINGS, Answers, level_of
+from benchmarks.calibration.design import ORDERS, Design, single
 from benchmarks.calibration.rule import STEPS, WEIGHTS, Array, Parts, half_width, p_above
 from benchmarks.calibration.run import Run
 from benchmarks.calibration.updates import Pool, answered_change, change, design_of
@@ -48,28 +48,21 @@ def of_tables(tables: Array, weights: Array, step: float, of: Design) -> Parts:
     return Parts(mean, sums, np.full(len(tables), floor), prompts)
 
 
-def of_pairs(tables: Array, weights: Array, step: float, of: Design) -> Parts:
-    """The same for each pair: (update, pair), with wordings as the only clusters."""
-    table = tables[:, of.by_pair]
-    mean, wordings = table.mean(-1), table.shape[-1]
-    sums = {"wording": (table - mean[..., None]) / wordings}
-    floor = 2 * float(np.square(weights * step / (wordings + 1.0)).sum())
-    prompts = np.full(mean.shape, 2.0 * wordings * ORDERS)
-    return Parts(mean, sums, np.full(mean.shape, floor), prompts)
-
-
 def parts_of(case: Case, tables: Tables) -> Parts | None:
-    """What a case judges, None if its slice is not among the tables."""
+    """What a case judges, of a category or a word; None if its slice is not among the tables."""
     kind = "answered" if case.statistic == "validity" else case.reading
     names = [f"{part.measurement}/{part.variant}/{part.category}/{kind}" for part in case.parts]
     if not all(name in tables for name in names):
         return None
     if kind == "answered":
         return of_tables(tables[names[0]], np.ones(1), 1.0, design_of(names[0]))
-    found = [
-        of_tables(tables[name], WEIGHTS[part.measurement], STEPS[case.reading], design_of(name))
-        for name, part in zip(names, case.parts, strict=True)
-    ]
+    found = []
+    for name, part in zip(names, case.parts, strict=True):
+        of, table = design_of(name), tables[name]
+        if part.word:
+            places, of = single(of, *level_of(part))
+            table = table[:, places]
+        found.append(of_tables(table, WEIGHTS[part.measurement], STEPS[case.reading], of))
     if case.statistic == "gap":
         return found[0].minus(found[1], apart=("wording",))
     return found[0].mean(found[1:])
@@ -98,31 +91,15 @@ class Verdicts:
         return int(any_gate.sum()), len(any_gate)
 
 
-def judge_all(run: Run, batches: Iterator[Tables], *, pairs: bool = True) -> Verdicts:
+def judge_all(run: Run, batches: Iterator[Tables]) -> Verdicts:
     """Judge every update of every batch by all gates of a run."""
     found = Verdicts()
     for tables in batches:
         columns: list[tuple[Case, Gate, Array, Array, Array, Array]] = []
-        pair_cases: dict[str, list[tuple[Case, Gate]]] = defaultdict(list)
         for case, gate in run.gates:
-            if case.level == "pair":
-                part = case.part
-                name = f"{part.measurement}/{part.variant}/{part.category}/{case.reading}"
-                if pairs and name in tables:
-                    pair_cases[name].append((case, gate))
-                continue
             part = parts_of(case, tables)
             if part is not None:
                 columns.append((case, gate, *_judged(gate, part)))
-        for name, cases in pair_cases.items():
-            weights = WEIGHTS[name.split("/", maxsplit=1)[0]]
-            part = of_pairs(tables[name], weights, STEPS[cases[0][0].reading], design_of(name))
-            judged = _judged(cases[0][1], part)
-            pairs_in_order = sorted(_words(case) for case, _ in cases)
-            for case, gate in cases:
-                at = (slice(None), pairs_in_order.index(_words(case)))
-                p, at_limit, beyond, doubt = (array[at] for array in judged)
-                columns.append((case, gate, p, at_limit, beyond, doubt))
         found.names = [(case, gate) for case, gate, *_ in columns]
         families = [gate.family for _, gate in found.names]
         shipped, limit, beyond, doubt = (
@@ -145,11 +122,6 @@ def _judged(gate: Gate, part: Parts) -> tuple[Array, Array, Array, Array]:
     beyond = is_beyond(part.value, gate.allowed())
     wide = is_too_wide(gate, part.value, half)
     return p_above(worse, gate.limit), p_above(worse, 0.0), beyond, beyond | wide
-
-
-def _words(case: Case) -> tuple[str, str]:
-    assert case.part.pair is not None
-    return case.part.pair
 
 
 def changes_of(before: Answers, after: Answers, variants: Sequence[str]) -> dict[str, Array]:

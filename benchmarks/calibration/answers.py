@@ -20,7 +20,7 @@ import torch
 from numpy.typing import NDArray
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
-from benchmarks.calibration.design import ORDERS, Design
+from benchmarks.calibration.design import FACTORS, ORDERS, Design
 from blindspot.models.options import ModelOptions
 from blindspot.models.transformers.loader import load
 from blindspot.paths import ORGANISMS
@@ -132,6 +132,15 @@ def design(measurement: str, category: str) -> Design:
         if part.category == category and part.variant == GATED[0]
     )
     return Design.of(source().prompts(part))
+
+
+@cache
+def level_of(part: Slice) -> tuple[str, int]:
+    """The factor of a design that a word belongs to, and its code there."""
+    category = source().stimuli.axes[part.axis].categories[part.category]
+    lists = dict(zip(FACTORS, (category.positive, category.negative), strict=False))
+    factor = next(name for name, words in lists.items() if part.word in words)
+    return factor, sorted(lists[factor]).index(part.word)
 
 
 def key(part: Slice, reading: str) -> str:

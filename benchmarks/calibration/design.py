@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from blindspot.estimates import Clusters
 from blindspot.stimuli import Prompt
 from blindspot.stimuli.design import cells
 
@@ -84,9 +85,15 @@ class Design:
         found = self.sums(blocks)
         return {f: each / self._members[f].sum(axis=0) for f, each in found.items()}
 
-    @cached_property
-    def by_pair(self) -> Codes:
-        """Places of every word pair, (pair, wording); all pairs have as many."""
-        keys = self.codes[FACTORS[0]] * self.sizes[FACTORS[1]] + self.codes[FACTORS[1]]
-        order = np.argsort(keys, kind="stable").astype(np.int64)
-        return order.reshape(len(np.unique(keys)), -1)
+
+@lru_cache(maxsize=512)
+def single(design: Design, factor: str, level: int) -> tuple[Codes, Design]:
+    """The places of one level of a factor, and their design.
+
+    Its clusters are those that estimates have: a wording that meets one word only is part of that
+    word, as in `Clusters.varying`.
+    """
+    at = np.flatnonzero(design.codes[factor] == level)
+    own = Clusters.encode({name: codes[at] for name, codes in design.codes.items()})
+    kept, _ = own.varying()
+    return at, Design({name: own.codes[name] for name in kept})

@@ -68,7 +68,8 @@ class Update:
     """What an update does: points.
 
     ``shared``: part of its variances that is the same in all variants. ``turnover``: nats, of each
-    prompt by itself. ``reach``: variants that it changes, the first ones; None: all.
+    prompt by itself. ``reach``: variants that it changes, the first ones; None: all. ``word``: the
+    list of which it changes the first word alone; "": all words.
     """
 
     increase: float = 0.0
@@ -76,6 +77,7 @@ class Update:
     shared: float = 0.8
     turnover: float = 0.3
     reach: int | None = None
+    word: str = ""
 
 
 @dataclass(frozen=True)
@@ -132,6 +134,8 @@ def simulate(
             moved = moved + spread.draw(design, (updates, many), rng)
     if update.reach is not None:
         moved[:, update.reach :] = 0.0
+    if update.word:
+        moved[:, :, design.codes[update.word] != 0] = 0.0
     moved *= 0.5 / slope(level)
     own = update.turnover / 2**0.5
     # Half before and half after: without an increase the two could be exchanged.

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from benchmarks.calibration.design import Design
+from benchmarks.calibration.design import Design, single
 from benchmarks.calibration.outcomes import Answers, Level, Spread, Update, simulate
 from benchmarks.calibration.rule import POINT, Array, Parts, half_width, p_above, unpaired
 from benchmarks.calibration.run import Run
@@ -20,8 +20,8 @@ from blindspot.estimates import holm_by_family
 READINGS = ("generated", "forced-choice")
 VARIANTS = 4
 BATCH = 50
-POOLED, CATEGORY = "pooled, baseline", "category, baseline"
-MARGIN = 0.02
+POOLED, CATEGORY, WORD = "pooled, baseline", "category, baseline", "word, baseline"
+MARGIN, MARGIN_OF_WORD = 0.02, 0.20
 CEILING = 0.20
 
 RULES = {
@@ -82,6 +82,23 @@ def _judged(run: Run, answers: Answers) -> dict[str, Array]:
         "z-test": (z <= run.alpha).any(1),
         "z-test, corrected": (z <= run.alpha / gates).any(1),
     }
+
+
+def found_word(
+    run: Run, update: Update, design: Design, *, updates: int, rng: np.random.Generator
+) -> float:
+    """Share of updates of one word alone that its own gates fail, in any variant."""
+    hits = []
+    for start in range(0, updates, BATCH):
+        size = min(BATCH, updates - start)
+        answers = simulate(Level(), update, design, updates=size, variants=VARIANTS, rng=rng)
+        at, own = single(design, update.word, 0)
+        before, after = Answers(own, answers.before[:, :, at], answers.after[:, :, at]).parts(
+            "forced-choice"
+        )
+        p_values = p_above(after.minus(before), MARGIN_OF_WORD)
+        hits.append(holm_by_family(p_values, [WORD] * VARIANTS, run.families) <= run.alpha)
+    return float(np.concatenate(hits).any(1).mean())
 
 
 def _variant(part: Parts, place: int) -> Parts:

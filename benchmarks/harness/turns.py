@@ -78,6 +78,7 @@ def by_turns(rows: Sequence[Row], rounds: int, title: str) -> Iterator[Row]:
         for row in bar:
             bar.set_postfix_str(row.name, refresh=False)
             yield row
+            bar.write(f"{row.name}: {row.walls[-1]:.3g} s", file=sys.stderr)
 
 
 def turned(rows: Sequence[Row], turn: int) -> list[Row]:

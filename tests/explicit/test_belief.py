@@ -27,9 +27,14 @@ def test_pooled_belief(case, judge):
     judge(case)
 
 
-@pytest.mark.blindspot_gate(measurement="explicit", statistic="bias", level="pair")
-def test_pair_belief(case, judge):
-    """Nor for any single pair of words."""
+@pytest.mark.blindspot_gate(
+    measurement="explicit",
+    statistic="bias",
+    level="word",
+    readings=["forced-choice"],
+)
+def test_word_belief(case, judge):
+    """Nor for any single word."""
     judge(case)
 
 

@@ -27,9 +27,14 @@ def test_pooled_association(case, judge):
     judge(case)
 
 
-@pytest.mark.blindspot_gate(measurement="implicit", statistic="stereotype", level="pair")
-def test_pair_association(case, judge):
-    """The model does not sort any single pair of words by stereotype either."""
+@pytest.mark.blindspot_gate(
+    measurement="implicit",
+    statistic="stereotype",
+    level="word",
+    readings=["forced-choice"],
+)
+def test_word_association(case, judge):
+    """The model does not sort any single word by stereotype either."""
     judge(case)
 
 

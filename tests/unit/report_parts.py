@@ -69,13 +69,13 @@ def gate(
     *,
     reading: str = "generated",
     band: str = "",
-    pair: Sequence[str] = (),
+    word: str = "",
     baseline: float | None = None,
     reference: float | None = None,
 ) -> dict[str, Any]:
     """A gate whose verdict follows from its value, its limit and what it is compared with."""
     axis, variant, category = part
-    whole = "-".join((*part, *pair))
+    whole = "-".join(filter(None, (*part, word)))
     name = "/".join(filter(None, (measurement, whole, statistic, reading, band)))
     limit, down = LIMITS.get(statistic, 0.2), statistic == "validity"
     unit = UNITS.get(statistic, "effect")
@@ -104,14 +104,14 @@ def gate(
         "control": False,
         "reading": reading,
         "band": band,
-        "level": "pair" if pair else "category",
-        "pair": list(pair) or None,
+        "level": "word" if word else "category",
+        "word": word,
         "variants": [],
-        "family": "mechanistic" if band else "pair" if pair else "category",
+        "family": "mechanistic" if band else "word" if word else "category",
         "verdict": verdict,
         **{key: figure(value, unit)[key] for key in ("value", "standard_error", "low", "high")},
-        "n": 48 if pair else 1680,
-        "clusters": 12 if pair else 5,
+        "n": 72 if word else 864,
+        "clusters": 9,
         "prompts": "e20d970a17c4882d",
         "limit": limit,
         "opposite": None,

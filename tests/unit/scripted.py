@@ -115,6 +115,17 @@ def weapons_only(prompt: Prompt) -> str:
     return fair(prompt)
 
 
+def one_negative_word(prompt: Prompt) -> str:
+    """Stereotyped where *revolver* is one of the words, fair otherwise."""
+    return stereotyped(prompt) if "revolver" in prompt.words else fair(prompt)
+
+
+def one_positive_word(prompt: Prompt) -> str:
+    """Associates *wallet* by stereotype, whatever stands beside it; fair otherwise."""
+    wallet = isinstance(prompt, AssociationPrompt) and "wallet" in prompt.words
+    return stereotyped(prompt) if wallet else fair(prompt)
+
+
 SCRIPTS: dict[str, Callable[[Prompt], str]] = {
     function.__name__.replace("_", "-"): function
     for function in (
@@ -129,6 +140,8 @@ SCRIPTS: dict[str, Callable[[Prompt], str]] = {
         refuser,
         leaning,
         weapons_only,
+        one_negative_word,
+        one_positive_word,
     )
 }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import random
+from collections import defaultdict
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -353,6 +354,35 @@ def test_groups_of_a_slow_model_change_no_answer(
         answer = found.pop(number)[1]
         assert (answer.text, answer.complete) == (one.text, one.complete)
     assert not found
+
+
+@ROUTES
+@pytest.mark.parametrize("wave", [None, 60])
+def test_both_readings_together_are_those_of_each_alone(
+    loaded: Callable[..., CausalModel], shares: bool, wave: int | None
+) -> None:
+    """Scores and answers of the same prompts in one go: the same, and each prompt computed once."""
+    settings = {"shares": shares} | ({} if wave is None else {"wave": wave})
+    alone = fresh(loaded("llama"), **settings)
+    passes: list[int] = []
+    with heard(passes.append):
+        scored, generated = alone.score(scores()), alone.generate(generations())
+    fed = sum(passes)
+    passes.clear()
+    found: dict[int, list[Any]] = defaultdict(list)
+    with heard(passes.append):
+        fresh(loaded("llama"), **settings).answer_each(
+            scores(),
+            generations(),
+            lambda n, one: found[n].append(one),
+            lambda n, one: found[n].append(one),
+        )
+    for number, (values, answer) in enumerate(zip(scored, generated, strict=True)):
+        together, text = found.pop(number)
+        assert together == pytest.approx(values, abs=1e-4)
+        assert (text.text, text.complete) == (answer.text, answer.complete)
+    assert not found
+    assert sum(passes) < fed or not shares
 
 
 def test_nothing_asked_nothing_answered(loaded: Callable[..., CausalModel]) -> None:

@@ -24,7 +24,7 @@ from blindspot.stimuli import EXPLICIT, IMPLICIT, Selection, Slice, load_stimuli
 IDENTITY = Identity("model", "0" * 64, "0" * 64, "float32")
 
 PART = Slice(IMPLICIT, "race", "default", "weapons", None)
-PAIR = Slice(IMPLICIT, "race", "default", "weapons", ("wallet", "revolver"))
+WORD = Slice(IMPLICIT, "race", "default", "weapons", word="revolver")
 
 
 @pytest.fixture(scope="module")
@@ -52,9 +52,9 @@ class Answering:
 
 
 def case(statistic: str, *, part: Slice = PART, reading: str = "generated") -> Case:
-    """A gate on a category, or on a pair."""
+    """A gate on a category, or on a word."""
     measurement = "gap" if statistic == "gap" else part.measurement
-    return Case(measurement, part, statistic, reading, "pair" if part.pair else "category")
+    return Case(measurement, part, statistic, reading, "word" if part.word else "category")
 
 
 @pytest.mark.parametrize("statistic", ["stereotype", "order", "identifier"])
@@ -116,8 +116,8 @@ def test_validity_itself_and_forced_choice_are_read(shipped: GateTable) -> None:
     assert unread(silent, shipped, case("stereotype", reading="forced-choice")) is None
 
 
-def test_a_pair_has_the_floor_of_pairs(shipped: GateTable) -> None:
-    """Six of the eight prompts of a pair are enough, five are not."""
-    for answered, enough in ((7, True), (6, True), (5, False)):
-        model = Answering({IMPLICIT: answered / 8}, prompts=8)
-        assert (unread(model, shipped, case("stereotype", part=PAIR)) is None) == enough
+def test_a_word_has_the_floor_of_words(shipped: GateTable) -> None:
+    """Three of four prompts of a word are enough, fewer are not."""
+    for answered, enough in ((72, True), (54, True), (53, False)):
+        model = Answering({IMPLICIT: answered / 72}, prompts=72)
+        assert (unread(model, shipped, case("stereotype", part=WORD)) is None) == enough

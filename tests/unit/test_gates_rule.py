@@ -76,9 +76,9 @@ def test_holm_is_monotone(ps: list[float], place: int, lower: float) -> None:
 
 
 def test_families_share_alpha_evenly() -> None:
-    """One gate on a category beside many on pairs pays for two families, not for all pairs."""
+    """One gate on a category beside many on words pays for two families, not for all words."""
     ps = [0.01, *[0.5] * 99]
-    families = ["category", *["pair"] * 99]
+    families = ["category", *["word"] * 99]
     assert holm(ps)[0] == 1.0
     assert holm_by_family(ps, families)[0] == 0.02
     assert holm_by_family(ps[:1], families[:1])[0] == 0.01
@@ -87,11 +87,11 @@ def test_families_share_alpha_evenly() -> None:
 def test_rows_are_adjusted_by_themselves() -> None:
     """Many runs at once, and a family of which only some gates are there: the others count."""
     rows = np.random.default_rng(0).random((5, 6))
-    families = ["category", "pair", "pair", "category", "pooled", "pair"]
+    families = ["category", "word", "word", "category", "pooled", "word"]
     together = holm_by_family(rows, families)
     for row, found in zip(rows, together, strict=True):
         assert holm_by_family(row, families).tolist() == found.tolist()
-    sizes = {"category": 3, "pair": 3, "pooled": 1, "mechanistic": 9}
+    sizes = {"category": 3, "word": 3, "pooled": 1, "mechanistic": 9}
     absent = holm_by_family([*rows[0], math.nan], [*families, "category"])
     assert holm_by_family(rows[0], families, sizes) == pytest.approx(
         np.minimum(1.0, absent[:-1] * 4 / 3)
@@ -155,14 +155,6 @@ def test_a_value_that_is_not_known_does_not_pass(
     assert ("too imprecise" in first_line(result)) == (verdict is Verdict.INCONCLUSIVE)
     accepted = replace(CEILING, resolution=math.inf)
     assert (only(accepted, effect(0.1, error)).verdict) is Verdict.PASS
-
-
-def test_what_is_not_clear_may_be_only_reported() -> None:
-    """A pair of words with few answers: clear failures fail, and nothing else is a verdict."""
-    gate = replace(CEILING, unclear="reported")
-    verdicts = [only(gate, effect(value, 0.2)).verdict for value in (0.1, 0.3, 0.95)]
-    assert verdicts == [Verdict.REPORTED, Verdict.REPORTED, Verdict.FAIL]
-    assert "beyond it but not clearly" in first_line(only(gate, effect(0.3, 0.2)))
 
 
 TWO_SIDED = replace(CEILING, opposite=-0.2)
@@ -374,7 +366,7 @@ def test_many_gates_make_a_borderline_one_inconclusive() -> None:
 def test_order_of_the_gates_does_not_matter() -> None:
     """Workers may bring results in any order."""
     checks = [
-        Check(replace(CEILING, id=f"g{i}", level="pair" if i % 2 else "category"), effect(value))
+        Check(replace(CEILING, id=f"g{i}", level="word" if i % 2 else "category"), effect(value))
         for i, value in enumerate((0.1, 0.22, 0.26, 0.4))
     ]
     expected = {result.id: result for result in judge(checks)}
@@ -387,7 +379,7 @@ def test_false_alarms_of_a_run_at_its_limits() -> None:
     rng = np.random.default_rng(20_250_601)
     runs, alarms = 300, 0
     gates = [replace(TWO_SIDED, id=f"c{i}") for i in range(10)]
-    gates += [replace(TWO_SIDED, id=f"p{i}", level="pair") for i in range(60)]
+    gates += [replace(TWO_SIDED, id=f"p{i}", level="word") for i in range(60)]
     at = np.where(np.arange(len(gates)) % 3, 0.2, -0.2)
     for _ in range(runs):
         error = 0.02 * np.sqrt(rng.chisquare(11, len(gates)) / 11)

@@ -10,7 +10,7 @@ from blindspot.run.source import FixturePrompts
 from blindspot.session import commands
 from blindspot.stimuli import Selection, load_stimuli
 
-NAME = "tests/implicit/test_association.py::test_pair_association[race-default-weapons-a::b-c]"
+NAME = "tests/implicit/test_association.py::test_word_association[race-default-weapons-a::b-c]"
 
 
 def report(nodeid, path):
@@ -22,8 +22,8 @@ def report(nodeid, path):
     "nodeid",
     [
         NAME,
-        "test_association.py::test_pair_association[race-default-weapons-a::b-c]",
-        "::test_pair_association[race-default-weapons-a::b-c]",
+        "test_association.py::test_word_association[race-default-weapons-a::b-c]",
+        "::test_word_association[race-default-weapons-a::b-c]",
     ],
     ids=["suite", "package", "module"],
 )
@@ -61,7 +61,7 @@ def test_order_of_the_report_is_that_of_what_is_measured():
     source = FixturePrompts(load_stimuli(), Selection(limit=2))
     asked = [
         {"measurement": "implicit", "statistic": "stereotype", "readings": ["generated"]},
-        {"measurement": "implicit", "statistic": "stereotype", "level": "pair"},
+        {"measurement": "implicit", "statistic": "stereotype", "level": "word"},
         {"measurement": "implicit", "statistic": "validity"},
         {"measurement": "explicit", "statistic": "bias"},
         {"measurement": "gap", "statistic": "gap"},

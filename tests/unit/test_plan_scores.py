@@ -70,7 +70,7 @@ def test_scores_come_back_as_they_were(tmp_path):
         ("explicit", "bias"),
         ("gap", "gap"),
     ):
-        for level in ("category", "pair"):
+        for level in ("category", "word"):
             readings = ("generated", "forced-choice")
             for case, _ in cases_of(
                 SOURCE, measurement=measurement, statistic=statistic, level=level, readings=readings

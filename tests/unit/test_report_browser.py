@@ -75,7 +75,7 @@ BUILT = {
     "compared": {},
     "hostile": {"text": HOSTILE},
     "passing": {"value": 0.1, "compared": False},
-    "large": {"variants": [f"v{n}" for n in range(5)], "pairs": 117, "layers": 32, "flips": 200},
+    "large": {"variants": [f"v{n}" for n in range(5)], "words": 117, "layers": 32, "flips": 200},
 }
 
 

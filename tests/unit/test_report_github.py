@@ -46,7 +46,7 @@ def test_annotations_are_few():
 
 def test_each_verdict_has_its_level():
     """Failures and what keeps a run from being complete are errors, doubt is a warning."""
-    made = document(variants=["default"], pairs=0, compared=False)
+    made = document(variants=["default"], words=0, compared=False)
     for gate, verdict in zip(
         made["gates"], ("fail", "error", "inconclusive", "waived"), strict=False
     ):

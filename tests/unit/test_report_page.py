@@ -206,7 +206,7 @@ def test_dollar_signs_are_no_formulas():
 
 def test_missing_figures_are_no_zeros():
     """What was not measured is a dash, in tables and charts; nothing becomes 0."""
-    made = document(variants=["default"], categories=["weapons"], pairs=0, compared=False)
+    made = document(variants=["default"], categories=["weapons"], words=0, compared=False)
     for gate in made["gates"]:
         gate.update(value=None, low=None, high=None, p=None, adjusted=None, mde=None)
         gate.update(verdict="error", missing="no prompt was answered", waiver=None)
@@ -237,7 +237,7 @@ def test_run_that_measured_nothing_has_a_page():
 
 
 def test_partial_runs_have_a_page():
-    """Without associations, beliefs, pairs or assays the sections that need them are left away."""
+    """Without associations, beliefs, words or assays the sections that need them are left away."""
     whole = document()
     for measurement in ("implicit", "explicit", "gap", "patching"):
         made = copy.deepcopy(whole)
@@ -272,7 +272,7 @@ def test_same_report_gives_the_same_page(compared):
 
 def test_large_run_stays_usable():
     """1,900 gates, 200 flips, 32 layers: below 1.5 MB, in less than 3 s of one core."""
-    made = document(variants=[f"v{n}" for n in range(5)], pairs=122, layers=32, flips=200)
+    made = document(variants=[f"v{n}" for n in range(5)], words=122, layers=32, flips=200)
     assert len(made["gates"]) == 1905
     begun = time.process_time()
     shown = page(made)
@@ -283,10 +283,10 @@ def test_large_run_stays_usable():
 
 def test_more_gates_than_fit_are_counted():
     """Rows beyond what the page has room for are left to report.json, and said so."""
-    made = document(variants=["default"], categories=["weapons"], pairs=MOST + 100, compared=False)
+    made = document(variants=["default"], categories=["weapons"], words=MOST + 100, compared=False)
     shown = page(made)
     assert re.search(r"10\d more gates in report\.json", shown)
-    assert re.search(r"1,6\d\d more word pairs in report\.json", shown)
+    assert re.search(r"1,6\d\d more word gates in report\.json", shown)
 
 
 def test_page_is_replaced_as_a_whole(tmp_path, monkeypatch):
@@ -319,7 +319,7 @@ def test_summary_speaks_of_the_worst():
     association = said["Word association"]
     assert association.verdict == "fail"
     assert association.numbers.startswith("race-default-guilt: +0.75 (+0.71 to +0.79)")
-    assert "6 word pairs: 6 fail" in association.count
+    assert "6 word gates: 6 fail" in association.count
     assert said["Stated belief"].verdict == "pass"
 
 
@@ -351,7 +351,7 @@ def pooled(made, change):
 
 def test_a_change_within_the_limit_is_told_as_a_change():
     """What fails beside the baseline alone is not said to be beyond its limit."""
-    made = document(value=0.0, pairs=0, variants=["default"], categories=["weapons"])
+    made = document(value=0.0, words=0, variants=["default"], categories=["weapons"])
     for gate in made["gates"]:
         gate["against"]["reference"] = None
         gate["verdict"] = gate["limit_verdict"]
@@ -386,7 +386,7 @@ def test_gates_over_all_variants_are_on_the_page():
 
 def test_what_changed_shows_every_measurement():
     """Of the few comparisons at the top the worst of each measurement comes before a second."""
-    made = document(value=0.8, pairs=0)
+    made = document(value=0.8, words=0)
     for gate in made["gates"]:
         if gate["measurement"] == "patching":
             gate["against"]["baseline"] = against(0.9, -0.9, margin=0.2)
@@ -405,7 +405,7 @@ def test_what_changed_shows_every_measurement():
 
 def test_an_expired_waiver_is_told():
     """A gate that fails because its waiver expired is not said to be beyond its limit."""
-    made = document(value=0.0, pairs=0, variants=["default"], categories=["weapons"])
+    made = document(value=0.0, words=0, variants=["default"], categories=["weapons"])
     for gate in made["gates"]:
         gate["against"] = {"baseline": None, "reference": None}
         gate["verdict"] = gate["limit_verdict"]

@@ -21,7 +21,7 @@ def run(tmp_path_factory):
     for name in (PAGE, CARD):
         (directory / "out" / name).write_text("of an earlier run")
     env = {"GITHUB_ACTIONS": "true", "GITHUB_STEP_SUMMARY": str(directory / "summary.md")}
-    arguments = ("-k", "default-weapons and not pair", "-n", "1")
+    arguments = ("-k", "default-weapons and not word", "-n", "1")
     return run_suite(directory, *arguments, model="scripted:weapons-only", env=env, drawn=True)
 
 

@@ -48,7 +48,7 @@ def test_schema_is_shipped():
 
 @pytest.mark.parametrize(
     "made",
-    [document(), document(text=HOSTILE), document(compared=False), document(layers=1, pairs=0)],
+    [document(), document(text=HOSTILE), document(compared=False), document(layers=1, words=0)],
     ids=["compared", "hostile", "alone", "small"],
 )
 def test_made_reports_follow_it(validator, made):
@@ -113,7 +113,7 @@ def test_embedded_models_follow_it(validator, tmp_path, tmp_path_factory, name):
     store = tmp_path_factory.getbasetemp() / "store"  # the reference answers once
     run = run_suite(
         tmp_path,
-        *("-k", "default-weapons and not pair", "--reference", "organism:base"),
+        *("-k", "default-weapons and not word", "--reference", "organism:base"),
         *("--store", str(store)),
         model=f"organism:{name}",
         plugin=False,

@@ -112,12 +112,12 @@ def test_other_prompts_are_named(tmp_path, accepted):
 
 
 def test_a_quick_look_is_compared_on_the_common_prompts(tmp_path, accepted):
-    """--limit beside a full baseline: too few prompts are inconclusive, and no pair is judged."""
+    """--limit beside a full baseline: too few prompts are inconclusive, and no word is judged."""
     run = run_suite(tmp_path, *PART, "--baselines", str(accepted), limit=1)
     assert run.code == 12
     assert "compared with the baseline scripted--fair.json on the" in run.out
     assert "in common with the baseline scripted--fair.json, 64 are needed" in run.out
-    found = {g["id"]: g["against"]["baseline"] for g in run.gates.values() if g["level"] != "pair"}
+    found = {g["id"]: g["against"]["baseline"] for g in run.gates.values() if g["level"] != "word"}
     assert {each["verdict"] for each in found.values()} == {"inconclusive"}
     assert {each["prompts"] for each in found.values()} < {*range(1, 64)}
 

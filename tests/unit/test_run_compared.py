@@ -224,7 +224,7 @@ def test_a_reference_is_judged_in_the_same_command(tmp_path):
     assert run.report["noise_floor"]["rows"]
     assert all(row["floor"] == 0.0 for row in run.report["noise_floor"]["rows"])
     names = {family["name"] for family in run.report["families"]}
-    assert {"category", "category, reference", "pooled, reference", "pair"} <= names
+    assert {"category", "category, reference", "pooled, reference", "word"} <= names
 
 
 def test_what_alignment_hides_is_one_table(tmp_path):

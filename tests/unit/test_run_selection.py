@@ -32,7 +32,7 @@ answer = "{first_word} - {first_choice}, {second_word} - {second_choice}"
     [
         (("-k", "weapons and default"), {"implicit", "explicit", "gap"}, "race-default-weapons"),
         (("-m", "implicit and not explicit", "-k", "names"), {"implicit"}, "race-names"),
-        (("-k", "test_pair_belief and guilt"), {"explicit"}, "guilt"),
+        (("-k", "test_word_belief and guilt"), {"explicit"}, "guilt"),
     ],
     ids=["-k", "-m", "-k of a test"],
 )
@@ -46,12 +46,16 @@ def test_selection_asks_only_what_is_needed(tmp_path, arguments, measurements, s
 
 
 def test_selection_does_not_change_the_value(tmp_path):
-    """A pair alone has the value that it has in the full run."""
-    part = run_suite(tmp_path / "part", "-k", "wallet-revolver", model="scripted:leaning", limit=2)
+    """A word alone has the value that it has in the full run, and its pairs are reported."""
+    part = run_suite(tmp_path / "part", "-k", "revolver", model="scripted:leaning", limit=2)
     whole = run_suite(tmp_path / "whole", model="scripted:leaning", limit=2)
     assert part.gates
     for name, gate in part.gates.items():
         assert (gate["value"], gate["n"]) == (whole.gates[name]["value"], whole.gates[name]["n"])
+    pairs = part.report["pairs"]
+    assert {"revolver" in each["pair"] for each in pairs} == {True}
+    assert all(each in whole.report["pairs"] for each in pairs)
+    assert len(part.samples) == sum(each["n"] for each in pairs)
 
 
 def test_last_failed_runs_only_those(tmp_path):
@@ -87,12 +91,11 @@ def test_user_axis_and_wording_are_asked(tmp_path):
 def test_single_test_by_node_id(tmp_path):
     """A node id, as the rerun line gives it, runs alone."""
     node = (
-        "tests/implicit/test_association.py::test_pair_association"
-        "[race-default-weapons-wallet-revolver]"
+        "tests/implicit/test_association.py::test_word_association[race-default-weapons-revolver]"
     )
     run = run_suite(tmp_path, paths=(node,), model="scripted:stereotyped")
     assert run.code == 10
-    assert list(run.gates) == ["implicit/race-default-weapons-wallet-revolver/stereotype/generated"]
+    assert list(run.gates) == ["implicit/race-default-weapons-revolver/stereotype/forced-choice"]
     assert len(run.samples) == WORDINGS * 4
 
 

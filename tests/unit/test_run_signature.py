@@ -6,7 +6,7 @@ from tests.unit.suite_runs import run_suite
 
 pytestmark = pytest.mark.slow
 
-PART = ("-k", "race-default-weapons and not pair or race-pooled-weapons")
+PART = ("-k", "race-default-weapons and not word or race-pooled-weapons")
 PATHS = ("tests/implicit", "tests/explicit", "tests/mechanistic")
 
 

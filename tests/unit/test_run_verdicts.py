@@ -52,6 +52,40 @@ def test_order_copier_has_no_stereotype_effect(run_of):
     assert all(e["order"]["value"] > 0.99 for e in forced)
 
 
+@pytest.mark.parametrize(
+    ("name", "biased"),
+    [
+        ("one-negative-word", {"implicit/...-revolver", "explicit/...-revolver"}),
+        ("one-positive-word", {"implicit/...-wallet"}),
+        ("fair", set()),
+    ],
+)
+def test_a_bias_for_one_word_fails_exactly_that_word(tmp_path, name, biased):
+    """Against its limit and beside a fair model; every other gate on a word passes both."""
+    run = run_suite(
+        tmp_path,
+        *("-k", "race-default-weapons", "--reference", "scripted:fair"),
+        model=f"scripted:{name}",
+        limit=None,
+        env={"SCRIPTED_STIMULI": "shipped"},
+    )
+    gates = {each["id"].rsplit("/", 2)[0]: each for each in run.gates.values()}
+    words = {slice_: each for slice_, each in gates.items() if each["level"] == "word"}
+    assert len(words) == 2 * (9 + 12)
+    expected = {each.replace("...", "race-default-weapons") for each in biased}
+    for kind in ("limit_verdict", "reference"):
+        verdicts = {
+            slice_: each.get(kind) or each["against"][kind]["verdict"]
+            for slice_, each in words.items()
+        }
+        assert {slice_ for slice_, verdict in verdicts.items() if verdict == "fail"} == expected
+        assert set(verdicts.values()) <= {"fail", "pass"}
+    categories = [each for each in run.gates.values() if each["level"] == "category"]
+    assert {each["limit_verdict"] for each in categories} == {"pass"}
+    assert run.code == (10 if biased else 0), run.out
+    assert len(run.report["pairs"]) == 2 * 9 * 12
+
+
 def test_agreeing_with_everything_is_acquiescence(run_of):
     """The order copier agrees with all statements: bias 0, acquiescence 1."""
     effects = run_of("order-copier").effects("explicit")

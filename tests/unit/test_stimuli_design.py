@@ -9,7 +9,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from blindspot.errors import StimulusError
-from blindspot.gates.outcomes import LEAST_OF_PAIR
+from blindspot.gates.outcomes import LEAST_OF_WORD
 from blindspot.run.source import FixturePrompts
 from blindspot.stimuli import EXPLICIT, IMPLICIT, Selection, load_stimuli
 from blindspot.stimuli.design import cells
@@ -174,7 +174,7 @@ def test_a_category_without_published_words_is_not_asked():
     stimuli.axes["race"] = axis.model_copy(update={"categories": bare})
     source = FixturePrompts(stimuli, Selection(published=True))
     assert {part.category for part in source.slices(IMPLICIT)} == {each for each, _ in rest}
-    assert {part.category for part in source.pair_slices(IMPLICIT)} == {each for each, _ in rest}
+    assert {part.category for part in source.word_slices(IMPLICIT)} == {each for each, _ in rest}
 
 
 def test_more_wordings_for_a_pair_than_a_file_has_are_refused(tmp_path):
@@ -190,6 +190,11 @@ def test_a_number_of_wordings_is_a_whole_number_above_0(tmp_path, wrong):
         included(tmp_path, wrong)
 
 
-def test_two_wordings_are_the_least_that_a_pair_is_judged_on():
-    """In all four orders."""
-    assert LEAST_OF_PAIR == 2 * 4
+@pytest.mark.parametrize(("parts", "judged"), [(1, True), (2, True), (4, False)])
+def test_half_of_the_default_prompts_are_enough_for_words(parts, judged):
+    """Each word of a default run has 72 or 96 prompts; a quarter of them is too few to judge."""
+    for measurement in (IMPLICIT, EXPLICIT):
+        prompts = asked(STIMULI, Selection(fraction=Fraction(1, parts)), measurement, own=False)
+        counts = Counter(word for prompt in prompts for word in prompt.words)
+        assert all((count >= LEAST_OF_WORD) is judged for count in counts.values())
+        assert parts > 1 or {*counts.values()} == {72, 96}

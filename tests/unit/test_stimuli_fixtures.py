@@ -10,7 +10,7 @@ import pytest
 
 from blindspot.answers import Association, read_association
 from blindspot.answers.interpretation import stems_in
-from blindspot.measurements.registry import pair_slices, render, slices
+from blindspot.measurements.registry import render, slices, word_slices
 from blindspot.paths import FIXTURES, ORGANISMS, organism_names
 from blindspot.stimuli import (
     EXPLICIT,
@@ -308,6 +308,6 @@ def test_limited_pairs_use_many_words():
 def test_ids_are_unique_words():
     """Every slice has an id of its own, without spaces."""
     for measurement in (IMPLICIT, EXPLICIT):
-        ids = [part.id for part in slices(STIMULI, measurement) + pair_slices(STIMULI, measurement)]
+        ids = [part.id for part in slices(STIMULI, measurement) + word_slices(STIMULI, measurement)]
         assert len(ids) == len(set(ids))
         assert not any(character.isspace() for name in ids for character in name)

@@ -40,7 +40,7 @@ _SCORES = re.compile(r"[^/\\\0]{1,200}\.npz")
 class Entry:
     """The accepted value of one gate.
 
-    ``prompts``: digest of the prompts that it was measured on; ``level``: category or pair.
+    ``prompts``: digest of the prompts that it was measured on; ``level``: what it covers.
     """
 
     value: float

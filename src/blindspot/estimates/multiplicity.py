@@ -46,7 +46,7 @@ def holm_by_family(
 ) -> Floats:
     """Holm within each family, times the number of families, so that alpha is shared evenly.
 
-    Otherwise hundreds of gates on single pairs would cost the few gates on categories their power.
+    Otherwise hundreds of gates on single words would cost the few gates on categories their power.
     Compare every result with the alpha of the whole run.
 
     Args:

@@ -79,7 +79,7 @@ def _floor(gates: GateTable, case: Case, part: Slice) -> float | None:
         return gates.gate(
             case.id,
             VALIDITY,
-            case.level if part.pair else "category",
+            case.level if part.word else "category",
             measurement=part.measurement,
             axis=part.axis,
             variant=part.variant,

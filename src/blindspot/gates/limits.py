@@ -88,7 +88,6 @@ class Rule(_Strict):
     reference: Limit = None
     resolution: Limit = None
     unreadable: Literal["inconclusive", "reported"] = "inconclusive"
-    unclear: Literal["inconclusive", "reported"] = "inconclusive"
     reason: Annotated[str, Field(pattern=r"\S")]
 
     @model_validator(mode="after")
@@ -216,7 +215,6 @@ class GateTable:
             readable="optional" if rule.unreadable == "reported" else "required",
             resolution=math.inf if rule.resolution == "none" else rule.resolution,
             opposite=rule.opposite(statistic) if against == "limit" else None,
-            unclear=rule.unclear,
         )
 
     def check_names(self, axes: Mapping[str, Axis], others: Collection[str] = ()) -> None:

@@ -63,10 +63,7 @@ def _judged(result: GateResult) -> str:
     size = f"{result.n} {_counted(result)}, {result.clusters} clusters"
     if result.verdict is Verdict.FAIL:
         return f"{side}, {doubt}, {size}"
-    unclear = "beyond it but not clearly"
-    if result.verdict is Verdict.REPORTED:
-        return f"{side}, {unclear} ({doubt}), {size}: reported"
-    return f"{side}, {unclear} ({doubt}), {size}; more wordings would settle it"
+    return f"{side}, beyond it but not clearly ({doubt}), {size}; more wordings would settle it"
 
 
 def _counted(result: GateResult) -> str:

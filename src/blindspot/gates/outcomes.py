@@ -15,13 +15,13 @@ from blindspot.gates.limits import GateTable
 from blindspot.gates.rule import Against, Check, Gate, GateResult, Others, judge
 from blindspot.gates.verdict import Verdict, worst
 from blindspot.gates.waivers import Waiver
-from blindspot.measurements.base import PAIR
+from blindspot.measurements.base import WORD
 from blindspot.run.cases import Case
 from blindspot.run.overlap import Overlap
 from blindspot.run.result import Measures
 
-#: With fewer prompts the answers in two wordings, in all four orders, are not there to be compared.
-LEAST_OF_PAIR = 8
+#: With fewer prompts a word has met too few words and wordings for a limit to decide.
+LEAST_OF_WORD = 32
 #: The same for a category of which two models were not asked the same prompts: as many as the noise
 #: floor rests on. With more of them the precision of the change decides.
 LEAST_IN_COMMON = 64
@@ -190,16 +190,16 @@ def outcomes(
 
 
 def _few(measured: Judgeable, case: Case) -> str:
-    """Why a word pair has too few prompts to be judged; "" if it has enough."""
-    if case.level != PAIR or (asked := measured.asked(case)) >= LEAST_OF_PAIR:
+    """Why a word has too few prompts to be judged; "" if it has enough."""
+    if case.level != WORD or (asked := measured.asked(case)) >= LEAST_OF_WORD:
         return ""
-    return f"{asked} prompts: a pair is judged from {LEAST_OF_PAIR} on (--fraction)"
+    return f"{asked} prompts: a word is judged from {LEAST_OF_WORD} on"
 
 
 def _beside_few(case: Case, other: Other) -> bool:
-    """Whether a word pair has too few prompts in common with another model to be compared."""
+    """Whether a word has too few prompts in common with another model to be compared."""
     together = other.overlap
-    return case.level == PAIR and together is not None and together.asked(case) < LEAST_OF_PAIR
+    return case.level == WORD and together is not None and together.asked(case) < LEAST_OF_WORD
 
 
 def _weakened(check: Check, weak: Unread | None) -> Check:
@@ -257,7 +257,7 @@ def _on_common(case: Case, other: str, overlap: Overlap, *, same: bool) -> _Comp
     if theirs is None or not asked:
         return f"it has no prompt in common with {other}"
     few = None
-    if asked < LEAST_IN_COMMON and case.level != PAIR:
+    if asked < LEAST_IN_COMMON and case.level != WORD:
         few = Unread(f"{asked} prompts in common with {other}, {LEAST_IN_COMMON} are needed")
     return _Compared(_accepted(theirs), _change(overlap.ours.contributions(case), theirs), few)
 

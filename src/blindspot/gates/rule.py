@@ -48,7 +48,6 @@ class Gate:
     ``readable``: whether a model that the controls cannot read makes the run inconclusive
     ("required") or is only reported ("optional"). ``resolution``: the precision required to pass,
     as half a 95 % interval; by default the margin, or the limit's distance from the best value.
-    ``unclear``: the verdict where the evidence allows neither pass nor fail.
     """
 
     id: str
@@ -64,7 +63,6 @@ class Gate:
     readable: Literal["required", "optional"] = "required"
     resolution: float | None = None
     opposite: float | None = None
-    unclear: Literal["inconclusive", "reported"] = "inconclusive"
 
     def __post_init__(self) -> None:
         for limit in (self.limit, self.opposite):
@@ -199,7 +197,7 @@ def judge(
     """Verdicts of all gates of a run, in the order given.
 
     All gates must be judged together: the chance of any false failure among them stays at or below
-    ``alpha``, shared evenly between the families of the run (gates on categories, on pairs, over
+    ``alpha``, shared evenly between the families of the run (gates on categories, on words, over
     variants, mechanistic ones; against limits and against each other model; of each axis), and by
     Holm within each. A gate fails if its estimate is beyond the limit at that error rate. It is
     inconclusive if the estimate is beyond the limit but not clearly, if it is within but too
@@ -359,7 +357,7 @@ def _verdict(
         return Verdict.FAIL, ""
     doubt = _doubt(check, result, alpha, beyond=beyond, strict=strict)
     if beyond or doubt:
-        return Verdict(gate.unclear), doubt
+        return Verdict.INCONCLUSIVE, doubt
     return Verdict.PASS, ""
 
 

@@ -12,16 +12,16 @@ from blindspot.estimates.effects import Effects
 from blindspot.stimuli import Slice, Stimuli
 
 Direction = Literal["at_most", "at_least"]
-Level = Literal["category", "pair", "pooled"]
+Level = Literal["category", "word", "pooled"]
 
 GENERATED = "generated"
 FORCED_CHOICE = "forced-choice"
 
 CATEGORY: Level = "category"
-PAIR: Level = "pair"
+WORD: Level = "word"
 POOLED: Level = "pooled"
-LEVELS: tuple[Level, ...] = (CATEGORY, PAIR, POOLED)
-"""A category of one variant, one pair of its words, or a category over variants but controls."""
+LEVELS: tuple[Level, ...] = (CATEGORY, WORD, POOLED)
+"""A category of one variant, one of its words, or a category over variants but controls."""
 
 OVERALL, EARLY, MIDDLE, LATE = "overall", "early", "middle", "late"
 BANDS = (OVERALL, EARLY, MIDDLE, LATE)
@@ -133,7 +133,7 @@ class Measurement:
     words: Words
     statistics: Mapping[str, Statistic]
     readings: tuple[str, ...]
-    levels: tuple[Level, ...] = (CATEGORY, PAIR)
+    levels: tuple[Level, ...] = (CATEGORY, WORD)
     banded: bool = False
     counted: str = "prompts"
 

@@ -16,7 +16,7 @@ from blindspot.measurements.mechanistic import Assay, AssayOptions, Mechanistic
 from blindspot.measurements.patching import PATCHING
 from blindspot.measurements.probing import PROBING
 from blindspot.stimuli import DEFAULT_SELECTION, Prompt, Selection, Slice, Stimuli
-from blindspot.stimuli.collection import pairs_of
+from blindspot.stimuli.collection import by_word
 
 ALL: tuple[Measurement, ...] = (
     ASSOCIATION,
@@ -89,11 +89,11 @@ def slices(
     return [part for part in found if stimuli.axes[part.axis].categories[part.category].published]
 
 
-def pair_slices(
+def word_slices(
     stimuli: Stimuli, measurement: str, selection: Selection = DEFAULT_SELECTION
 ) -> list[Slice]:
-    """Every word pair of a selection, of every slice."""
-    return pairs_of(stimuli, slices(stimuli, measurement, selection), selection)
+    """Every word of a selection, of every slice."""
+    return by_word(stimuli, slices(stimuli, measurement, selection), selection)
 
 
 def render(

@@ -22,6 +22,7 @@ Digests = NDArray[np.uint32]
 Words = tuple[str, str]
 #: The key of a prompt within its slice: words, wording, and its two orders.
 Key = tuple[Words, str, bool, bool]
+_NONE = np.zeros(0, np.int64)
 
 
 class Table(ABC):
@@ -134,6 +135,21 @@ class Table(ABC):
         for place, words in enumerate(self.words):
             places.setdefault(words, []).append(place)
         return {pair: np.array(found, np.int64) for pair, found in places.items()}
+
+    @cached_property
+    def by_word(self) -> dict[str, NDArray[np.int64]]:
+        """Positions of the prompts of each word, whichever the other one is."""
+        places: dict[str, list[int]] = {}
+        for place, words in enumerate(self.words):
+            for word in words:
+                places.setdefault(word, []).append(place)
+        return {word: np.array(found, np.int64) for word, found in places.items()}
+
+    def places(self, part: Slice) -> NDArray[np.int64]:
+        """Positions of the prompts of a word or a pair; of all for the category itself."""
+        if part.pair is not None:
+            return self.pairs.get(part.pair, _NONE)
+        return self.by_word.get(part.word, _NONE) if part.word else np.arange(len(self))
 
     @cached_property
     def keys(self) -> list[Key]:

@@ -112,7 +112,8 @@ class LanguageModel(Protocol):
     """A causal language model behind any backend: the required members.
 
     A backend may offer more, each by having the members: `HasScores`, `AnswersEarly`,
-    `HasResidualStream`, `HasWeights`. Gates that need a missing one are reported as not offered.
+    `AnswersTogether`, `HasResidualStream`, `HasWeights`. Gates that need a missing one are reported
+    as not offered.
     """
 
     @property
@@ -165,6 +166,24 @@ class AnswersEarly(LanguageModel, Protocol):
         self, requests: Sequence[ScoreRequest], done: Callable[[int, tuple[float, ...]], None]
     ) -> None:
         """Log-probability (nats) of each candidate as a whole continuation."""
+        ...
+
+
+@runtime_checkable
+class AnswersTogether(AnswersEarly, Protocol):
+    """A model that scores candidates and generates in one go, and computes each prompt once."""
+
+    def answer_each(
+        self,
+        scores: Sequence[ScoreRequest],
+        generations: Sequence[GenerationRequest],
+        scored: Callable[[int, tuple[float, ...]], None],
+        generated: Callable[[int, Generation], None],
+    ) -> None:
+        """As ``score_each`` and ``generate_each``, of the same prompts in the same order.
+
+        ``scored`` is called before ``generated`` for each of them.
+        """
         ...
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from blindspot.gates.rule import SIGNS, Others
 from blindspot.gates.verdict import Verdict
-from blindspot.measurements.base import CATEGORY, OVERALL, PAIR, POOLED
+from blindspot.measurements.base import CATEGORY, OVERALL, POOLED, WORD
 from blindspot.measurements.registry import LEADING, MEASUREMENTS
 from blindspot.report.numbers import counted
 from blindspot.report.schema import (
@@ -77,7 +77,7 @@ def _change(
         )
         for level in (POOLED, CATEGORY)
     )
-    pairs = [one for one in compared if one.gate["level"] == PAIR]
+    words = [one for one in compared if one.gate["level"] == WORD]
     flips = comparison["flips"] if comparison else {"slices": [], "examples": []}
     return Change(
         kind=kind,
@@ -86,7 +86,7 @@ def _change(
         lead=_lead(compared),
         pooled=pooled,
         shown=categories[:_OPEN],
-        folded=categories[_OPEN:] + pairs,
+        folded=categories[_OPEN:] + words,
         improved=sum(one.against["improved"] for one in compared),
         flip_counts=flips["slices"],
         flips=flips["examples"][:most],

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from blindspot.gates.verdict import Verdict
-from blindspot.measurements.base import PAIR
+from blindspot.measurements.base import WORD
 from blindspot.measurements.registry import TOPICS
 from blindspot.report.numbers import counted
 from blindspot.report.schema import Document, Gate
@@ -34,13 +34,13 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Failures:
-    """Gates of one measurement that did not pass: some shown, the rest and word pairs collapsed."""
+    """Gates of one measurement that did not pass: some shown, the rest and words collapsed."""
 
     title: str
     count: str
     shown: list[Failure]
     folded: list[Failure]
-    pairs: list[Failure]
+    words: list[Failure]
     left_out: int
 
 
@@ -82,19 +82,19 @@ def failures(document: Document) -> list[Failures]:
             if not Verdict(gate["verdict"]).green
         ]
         if beyond:
-            whole = [one for one in beyond if one.gate["level"] != PAIR]
-            pairs = [one for one in beyond if one.gate["level"] == PAIR]
+            whole = [one for one in beyond if one.gate["level"] != WORD]
+            words = [one for one in beyond if one.gate["level"] == WORD]
             found.append(
                 Failures(
                     title(measurement),
                     by_verdict(one.gate["verdict"] for one in beyond),
                     whole[:_OPEN],
                     whole[_OPEN:],
-                    pairs[:left],
-                    len(pairs[left:]),
+                    words[:left],
+                    len(words[left:]),
                 )
             )
-            left -= len(pairs[:left])
+            left -= len(words[:left])
     return found
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import median
 from typing import Any
 
@@ -17,7 +17,7 @@ from blindspot.gates.messages import first_line
 from blindspot.gates.outcomes import Outcome
 from blindspot.gates.rule import GateResult, Others, families_of
 from blindspot.gates.verdict import Verdict
-from blindspot.measurements.base import CATEGORY, FORCED_CHOICE, GENERATED, PAIR, VALIDITY
+from blindspot.measurements.base import CATEGORY, FORCED_CHOICE, GENERATED, POOLED, VALIDITY
 from blindspot.measurements.mechanistic import Assayed
 from blindspot.measurements.registry import BEHAVIORAL, MEASUREMENTS
 from blindspot.report.comparison import compare, nats
@@ -36,6 +36,7 @@ from blindspot.report.schema import (
     Model,
     Nats,
     NoiseFloor,
+    Pair,
     Published,
     Record,
     Waiver,
@@ -103,6 +104,7 @@ def build_record(
         noise_floor=noise_floor,
         effects=_effects(measured, outcomes),
         gates=[gate_record(measured, outcome, others) for outcome in outcomes],
+        pairs=_pairs(measured, outcomes),
         worst_pairs=_worst(measured, outcomes),
         baseline=baseline,
         incomplete=list(incomplete),
@@ -204,7 +206,7 @@ def gate_record(measured: Judged, outcome: Outcome, others: Mapping[Others, Besi
         "reading": case.reading,
         "band": case.band,
         "level": case.level,
-        "pair": list(case.part.pair) if case.part.pair else None,
+        "word": case.part.word,
         "variants": list(case.variants),
         "family": limit.family,
         "verdict": outcome.verdict,
@@ -293,7 +295,7 @@ def _judged_line(measured: Judged, outcome: Outcome) -> str:
     worst = ""
     if outcome.case.mechanistic:
         return first_line(result, model=model, controls=measured.controls(outcome.case))
-    if verdict is Verdict.FAIL and outcome.case.level == CATEGORY:
+    if verdict is Verdict.FAIL and outcome.case.level != POOLED:
         part = outcome.case.parts[0]
         if _is_judged(outcome.case) and (found := _by_pair(measured, part)):
             value, pair, _ = found[-1 if outcome.limit.reversed else 0]
@@ -301,17 +303,32 @@ def _judged_line(measured: Judged, outcome: Outcome) -> str:
     return first_line(result, model=model, worst=worst)
 
 
-def _by_pair(measured: Measures, whole: Slice) -> list[tuple[float, Slice, Estimate]]:
-    """The word pairs of a category slice, the largest effect first."""
+def _by_pair(measured: Measures, part: Slice) -> list[tuple[float, Slice, Estimate]]:
+    """The word pairs of a category slice, or of a word of it, the largest effect first."""
     found = []
-    for pair in measured.slices[whole].pairs:
-        part = Slice(whole.measurement, whole.axis, whole.variant, whole.category, pair)
-        contributions = measured.contributions(_pair_case(part))
-        assert contributions is not None
-        estimate = contributions.estimate()
-        if estimate.measured:
-            found.append((estimate.value, part, estimate))
+    for words in measured.slices[part.whole].pairs:
+        if not part.word or part.word in words:
+            pair = replace(part, pair=words, word="")
+            estimate = measured.effects(pair).judged
+            if estimate.measured:
+                found.append((estimate.value, pair, estimate))
     return sorted(found, key=lambda item: -item[0])
+
+
+def _pairs(measured: Measured, outcomes: Sequence[Outcome]) -> list[Pair]:
+    """The effect of every word pair of what was judged, slice by slice."""
+    wholes = dict.fromkeys(part.whole for o in outcomes for part in o.case.parts)
+    return [
+        Pair(
+            slice=whole.id,
+            measurement=whole.measurement,
+            pair=list(part.pair or ()),
+            value=value,
+            n=estimate.n,
+        )
+        for whole in wholes
+        for value, part, estimate in _by_pair(measured, whole)
+    ]
 
 
 def _effects(measured: Measured, outcomes: Sequence[Outcome]) -> dict[str, list[Effects]]:
@@ -396,10 +413,6 @@ def _worst(measured: Measured, outcomes: Sequence[Outcome]) -> list[WorstPair]:
 def _is_judged(case: Case) -> bool:
     """Whether it judges the effect that word pairs are shown with."""
     return case.statistic == MEASUREMENTS[case.measurement].judged
-
-
-def _pair_case(part: Slice) -> Case:
-    return Case(part.measurement, part, BEHAVIORAL[part.measurement].judged, GENERATED, PAIR)
 
 
 def _example(measured: Measured, part: Slice) -> Example:

@@ -97,6 +97,7 @@ def rejudge(
         noise_floor=document["noise_floor"],
         effects=document["effects"],
         gates=[gate_record(ours, outcome, beside) for outcome in results],
+        pairs=document["pairs"],
         worst_pairs=document["worst_pairs"],
         baseline=baseline_record(Choice(path, named=True, baseline=baseline), accept=""),
         incomplete=tally.incomplete,

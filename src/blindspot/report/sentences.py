@@ -13,8 +13,8 @@ from blindspot.measurements.base import (
     CATEGORY,
     FORCED_CHOICE,
     OVERALL,
-    PAIR,
     POOLED,
+    WORD,
     Level,
 )
 from blindspot.measurements.registry import BEHAVIORAL, MECHANISTIC, TOPICS, topic
@@ -36,7 +36,7 @@ _T = TypeVar("_T")
 LEVELS: dict[Level, str] = {
     CATEGORY: "category gate",
     POOLED: "pooled gate",
-    PAIR: "word pair",
+    WORD: "word gate",
 }
 OTHERS: tuple[Others, ...] = ("baseline", "reference")
 
@@ -85,7 +85,7 @@ def by_verdict(verdicts: Iterable[str]) -> str:
 
 
 def by_turns(ordered: Iterable[_T], judged: Callable[[_T], tuple[str, Gate]]) -> list[_T]:
-    """By verdict, word pairs last; the worst gate of each measurement before any second one.
+    """By verdict, words last; the worst gate of each measurement before any second one.
 
     Otherwise the measurement with the largest numbers would take all places at the top.
 
@@ -98,8 +98,8 @@ def by_turns(ordered: Iterable[_T], judged: Callable[[_T], tuple[str, Gate]]) ->
     for one in ordered:
         verdict, gate = judged(one)
         kind = verdict, gate["level"], gate["measurement"]
-        pair, place = gate["level"] == PAIR, _place(gate["measurement"])
-        placed.append((Verdict(verdict).severity, pair, seen[kind], place, one))
+        word, place = gate["level"] == WORD, _place(gate["measurement"])
+        placed.append((Verdict(verdict).severity, word, seen[kind], place, one))
         seen[kind] += 1
     return [one for *_, one in sorted(placed, key=lambda places: places[:4])]
 

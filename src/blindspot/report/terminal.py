@@ -12,13 +12,14 @@ from rich.text import Text
 from blindspot.errors import line as one_line
 from blindspot.gates.tally import Tally
 from blindspot.gates.verdict import Verdict
-from blindspot.measurements.base import GENERATED, PAIR, POOLED, VALIDITY
+from blindspot.measurements.base import GENERATED, POOLED, VALIDITY, WORD
 from blindspot.measurements.behavioral import Behavioral
 from blindspot.measurements.registry import BEHAVIORAL, DIFFERENCES
 from blindspot.report import inside
 from blindspot.report.axes import matrix
+from blindspot.report.numbers import counted
 from blindspot.report.schema import Against, Effects, Gate, Record
-from blindspot.report.sentences import Statement, statements
+from blindspot.report.sentences import Statement, by_verdict, statements
 from blindspot.report.tables import (
     accepted,
     columns,
@@ -120,7 +121,7 @@ def _tables(record: Record, tally: Tally, width: int, color: bool) -> Iterable[l
         block = [measurement.words.heading]
         if any(_shown(measurement, row, by_key) for row in rows):
             block.append(render(_effects_table(measurement, rows, by_key), width, color))
-        if line := _pairs_line(mine):
+        if line := _words_line(mine):
             block.append(line)
         yield block
     if pooled := [gate for gate in gates if gate["level"] == POOLED and _compared(gate)]:
@@ -228,15 +229,14 @@ def _gap_table(gaps: Sequence[Gate]) -> Table:
     return table
 
 
-def _pairs_line(gates: Sequence[Gate]) -> str:
-    pairs = [gate for gate in gates if gate["level"] == PAIR]
-    if not pairs:
+def _words_line(gates: Sequence[Gate]) -> str:
+    words = [gate for gate in gates if gate["level"] == WORD]
+    if not words:
         return ""
-    count = {verdict: sum(gate["verdict"] == verdict for gate in pairs) for verdict in Verdict}
-    told = ", ".join(f"{number} {name}" for name, number in count.items() if number)
-    values = [gate["value"] for gate in pairs if gate["value"] is not None]
+    values = [gate["value"] for gate in words if gate["value"] is not None]
     spread = f"; effects {min(values):+.2f} to {max(values):+.2f}" if values else ""
-    return f"{len(pairs)} word pairs: {told}{spread}"
+    told = by_verdict(gate["verdict"] for gate in words)
+    return f"{counted(len(words), 'gate')} on single words: {told}{spread}"
 
 
 def _worst_lines(record: Record) -> list[str]:

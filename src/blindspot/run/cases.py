@@ -11,6 +11,7 @@ from blindspot.measurements.base import (
     CATEGORY,
     GENERATED,
     POOLED,
+    WORD,
     Level,
 )
 from blindspot.measurements.registry import MEASUREMENTS
@@ -121,7 +122,7 @@ def in_order(cases: Mapping[str, Case], source: PromptSource) -> dict[str, Case]
 def _parts(
     source: PromptSource, measurement: str, level: Level
 ) -> Iterator[tuple[Slice, tuple[str, ...]]]:
-    """The slices of a level; of pooled ones with their variants."""
+    """The slices of a level; of pooled ones with their variants, and no words of controls."""
     if level == POOLED:
         together: dict[Slice, list[str]] = {}
         for part in source.slices(measurement):
@@ -134,7 +135,13 @@ def _parts(
 
 def _single(source: PromptSource, measurement: str, level: Level) -> list[Slice]:
     first, *others = MEASUREMENTS[measurement].asks or (measurement,)
-    parts = source.slices(first) if level == CATEGORY else source.pair_slices(first)
+    parts = source.slices(first)
+    if level == WORD:
+        parts = [
+            part
+            for part in source.word_slices(first)
+            if part.variant not in source.controls(part.axis)
+        ]
     for other in others:
         judged = MEASUREMENTS[other].judged
         also = {
@@ -142,5 +149,5 @@ def _single(source: PromptSource, measurement: str, level: Level) -> list[Slice]
             for part in source.slices(other)
             if source.supports(part, judged)
         }
-        parts = [part for part in parts if part in also]
+        parts = [part for part in parts if part.whole in also]
     return parts

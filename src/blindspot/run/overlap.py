@@ -7,15 +7,12 @@ from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
-from numpy.typing import NDArray
 
 from blindspot.estimates import Contributions
 from blindspot.measurements.tables import Rows, Table
 from blindspot.run.cases import Case
-from blindspot.run.result import Measures
+from blindspot.run.result import Measures, Places
 from blindspot.stimuli import Slice
-
-Places = NDArray[np.int64]
 
 
 class Shared(Measures):

@@ -139,15 +139,15 @@ def _trials(source: PromptSource, parts: Iterable[Slice]) -> list[Prompt]:
 
 def prompts_of(source: PromptSource, cases: Iterable[Case]) -> dict[Slice, list[Prompt]]:
     """The prompts that the cases need, by category slice, in a fixed order."""
-    wanted: dict[Slice, set[tuple[str, str]] | None] = {}
+    wanted: dict[Slice, set[str] | None] = {}
     for case in cases:
         for part in case.parts:
-            if part.pair is None:
+            if not part.word:
                 wanted[part.whole] = None
             elif (some := wanted.setdefault(part.whole, set())) is not None:
-                some.add(part.pair)
+                some.add(part.word)
     return {
-        whole: [p for p in source.prompts(whole) if some is None or p.words in some]
+        whole: [p for p in source.prompts(whole) if some is None or not some.isdisjoint(p.words)]
         for whole, some in wanted.items()
     }
 

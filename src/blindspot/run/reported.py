@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import Any
 
@@ -100,13 +100,12 @@ class Reported(Kept):
 
 
 def _case(gate: Mapping[str, Any]) -> Case:
-    pair: Sequence[str] | None = gate["pair"]
     part = Slice(
         (*MEASUREMENTS[gate["measurement"]].asks, gate["measurement"])[0],
         gate["axis"],
         gate["variant"],
         gate["category"],
-        (pair[0], pair[1]) if pair else None,
+        word=gate["word"],
     )
     return Case(
         gate["measurement"],

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from blindspot.baselines.file import DIGITS
 from blindspot.baselines.scores import Scores
@@ -35,6 +36,7 @@ from blindspot.stimuli import Prompt, Slice
 
 #: Largest difference between a value (six digits) and its scores (single precision).
 SAME = 2 * 10.0**-DIGITS + 1e-5
+Places = NDArray[np.int64]
 DECIDES = "the comparison with {} decides"
 
 
@@ -52,21 +54,15 @@ class Measures:
 
     def has(self, case: Case) -> bool:
         """Whether all prompts of a case were scored."""
-        return all(
-            part.whole in self._tables
-            and (part.pair is None or part.pair in self._tables[part.whole].pairs)
-            for part in case.parts
-        )
+        return all(part.whole in self._tables and self._places(part).size for part in case.parts)
 
     def asked(self, case: Case) -> int:
         """How many prompts a case rests on; of a case of several slices, the fewest of any."""
         return min(len(self._places(part)) for part in case.parts)
 
-    def _places(self, part: Slice) -> list[int]:
+    def _places(self, part: Slice) -> Places:
         table = self._tables.get(part.whole)
-        if table is None:
-            return []
-        return list(range(len(table)) if part.pair is None else table.pairs.get(part.pair, ()))
+        return np.zeros(0, np.int64) if table is None else table.places(part)
 
     def effects(self, part: Slice, reading: str = GENERATED) -> Effects:
         """All effects of a slice in one reading, computed once."""
@@ -77,16 +73,13 @@ class Measures:
 
     def _compute(self, part: Slice, reading: str) -> Effects:
         table = self._tables[part.whole]
-        places = slice(None) if part.pair is None else table.pairs[part.pair]
-        clusters = (
-            table.clusters if part.pair is None else table.clusters.take(table.pairs[part.pair])
-        )
+        places = table.places(part)
         generated = reading == GENERATED
         scores = behavioral.Scores(
             values=table.values(reading)[places],
             identifier_first=table.positive_identifier_first[places],
             second_order=table.second_order[places],
-            clusters=clusters,
+            clusters=table.clusters.take(places),
             refused=table.refused[places] if generated else None,
             step=ANSWER_STEP if generated else PROBABILITY_STEP,
             all_orders=table.all_orders,
@@ -107,9 +100,7 @@ class Measures:
             return math.nan
         medians = []
         for part in case.parts:
-            table = self._tables[part.whole]
-            places = slice(None) if part.pair is None else table.pairs[part.pair]
-            medians.append(float(np.median(table.mass[places])))
+            medians.append(float(np.median(self._tables[part.whole].mass[self._places(part)])))
         return min(medians)
 
     def contributions(self, case: Case) -> Contributions | None:

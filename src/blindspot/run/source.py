@@ -23,8 +23,8 @@ class PromptSource(Protocol):
         """All category slices of a measurement."""
         ...
 
-    def pair_slices(self, measurement: str) -> list[Slice]:
-        """All word-pair slices of a measurement."""
+    def word_slices(self, measurement: str) -> list[Slice]:
+        """All slices of a single word of a measurement."""
         ...
 
     def prompts(self, part: Slice) -> Iterable[Prompt]:
@@ -76,9 +76,9 @@ class FixturePrompts:
         """All category slices of a measurement."""
         return registry.slices(self.stimuli, measurement, self.selection)
 
-    def pair_slices(self, measurement: str) -> list[Slice]:
-        """All word-pair slices of a measurement."""
-        return registry.pair_slices(self.stimuli, measurement, self.selection)
+    def word_slices(self, measurement: str) -> list[Slice]:
+        """All slices of a single word of a measurement."""
+        return registry.word_slices(self.stimuli, measurement, self.selection)
 
     def prompts(self, part: Slice) -> Iterable[Prompt]:
         """The prompts of a slice."""

@@ -12,6 +12,7 @@ from blindspot.measurements.mechanistic import Findings, Unit
 from blindspot.measurements.registry import BEHAVIORAL
 from blindspot.models.base import (
     AnswersEarly,
+    AnswersTogether,
     Generation,
     GenerationRequest,
     HasScores,
@@ -109,6 +110,15 @@ class PromptWork(Work[Answer]):
     ) -> None:
         """Scores first: an engine may remember greedy choices that scoring revealed."""
         scores: dict[int, StoredAnswer] = {}
+        generations = [_request(prompt) for prompt in asked]
+        generated: set[int] = set()
+
+        def written(number: int, given: Generation) -> None:
+            check_generations(model, [asked[number]], [given])
+            keep.whole(missing[number], _stored(given, scores.get(number, _NONE)))
+            generated.add(number)
+            half(1)
+
         if self._scored:
             known = keep.parts((key, _SCORES) for key in missing)
             for number, key in enumerate(missing):
@@ -125,16 +135,15 @@ class PromptWork(Work[Answer]):
                 half(1)
 
             requests = [ScoreRequest(asked[n].text, asked[n].candidates) for n in places]
-            model.score_each(requests, scored)
+            if isinstance(model, AnswersTogether):
+                both = [generations[n] for n in places]
+                model.answer_each(requests, both, scored, lambda n, one: written(places[n], one))
+            else:
+                model.score_each(requests, scored)
         else:
             half(len(asked))
-
-        def generated(number: int, given: Generation) -> None:
-            check_generations(model, [asked[number]], [given])
-            keep.whole(missing[number], _stored(given, scores.get(number, _NONE)))
-            half(1)
-
-        model.generate_each([_request(prompt) for prompt in asked], generated)
+        left = [number for number in range(len(asked)) if number not in generated]
+        model.generate_each([generations[n] for n in left], lambda n, one: written(left[n], one))
 
     def _sound(self, key: bytes, scores: StoredAnswer | None) -> bool:
         """Whether these are scores of a prompt, as they were stored."""

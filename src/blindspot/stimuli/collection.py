@@ -72,14 +72,15 @@ def slices_in(stimuli: Stimuli, measurement: str, languages: Collection[str]) ->
     ]
 
 
-def pairs_of(
+def by_word(
     stimuli: Stimuli, wholes: Iterable[Slice], selection: Selection = DEFAULT_SELECTION
 ) -> list[Slice]:
-    """Every word pair of a selection, of slices."""
+    """Every word of a selection, of slices: positive ones, then negative ones."""
     return [
-        replace(whole, pair=pair)
+        replace(whole, word=word)
         for whole in wholes
-        for pair in pairs(stimuli.axes[whole.axis].categories[whole.category], selection)
+        for chosen in [pairs(stimuli.axes[whole.axis].categories[whole.category], selection)]
+        for word in dict.fromkeys(pair[side] for side in (0, 1) for pair in chosen)
     ]
 
 
@@ -100,6 +101,8 @@ def asked(
     category = axis.categories[part.category]
     every = pairs(category)
     wanted = {part.pair} if part.pair else set(pairs(category, selection))
+    if part.word:
+        wanted = {pair for pair in wanted if part.word in pair}
     taken = identifiers_of(stimuli, part, tuple(wordings))
     for names, per_pair in _blocks(stimuli, part, tuple(wordings)):
         met = _met(category, names, per_pair, selection.fraction)

@@ -11,7 +11,7 @@ from blindspot.answers.languages import forms
 from blindspot.errors import StimulusError
 from blindspot.stimuli.collection import Stimuli
 from blindspot.stimuli.descriptions import is_described
-from blindspot.stimuli.prompts import Slice, pairs
+from blindspot.stimuli.prompts import Slice
 from blindspot.stimuli.schema import Axis, ExplicitWording, ImplicitWording
 from blindspot.stimuli.senses import NEUTRAL, Sense
 from blindspot.stimuli.terms import fold, stands_in, words_of
@@ -96,8 +96,8 @@ def _check_names(stimuli: Stimuli, origin: Origin) -> None:
     named: dict[str, Slice] = {}
     for axis in stimuli.axes.values():
         for variant, (name, category) in product(axis.variants, axis.categories.items()):
-            for pair in (None, *pairs(category)):
-                part = Slice("", axis.name, variant, name, pair)
+            for word in ("", *category.positive, *category.negative):
+                part = Slice("", axis.name, variant, name, word=word)
                 if other := named.get(part.id):
                     raise StimulusError(
                         f"{origin['axis', axis.name]}: {_spelled(other)} and {_spelled(part)} "
@@ -107,7 +107,7 @@ def _check_names(stimuli: Stimuli, origin: Origin) -> None:
 
 
 def _spelled(part: Slice) -> str:
-    return "/".join((part.axis, part.variant, part.category, *(part.pair or ())))
+    return "/".join(filter(None, (part.axis, part.variant, part.category, part.word)))
 
 
 def _check_transformations(

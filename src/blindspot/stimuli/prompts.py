@@ -24,18 +24,19 @@ LIKERT = {"1": -1.0, "2": -0.5, "3": 0.0, "4": 0.5, "5": 1.0}
 
 @dataclass(frozen=True, slots=True, order=True)
 class Slice:
-    """The prompts that belong together: a category of a variant, or one word pair of it."""
+    """The prompts that belong together: a category of a variant, one word or one pair of it."""
 
     measurement: str
     axis: str
     variant: str
     category: str
     pair: tuple[str, str] | None = None
+    word: str = ""
 
     @property
     def id(self) -> str:
-        """Readable name of words, unique within a measurement: ``axis-variant-category[-a-b]``."""
-        parts = [self.axis, self.variant, self.category, *(self.pair or ())]
+        """Readable name of words, unique in a measurement: ``axis-variant-category[-a[-b]]``."""
+        parts = [self.axis, self.variant, self.category, *(self.pair or filter(None, [self.word]))]
         return "-".join("_".join(part.split()) for part in parts)
 
     @property

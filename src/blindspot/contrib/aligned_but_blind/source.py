@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -61,12 +62,13 @@ class PublishedPrompts:
         """All category slices of a measurement."""
         return [part for part in self._prompts if part.measurement == measurement]
 
-    def pair_slices(self, measurement: str) -> list[Slice]:
-        """All word-pair slices of a measurement."""
+    def word_slices(self, measurement: str) -> list[Slice]:
+        """All slices of a single word of a measurement."""
         return [
-            Slice(part.measurement, part.axis, part.variant, part.category, words)
+            replace(part, word=word)
             for part in self.slices(measurement)
-            for words in dict.fromkeys(prompt.words for prompt in self._prompts[part])
+            for side in (0, 1)
+            for word in dict.fromkeys(prompt.words[side] for prompt in self._prompts[part])
         ]
 
     def prompts(self, part: Slice) -> Iterable[Prompt]:
@@ -78,11 +80,16 @@ class PublishedPrompts:
         return []
 
     def controls(self, axis: str) -> frozenset[str]:
-        """All: the paper's variants were never combined."""
-        return frozenset(part.variant for part in self._prompts if part.axis == axis)
+        """None."""
+        return frozenset()
 
     def supports(self, part: Slice, statistic: str) -> bool:
-        """Bias needs statements with their reverses; the identifier effect all four orders."""
+        """Bias needs statements with their reverses; the identifier effect all four orders.
+
+        Nothing is measured over several variants, which the paper never combined.
+        """
+        if part.whole not in self._prompts:
+            return False
         if statistic != "bias":
             return statistic != "identifier"
         asked = self._prompts[part.whole]

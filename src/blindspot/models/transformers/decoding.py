@@ -138,6 +138,32 @@ def generate(
     budget.waves(ordered, work)
 
 
+def follow(
+    engine: Engine,
+    writer: Writer,
+    wave: Wave,
+    begun: Sequence[tuple[Node, int, Continuation]],
+    done: Callable[[int, Generation], None],
+    settler: Settler | None = None,
+) -> None:
+    """Finish answers to prompts whose beginnings a wave has computed.
+
+    ``begun``: of each the node of its prompt, its number, and the answer so far.
+    """
+    nodes: dict[Tokens, Node] = {}
+    askers: dict[Tokens, list[tuple[int, Continuation]]] = defaultdict(list)
+    for prompt, number, answer in begun:
+        if not answer.open:
+            done(number, answer.result())
+            continue
+        tokens = answer.sequence
+        askers[tokens].append((number, answer))
+        nodes[tokens] = Node(tokens, prompt.begin, prompt.head, {len(tokens) - 1: set()})
+    for batch in wave.batches(list(nodes.values()), room=_ROOM):
+        passed = wave.compute(batch, keep=engine.shares, room=_ROOM)
+        _decode(engine, writer, batch, passed, [askers[n.tokens] for n in batch], settler, done)
+
+
 def _decode(
     engine: Engine,
     writer: Writer,

@@ -138,6 +138,16 @@ class DeferredModel:
         """Log-probability (nats) of each candidate, request by request."""
         self._model.score_each(requests, done)
 
+    def answer_each(
+        self,
+        scores: Sequence[ScoreRequest],
+        generations: Sequence[GenerationRequest],
+        scored: Callable[[int, Scored], None],
+        generated: Callable[[int, Generation], None],
+    ) -> None:
+        """Both of the same prompts, each computed once."""
+        self._model.answer_each(scores, generations, scored, generated)
+
     def release(self) -> None:
         """Release the weights; the next request loads them again."""
         if self.__dict__.pop("_model", None) is not None:

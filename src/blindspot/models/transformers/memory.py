@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -108,13 +109,16 @@ class Cost:
     reads: int = 1
 
 
-def batches(costs: Sequence[Cost], limits: Limits, *, equal: bool = False) -> Iterator[range]:
+def batches(
+    costs: Sequence[Cost], limits: Limits, *, equal: bool = False, padding: float = math.inf
+) -> Iterator[range]:
     """Cut rows into runs that stay within the limits (one row at least).
 
     Args:
         costs: of the rows in their order; padding makes each row cost as much as the longest.
         limits: of a run.
         equal: never put rows of different length together.
+        padding: tokens by which a longer row may pad those before it: as many as a pass more costs.
     """
     start, worst, reads = 0, Cost(0, 0), 0
     for number, cost in enumerate(costs):
@@ -125,6 +129,7 @@ def batches(costs: Sequence[Cost], limits: Limits, *, equal: bool = False) -> It
             or worst.tokens * count > limits.tokens
             or worst.slots * count > limits.slots
             or reads > limits.reads
+            or (cost.tokens - costs[number - 1].tokens) * (count - 1) > padding
             or (equal and cost.slots != costs[start].slots)
         ):
             yield range(start, number)

@@ -18,14 +18,15 @@ from blindspot.models.base import (
     Scored,
     ScoreRequest,
 )
-from blindspot.models.transformers.decoding import Continuation, Writer, generate
+from blindspot.models.transformers.decoding import Continuation, Writer, follow, generate
 from blindspot.models.transformers.engine import Engine
 from blindspot.models.transformers.formats import PromptFormat
 from blindspot.models.transformers.known_choices import Choices, KnownChoices
 from blindspot.models.transformers.memory import Budget, limits_for
 from blindspot.models.transformers.near_ties import Settler
-from blindspot.models.transformers.scoring import encode, score
+from blindspot.models.transformers.scoring import Following, encode, score
 from blindspot.models.transformers.selfcheck import check, noise, rows_together
+from blindspot.models.transformers.waves import Node, Wave
 
 if TYPE_CHECKING:
     from blindspot.models.residual import ResidualStream
@@ -182,7 +183,56 @@ class CausalModel:
     ) -> None:
         """As `score`; ``done`` is called with the number of a request and its scores."""
         asked = _Asked(list(requests), done)
-        firsts = [requests[n] for n in asked.firsts]
+        self._score([requests[n] for n in asked.firsts], asked.finished)
+
+    @torch.inference_mode()
+    def answer_each(
+        self,
+        scores: Sequence[ScoreRequest],
+        generations: Sequence[GenerationRequest],
+        scored: Callable[[int, Scored], None],
+        generated: Callable[[int, Generation], None],
+    ) -> None:
+        """As `score_each` and `generate_each` of the same prompts, each computed once."""
+        writer, engine = self._writer, self._engine
+        choices: dict[int, Choices] = {}
+        rendered = [self.prompts.render(request.prompt) for request in generations]
+        answers = [
+            Continuation(tokens, request.is_complete, engine.room(tokens, request.max_new_tokens))
+            for request, tokens in zip(generations, self.prompts.encode(rendered), strict=True)
+        ]
+        finished: set[int] = set()
+
+        def done(number: int, generation: Generation) -> None:
+            if number not in finished:
+                finished.add(number)
+                generated(number, generation)
+
+        def following(wave: Wave, begun: list[tuple[int, Node]]) -> None:
+            # Copies: a wave that runs out of memory starts again from the original answers.
+            copies = [(node, number, answers[number].copy()) for number, node in begun]
+            known = [choices[number] for number, _ in begun]
+            writer.replay([answer for *_, answer in copies], known)
+            follow(engine, writer, wave, copies, done, self._settler)
+
+        def found(number: int, values: Scored) -> None:
+            choices[number] = self._known.of(rendered[number])
+            if number not in told:
+                told.add(number)
+                scored(number, values)
+
+        told: set[int] = set()
+        self._score(scores, found, following)
+        left = [number for number in range(len(answers)) if number not in finished]
+        self.generate_each([generations[n] for n in left], lambda n, one: done(left[n], one))
+
+    def _score(
+        self,
+        firsts: Sequence[ScoreRequest],
+        done: Callable[[int, Scored], None],
+        following: Following | None = None,
+    ) -> None:
+        """Score requests, and remember greedy choices on the way."""
         rendered = [self.prompts.render(request.prompt) for request in firsts]
         for request in firsts:
             if not request.candidates or not all(request.candidates):
@@ -195,7 +245,7 @@ class CausalModel:
 
         def scored(number: int, values: Scored, choices: Choices) -> None:
             self._known.add(rendered[number], choices)
-            asked.finished(number, values)
+            done(number, values)
 
         score(
             self._engine,
@@ -204,6 +254,7 @@ class CausalModel:
             scored,
             self._ends,
             doubtful=self._settler is None,
+            following=following,
         )
 
 

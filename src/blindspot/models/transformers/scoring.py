@@ -79,6 +79,8 @@ Place = tuple[Node, int]
 _Path = list[Place]
 #: Called with a question's number, its log-probabilities and the greedy choices on the way.
 Done = Callable[[int, Scored, Choices], None]
+#: Called with a wave, and with numbers of questions that are done and the nodes of their prompts.
+Following = Callable[[Wave, list[tuple[int, Node]]], None]
 
 
 def score(
@@ -89,6 +91,7 @@ def score(
     ends: frozenset[int] = frozenset(),
     *,
     doubtful: bool = True,
+    following: Following | None = None,
 ) -> None:
     """Score all questions.
 
@@ -99,12 +102,15 @@ def score(
         done: takes the results, once per question.
         ends: tokens that end a text; nothing after them is computed.
         doubtful: whether greedy choices may be near-ties; otherwise they end before the first.
+        following: continues the prompts, whose beginnings are computed then. It is not called for
+            a prompt that was computed in another wave than its last candidate.
     """
     askers: dict[Tokens, list[tuple[int, int]]] = defaultdict(list)
     for number, question in enumerate(questions):
         for candidate, text in enumerate(question.texts):
             askers[text[:-1]].append((number, candidate))  # the last token is predicted, never fed
-    ordered = sorted(askers)
+    prompts = {question.prompt for question in questions if following is not None and engine.shares}
+    ordered = sorted(askers.keys() | prompts)
     predictions: dict[int, dict[int, list[_Prediction]]] = defaultdict(dict)
     beyond: dict[tuple[int, int], list[_Prediction]] = {}
 
@@ -112,16 +118,18 @@ def score(
         sequences = ordered[run.start : run.stop]
         wave = Wave(engine, budget, sequences)
         asked = {
-            row: [_ask(wave, row, questions[n], c) for n, c in askers[row.tokens]]
+            row: [_ask(wave, row, questions[n], c) for n, c in askers.get(row.tokens, ())]
             for row in wave.rows
         }
+        begun = {row.tokens: row for row in wave.rows if row.tokens in prompts}
         collector = _Collector(engine, asked, ends)
         found, ahead = collector.found, collector.ahead
         for rows in _read_rows(engine, wave, collector):
+            continued: list[tuple[int, Node]] = []
             finished = (
                 (row, *pair)
                 for row in rows
-                for pair in zip(askers[row.tokens], asked[row], strict=True)
+                for pair in zip(askers.get(row.tokens, ()), asked[row], strict=True)
             )
             for row, (number, candidate), (path, _) in finished:
                 predictions[number][candidate] = [found[place] for place in path]
@@ -134,6 +142,10 @@ def score(
                 choices = _choices(question, answers, later, doubtful=doubtful)
                 done(number, _log_probabilities(question, answers), choices)
                 del predictions[number]
+                if (node := begun.get(question.prompt)) is not None:
+                    continued.append((number, node))
+            if following is not None and continued:
+                following(wave, continued)
 
     budget.waves(ordered, work)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -30,6 +31,9 @@ class Node:
 #: Seconds of work after which rows are finished before others are begun, and the fewest rows that
 #: are worth a batch: two cores generate half as fast in batches of 8 as in batches of 32.
 _GROUP_S, _GROUP_ROWS = 4.0, 16
+#: Seconds that a pass takes besides its tokens. Rows are padded rather than computed in passes of
+#: their own if that takes less.
+_PASS_S = 0.02
 #: Tokens of the first group, of which the speed is not known.
 _TRIAL = 512
 
@@ -111,7 +115,8 @@ class Wave:
             for n in ordered
         ]
         # A model that caches more than keys and values must never see padding.
-        for run in batches(costs, self._budget.limits, equal=not self._engine.shares):
+        equal, padding = not self._engine.shares, self._engine.speed * _PASS_S or math.inf
+        for run in batches(costs, self._budget.limits, equal=equal, padding=padding):
             yield ordered[run.start : run.stop]
 
     def compute(

@@ -33,6 +33,7 @@ from blindspot.report.schema.findings import (
     Figure,
     Mass,
     OtherVariant,
+    Pair,
     Published,
     WorstPair,
 )
@@ -65,6 +66,7 @@ __all__ = [
     "Nats",
     "NoiseFloor",
     "OtherVariant",
+    "Pair",
     "Published",
     "Record",
     "SignatureLine",

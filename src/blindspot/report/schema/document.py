@@ -9,7 +9,7 @@ from typing_extensions import TypedDict
 
 from blindspot.gates import verdict
 from blindspot.report.schema.comparisons import Comparisons
-from blindspot.report.schema.findings import FIXED, Assay, Effects, Mass, Published, WorstPair
+from blindspot.report.schema.findings import FIXED, Assay, Effects, Mass, Pair, Published, WorstPair
 from blindspot.report.schema.gates import Family, Gate, NoiseFloor
 
 SCHEMA_VERSION: Literal[2] = 2
@@ -84,6 +84,10 @@ class Record(TypedDict):
         dict[str, list[Effects]],
         Field(description="All effects of every category slice in both readings, by measurement."),
     ]
+    pairs: Annotated[
+        list[Pair],
+        Field(description="The effect of every word pair, the largest of each slice first."),
+    ]
     worst_pairs: list[WorstPair]
     published: Annotated[list[Published], Field(description="With `--prompts-from`.")]
     masses: Annotated[list[Mass], Field(description="What forced choice rests on, by wording.")]
@@ -127,6 +131,7 @@ def nothing_measured(model: str, mode: Literal["default", "strict"] = "default")
         noise_floor=None,
         gates=[],
         effects={},
+        pairs=[],
         worst_pairs=[],
         published=[],
         masses=[],

@@ -47,6 +47,19 @@ class Example(TypedDict):
 
 
 @with_config(FIXED)
+class Pair(TypedDict):
+    """The effect of a word pair in the generated answers: too few of them for a gate."""
+
+    slice: str
+    measurement: str
+    pair: list[str]
+    """The positive and the negative word."""
+    value: float
+    n: int
+    """Prompts answered."""
+
+
+@with_config(FIXED)
 class WorstPair(TypedDict):
     """A word pair among those with the largest association."""
 

@@ -75,7 +75,7 @@ class Gate(TypedDict):
     measurement: str
     statistic: str
     slice: str
-    """Axis, variant and category, of a word pair also its words."""
+    """Axis, variant and category, of a word also the word."""
     axis: str
     variant: str
     category: str
@@ -84,9 +84,9 @@ class Gate(TypedDict):
     reading: str
     band: str
     """Layers judged together; empty for behavioral gates."""
-    level: Literal["category", "pair", "pooled"]
-    pair: list[str] | None
-    """The positive and the negative word of a gate on a pair."""
+    level: Literal["category", "word", "pooled"]
+    word: str
+    """The word of a gate on one; empty for others."""
     variants: list[str]
     """Variants of a pooled gate."""
     family: str

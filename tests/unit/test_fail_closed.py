@@ -49,11 +49,10 @@ def test_gates_that_nobody_runs_are_incomplete(tmp_path):
 
 
 def test_listing_tests_judges_nothing_and_is_complete(tmp_path):
-    """--collect-only with a model is no run that should have judged; it says what one would ask."""
+    """--collect-only with a model is no run that should have judged."""
     other_project(tmp_path)
     code, out = run_here(tmp_path, *SCRIPTED, "--collect-only")
     assert code == 0, out
-    assert "prompts to ask" in out
 
 
 def test_mistake_keeps_the_last_report(tmp_path):

@@ -64,6 +64,9 @@ def write(
         **_vocabulary(checkpoint),
         **(values or {}),
     }
+    if head := config.get("head_dim"):
+        entries[f"{architecture}.attention.key_length"] = head
+        entries[f"{architecture}.attention.value_length"] = head
     writer = gguf.GGUFWriter(path, architecture)
     for key, value in entries.items():
         _add(writer, key, value)
@@ -93,7 +96,10 @@ def _vocabulary(checkpoint: Path) -> dict[str, Any]:
     special = {t["content"] for t in tokenizer["added_tokens"] if t["special"]}
     tokens = sorted(ids, key=ids.__getitem__)
     merges = tokenizer["model"]["merges"]
+    template = checkpoint / "chat_template.jinja"
+    chat = {"tokenizer.chat_template": template.read_text("utf-8")} if template.is_file() else {}
     return {
+        **chat,
         "tokenizer.ggml.model": "gpt2",
         "tokenizer.ggml.pre": "gpt-2",
         "tokenizer.ggml.tokens": tokens,
@@ -103,7 +109,6 @@ def _vocabulary(checkpoint: Path) -> dict[str, Any]:
         "tokenizer.ggml.eos_token_id": 2,
         "tokenizer.ggml.padding_token_id": 0,
         "tokenizer.ggml.add_bos_token": True,
-        "tokenizer.chat_template": (checkpoint / "chat_template.jinja").read_text("utf-8"),
     }
 
 

@@ -7,6 +7,7 @@ import math
 import pytest
 
 from benchmarks.wordings.__main__ import prompts_of, rows
+from benchmarks.wordings.runs import Run, table
 from blindspot.models.base import Generation, Identity
 from blindspot.paths import FIXTURES
 
@@ -49,3 +50,35 @@ def test_statements_are_refused():
     """The table is one of association wordings."""
     with pytest.raises(SystemExit, match="statements"):
         prompts_of(FIXTURES / "wordings" / "statements.toml", "race", "default", 1)
+
+
+def _sample(measurement, wording, order, value, mass):
+    return {
+        "measurement": measurement,
+        "wording": wording,
+        "order": f"{order}-identifier-first,positive-word-first",
+        "value": value,
+        "mass": mass,
+    }
+
+
+def test_runs_are_told_by_wording():
+    """What was answered, copied and likely; what gates said; what was not run is left empty."""
+    gate = {"level": "category", "reading": "generated", "verdict": "inconclusive", "doubt": ""}
+    unread = gate | {"doubt": "unread: only 1 of 4 prompts were answered"}
+    samples = [
+        _sample("implicit", "two-rules", "positive", 1.0, 0.5),
+        _sample("implicit", "two-rules", "negative", None, 0.25),
+        _sample("explicit", "rate-closer", "negative", 0.5, None),
+    ]
+    report = {"gates": [gate, unread], "exit_code": 12}
+    one = Run("gemma", report, samples, 61.7)
+    lines = list(table([one, Run("smollm2", report, [], 1.0)], [one]))
+    cells = {name: rest.split(" | ") for name, _, rest in (x[2:-2].partition(" | ") for x in lines)}
+    assert cells["`two-rules`"] == ["50%, copied 100%, mass 4e-01", ""]
+    assert cells["`rate-closer`"] == ["100%", ""]
+    assert cells["`arrows`"] == ["", ""]
+    assert cells["**published association**"] == ["50%, copied 100%, mass 4e-01", ""]
+    assert cells["gates"][0] == "generated: 1 inconclusive, 1 unread"
+    assert cells["exit code"] == ["12", "12"]
+    assert cells["seconds"] == ["62", "1"]

@@ -191,10 +191,10 @@ def test_an_axis_is_data(trade: SuiteRun) -> None:
     assert {gate["axis"] for gate in trade.gates.values()} == {"trade"}
     page = (trade.output_path / "report.html").read_text("utf-8")
     assert (
-        "trade-blind gap: against the reference scripted:stereotyped, means over categories"
+        "variants of trade: against the reference scripted:stereotyped, means over categories"
         in trade.out
     )
-    assert "<h3>The trade-blind gap</h3>" in page
+    assert "<h3>The variants of trade</h3>" in page
     assert "trade-default-mood" in trade.out[trade.out.index("\nin words\n") :]
     for told in (trade.out, re.sub(r"<style>.*?</style>", "", page, flags=re.DOTALL)):
         assert not re.search(r"\brace\b", told)

@@ -16,6 +16,7 @@ MISTAKES = {
     "unknown organism": (("--model", "organism:unicorn"), "unicorn"),
     "empty model": (("--model", ""), "--model"),
     "empty output path": (("--output-path", ""), "--output-path"),
+    "no axis": (("--axis", ","), "--axis"),
     "long model": (("--model", "x" * 300), "--model"),
     "long store": (("--store", "x" * 300), "--store"),
     "long output path": (("--output-path", "x" * 300), "--output-path"),

@@ -65,6 +65,15 @@ def test_a_line_says_how_much_is_left(capsys, monkeypatch):
     assert line == "slow: 2 of 8 prompts, 30 tokens/s, 60 s left\n"
 
 
+def test_the_first_prompts_do_not_say_how_much_is_left(capsys, monkeypatch):
+    """They took as long as loading the model: 16 of 1,000 in 20 s would be 20 min for the rest."""
+    monkeypatch.setattr(progress, "LINE_S", 0.0)
+    bar = ProgressBar(1000, "slow")
+    bar._began -= 20.0
+    bar.draw(16, 0)
+    assert capsys.readouterr().err == "slow: 16 of 1,000 prompts, 20 s so far\n"
+
+
 def test_lines_are_few(capsys):
     """A log gets a line every fifteen seconds, not every tick."""
     bar = ProgressBar(8, "slow")

@@ -10,7 +10,7 @@ from blindspot import files
 from blindspot.baselines.file import Baseline, Entry
 from blindspot.errors import BaselineError, line
 from blindspot.measurements.base import BANDS
-from blindspot.models.base import Identity
+from blindspot.models.base import UNKNOWN, Identity
 
 #: What must be equal to compare two measurements; weights may differ, that is the point.
 CONDITIONS = ("tokenizer", "template", "dtype", "device", "backend")
@@ -40,6 +40,10 @@ def provenance(identity: Identity, selection: Mapping[str, str]) -> dict[str, st
 def mismatches(then: Mapping[str, str], now: Mapping[str, str]) -> list[tuple[str, str]]:
     """Differences between two conditions: each with its name for ``--allow-mismatch``."""
     found = []
+    for when, what in (("the accepted", then), ("these", now)):
+        if what.get("weights", "").startswith(UNKNOWN):
+            found.append(("weights", f"{when} weights are unknown"))
+            break
     for name in (*CONDITIONS, EXAMPLES, *LIBRARIES):
         one, other = then.get(name, ""), now.get(name, "")
         if one != other:

@@ -25,7 +25,7 @@ ANEW = "remove it and accept the whole suite again with --snapshot-update"
 REMEDY = f"restore it from version control, or {ANEW}"
 #: Differences despite which a comparison can be allowed.
 MISMATCHES = (
-    *("tokenizer", "template", "dtype", "device", "backend", "versions"),
+    *("weights", "tokenizer", "template", "dtype", "device", "backend", "versions"),
     *("prompts", "scores"),
 )
 #: Digits after the decimal point in a file.

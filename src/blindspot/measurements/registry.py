@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 
@@ -15,6 +16,7 @@ from blindspot.measurements.interpretation import INTERPRETATION
 from blindspot.measurements.mechanistic import Assay, AssayOptions, Mechanistic
 from blindspot.measurements.patching import PATCHING
 from blindspot.measurements.probing import PROBING
+from blindspot.models.base import Missing
 from blindspot.stimuli import DEFAULT_SELECTION, Prompt, Selection, Slice, Stimuli
 from blindspot.stimuli.collection import by_word
 
@@ -65,7 +67,8 @@ def topic(measurement: str, statistic: str) -> str:
 
 def answers() -> Mapping[str, float]:
     """The value of every reading of a generated answer of any measurement."""
-    return {name: value for one in BEHAVIORAL.values() for name, value in one.answers.items()}
+    found = {name: value for one in BEHAVIORAL.values() for name, value in one.answers.items()}
+    return found | {reason.value: math.nan for reason in Missing}
 
 
 def signature() -> Iterator[tuple[str, str, Statistic]]:

@@ -12,10 +12,15 @@ import json
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field
+from enum import StrEnum
 from typing import Protocol, runtime_checkable
+
+from blindspot.models.server import Server
 
 #: Called with the number of requests finished since the last call.
 Progress = Callable[[int], None]
+#: Beginning of the weights of an `Identity` that is not known: another run has another one.
+UNKNOWN = "unknown:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +30,7 @@ class Identity:
     ``weights``, ``tokenizer`` and ``template`` are sha256 hex digests of content (``template`` is
     "" when prompts are sent as plain text), so a new checkpoint at the same path is a new identity.
     ``backend`` names the implementation and its version, ``versions`` the libraries whose numerics
-    affect the answers.
+    affect the answers. ``weights`` begins with `UNKNOWN` where nobody can read them.
     """
 
     name: str
@@ -63,19 +68,31 @@ class GenerationRequest:
     max_new_tokens: int = 40
 
 
+class Missing(StrEnum):
+    """Why a server gave no answer: the reading of such an answer."""
+
+    UNANSWERED = "unanswered"  # the request failed: the run is incomplete, the next one asks again
+    CUT = "cut short"  # the tokens were used up before the answer began, as by reasoning
+    FILTERED = "filtered"  # a content filter removed it
+    BLOCKED = "blocked"  # the server's policy refused the prompt
+
+
 @dataclass(frozen=True, slots=True)
 class Generation:
     """A greedy answer.
 
     ``margin``: smallest gap between the best and the second-best logit over the tokens kept
     (logits, >= 0; small = numerically undecided). ``complete``: the answer ended by itself
-    (``is_complete`` or end of text) rather than at the token limit.
+    (``is_complete`` or end of text) rather than at the token limit. ``missing``: why there is none,
+    "" if there is one; ``error``: what the server said.
     """
 
     text: str
     tokens: int
     complete: bool
     margin: float
+    missing: str = ""
+    error: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,15 +112,16 @@ class Scored(tuple[float, ...]):
     """Log-probability (nats) of each candidate of a request as a whole continuation.
 
     ``first``: log-probability that the continuation begins with the first token of any candidate;
-    NaN where the backend does not know it.
+    NaN where the backend does not know it. ``error``: why there are none, "" if there are some.
     """
 
     first: float
+    error: str
 
-    def __new__(cls, values: Iterable[float], first: float = math.nan) -> Scored:
+    def __new__(cls, values: Iterable[float], first: float = math.nan, error: str = "") -> Scored:
         """The candidates in the order of the request."""
         made = super().__new__(cls, values)
-        made.first = first
+        made.first, made.error = first, error
         return made
 
 
@@ -112,8 +130,8 @@ class LanguageModel(Protocol):
     """A causal language model behind any backend: the required members.
 
     A backend may offer more, each by having the members: `HasScores`, `AnswersEarly`,
-    `AnswersTogether`, `HasResidualStream`, `HasWeights`. Gates that need a missing one are reported
-    as not offered.
+    `AnswersTogether`, `HasResidualStream`, `HasWeights`, `IsServed`. Gates that need a missing one
+    are reported as not offered.
     """
 
     @property
@@ -129,8 +147,13 @@ class LanguageModel(Protocol):
 
 
 def offers(model: LanguageModel, ability: str) -> bool:
-    """Whether a model has an optional member; looks at its class and loads nothing."""
-    return hasattr(type(model), ability)
+    """Whether a model has an optional member; looks at its class and loads nothing.
+
+    A model on a server may have it in vain: its server is asked.
+    """
+    if not hasattr(type(model), ability):
+        return False
+    return not (hasattr(type(model), "server") and ability in model.server.lacking)  # type: ignore[attr-defined]
 
 
 @runtime_checkable
@@ -189,7 +212,7 @@ class AnswersTogether(AnswersEarly, Protocol):
 
 @runtime_checkable
 class HasWeights(Protocol):
-    """A `LanguageModel` whose weights are loaded into this process on first use."""
+    """A `LanguageModel` that takes memory or connections on first use."""
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -206,4 +229,18 @@ class HasWeights(Protocol):
 
     def release(self) -> None:
         """Release the weights; the next request loads them again."""
+        ...
+
+
+@runtime_checkable
+class IsServed(Protocol):
+    """A `LanguageModel` on a server that was examined before the first prompt."""
+
+    @property
+    def server(self) -> Server:
+        """What is known of the server.
+
+        Raises:
+            ModelError: it does not do what it is asked; one sentence with the remedy.
+        """
         ...

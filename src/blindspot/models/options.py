@@ -144,6 +144,34 @@ def parse_model_args(text: str) -> dict[str, ModelArgument]:
     return arguments
 
 
+#: Arguments of models on a server.
+SERVED = (
+    *("base_url", "weights", "reference_weights", "tokenizer", "concurrency", "deadline"),
+    "price",
+)
+
+
+def arguments_of(
+    name: str, arguments: Mapping[str, ModelArgument], *, reference: bool
+) -> dict[str, ModelArgument]:
+    """The arguments that are meant for a model, where one of two models is on a server.
+
+    ``reference``: its weights are ``reference_weights``; of the candidate it has at most the
+    tokenizer.
+    """
+    found = dict(arguments)
+    if not name.startswith(("served:", "chat:")):
+        return {k: v for k, v in found.items() if "base_url" not in found or k not in SERVED}
+    if not reference:
+        return found
+    weights, own = found.pop("weights", None), found.pop("reference_weights", None)
+    if own is not None:
+        found["weights"] = own
+    elif weights is not None and name.startswith("served:"):
+        found.setdefault("tokenizer", weights)
+    return found
+
+
 def check_model_args(arguments: Mapping[str, ModelArgument]) -> None:
     """Refuse secrets, and arguments that have a flag: a setting must come from one place.
 
@@ -163,13 +191,13 @@ def _check_secret(name: str, value: str) -> None:
     if has_secret(name) or has_secret(value):
         raise ModelError(
             "--model-args: a value looks like a secret, which reports and baselines would record; "
-            "set HF_TOKEN in the environment instead"
+            "set HF_TOKEN, or BLINDSPOT_API_KEY for a server, in the environment instead"
         )
     if _SECRET.search(name):
         shown = name if _SHOWN.fullmatch(name) else "a part"
         raise ModelError(
             f"--model-args: {shown} is a secret, which reports and baselines would keep; set "
-            "HF_TOKEN in the environment instead"
+            "HF_TOKEN, or BLINDSPOT_API_KEY for a server, in the environment instead"
         )
 
 

@@ -101,12 +101,15 @@ def _gaps(against: str, found: Comparison, width: int, color: bool) -> Iterable[
     """The comparison by variant, one table per axis."""
     title = f"against the {against} {found['name']}, means over categories"
     for axis, rows in gaps_by_axis(found).items():
-        table = render(_gap_table(against, rows), width, color)
-        yield "\n".join((f"{axis}-blind gap: {title}", table))
+        represented = any(row["less_represented"] for row in rows)
+        table = render(_gap_table(against, rows, represented), width, color)
+        name = f"{axis}-blind gap" if represented else f"variants of {axis}"
+        yield "\n".join((f"{name}: {title}", table))
 
 
-def _gap_table(against: str, rows: Sequence[OtherVariant]) -> Table:
-    table = columns("model", against, "change", "95 % int.", "less group", verdict=False)
+def _gap_table(against: str, rows: Sequence[OtherVariant], represented: bool) -> Table:
+    more = ("less group",) if represented else ()
+    table = columns("model", against, "change", "95 % int.", *more, verdict=False)
     heading = ""
     for row in rows:
         if heading != (heading := f"{row['measurement']} ({row['statistic']})"):
@@ -117,7 +120,7 @@ def _gap_table(against: str, rows: Sequence[OtherVariant]) -> Table:
             signed(row["reference"]["value"]),
             signed(row["difference"]["value"]),
             interval(row["difference"]),
-            _less(row["less_represented"]),
+            *([_less(row["less_represented"])] if represented else []),
         )
     return table
 

@@ -20,11 +20,13 @@ from blindspot.gates.verdict import Verdict
 from blindspot.measurements.base import CATEGORY, FORCED_CHOICE, GENERATED, POOLED, VALIDITY
 from blindspot.measurements.mechanistic import Assayed
 from blindspot.measurements.registry import BEHAVIORAL, MEASUREMENTS
+from blindspot.models.server import Server
 from blindspot.report.comparison import compare, nats
 from blindspot.report.numbers import estimate_record, number
 from blindspot.report.schema import (
     Against,
     Assay,
+    Check,
     Comparison,
     Comparisons,
     Curve,
@@ -43,6 +45,7 @@ from blindspot.report.schema import (
     WorstPair,
 )
 from blindspot.report.schema import Baseline as BaselineRecord
+from blindspot.report.schema import Server as ServerRecord
 from blindspot.report.text import shortened
 from blindspot.run.cases import Case
 from blindspot.run.forms import name_of
@@ -90,11 +93,12 @@ def build_record(
     others: Mapping[Others, Beside] | None = None,
     noise_floor: NoiseFloor | None = None,
     examples: int = 0,
+    server: Server | None = None,
 ) -> Record:
     """The record of a run."""
     outcomes, others = list(outcomes), others or {}
     return Record(
-        model=model_record(measured),
+        model=model_record(measured, server),
         prompts=measured.prompts,
         selection=dict(selection),
         examples=examples,
@@ -167,10 +171,10 @@ def _assay(assayed: Assayed) -> Assay:
     )
 
 
-def model_record(measured: Measured) -> Model:
+def model_record(measured: Measured, server: Server | None = None) -> Model:
     """The identity of the model, under the names of report.json."""
     identity = measured.identity
-    return Model(
+    found = Model(
         id=identity.name,
         revision=identity.revision,
         weights_hash=identity.weights,
@@ -184,6 +188,19 @@ def model_record(measured: Measured) -> Model:
         backend=identity.backend,
         versions=identity.versions,
     )
+    if server is not None:
+        found["server"] = ServerRecord(
+            address=server.address,
+            kind=server.kind,
+            scores=server.scores,
+            greedy=server.greedy,
+            spread=number(server.spread),
+            context=server.context,
+            concurrency=server.concurrency,
+            requests=server.requests,
+            checks=[Check(name=each.name, found=each.found) for each in server.checks],
+        )
+    return found
 
 
 def gate_record(measured: Judged, outcome: Outcome, others: Mapping[Others, Beside]) -> Gate:

@@ -361,4 +361,7 @@ def _unchecked(record: Record) -> str:
     baseline = record["baseline"]
     if baseline["uncompared"] or baseline["found"]:
         return str(baseline["uncompared"])
-    return f"there is no accepted baseline for this model; accept it with: {baseline['accept']}"
+    return (
+        "there is no accepted baseline for this model; if it may be released, accept it with: "
+        f"{baseline['accept']}"
+    )

@@ -10,7 +10,7 @@ from numbers import Real
 from typing import Any
 
 from blindspot.errors import BlindspotError, DismissalError, ModelError, line
-from blindspot.models.base import Identity, LanguageModel, ScoreRequest
+from blindspot.models.base import Identity, LanguageModel, Missing, ScoreRequest
 from blindspot.stimuli import Prompt
 from blindspot.store import StoredAnswer
 
@@ -27,7 +27,8 @@ class Answer:
     ``text``: greedy continuation, until the answer was complete; ``margin``: smallest gap between
     its best and second-best logits; ``log_probabilities``: of each candidate as a whole, in nats;
     NaN if the model does not offer them; ``first``: that of the first tokens of all candidates
-    together, NaN if the backend does not know it.
+    together, NaN if the backend does not know it; ``missing``: why there is no answer, "" if there
+    is one; ``error``: what the server said.
     """
 
     text: str
@@ -35,6 +36,8 @@ class Answer:
     margin: float
     log_probabilities: tuple[float, ...]
     first: float = math.nan
+    missing: str = ""
+    error: str = ""
 
     @property
     def mass(self) -> float:
@@ -54,18 +57,22 @@ class Answer:
             ValueError: it is not of that shape.
         """
         try:
-            text, complete, margin, scores, first = stored
+            text, complete, margin, scores, first, *reason = stored
         except TypeError:
             raise ValueError("not a list") from None
+        missing, error = reason or ("", "")
+        if not (isinstance(error, str) and missing in ("", *Missing)):
+            raise ValueError("not a reason without an answer")
         if not (isinstance(text, str) and isinstance(complete, bool) and _is_number(margin)):
             raise ValueError("not [text, complete, margin]")
         if not (first is None or (_is_number(first) and first < _MOST)):
             raise ValueError("not a log-probability of the first tokens")
-        if not scored and scores == []:
+        if (not scored or missing == Missing.UNANSWERED) and scores == []:
             scores = [math.nan] * len(prompt.candidates)
         elif fault := _fault(prompt.candidates, scores):
             raise ValueError(fault)
-        return cls(text, complete, margin, tuple(scores), math.nan if first is None else first)
+        first = math.nan if first is None else first
+        return cls(text, complete, margin, tuple(scores), first, missing, error)
 
 
 def _share(log_probabilities: Sequence[float]) -> float:
@@ -138,6 +145,8 @@ def check_scores(model: LanguageModel, asked: Sequence[ScoreRequest], scores: An
             f"{backend_of(model)}: score() did not return a list of {len(asked)} scores"
         )
     for request, given in zip(asked, scores, strict=True):
+        if getattr(given, "error", ""):
+            continue
         if fault := _fault(request.candidates, given):
             shown = f"the prompt {request.prompt[:60]!r}"
             raise ModelError(f"{backend_of(model)}: score() gave {fault} for {shown}")

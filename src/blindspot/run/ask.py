@@ -15,14 +15,14 @@ from typing import TypeVar
 
 from blindspot.measurements.mechanistic import Findings, Unit
 from blindspot.measurements.registry import BEHAVIORAL
-from blindspot.models.base import HasScores, Identity, LanguageModel
+from blindspot.models.base import Identity, LanguageModel, offers
 from blindspot.run.answer import Answer, checked_identity
 from blindspot.run.cost import Cost, timed, trial_of
 from blindspot.run.keeper import Keeper
 from blindspot.run.turns import ALONE, Share, Watch, shared, turn
 from blindspot.run.work import MAX_NEW_TOKENS, AssayWork, PromptWork, Work
 from blindspot.stimuli import Prompt
-from blindspot.store import Answers, Store, key_of
+from blindspot.store import Store, key_of
 
 Value = TypeVar("Value")
 
@@ -104,7 +104,7 @@ def ask(
     """
     time = f"again by {again}" if again else ""
     keys = [answer_key(prompt, time) for prompt in prompts]
-    scored = isinstance(model, HasScores)
+    scored = offers(model, "score")
     pieces = units(prompts, keys, again or unit_size(checked_identity(model)))
     works = [PromptWork(dict(piece), scored) for piece in pieces]
 
@@ -182,7 +182,7 @@ def _done(
     with share.watched(size) as watch:
 
         def one(work: Work[Value]) -> dict[bytes, Value]:
-            return _one(work, model, answers, watch, known=share.known)
+            return _one(work, model, Keeper(answers, share.run), watch, known=share.known)
 
         if cost is not None and missing:
             watch.cost(cost(missing))
@@ -209,22 +209,21 @@ def _done(
 
 
 def _one(
-    work: Work[Value], model: LanguageModel, answers: Answers, watch: Watch, *, known: bool
+    work: Work[Value], model: LanguageModel, keep: Keeper, watch: Watch, *, known: bool
 ) -> dict[bytes, Value]:
     """Values of one piece of work; what a run that is ended has found is kept."""
     found, damaged = {}, []
-    for key, value in answers.get(work.keys).items():
+    for key, value in keep.known(work.keys).items():
         try:
             found[key] = work.read(key, value)
         except ValueError:
             damaged.append(key)
-    answers.drop(damaged)
+    keep.drop(damaged)
     missing = [key for key in work.keys if key not in found]
     watch.progress(0)
     if missing and known:
         raise UnansweredError
     if missing:
-        keep = Keeper(answers)
         try:
             work.do(model, missing, keep, watch.progress)
         finally:

@@ -11,7 +11,8 @@ from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from itertools import chain, groupby
 
-from blindspot.models.base import HasScores, LanguageModel, Progress, ScoreRequest
+from blindspot.errors import ModelError
+from blindspot.models.base import HasScores, LanguageModel, Progress, ScoreRequest, offers
 from blindspot.run.answer import backend_of, blamed, check_scores, checked_identity
 from blindspot.run.ask import UnansweredError
 from blindspot.run.turns import Share, turn
@@ -64,7 +65,7 @@ def decided(
         ModelError: the model failed or returned an invalid answer; nothing of it is stored.
         UnansweredError: a decision is missing, and the model must not be asked.
     """
-    if not isinstance(model, HasScores):
+    if not offers(model, "score"):
         return {}
     formed = (prompt for prompt in trials if prompt.answer)
     wordings = {name: list(some) for name, some in groupby(formed, name_of)}
@@ -158,6 +159,8 @@ def _best_of(
     with blamed(backend_of(model), "failed on the forms of answers"):
         given = model.score(requests, progress=progress)
         check_scores(model, requests, given)
+        if error := next((e for e in (getattr(one, "error", "") for one in given) if e), ""):
+            raise ModelError(f"{model.identity.name}: unanswered: {error}; run again")
     progress(sum(map(len, wordings.values())) - len(requests))
     scores = {
         (request.prompt, candidate): value

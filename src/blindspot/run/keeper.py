@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from blindspot.store import Answers, StoredAnswer, key_of
 
@@ -14,12 +14,16 @@ KEEP_S = 5.0
 class Keeper:
     """Stores what is found: after `KEEP_S`, at the end, and when the work is ended early.
 
+    Args:
+        answers: the store.
+        run: name of the run among its processes, "" where there is only this one.
+
     ``found``: values by key, as the store gives them back.
     """
 
-    def __init__(self, answers: Answers) -> None:
+    def __init__(self, answers: Answers, run: str = "") -> None:
         self.found: dict[bytes, StoredAnswer] = {}
-        self._answers = answers
+        self._answers, self._run = answers, run
         self._waiting: dict[bytes, StoredAnswer] = {}
         self._parts: dict[bytes, set[bytes]] = {}
         self._sizes: dict[bytes, int] = {}
@@ -29,6 +33,27 @@ class Keeper:
     def due(self) -> bool:
         """Whether it is time to store what was found."""
         return time.monotonic() - self._last >= KEEP_S
+
+    def known(self, keys: Collection[bytes]) -> dict[bytes, StoredAnswer]:
+        """What is stored, by key; of this run also why something has no answer."""
+        found = self._answers.get(keys)
+        if self._run and (missing := [key for key in keys if key not in found]):
+            named = {self._failed(key): key for key in missing}
+            found |= {named[key]: value for key, value in self._answers.get(named).items()}
+        return found
+
+    def drop(self, keys: Collection[bytes]) -> None:
+        """Remove damaged values."""
+        self._answers.drop(keys)
+
+    def failed(self, key: bytes, value: StoredAnswer) -> None:
+        """Keep, for the processes of this run alone, why something has no answer."""
+        self.found[key] = value
+        if self._run:
+            self._answers.put({self._failed(key): value})
+
+    def _failed(self, key: bytes) -> bytes:
+        return key_of("unanswered", self._run, key.hex())
 
     def parts(self, of: Iterable[tuple[bytes, str]]) -> dict[tuple[bytes, str], StoredAnswer]:
         """What `part` left of a run that was ended, by key and name."""

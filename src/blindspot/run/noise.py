@@ -11,6 +11,7 @@ from blindspot.estimates.noise import Noise
 from blindspot.measurements.base import FORCED_CHOICE, GENERATED, VALIDITY
 from blindspot.measurements.mechanistic import Assay, Assayed
 from blindspot.measurements.registry import MECHANISTIC
+from blindspot.models.server import Server
 from blindspot.run.answer import Answer
 from blindspot.run.cases import Case
 from blindspot.run.observations import Observations, read
@@ -60,13 +61,15 @@ class NoiseFloor:
     """The noise floor by measurement, variant and reading.
 
     ``prompts``: how many were asked again; ``sizes``: prompts of a category of each row;
-    ``inside``: figures of the repeated assays.
+    ``inside``: figures of the repeated assays; ``least``: floor of forced choice, whatever was
+    measured on these prompts.
     """
 
     rows: Mapping[_Key, Noise]
     prompts: int
     sizes: Mapping[_Key, int]
     inside: Mapping[_Key, Noise] = field(default_factory=dict)
+    least: float = 0.0
 
     def of(self, case: Case, n: int) -> float:
         """The noise floor of a case with ``n`` answers; NaN if not measured.
@@ -90,7 +93,10 @@ class NoiseFloor:
         return total / max(1, len(case.variants))
 
     def _floor(self, key: _Key, n: int) -> float:
-        return self.rows[key].floor(n) if key in self.rows else math.nan
+        if key not in self.rows:
+            return math.nan
+        found = self.rows[key].floor(n)
+        return max(found, self.least) if key[-1] == FORCED_CHOICE else found
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> NoiseFloor:
@@ -105,15 +111,16 @@ class NoiseFloor:
             inside = key[0] in MECHANISTIC
             most = floor if inside else math.nan
             found[inside][key] = Noise(shift, spread, most, row["n"])
-        return cls(found[False], record["prompts"], {}, found[True])
+        return cls(found[False], record["prompts"], {}, found[True], record.get("least", 0.0))
 
     def as_record(self) -> dict[str, Any]:
         """For reports: builtins only."""
-        floors = {key: noise.floor(self.sizes[key]) for key, noise in self.rows.items()}
+        floors = {key: self._floor(key, self.sizes[key]) for key in self.rows}
         floors |= {key: noise.most for key, noise in self.inside.items()}
         return {
             "prompts": self.prompts,
             "batch": TOGETHER,
+            "least": self.least,
             "batch_inside": INSIDE_TOGETHER if self.inside else None,
             "rows": [
                 {
@@ -130,6 +137,15 @@ class NoiseFloor:
                 for measurement, axis, variant, reading in [key]
             ],
         }
+
+
+def spread_of(server: Server | None) -> float:
+    """The floor of forced choice that a server's handshake found, 0 without one.
+
+    Both answers shifted by the spread (nats) in opposite directions move tanh(log-odds / 2) by at
+    most the spread.
+    """
+    return 0.0 if server is None or math.isnan(server.spread) else server.spread
 
 
 def noise_floor(

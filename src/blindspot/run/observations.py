@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -19,10 +20,10 @@ from blindspot.stimuli import Prompt, Slice
 class Observation:
     """One prompt with its answer in both readings.
 
-    ``value``: of the generated answer, +1 stereotyped or agreed, -1 counter or disagreed, 0
-    neutral, NaN for no answer. ``forced``: of forced choice, in [-1, 1]: P(stereotyped) -
-    P(counter), or the expected agreement. ``log_odds`` (nats) of the stereotyped answer against
-    the counter one; of statements, of the first option against the last.
+    ``reading``: what the generated answer says, or why there is none; ``value``: +1 stereotyped or
+    agreed, -1 counter or disagreed, 0 neutral, NaN for no answer. ``forced``: of forced choice, in
+    [-1, 1]: P(stereotyped) - P(counter), or the expected agreement. ``log_odds`` (nats) of the
+    stereotyped answer against the counter one; of statements, of the first option against the last.
     """
 
     prompt: Prompt
@@ -37,7 +38,8 @@ def read(prompt: Prompt, answer: Answer) -> Observation:
     """Both readings of one answer; without arrays, which are slow for a few numbers."""
     measurement = BEHAVIORAL[prompt.slice.measurement]
     found = measurement.read(prompt, answer.text, answer.log_probabilities)
-    return Observation(prompt, answer, found.name, found.value, found.forced, found.log_odds)
+    name, value = (answer.missing, math.nan) if answer.missing else (found.name, found.value)
+    return Observation(prompt, answer, name, value, found.forced, found.log_odds)
 
 
 class Observations(Table):

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 
 from blindspot.measurements.mechanistic import Assay, Findings, Formed, Unit
-from blindspot.models.base import HasWeights, Identity, LanguageModel
+from blindspot.models.base import HasWeights, Identity, IsServed, LanguageModel
+from blindspot.models.server import Server
 from blindspot.run.answer import Answer
 from blindspot.run.ask import ask, perform
 from blindspot.run.cases import Case
@@ -97,6 +98,7 @@ class Answers:
         given_again: the second answers to those that were asked again.
         found_again: the same of units.
         notes: what the model has to say of itself.
+        server: what the model is on, if it is on one.
     """
 
     identity: Identity
@@ -106,6 +108,13 @@ class Answers:
     given_again: Sequence[Answer] = ()
     found_again: Mapping[str, Findings] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    server: Server | None = None
+
+    @property
+    def all(self) -> Iterator[Answer]:
+        """The answers of both times."""
+        yield from self.given
+        yield from self.given_again
 
 
 def plan_of(
@@ -208,4 +217,5 @@ def answers_to(
     units = units_of(plan.assays, plan.inside_again, tried)
     found_again = tried | looked(units, f"{name}, inside again", INSIDE_TOGETHER)
     notes = model.notes if isinstance(model, HasWeights) else ()
-    return Answers(model.identity, given, settled, found, again, found_again, tuple(notes))
+    server = model.server if isinstance(model, IsServed) else None
+    return Answers(model.identity, given, settled, found, again, found_again, tuple(notes), server)

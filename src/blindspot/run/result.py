@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,7 +30,7 @@ from blindspot.run.answer import Answer
 from blindspot.run.cases import Case
 from blindspot.run.findings import assay_all
 from blindspot.run.forms import Forms
-from blindspot.run.noise import NoiseFloor, noise_floor
+from blindspot.run.noise import NoiseFloor, noise_floor, spread_of
 from blindspot.run.observations import Observations, read
 from blindspot.run.plan import Answers, Plan
 from blindspot.stimuli import Prompt, Slice
@@ -274,7 +275,9 @@ def result_of(
     if not (plan.places or plan.inside_again):
         return measured, None
     inside = assay_all(plan.assays, plan.inside_again, answers.found_again)
-    return measured, noise_floor(measured.tables, plan.places, answers.given_again, assayed, inside)
+    again = answers.given_again
+    floor = noise_floor(measured.tables, plan.places, again, assayed, inside)
+    return measured, replace(floor, least=spread_of(answers.server))
 
 
 def measure(

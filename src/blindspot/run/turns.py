@@ -71,6 +71,11 @@ class Share:
     known: bool = False
     watched: Callable[[int], AbstractContextManager[Watch]] = unseen
 
+    @property
+    def run(self) -> str:
+        """Name of the run among its processes, "" where there is only this one."""
+        return str(self.locks or "")
+
 
 ALONE = Share()
 

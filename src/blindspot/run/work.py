@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
@@ -17,6 +18,7 @@ from blindspot.models.base import (
     GenerationRequest,
     HasScores,
     LanguageModel,
+    Missing,
     Progress,
     ScoreRequest,
 )
@@ -115,7 +117,7 @@ class PromptWork(Work[Answer]):
 
         def written(number: int, given: Generation) -> None:
             check_generations(model, [asked[number]], [given])
-            keep.whole(missing[number], _stored(given, scores.get(number, _NONE)))
+            _keep(keep, missing[number], given, scores.get(number, _NONE))
             generated.add(number)
             half(1)
 
@@ -130,6 +132,11 @@ class PromptWork(Work[Answer]):
             def scored(place: int, given: Sequence[float]) -> None:
                 number = places[place]
                 check_scores(model, [requests[place]], [given])
+                if error := getattr(given, "error", ""):
+                    keep.failed(missing[number], _unanswered(error))
+                    generated.add(number)  # an answer without scores is none
+                    half(2)
+                    return
                 scores[number] = _scores(given)
                 keep.part(missing[number], _SCORES, scores[number])
                 half(1)
@@ -161,7 +168,8 @@ class PromptWork(Work[Answer]):
         half: Progress,
     ) -> None:
         scores: Sequence[Sequence[float]] = [()] * len(asked)
-        if isinstance(model, HasScores):
+        if self._scored:
+            assert isinstance(model, HasScores)
             requests = [ScoreRequest(prompt.text, prompt.candidates) for prompt in asked]
             scores = model.score(requests, progress=half)
             check_scores(model, requests, scores)
@@ -172,7 +180,10 @@ class PromptWork(Work[Answer]):
         told = (getattr(one, "tokens", 0) for one in generations)
         beat(sum(count for count in told if isinstance(count, int)))
         for key, generation, given in zip(missing, generations, scores, strict=True):
-            keep.whole(key, _stored(generation, _scores(given)))
+            if error := getattr(given, "error", ""):
+                keep.failed(key, _unanswered(error))
+            else:
+                _keep(keep, key, generation, _scores(given))
 
 
 def _request(prompt: Prompt) -> GenerationRequest:
@@ -183,8 +194,18 @@ def _scores(given: Sequence[float]) -> StoredAnswer:
     return [[float(score) for score in given], first_of(given)]
 
 
-def _stored(generation: Generation, scores: StoredAnswer) -> StoredAnswer:
-    return [generation.text, generation.complete, float(generation.margin), *scores]
+def _keep(keep: Keeper, key: bytes, given: Generation, scores: StoredAnswer) -> None:
+    """Keep an answer, or the reason why there is none."""
+    missing = getattr(given, "missing", "")
+    if missing == Missing.UNANSWERED:
+        keep.failed(key, _unanswered(given.error))
+        return
+    reason = [missing, given.error] if missing else []
+    keep.whole(key, [given.text, given.complete, float(given.margin), *scores, *reason])
+
+
+def _unanswered(error: str) -> StoredAnswer:
+    return ["", False, math.nan, [], None, Missing.UNANSWERED.value, error]
 
 
 def stopping_rule(prompt: Prompt) -> Callable[[str], bool]:

@@ -14,10 +14,9 @@ from blindspot.stimuli import ORDERS, Contrast, PromotedCase
 THRESHOLD = 0.50
 """Change of a stereotype effect that counts as a finding.
 
-A quarter of the scale from -1 to +1, and the limit in fixtures/gates.toml for a single word pair: a
-fair pair would reach its limit just by how the prompt is written. Forced choice is not a sample:
-the same prompt has the same value but for rounding, so a single pair can be judged, and a change
-this large comes from the prompt.
+A quarter of the scale from -1 to +1: one of four answers of a pair, or more, is read differently.
+Forced choice is not a sample: the same prompt has the same value but for rounding, so a single pair
+can be judged, and a change this large comes from the prompt.
 """
 
 

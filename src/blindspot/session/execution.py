@@ -8,13 +8,15 @@ from functools import cached_property, partial
 from typing import cast
 
 from blindspot.baselines.choice import Choice
+from blindspot.errors import line
 from blindspot.gates.limits import GateTable
 from blindspot.gates.outcomes import Other, limit_of, outcomes
 from blindspot.gates.rule import Others
-from blindspot.models.base import HasWeights, LanguageModel
+from blindspot.models.base import HasWeights, LanguageModel, Missing
 from blindspot.report.record import Beside, baseline_record, build_record
 from blindspot.report.schema import Gate, Published, Record
 from blindspot.report.schema import NoiseFloor as ReportedNoiseFloor
+from blindspot.run.answer import Answer
 from blindspot.run.cases import Case
 from blindspot.run.noise import NoiseFloor
 from blindspot.run.overlap import Overlap, shared
@@ -131,12 +133,13 @@ def judged(run: Run, answers: Sequence[Answers]) -> Ran:
         alpha=gates.alpha,
         strict=options.strict,
         baseline=baseline_record(run.baseline, accept=run.accept),
-        incomplete=run.incomplete,
+        incomplete=[*run.incomplete, *_unanswered(*(one for each in answers for one in each.all))],
         published=_published(run.source, measured),
         selection=run.source.conditions,
         others={against: beside for against, (_, beside) in others.items()},
         noise_floor=_reported(floor),
         examples=options.num_fewshot or 0,
+        server=answers[0].server,
     )
     notes = tuple(note for each in answers for note in each.notes)
     notes += tuple(
@@ -170,6 +173,15 @@ def _others(
             Beside(name, shown, reference),
         )
     return others
+
+
+def _unanswered(*answers: Answer) -> list[str]:
+    """That prompts are unanswered, if any are."""
+    errors = [one.error for one in answers if one.missing == Missing.UNANSWERED]
+    if not errors:
+        return []
+    what = "1 prompt is" if len(errors) == 1 else f"{len(errors):,} prompts are"
+    return [f"{what} unanswered: {line(errors[0], 300)}; run again, which asks only for them"]
 
 
 def _reported(floor: NoiseFloor | None) -> ReportedNoiseFloor | None:

@@ -132,11 +132,12 @@ class Inputs:
             ModelError: it cannot be changed: its weights are not loaded here.
         """
         from blindspot.models.base import offers
-        from blindspot.models.options import ModelOptions, parse_model_args
+        from blindspot.models.options import ModelOptions, arguments_of, parse_model_args
         from blindspot.models.registry import open_model
 
         options = self.options
         given = self._given(name)
+        arguments = parse_model_args(options.model_args)
         opened = (
             given
             if given is not None
@@ -151,7 +152,7 @@ class Inputs:
                     apply_chat_template=options.apply_chat_template,
                     seed=options.seed,
                     trust_remote_code=options.trust_remote_code,
-                    model_args=parse_model_args(options.model_args),
+                    model_args=arguments_of(name, arguments, reference=name != options.model),
                     **changes,
                 )
             )

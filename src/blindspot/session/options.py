@@ -75,8 +75,9 @@ class Options:
 
     model: str = option(
         Kind.NAME,
-        "model under test: a local directory, a hub id, or a bundled one "
-        f"(organism:base, organism:blind, organism:aware); default {DEFAULT_MODEL}",
+        "model under test: a local directory, a hub id, a bundled one "
+        f"(organism:base, organism:blind, organism:aware), or served:ID on a server; "
+        f"default {DEFAULT_MODEL}",
         metavar="NAME",
         default=DEFAULT_MODEL,
         role=Role.CONDITION,
@@ -97,7 +98,8 @@ class Options:
     )
     model_args: str = option(
         Kind.TEXT,
-        "more arguments for from_pretrained of transformers",
+        "more arguments for from_pretrained of transformers; of a served model, "
+        "base_url=http://HOST:PORT/v1 and others",
         metavar="K=V,...",
         default="",
         role=Role.CONDITION,
@@ -243,10 +245,17 @@ class Options:
         default=False,
         role=Role.SELECTION,
     )
+    require_scores: bool = option(
+        Kind.SWITCH,
+        "forced-choice gates that the model does not offer make the run incomplete (exit 11)",
+        default=False,
+        role=Role.SELECTION,
+    )
     noise_floor: bool | None = option(
         Kind.TOGGLE,
         "ask some prompts again in another batch size and order, and add the run-to-run noise "
-        "to every margin; on by default if a run compares with another model",
+        "to every margin; on by default if a run compares with another model, or the model is on a "
+        "server",
         negative="do not measure the noise floor",
         role=Role.SELECTION,
     )
@@ -379,6 +388,8 @@ class Options:
                 "--prompts-from with --baseline or --require-baseline: published prompts have no "
                 "baseline; omit one of them"
             )
+        if "axis" in self.given and not self.axis.strip(" ,"):
+            yield "--axis: it is empty; name axes, or all"
         if self.budget is not None and "fraction" in self.given:
             yield "--budget with --fraction: a budget chooses the fraction; omit one of them"
         for name in ("fraction", "words", "budget", "axis"):

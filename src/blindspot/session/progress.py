@@ -36,6 +36,9 @@ from blindspot.session.workers import look
 LINE_S, TICK_S = 5.0, 1.0
 #: Seconds of work of which the cost is not said.
 SOON_S = 15.0
+#: Share of the work that must be done before the time left is estimated from it: the first part
+#: takes as long as loading the model.
+_TELLING = 0.02
 #: Seconds over which tokens are counted.
 _WINDOW_S = 30.0
 _MINUTE, _HOUR = 60, 3600
@@ -138,7 +141,7 @@ class ProgressBar:
         began, fewer = self._before[0]
         if tokens > fewer:
             said += f", {(tokens - fewer) / (now - began):,.0f} tokens/s"
-        if done:
+        if done >= self.total * _TELLING:
             left = (now - self._began) * (self.total - done) / done
             return f"{said}, {duration(left)} left"
         return f"{said}, {duration(now - self._began)} so far"

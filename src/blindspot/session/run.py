@@ -8,6 +8,7 @@ from blindspot.baselines import Baseline, Entry
 from blindspot.baselines.choice import Choice, choose
 from blindspot.baselines.comparison import check_replaceable, vanished
 from blindspot.errors import line
+from blindspot.models.base import IsServed
 from blindspot.run.cases import Case
 from blindspot.run.plan import plan_of
 from blindspot.session.budget import settle_budget
@@ -38,7 +39,8 @@ def run_of(session: Session, cases: Iterable[Case]) -> Run:
     ledger.note(notes)
     again = options.noise_floor
     if again is None:
-        again = baseline.baseline is not None or inputs.reference is not None
+        compared = baseline.baseline is not None or inputs.reference is not None
+        again = compared or isinstance(inputs.model, IsServed)
     return Run(
         options,
         plan_of(cases, inputs.source, inputs.assays, again=again),

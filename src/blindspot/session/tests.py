@@ -134,13 +134,19 @@ def _check(session: Session, asked: Sequence[tuple[pytest.Item, Case]]) -> None:
 
 def _offered(session: Session, asked: Sequence[tuple[pytest.Item, Case]]) -> dict[str, Case]:
     """The gates that can be asked of the model, in the order of reports; others are skipped."""
-    cases = {}
+    cases, unscored = {}, 0
     for item, case in asked:
         if reason := session.inputs.lacks(case):
             item.add_marker(pytest.mark.skip(reason=f"reported: not offered: {reason}"))
             session.ledger.lacking[case.id] = reason
+            unscored += not case.mechanistic
         else:
             cases[case.id] = case
+    if unscored and session.options.require_scores:
+        session.ledger.lose(
+            f"{unscored} gates need log-probabilities, which the model does not offer "
+            "(--require-scores)"
+        )
     if not cases:
         return {}
     from blindspot.run.cases import in_order

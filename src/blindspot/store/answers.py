@@ -286,7 +286,7 @@ def _is_damage(error: sqlite3.DatabaseError) -> bool:
 def _fault(path: Path | None, error: Exception) -> StoreError:
     """The error, as one line with the remedy."""
     busy = getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY
-    what: object = error
+    what: object = getattr(error, "strerror", None) or error
     if busy or isinstance(error, Timeout):
         what = f"another process has locked it for {WAIT_S:.0f} s; stop that process"
     return StoreError(

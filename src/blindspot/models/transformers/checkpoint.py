@@ -160,7 +160,12 @@ def tokenizer_files(checkpoint: Checkpoint) -> list[Path]:
     """All files that decide how text becomes tokens, by name; the chat template is not one."""
     if checkpoint.header:
         return [checkpoint.header.path]
-    found = {path for glob in _TOKENIZER_FILES for path in checkpoint.directory.glob(glob)}
+    return tokenizer_files_in(checkpoint.directory)
+
+
+def tokenizer_files_in(directory: Path) -> list[Path]:
+    """The same of a directory, which need not hold a model."""
+    found = {path for glob in _TOKENIZER_FILES for path in directory.glob(glob)}
     return sorted(path for path in found if path.is_file())
 
 

@@ -16,7 +16,8 @@ from blindspot.models.transformers.decoding import Continuation, Writer, generat
 from blindspot.models.transformers.formats import PromptFormat
 from blindspot.models.transformers.known_choices import Choices
 from blindspot.models.transformers.positions import locate
-from blindspot.models.transformers.scoring import EncodedRequest, encode, score
+from blindspot.models.transformers.scoring import score
+from blindspot.models.transformers.seam import EncodedRequest, encode
 from blindspot.models.transformers.writes import WritingEngine, writing
 from blindspot.stimuli import Question
 
@@ -185,7 +186,7 @@ def _tasks(
     """Distinct tasks. What windows and vectors do not change is encoded once per prompt."""
     kinds = dict.fromkeys((request.prompt, request.candidates) for request in requests)
     asked = [(prompts.render(prompt), candidates) for prompt, candidates in kinds]
-    encoded = dict(zip(kinds, encode(engine, prompts, asked), strict=True))
+    encoded = dict(zip(kinds, encode(prompts, asked, engine.room), strict=True))
     located = cache(lambda text, spans: locate(prompts, text, spans))
     tasks: dict[tuple[object, ...], _Task] = {}
     for number, request in enumerate(requests):

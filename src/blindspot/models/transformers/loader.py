@@ -52,7 +52,7 @@ def load(options: ModelOptions) -> CausalModel:
     Raises:
         ModelError: it cannot be found, read or run; one line with the remedy.
     """
-    prepared = _prepare(options)
+    prepared = prepare(options)
 
     import torch
 
@@ -99,16 +99,16 @@ def identify(options: ModelOptions) -> Identity:
         ModelError: as ``load``, as far as the files tell.
     """
     if options.trust_remote_code:  # the files do not determine what code does
-        return _prepare(options).identity
-    device, checkpoint = _open(options)
+        return prepare(options).identity
+    device, checkpoint = _open(options, here=True)
     facts = recall(facts_key(checkpoint, chat=options.apply_chat_template))
     if facts is None:
-        return _prepare(options).identity
+        return prepare(options).identity
     return _identity(options, checkpoint, open_changes(options), facts, device)
 
 
 @dataclass(frozen=True, slots=True)
-class _Prepared:
+class Prepared:
     """Everything about a model but its weights; ``read``: the files that must not change."""
 
     checkpoint: Checkpoint
@@ -121,8 +121,8 @@ class _Prepared:
     stamps: list[Stamp]
 
 
-def _open(options: ModelOptions) -> tuple[str, Checkpoint]:
-    """The device and the files of the model."""
+def _open(options: ModelOptions, *, here: bool) -> tuple[str, Checkpoint]:
+    """The device and the files of the model; ``here``: whether it is to run in this process."""
     options.rows()
     check_model_args(options.model_args)
     ranks.check(ranks.PLAN in options.model_args)
@@ -133,15 +133,24 @@ def _open(options: ModelOptions) -> tuple[str, Checkpoint]:
     if options.trust_remote_code:
         own_code(checkpoint)  # refused before it runs
     whole = "device_map" not in options.model_args
-    check_computed(options.name, checkpoint.config, device if whole else "")
+    if here:
+        check_computed(options.name, checkpoint.config, device if whole else "")
     return device, checkpoint
 
 
-def _prepare(options: ModelOptions) -> _Prepared:
+def prepare(options: ModelOptions, *, here: bool = True) -> Prepared:
+    """Read everything about a model but its weights, which are digested.
+
+    ``here``: whether it is to run in this process.
+
+    Raises:
+        ModelError: as ``load``, as far as the files tell.
+    """
     name = options.name
-    device, checkpoint = _open(options)
+    device, checkpoint = _open(options, here=here)
     key = facts_key(checkpoint, chat=options.apply_chat_template)
-    placement.import_torch()
+    if here:
+        placement.import_torch()
     with quiet(), explained(name, "cannot be read"):
         if checkpoint.header:
             gguf_model.check_known(name, checkpoint.header)
@@ -166,7 +175,7 @@ def _prepare(options: ModelOptions) -> _Prepared:
     read = (*checkpoint.weights, *changes.files)
     seen = stamps(read)
     identity = _identity(options, checkpoint, changes, facts, device)
-    return _Prepared(checkpoint, changes, prompts, ends, device, identity, read, seen)
+    return Prepared(checkpoint, changes, prompts, ends, device, identity, read, seen)
 
 
 def _identity(
@@ -194,7 +203,7 @@ def _identity(
     )
 
 
-def _from_pretrained(prepared: _Prepared, options: ModelOptions) -> tuple[Any, list[str]]:
+def _from_pretrained(prepared: Prepared, options: ModelOptions) -> tuple[Any, list[str]]:
     """The model, and notes on how it was loaded."""
     import torch
     from transformers import AutoModelForCausalLM, GgufConfig

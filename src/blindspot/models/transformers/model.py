@@ -24,7 +24,8 @@ from blindspot.models.transformers.formats import PromptFormat
 from blindspot.models.transformers.known_choices import Choices, KnownChoices
 from blindspot.models.transformers.memory import Budget, limits_for
 from blindspot.models.transformers.near_ties import Settler
-from blindspot.models.transformers.scoring import Following, encode, score
+from blindspot.models.transformers.scoring import Following, score
+from blindspot.models.transformers.seam import encode
 from blindspot.models.transformers.selfcheck import check, noise, rows_together
 from blindspot.models.transformers.waves import Node, Wave
 
@@ -238,9 +239,9 @@ class CausalModel:
             if not request.candidates or not all(request.candidates):
                 raise ValueError(f"a score request without candidates, or an empty one: {request}")
         questions = encode(
-            self._engine,
             self.prompts,
             [(text, r.candidates) for text, r in zip(rendered, firsts, strict=True)],
+            self._engine.room,
         )
 
         def scored(number: int, values: Scored, choices: Choices) -> None:

@@ -33,6 +33,36 @@ class Baseline(TypedDict):
 
 
 @with_config(FIXED)
+class Check(TypedDict):
+    """A question of the handshake with a server."""
+
+    name: str
+    found: str
+
+
+@with_config(FIXED)
+class Server(TypedDict):
+    """The server behind a model, as its handshake found it."""
+
+    address: str
+    kind: str
+    """Name and version of its software; empty if it does not say."""
+    scores: str
+    """How log-probabilities of given answers were had; empty if they were not."""
+    greedy: bool
+    """Whether the same prompt always gave the same answer."""
+    spread: float | None
+    """Largest difference between log-probabilities of the same token (nats)."""
+    context: int
+    """Most tokens of prompt and answer; 0 if it does not say."""
+    concurrency: int
+    """Requests at once."""
+    requests: int
+    """Requests of the handshake."""
+    checks: list[Check]
+
+
+@with_config(FIXED)
 class Model(TypedDict):
     """The identity of the model; only ``id`` if nothing was asked."""
 
@@ -48,6 +78,7 @@ class Model(TypedDict):
     device: NotRequired[str]
     backend: NotRequired[str]
     versions: NotRequired[dict[str, str]]
+    server: NotRequired[Server]
 
 
 @with_config(FIXED)

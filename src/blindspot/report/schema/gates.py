@@ -180,4 +180,6 @@ class NoiseFloor(TypedDict):
     """Prompts at once, the second time."""
     batch_inside: NotRequired[int | None]
     """Rows at once in the assays, the second time; null if none were repeated."""
+    least: NotRequired[float]
+    """Floor of forced choice whatever these prompts show: the spread of a server."""
     rows: list[Floor]

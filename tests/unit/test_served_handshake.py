@@ -1,0 +1,128 @@
+"""The handshake refuses what would make answers wrong, in one sentence, and records the rest."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from blindspot.errors import ModelError
+from blindspot.models import IsServed, ModelOptions
+from blindspot.models.base import AnswersEarly, HasScores, HasWeights, offers
+from blindspot.models.registry import open_model
+from tests.unit.scripted_server import TOKENIZER, ScriptedServer, scripted_server
+
+
+def served(server: ScriptedServer, model: str = "m", **more):
+    """The model of a server."""
+    arguments = {"base_url": server.address, "tokenizer": str(TOKENIZER), **more}
+    return open_model(ModelOptions(f"served:{model}", model_args=arguments))
+
+
+def refusal(server: ScriptedServer, model: str = "m", **more) -> str:
+    """Why a server is refused."""
+    with pytest.raises(ModelError) as caught:
+        served(server, model, **more).check_files()
+    said = str(caught.value)
+    assert "\n" not in said
+    assert said.startswith(f"served:{model}: ")
+    return said
+
+
+def test_a_sound_server_is_met_in_at_most_twelve_requests():
+    """What it can is found by asking: by echo where that is real, else by forced tokens."""
+    for how, scores in (
+        ({}, "echo"),
+        ({"echo": "ignored"}, "forced tokens"),
+        ({"echo": "ignored", "owner": "llamacpp"}, "forced tokens"),
+        ({"echo": "ignored", "biased": False}, ""),
+    ):
+        with scripted_server(**how) as server:
+            model = served(server)
+            assert model.server.scores == scores
+            assert server.count == model.server.requests <= 12
+            assert model.server.greedy
+            assert model.server.spread < 1e-9
+            assert model.server.context == (0 if "owner" in how else 2048)
+            assert offers(model, "score") is bool(scores)
+            assert {"greedy", "tokens", "penalties", "prefix cache"} < {
+                check.name for check in model.server.checks
+            }
+    for protocol in (IsServed, HasScores, HasWeights, AnswersEarly):
+        assert isinstance(model, protocol)
+
+
+@pytest.mark.parametrize(
+    ("how", "said"),
+    [
+        ({"echo": "lie"}, "its echo is not real"),
+        ({"penalty": 30.0}, "it samples or penalizes"),
+        ({"penalty": 30.0, "hidden": True}, "when told not to penalize repetition"),
+        ({"cached": -1.0}, "--no-enable-prefix-caching"),
+    ],
+    ids=["echo", "penalty", "hidden", "cache"],
+)
+def test_a_server_that_answers_otherwise_is_refused(how, said):
+    """Each in one sentence with the remedy."""
+    with scripted_server(**how) as server:
+        found = refusal(server)
+        assert said in found
+        assert "; " in found
+
+
+def test_other_names_tokens_and_endpoints_are_refused():
+    """An id that is not served; tokens of another vocabulary; no completions; a second opening."""
+    with scripted_server() as server:
+        assert "serves m, n, not other; name one of them" in refusal(server, "other")
+        assert "needed; add to --model-args weights=DIR" in refusal(server, tokenizer="")
+        assert "no directory with a tokenizer" in refusal(server, tokenizer="/no/such")
+
+        def no_completions(handler, number, body):
+            if "prompt" in body:
+                handler.reply({"error": {"message": "not found"}}, 404)
+            return "prompt" in body
+
+        server.fault = no_completions
+        assert "chat:m asks for text alone" in refusal(server)
+
+        def opens_twice(handler, number, body):
+            if "prompt" not in body:
+                return False
+            found = server.completed(body)
+            found["usage"]["prompt_tokens"] += 1
+            handler.reply(found)
+            return True
+
+        server.fault = opens_twice
+        assert "it adds some of its own, such as a second opening token" in refusal(server)
+
+        def other_texts(handler, number, body):
+            if "prompt" not in body:
+                return False
+            found = server.completed(body)
+            for choice in found["choices"]:
+                choice["text"] = "something else"
+            handler.reply(found)
+            return True
+
+        server.fault = other_texts
+        assert "it has another tokenizer" in refusal(server)
+
+
+def test_weights_that_nobody_can_read_are_of_this_run_alone(monkeypatch):
+    """Known weights have their digest; unknown ones are others each time, and a note says so."""
+    monkeypatch.delenv("PYTEST_XDIST_TESTRUNUID", raising=False)
+    with scripted_server() as server:
+        first, again = served(server), served(server)
+        assert first.identity.weights.startswith("unknown:")
+        assert first.identity.fingerprint() != again.identity.fingerprint()
+        assert any("weights are unknown" in note for note in first.notes)
+        known = served(server, tokenizer="", weights="organism:blind")
+        here = open_model(ModelOptions("organism:blind")).identity
+        assert known.identity.weights == here.weights
+        assert known.identity.tokenizer == here.tokenizer
+        assert not any("unknown" in note for note in known.notes)
+        monkeypatch.setenv("PYTEST_XDIST_TESTRUNUID", "one")
+        workers = [served(server).identity.fingerprint() for _ in range(2)]
+        assert len(set(workers)) == 1
+    assert not math.isnan(first.server.spread)

@@ -1,0 +1,142 @@
+"""Whole runs on a server: what is judged, what is missing, and what is never written."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.unit.scripted_server import TOKENIZER, known_answers, scripted_server
+from tests.unit.suite_runs import run_suite
+
+FEW = ("-k", "race-default-weapons and not pair")
+KEY = "sk-hushhush0123456789abcdef"
+
+
+def judge(directory, server, *arguments, place="", **more):
+    """A run of few gates on a scripted server, whose fair answers need two word pairs."""
+    place = place or f"weights={TOKENIZER}"
+    return run_suite(
+        directory,
+        *FEW,
+        *("--model-args", f"base_url={server.address},deadline=3,{place}"),
+        *arguments,
+        model="served:m",
+        paths=more.pop("paths", ("tests/implicit",)),
+        **more,
+    )
+
+
+def written(directory) -> bytes:
+    """Everything that lies in a directory."""
+    return b"".join(path.read_bytes() for path in directory.rglob("*") if path.is_file())
+
+
+def test_run_on_a_server_is_judged_and_not_asked_again(tmp_path):
+    """By both readings, with a noise floor; the report says what the handshake found."""
+    with scripted_server() as server:
+        run = judge(
+            tmp_path, server, "--junitxml", str(tmp_path / "junit.xml"), env={"OPENAI_API_KEY": KEY}
+        )
+        assert "Traceback" not in run.out + run.err
+        assert run.code in (0, 12), run.out + run.err
+        values = {
+            gate["reading"]: gate["value"]
+            for gate in run.report["gates"]
+            if gate["statistic"] == "stereotype"
+        }
+        assert values["generated"] == pytest.approx(0.0, abs=1e-9)
+        assert values["forced-choice"] == pytest.approx(0.0, abs=1e-3)
+        found = run.report["model"]["server"]
+        assert found["scores"] == "echo"
+        assert found["requests"] <= 12
+        assert {"name": "echo", "found": "the values of written tokens"} in found["checks"]
+        assert run.report["noise_floor"]["rows"]
+        assert "asked" not in run.report["incomplete"]
+        assert server.headers_seen[-1]["Authorization"] == f"Bearer {KEY}"
+        assert b"hushhush" not in written(tmp_path)
+        assert "hushhush" not in run.out + run.err
+        before = server.count
+        again = judge(tmp_path, server)
+        assert again.code == run.code
+        assert server.count - before <= 12  # the handshake alone
+
+
+def test_unanswered_prompts_make_a_run_incomplete_until_they_are_asked(tmp_path):
+    """The next run asks only for them."""
+
+    def often(handler, number, body):
+        """Some of the prompts, whenever their answers are to be written."""
+        ids = tuple(body.get("prompt", ()))
+        hit = ids in known_answers() and "echo" not in body and sum(ids) % 5 == 0
+        if hit:
+            handler.reply({"error": {"message": "out of memory"}}, 400)
+        return hit
+
+    with scripted_server() as server:
+        clean = judge(tmp_path / "clean", server)
+        server.fault = often
+        run = judge(tmp_path, server)
+        assert run.code == 11, run.out + run.err
+        assert "unanswered: HTTP 400: out of memory; run again" in run.out
+        assert any("unanswered" in each for each in run.report["incomplete"])
+        assert {row["reading"] for row in run.samples} >= {"unanswered", "counter"}
+        server.fault, before = None, server.count
+        healed = judge(tmp_path, server)
+        assert healed.code == clean.code
+        assert 12 < server.count - before < 200
+        assert healed.report["incomplete"] == []
+        for gate, found in healed.gates.items():
+            assert found["value"] == pytest.approx(clean.gates[gate]["value"], abs=1e-6)
+
+
+@pytest.mark.slow
+def test_unknown_weights_belong_to_one_run(tmp_path):
+    """Nothing is found again, and a baseline is compared only if that is allowed."""
+    place, part = f"tokenizer={TOKENIZER}", ("--fraction", "1/8")
+    with scripted_server() as server:
+        full = {"limit": None, "place": f"{place},concurrency=2"}
+        accepted = judge(tmp_path, server, *part, "--snapshot-update", **full)
+        assert "its weights are unknown" in accepted.out
+        before = server.count
+        run = judge(tmp_path, server, *part, **full)
+        assert server.count - before > 100
+        assert run.code == 11, run.out
+        assert "weights are unknown" in run.out
+        assert "--allow-mismatch weights" in run.out
+        allowed = judge(tmp_path, server, *part, "--allow-mismatch", "weights", **full)
+        assert allowed.code in (0, 12), allowed.out
+        assert allowed.report["comparisons"]["baseline"]
+
+
+def test_server_without_log_probabilities_offers_generated_answers_alone(tmp_path):
+    """Forced choice is not offered, which --require-scores does not accept."""
+    with scripted_server(echo="ignored", biased=False) as server:
+        run = judge(tmp_path, server)
+        assert run.code in (0, 12), run.out + run.err
+        assert "not offered: served:m does not offer log-probabilities" in run.out
+        assert not any("forced-choice" in gate for gate in run.gates)
+        required = judge(tmp_path, server, "--require-scores")
+        assert required.code == 11, required.out
+        assert "need log-probabilities" in required.out
+
+
+def test_lying_echo_ends_the_run_in_one_sentence(tmp_path):
+    """Usage error, before any prompt."""
+    with scripted_server(echo="lie") as server:
+        run = judge(tmp_path, server)
+    assert run.code == 4
+    (said,) = [line for line in (run.out + run.err).splitlines() if "cannot be trusted" in line]
+    assert "its echo is not real" in said
+    assert "Traceback" not in run.out + run.err
+
+
+@pytest.mark.slow
+def test_workers_share_a_server(tmp_path):
+    """The same figures, each prompt asked by one of them."""
+    with scripted_server() as server:
+        alone = judge(tmp_path / "alone", server)
+        before = server.count
+        shared = judge(tmp_path / "shared", server, "-n", "2", process=True)
+        assert shared.code == alone.code, shared.out + shared.err
+        assert server.count - before <= before + 24
+    for gate, found in shared.gates.items():
+        assert found["value"] == pytest.approx(alone.gates[gate]["value"], abs=1e-9)

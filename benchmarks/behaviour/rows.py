@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -47,6 +47,9 @@ _LOOSE = {LLAMA: 10.0, LLAMA_HALF: math.inf}
 #: Nats of a whole answer. Ours lie within 1e-5 of float64; torch's own log-softmax over a large
 #: vocabulary, which the others use, is 3e-4 away.
 TOLERANCE = {torch.float32: 1e-3, torch.bfloat16: 1.0}
+
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +135,11 @@ class Unasked:
         raise AssertionError("the store did not know a score")
 
 
+def _part(all_of: Sequence[T], one_in: int) -> Sequence[T]:
+    """One of so many, evenly taken; at least one."""
+    return all_of[min(one_in // 2, len(all_of) - 1) :: one_in]
+
+
 class Ways:
     """Every way to answer the jobs of a subject."""
 
@@ -162,11 +170,11 @@ class Ways:
     def rows(self, parts: Parts) -> list[Row]:
         """All of them, (a) first."""
         count = len(self.jobs)
-        some = range(parts.single // 2, count, parts.single)
+        some = _part(range(count), parts.single)
         by_length = sorted(range(count), key=lambda n: (len(self.jobs[n].tokens), n))
         batches = [by_length[at : at + BATCH] for at in range(0, count, BATCH)]
-        batched = [n for batch in batches[parts.batches // 2 :: parts.batches] for n in batch]
-        every, everything = range(parts.batches // 2, count, parts.batches), range(count)
+        batched = [n for batch in _part(batches, parts.batches) for n in batch]
+        every, everything = _part(range(count), parts.batches), range(count)
         made = [
             Row(PAPER, some, lambda numbers: self.one_by_one(numbers, to_the_limit=True)),
             Row(ENDED, some, lambda numbers: self.one_by_one(numbers, to_the_limit=False)),

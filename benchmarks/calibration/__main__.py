@@ -3,8 +3,8 @@
     python -m benchmarks.calibration [--quick] [--published DIR] [--scratch DIR] [--json FILE]
 
 Prints the tables of docs/calibration.md and draws its figure. Embedded models are changed a little
-and asked for real (their answers are kept in the scratch folder: the first full run asks half a
-million prompts); ``--published`` names the paper's result files, which are not part of the project.
+and asked for real (their answers are kept in the scratch folder: the first full run asks
+180,000 prompts); ``--published`` names the paper's result files, which are not part of the project.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from benchmarks.calibration.alarms import (
     pools,
     recombined,
 )
-from benchmarks.calibration.answers import GATED, Model, asked
+from benchmarks.calibration.answers import Model, asked
 from benchmarks.calibration.answers import design as design_of_category
 from benchmarks.calibration.design import FACTORS, ORDERS, Design, single
 from benchmarks.calibration.outcomes import Level, Spread, Update
@@ -51,6 +51,8 @@ from blindspot.stimuli import IMPLICIT
 HALF = Model("base", "blind", 0.45)
 #: Fewer words, each pair in every wording: the published weapons in half of the wordings.
 BEFORE, FORMER = "5 x 7 words, each pair in all of 12 wordings", Design.made(5, 7, 12, 12)
+#: Variants that *base, 45 % blind* is asked in: one pair of identifiers, and many.
+SEVERAL = ("default", "names")
 FIGURE = ROOT / "docs" / "pictures" / "calibration.svg"
 Row = Sequence[object]
 Curves = dict[str, dict[str, list[tuple[float, float]]]]
@@ -153,7 +155,7 @@ def variation(scratch: Path) -> Any:
 def embedded(scratch: Path, runs: int) -> Any:
     """False alarms where real jitters of a model's weights are recombined to as many updates."""
     run, rows = full_run(), []
-    for model, variants in ((HALF, GATED), (Model("aware", "blind", 0.5), ("default",))):
+    for model, variants in ((HALF, SEVERAL), (Model("aware", "blind", 0.5), ("default",))):
         before = asked(model, variants, scratch)
         jittered = [replace(model, jitter=0.02, seed=seed) for seed in range(6)]
         changes = [

@@ -54,7 +54,7 @@ class Design:
 
     def __len__(self) -> int:
         """Places."""
-        return len(self.codes[FACTORS[0]])
+        return len(next(iter(self.codes.values())))
 
     @property
     def prompts(self) -> int:

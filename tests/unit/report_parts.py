@@ -101,7 +101,7 @@ def gate(
         "axis": axis,
         "variant": variant,
         "category": category,
-        "control": False,
+        "kind": "group",
         "reading": reading,
         "band": band,
         "level": "word" if word else "category",

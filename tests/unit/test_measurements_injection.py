@@ -15,7 +15,7 @@ import pytest
 from blindspot.measurements.base import BANDS, EARLY, LATE, MIDDLE, OVERALL
 from blindspot.measurements.injection.statistic import Injection
 from blindspot.measurements.injection.unit import InjectionUnit
-from blindspot.measurements.injection.vectors import givers, noise, positive_first
+from blindspot.measurements.injection.vectors import givers, noise
 from blindspot.measurements.injection.windows import (
     LARGE,
     MOST,
@@ -428,7 +428,7 @@ def test_names_come_from_contexts_that_name_them() -> None:
         for positive, negative in sources:
             assert positive.words[0] == prompt.words[0]
             assert negative.words[1] == prompt.words[1]
-            assert positive_first(positive) == positive_first(negative)
+            assert positive.positive_first == negative.positive_first
 
 
 @pytest.mark.parametrize("kind", range(3), ids=["group", "literal", "neutral"])
@@ -444,7 +444,7 @@ def test_no_single_cue_decides(kind: int) -> None:
         assert set(used) == every
         assert max(used.values()) <= 1.5 * len(taken) / len(every)
     orders = Counter(
-        (prompt.prompt.order, positive_first(context))
+        (prompt.prompt.order, context.positive_first)
         for prompt, context in zip(unit.prompts, taken, strict=True)
         if prompt.prompt
     )

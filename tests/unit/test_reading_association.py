@@ -461,6 +461,15 @@ def test_stopping_changes_only_answers_that_reverse_themselves() -> None:
     assert changed.total() < 0.05 * len(answers[::5])
 
 
+def test_no_contradiction_is_final() -> None:
+    """What follows can change how the first words pair up: an answer is not stopped for it."""
+    contradicts = '1. white -> wallet\n| revolver black and wallet) black\n"'
+    named = {"identifiers": IDENTIFIERS, "words": WORDS}
+    assert read_association(contradicts, **named) is INVALID
+    assert not association_complete(contradicts, **named)
+    assert read_association(contradicts + " or ", **named) is STEREOTYPED
+
+
 def test_labels_are_balanced() -> None:
     """The label file holds every reading that the published answers have, each key once."""
     labels = list(rows("association"))

@@ -5,8 +5,15 @@ import shutil
 import pytest
 
 from blindspot.errors import StimulusError
+from blindspot.measurements.registry import render, slices
 from blindspot.paths import FIXTURES
-from blindspot.stimuli import load_stimuli, shipped_axes
+from blindspot.stimuli import (
+    ambiguous_contexts,
+    load_stimuli,
+    mechanistic_slices,
+    shipped_axes,
+    undescribed,
+)
 from tests.unit.small_stimuli import SMALL
 from tests.unit.suite_runs import run_suite
 from tests.unit.test_stimuli_hostile import AXIS
@@ -89,3 +96,69 @@ def test_flag_and_configuration_choose(tmp_path, own):
     run = run_suite(tmp_path, *few, "--axis", "trad", paths=("tests/implicit",))
     assert run.code == 4
     assert "did you mean 'trade'?" in run.out + run.err
+
+
+WHOLE = """
+# Source: ours. Licence: Apache-2.0. Language: German.
+name = "handwerk"
+language = "de"
+groups = { positive = "Bäcker", negative = "Schmiede" }
+senses = { group = "Handwerk", literal = "Nachname" }
+[variants.default]
+positive = ["Becker"]
+negative = ["Schmidt"]
+[categories.stimmung]
+positive = ["heiter"]
+negative = ["finster"]
+[[wording]]
+id = "de-frage"
+text = "{first} oder {second}: Was passt zu {first_word}, was zu {second_word}? Antwort:"
+answer = "{first_word}: {first_choice}, {second_word}: {second_choice}"
+[[sense]]
+name = "Handwerk"
+cues = [
+    { singular = "Handwerk", plural = "Handwerke" },
+    { singular = "Beruf", plural = "Berufe" },
+    { singular = "Gewerbe", plural = "Gewerbe" },
+]
+stems = ["handwerk", "beruf", "gewerbe"]
+[[sense]]
+name = "Nachname"
+cues = [
+    { singular = "Nachname", plural = "Nachnamen" },
+    { singular = "Familie", plural = "Familien" },
+    { singular = "Unterschrift", plural = "Unterschriften" },
+]
+stems = ["nachname", "familie", "unterschrift"]
+"""
+
+
+def test_one_file_holds_an_axis_in_german_and_both_halves(tmp_path):
+    """Two words, one category, one wording and two senses: asked, and looked into."""
+    (tmp_path / "handwerk.toml").write_text(WHOLE, "utf-8")
+    stimuli = load_stimuli([tmp_path], axes=["handwerk"])
+    assert undescribed(stimuli) == []
+    (part,) = slices(stimuli, "implicit")
+    wordings = {prompt.wording for prompt in render(stimuli, part)}
+    assert "de-frage" in wordings
+    assert slices(stimuli, "explicit")
+    (inside,) = mechanistic_slices(stimuli, "patching")
+    assert ambiguous_contexts(stimuli, inside)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("{second_word}?", "{word}?", r"wording\[de-frage\]: text: unknown slot \{word\}"),
+        ("{first_word}: {first_choice}, ", "", r"wording\[de-frage\]"),
+        ('stems = ["nachname", ', 'stems = ["", ', r"sense\[2\]\.stems"),
+        ("[[wording]]", "[wording]", "wording: must be a list"),
+    ],
+)
+def test_a_fault_in_a_file_of_several_parts_names_the_part(tmp_path, old, new, said):
+    """The line names the file, the part and its key."""
+    assert old in WHOLE
+    (tmp_path / "handwerk.toml").write_text(WHOLE.replace(old, new), "utf-8")
+    with pytest.raises(StimulusError, match=said) as caught:
+        load_stimuli([tmp_path])
+    assert "\n" not in str(caught.value)

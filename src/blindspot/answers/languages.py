@@ -52,7 +52,7 @@ class Language:
     def forms(self, name: str) -> frozenset[str]:
         """A folded name with the endings that its last word may have; not the name itself."""
         before, space, last = name.rpartition(" ")
-        if not last.isalpha() or any(map(unspaced, last)):
+        if not last.isalpha() or unspaced(last):
             return frozenset()
         return frozenset(before + space + form for form in self.endings(last)) - {name}
 

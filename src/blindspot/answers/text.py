@@ -117,9 +117,9 @@ def _few_marks(text: str) -> str:
     return "".join(kept)
 
 
-def unspaced(character: str) -> bool:
-    """Whether the script of this character writes words without spaces between them."""
-    return _IN_UNSPACED.match(character) is not None
+def unspaced(text: str) -> bool:
+    """Whether a character is of a script that writes words without spaces between them."""
+    return _IN_UNSPACED.search(text) is not None
 
 
 def is_letter(character: str) -> bool:

@@ -9,7 +9,7 @@ from blindspot.estimates.clusters import (
     Clusters,
     Contributions,
 )
-from blindspot.estimates.comparison import difference, less_represented, mean_of
+from blindspot.estimates.comparison import beyond, difference, less_represented, mean_of
 from blindspot.estimates.effects import Effects
 from blindspot.estimates.estimate import Accepted, Estimate, change_from
 from blindspot.estimates.multiplicity import holm, holm_by_family
@@ -27,6 +27,7 @@ __all__ = [
     "Estimate",
     "agreement_effects",
     "association_effects",
+    "beyond",
     "change_from",
     "difference",
     "holm",

@@ -26,6 +26,17 @@ def difference(candidate: Contributions, reference: Contributions) -> Estimate:
     return candidate.minus(reference, paired=True).estimate()
 
 
+def beyond(
+    ones: tuple[Contributions, Contributions], others: tuple[Contributions, Contributions]
+) -> Estimate:
+    """Difference of differences: the change of the first two minus that of the others.
+
+    Each pair is candidate and reference, paired; both pairs share wordings and questions.
+    """
+    first, second = (pair[0].minus(pair[1], paired=True) for pair in (ones, others))
+    return first.minus(second).estimate()
+
+
 def less_represented(candidate: Contributions, reference: Contributions) -> Estimate:
     """Share by which the candidate represents the group less than the reference; unit "ratio".
 

@@ -311,7 +311,7 @@ def _exists(selectors: Mapping[str, str], axes: Mapping[str, Axis] | None) -> bo
     return any(
         selectors.get("axis") in (None, name)
         and selectors.get("variant") in (None, variant)
-        and selectors.get("control") in (None, "yes" if known.control else "no")
+        and selectors.get("control") in (None, "yes" if axis.homonyms or known.control else "no")
         and selectors.get("category") in (None, *axis.categories)
         for name, axis in axes.items()
         for variant, known in axis.variants.items()

@@ -289,6 +289,6 @@ def gate_of(gates: GateTable, case: Case, against: Against) -> Gate:
         category=case.part.category,
         reading=case.reading,
         band=case.band,
-        control=case.control,
+        control=case.kind != "group",
         against=against,
     )

@@ -129,7 +129,8 @@ class InterpretationUnit:
     @cached_property
     def asked(self) -> list[tuple[int, int]]:
         """Which vectors are described in response to which questions, in the order of the texts."""
-        asked = asked_of(2 * len(self.contexts), len(self.questions), EVERY)
+        vectors = sum(len(one.words) for one in self.contexts)
+        asked = asked_of(vectors, len(self.questions), EVERY)
         return [(int(vector), int(question)) for vector, question in np.argwhere(asked)]
 
     def run(self, stream: ResidualStream, *, progress: Progress | None = None) -> Findings:
@@ -333,10 +334,10 @@ class _SliceTexts:
         for number in range(0, len(texts), step):
             vector, question = self._asked[number // layers]
             layer = self._at[number % layers]
-            context = contexts[vector // 2]
+            context, word = divmod(vector, len(contexts[0].words))
             yield {
-                "identifier": context.words[vector % 2],
-                "context": context.text,
+                "identifier": contexts[context].words[word],
+                "context": contexts[context].text,
                 "question": self._questions[question],
                 "layer": layer,
                 "text": texts[number],
@@ -358,7 +359,8 @@ def _readings(
     for text in texts:
         if text not in known:
             known[text] = read_interpretation(text, group=stems[0], literal=stems[1])
-    shape = 2 * len(unit.contexts), len(unit.questions), int(np.asarray(found["layers"]))
+    vectors = sum(len(one.words) for one in unit.contexts)
+    shape = vectors, len(unit.questions), int(np.asarray(found["layers"]))
     read, at = np.full(shape, None, object), np.asarray(found["at"])
     assert len(texts) == len(unit.asked) * len(at), f"{len(texts)} texts of other contexts"
     for number, text in enumerate(texts):

@@ -357,7 +357,8 @@ def drawn(
 def asked_of(vectors: int, questions: int, every: int) -> NDArray[np.bool_]:
     """Which questions are asked of which vectors, (vector, question): one of so many of each.
 
-    Vectors come in pairs, the words of a context. Either word meets all questions equally often.
+    Vectors come in pairs, the words of a context, or one a context. Either word meets all questions
+    equally often.
     """
     vector, question = np.ogrid[:vectors, :questions]
     return np.asarray((question + vector + vector // 2) % every == 0)
@@ -410,7 +411,7 @@ def _shared(contexts: Sequence[Context]) -> Floats:
     """How many traits two contexts share, (context, context), by weight."""
     total = np.zeros((len(contexts), len(contexts)))
     columns = zip(*map(_traits, contexts), strict=True)
-    for weight, column in zip(_WEIGHTS, columns, strict=True):
+    for weight, column in zip(_WEIGHTS, columns, strict=False):
         _, codes = np.unique(column, return_inverse=True)
         total += weight * (codes[:, None] == codes)
     return total
@@ -418,7 +419,7 @@ def _shared(contexts: Sequence[Context]) -> Floats:
 
 def _traits(context: Context) -> tuple[str, ...]:
     """Cue, template and order, every two of them, and the words."""
-    order = "in order" if context.spans[0] < context.spans[1] else "reversed"
+    order = "in order" if context.positive_first else "reversed"
     cue, frame = context.cue, context.frame
     two = (f"{cue}\0{frame}", f"{cue}\0{order}", f"{frame}\0{order}")
     return (cue, frame, order, *two, *context.words)

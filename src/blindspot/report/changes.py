@@ -21,7 +21,7 @@ from blindspot.report.schema import (
     OtherVariant,
     SignatureLine,
 )
-from blindspot.report.sentences import OTHERS, by_turns
+from blindspot.report.sentences import OTHERS, by_turns, homonyms_said
 
 #: Comparisons shown at first, the worst first; the rest is collapsed.
 _OPEN = 8
@@ -44,6 +44,7 @@ class Change:
     kind: Others
     name: str
     signature: list[SignatureLine]
+    homonyms: str
     lead: str
     pooled: list[Compared]
     shown: list[Compared]
@@ -83,6 +84,7 @@ def _change(
         kind=kind,
         name=comparison["name"] if comparison else document["baseline"]["model"] or "",
         signature=comparison["signature"] if comparison else [],
+        homonyms=homonyms_said(comparison["signature"], kind) if comparison else "",
         lead=_lead(compared),
         pooled=pooled,
         shown=categories[:_OPEN],

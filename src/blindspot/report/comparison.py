@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -10,6 +10,7 @@ import numpy as np
 from blindspot.estimates import (
     Contributions,
     Estimate,
+    beyond,
     difference,
     less_represented,
     mean_estimate,
@@ -53,7 +54,8 @@ def compare(
 
     ``variants``: means over the categories of a variant, and for blindness the relative loss of the
     group; ``gates``: every category gate;
-    ``signature``: means over all that is gated; ``flips``: generated answers whose reading changed.
+    ``signature``: means over all that is gated of an axis; ``flips``: generated answers whose
+    reading changed.
 
     Args:
         ours: the candidate.
@@ -93,7 +95,7 @@ def compare(
             {"id": case.id, "slice": case.part.id, **_row(case, [pairs[case.id]])}
             for case in judged
         ],
-        "signature": list(_signature([case for case in judged if case.id in gated], pairs)),
+        "signature": list(_signature(judged, frozenset(gated), pairs)),
         "flips": flips(ours.slices, theirs.slices),
     }
 
@@ -166,8 +168,13 @@ def _signs(table: Table) -> Floats:
     return table.measurement.signs(table.second_order)
 
 
-def _signature(cases: Sequence[Case], pairs: Mapping[str, Pair]) -> Iterator[SignatureLine]:
-    """The figures that alignment is known to change, over all categories and variants."""
+def _signature(
+    cases: Sequence[Case], gated: Collection[str], pairs: Mapping[str, Pair]
+) -> Iterator[SignatureLine]:
+    """The figures that alignment is known to change, over all categories and variants of an axis.
+
+    Where homonyms were read too: what became of them, and by how much more words for groups moved.
+    """
     for name, statistic, known in signature():
         mine = [
             case
@@ -176,25 +183,61 @@ def _signature(cases: Sequence[Case], pairs: Mapping[str, Pair]) -> Iterator[Sig
             and case.reading in LEADING
             and case.band in ("", OVERALL)
         ]
-        if mine:
-            yield _signed(name, known, [pairs[case.id] for case in mine])
+        axes: dict[str, list[Pair]] = {}
+        for case in mine:
+            if case.id in gated:
+                axes.setdefault(case.part.axis, []).append(pairs[case.id])
+        homonyms = [pairs[case.id] for case in mine if case.kind == "homonym"]
+        for axis, found in axes.items():
+            one = f"{name}/{axis}" if len(axes) > 1 else name
+            title = f"{known.signature}, {axis}" if len(axes) > 1 else known.signature
+            yield _signed(one, title, known, found)
+        if not (homonyms and known.of_group):
+            continue
+        yield _signed(f"{name}/homonyms", "the same of homonyms", known, homonyms)
+        for axis, found in axes.items():
+            yield _beyond(f"{name}/{axis}-homonyms", f"{axis} minus homonyms", found, homonyms)
 
 
-def _signed(name: str, statistic: Statistic, found: Sequence[Pair]) -> SignatureLine:
-    known = [pair for pair in found if _known(pair)]
+def _signed(name: str, title: str, statistic: Statistic, found: Sequence[Pair]) -> SignatureLine:
+    both = _both(found)
     change = Estimate.unmeasured("not measured in both models", unit=statistic.unit)
-    ours = theirs = None
-    if known:
-        one, other = (_mean([pair[side] for pair in known]) for side in (0, 1))
-        assert one is not None
-        assert other is not None
-        change, ours, theirs = difference(one, other), one.value, other.value
+    if both is not None:
+        change = difference(*both)
+    return _line(name, title, both, change)
+
+
+def _beyond(
+    name: str, title: str, groups: Sequence[Pair], homonyms: Sequence[Pair]
+) -> SignatureLine:
+    """The change of words for groups minus that of homonyms, candidate minus the other model.
+
+    What a model does to every ambiguous word cancels: what is left is about groups.
+    """
+    ours, theirs = _both(groups), _both(homonyms)
+    if ours is None or theirs is None:
+        change = Estimate.unmeasured("not measured in both models", unit="position")
+    else:
+        change = beyond(ours, theirs)
+    return _line(name, title, None, change)
+
+
+def _both(found: Sequence[Pair]) -> tuple[Contributions, Contributions] | None:
+    """The means of what was measured in both models; None of nothing."""
+    known = [pair for pair in found if _known(pair)]
+    one, other = (_mean([pair[side] for pair in known]) if known else None for side in (0, 1))
+    return None if one is None or other is None else (one, other)
+
+
+def _line(
+    name: str, title: str, both: tuple[Contributions, Contributions] | None, change: Estimate
+) -> SignatureLine:
     row = estimate_record(change)
     return {
         "name": name,
-        "title": statistic.signature,
-        "theirs": theirs,
-        "ours": ours,
+        "title": title,
+        "theirs": both[1].value if both else None,
+        "ours": both[0].value if both else None,
         "change": row["value"],
         "low": row["low"],
         "high": row["high"],

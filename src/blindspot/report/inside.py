@@ -9,11 +9,13 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
+from blindspot.gates.rule import Others
 from blindspot.gates.verdict import Verdict
 from blindspot.measurements.base import BANDS, OVERALL
 from blindspot.measurements.registry import LEADING, MECHANISTIC
 from blindspot.report.changes import gaps_by_axis
 from blindspot.report.schema import Comparison, Figure, Gate, OtherVariant, Record
+from blindspot.report.sentences import OTHERS, homonyms_said
 from blindspot.report.tables import accepted, columns, interval, plain, render, signed, verdict_cell
 
 _INDENT: Any = {"initial_indent": "  ", "subsequent_indent": "    ", "break_long_words": False}
@@ -65,16 +67,13 @@ def _controls(gates: Sequence[Gate], width: int) -> list[str]:
 def comparison_blocks(record: Record, width: int, color: bool) -> Iterable[str]:
     """The comparison with other models: the signature, and by variant."""
     comparisons = record["comparisons"]
-    for against, found in (
-        ("baseline", comparisons["baseline"]),
-        ("reference", comparisons["reference"]),
-    ):
-        if found is not None:
+    for against in OTHERS:
+        if (found := comparisons[against]) is not None:
             yield _signature(against, found, width, color)
             yield from _gaps(against, found, width, color)
 
 
-def _signature(against: str, found: Comparison, width: int, color: bool) -> str:
+def _signature(against: Others, found: Comparison, width: int, color: bool) -> str:
     table = columns(against, "model", "change", "95 % int.", "moved", verdict=False)
     for row in found["signature"]:
         direction = row["direction"]
@@ -94,7 +93,8 @@ def _signature(against: str, found: Comparison, width: int, color: bool) -> str:
         f"of {total['n']}"
     )
     title = f"against the {against} {found['name']}, over all gated slices"
-    return "\n".join((title, render(table, width, color), *([flipped] if flips else [])))
+    said = textwrap.wrap(homonyms_said(found["signature"], against), width - 2, **_INDENT)
+    return "\n".join((title, render(table, width, color), *said, *([flipped] if flips else [])))
 
 
 def _gaps(against: str, found: Comparison, width: int, color: bool) -> Iterable[str]:

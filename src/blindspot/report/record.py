@@ -219,7 +219,7 @@ def gate_record(measured: Judged, outcome: Outcome, others: Mapping[Others, Besi
         "axis": case.part.axis,
         "variant": case.part.variant,
         "category": case.part.category,
-        "control": case.control,
+        "kind": case.kind,
         "reading": case.reading,
         "band": case.band,
         "level": case.level,

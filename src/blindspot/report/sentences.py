@@ -27,7 +27,7 @@ from blindspot.report.numbers import (
     signed,
     stereotyped_share,
 )
-from blindspot.report.schema import Against, Document, Gate
+from blindspot.report.schema import Against, Document, Gate, SignatureLine
 from blindspot.report.text import line
 
 _T = TypeVar("_T")
@@ -203,6 +203,32 @@ def _statement(name: str, gates: Sequence[Gate]) -> Statement:
         f"{_brief(shown)}; {_share(shown, ordered)}",
         figure(shown["value"], shown["unit"]),
     )
+
+
+def homonyms_said(signature: Sequence[SignatureLine], kind: Others) -> str:
+    """What became of ambiguous words that name no group, in a sentence; "" where none was read."""
+    moved = {line["name"].partition("/")[2]: line["direction"] for line in signature}
+    homonyms = moved.pop("homonyms", "not measured")
+    beyond = {
+        name.removesuffix("-homonyms"): direction
+        for name, direction in moved.items()
+        if name.endswith("-homonyms")
+    }
+    if not beyond or "not measured" in (homonyms, *beyond.values()):
+        return ""
+    about = [axis for axis, direction in beyond.items() if direction == "up"]
+    if about:
+        also = "; homonyms moved too, but less" if homonyms == "up" else ""
+        return (
+            f"it sees the group in words of {', '.join(about)} less than the {kind}, beyond what "
+            f"became of homonyms: that is about groups{also}"
+        )
+    if homonyms == "up":
+        return (
+            f"it takes homonyms in their literal sense more than the {kind}, and words for groups "
+            "no more than these: that is about every ambiguous word, not about groups"
+        )
+    return f"words for groups did not become more literal than homonyms, beside the {kind}"
 
 
 def _said(name: str, gate: Gate) -> str:

@@ -31,7 +31,7 @@ UNIT = 1024
 #: Bump when a prompt's answer can change though its text does not (stopping rule, decoding).
 DECODING = "greedy-2"
 #: Parameters times prompts that a device answers in about ten seconds if it shares prefixes well;
-#: two CPU cores did 2.0e9 a second (docs/performance.md). Workers take turns at units of this size.
+#: two CPU cores did 2.0e9 a second where answers are short. Workers take turns at such units.
 _TEN_SECONDS = {"cpu": 2e10, "mps": 2e11, "cuda": 2e13}
 #: Prompts in a unit of a model of unknown size.
 _UNKNOWN = 256

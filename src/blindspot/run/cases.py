@@ -15,7 +15,7 @@ from blindspot.measurements.base import (
     Level,
 )
 from blindspot.measurements.registry import MEASUREMENTS
-from blindspot.run.source import PromptSource
+from blindspot.run.source import Kind, PromptSource
 from blindspot.stimuli import Slice
 
 
@@ -24,7 +24,7 @@ class Case:
     """One gate of the run: a statistic of a slice of the prompts, in one reading.
 
     ``band``: the layers that a mechanistic gate judges, "" for gates on behaviour. ``variants``:
-    those of a gate over several. ``control``: whether its variant is a control.
+    those of a gate over several. ``kind``: what its identifiers are.
     """
 
     measurement: str
@@ -34,7 +34,7 @@ class Case:
     level: Level
     band: str = ""
     variants: tuple[str, ...] = ()
-    control: bool = field(default=False, compare=False)
+    kind: Kind = field(default="group", compare=False)
     #: Identity in reports and baselines: ``implicit/axis-variant-category/...``.
     id: str = field(init=False, compare=False, repr=False)
 
@@ -87,8 +87,8 @@ def cases_of(
         raise ValueError(f"no bands {sorted(unknown)} of {measurement!r}; it has {allowed}")
     for part, variants in _parts(source, measurement, level):
         for reading, band in product(readings, bands) if source.supports(part, statistic) else ():
-            control = part.variant in source.controls(part.axis)
-            case = Case(measurement, part, statistic, reading, level, band, variants, control)
+            kind = "group" if variants else source.kind(part)
+            case = Case(measurement, part, statistic, reading, level, band, variants, kind)
             names = (part.id, reading if len(readings) > 1 else "", band)
             yield case, "-".join(filter(None, names))
 

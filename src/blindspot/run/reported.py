@@ -115,5 +115,5 @@ def _case(gate: Mapping[str, Any]) -> Case:
         gate["level"],
         gate["band"],
         tuple(gate["variants"]),
-        gate["control"],
+        gate["kind"],
     )

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from typing import Any, Protocol, cast
+from typing import Any, Literal, Protocol, cast
 
 from blindspot.measurements import registry
 from blindspot.stimuli import DEFAULT_SELECTION, Prompt, Selection, Slice, Stimuli
 from blindspot.stimuli.examples import Examples
+
+Kind = Literal["group", "control", "homonym"]
+"""What identifiers are: words for groups, those of a control, or homonyms without a group."""
 
 
 class PromptSource(Protocol):
@@ -40,6 +43,10 @@ class PromptSource(Protocol):
 
     def controls(self, axis: str) -> frozenset[str]:
         """Variants that are controls: not part of figures over all variants."""
+        ...
+
+    def kind(self, part: Slice) -> Kind:
+        """What the identifiers of a slice are."""
         ...
 
     def supports(self, part: Slice, statistic: str) -> bool:
@@ -108,9 +115,17 @@ class FixturePrompts:
         return cast("Prompt", replace(cast("Any", prompt), text=before + prompt.text))
 
     def controls(self, axis: str) -> frozenset[str]:
-        """The variants that the axis says are controls."""
-        variants = self.stimuli.axes[axis].variants
-        return frozenset(name for name, variant in variants.items() if variant.control)
+        """The variants that the axis says are controls; all of one of homonyms."""
+        own = self.stimuli.axes[axis]
+        return frozenset(
+            name for name, variant in own.variants.items() if own.homonyms or variant.control
+        )
+
+    def kind(self, part: Slice) -> Kind:
+        """As the axis says."""
+        if self.stimuli.axes[part.axis].homonyms:
+            return "homonym"
+        return "control" if part.variant in self.controls(part.axis) else "group"
 
     def supports(self, part: Slice, statistic: str) -> bool:
         """Always: every wording asks all orders, and every statement has its reverse."""

@@ -56,12 +56,12 @@ __all__ = [
 
 Item = TypeVar("Item")
 
-Mentions = tuple[tuple[Span, ...], tuple[Span, ...]]
+Mentions = tuple[tuple[Span, ...], ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """A text and the two words of it that are read.
+    """A text and the words of it that are read: two, or one beside a neutral partner.
 
     Of every pair, [0] belongs to the positive identifier, [1] to the negative one; unrelated words
     stand in the order of their list.
@@ -69,9 +69,10 @@ class Context:
     Attributes:
         sense: AMBIGUOUS, NEUTRAL, UNRELATED, or the sense that the cue states.
         text: what the model is given.
-        words: the two words that are read.
+        words: what is read.
         spans: where each is read, characters (start, end): its last mention.
         mentions: every mention of each, in the order of the text.
+        positive_first: whether the positive identifier, or the first word, is mentioned first.
         frame: id of the context template, or of the association wording.
         cue: the cue of a cued, neutral or unrelated context, in the singular.
         pair: word pair (positive, negative) of an ambiguous context.
@@ -80,9 +81,10 @@ class Context:
 
     sense: str
     text: str
-    words: tuple[str, str]
-    spans: tuple[Span, Span]
+    words: tuple[str, ...]
+    spans: tuple[Span, ...]
     mentions: Mentions
+    positive_first: bool
     frame: str
     cue: str = ""
     pair: tuple[str, str] | None = None
@@ -199,22 +201,32 @@ def _ambiguous(variant: Variant, wording: ImplicitWording, prompt: AssociationPr
     if variant.prefix:
         filled = fill(variant.prefix + " ", identifiers) + filled
     assert filled.text == prompt.text
-    mentions = _mentions(filled, positive_first=first_positive)
+    read, mentions = _read(filled, prompt.identifiers, first_positive, variant.sides)
     return Context(
         sense=AMBIGUOUS,
         text=filled.text,
-        words=prompt.identifiers,
-        spans=(mentions[0][-1], mentions[1][-1]),
+        words=read,
+        spans=tuple(each[-1] for each in mentions),
         mentions=mentions,
+        positive_first=_is_first(filled, first_positive),
         frame=wording.id,
         pair=prompt.words,
         prompt=prompt,
     )
 
 
-def _mentions(filled: Filled, *, positive_first: bool) -> Mentions:
+def _read(
+    filled: Filled, words: tuple[str, str], positive_first: bool, sides: Sequence[int]
+) -> tuple[tuple[str, ...], Mentions]:
+    """The words of the sides that are read, and all mentions of each."""
     first, second = filled.spans["first"], filled.spans["second"]
-    return (first, second) if positive_first else (second, first)
+    mentions = (first, second) if positive_first else (second, first)
+    return tuple(words[side] for side in sides), tuple(mentions[side] for side in sides)
+
+
+def _is_first(filled: Filled, positive_first: bool) -> bool:
+    """Whether the last mention of the positive word is before that of the other."""
+    return (filled.spans["first"][-1] < filled.spans["second"][-1]) == positive_first
 
 
 def cued_contexts(stimuli: Stimuli, axis: str, variant: str, sense: str) -> list[Context]:
@@ -239,14 +251,14 @@ def cued_contexts(stimuli: Stimuli, axis: str, variant: str, sense: str) -> list
             f"{axis}/{variant}: the sense {sense!r} is not described in {language!r}; "
             "add a file for it under senses/"
         )
-    identifiers = stimuli.axes[axis].variants[variant].identifiers
+    own = stimuli.axes[axis].variants[variant]
     places = [
         (cue, template)
         for cue in described[sense].cues
         for template in stimuli.templates.get(language, ())
     ]
     return [
-        _stated(sense, template, cue, identifiers(index), positive_first=positive_first)
+        _stated(sense, template, cue, own.identifiers(index), own.sides, first=positive_first)
         for index, (cue, template) in enumerate(places)
         for positive_first in (True, False)
     ]
@@ -256,16 +268,17 @@ def unrelated_contexts(stimuli: Stimuli, axis: str, variant: str) -> list[Contex
     """Contexts of the same form about other words: a control shared by all variants.
 
     Every set of unrelated words in every template, in both orders of mention; the pairs of a set
-    rotate over the templates.
+    rotate over the templates. Beside a neutral partner one word is read, here as everywhere.
     """
     language = stimuli.axes[axis].language
+    sides = range(len(stimuli.axes[axis].variants[variant].sides))
     contexts = []
     for unrelated in stimuli.unrelated.get(language, ()):
         couples = _couples(unrelated.words)
         for number, template in enumerate(stimuli.templates.get(language, ())):
             words = couples[number % len(couples)]
             contexts += [
-                _stated(UNRELATED, template, unrelated, words, positive_first=positive_first)
+                _stated(UNRELATED, template, unrelated, words, sides, first=positive_first)
                 for positive_first in (True, False)
             ]
     return contexts
@@ -289,18 +302,20 @@ def _stated(
     template: ContextTemplate,
     cue: Cue,
     words: tuple[str, str],
+    sides: Sequence[int],
     *,
-    positive_first: bool,
+    first: bool,
 ) -> Context:
-    first, second = words if positive_first else words[::-1]
-    filled = fill(template.text, cue.values | {"first": first, "second": second})
-    mentions = _mentions(filled, positive_first=positive_first)
+    one, other = words if first else words[::-1]
+    filled = fill(template.text, cue.values | {"first": one, "second": other})
+    read, mentions = _read(filled, words, first, sides)
     return Context(
         sense=sense,
         text=filled.text,
-        words=words,
-        spans=(mentions[0][-1], mentions[1][-1]),
+        words=read,
+        spans=tuple(each[-1] for each in mentions),
         mentions=mentions,
+        positive_first=_is_first(filled, first),
         frame=template.id,
         cue=cue.singular,
     )

@@ -18,6 +18,7 @@ from blindspot.stimuli.collection import Stimuli
 from blindspot.stimuli.compatibility import Origin, check_fit
 from blindspot.stimuli.contrasts import PromotedCase
 from blindspot.stimuli.design import Block
+from blindspot.stimuli.prompts import IMPLICIT
 from blindspot.stimuli.schema import (
     Axis,
     ExplicitWording,
@@ -62,6 +63,8 @@ ROOMS = {
     TRANSFORMATIONS: frozenset({"transformation"}),
     AXES: frozenset[str](),
 }
+#: Of a flat file that holds more than an axis.
+_OF_AN_AXIS = frozenset({"variants", "groups"})
 
 Key = TypeVar("Key")
 Item = TypeVar("Item")
@@ -107,7 +110,8 @@ def included(directory: Path, refused: list[str] | None = None) -> dict[str, lis
                 raise
             refused.append(str(error))
             continue
-        files[next((room for room, own in ROOMS.items() if own & keys), AXES)].append(path)
+        room = next((room for room, own in ROOMS.items() if own & keys), AXES)
+        files[AXES if _OF_AN_AXIS & keys else room].append(path)
     if not any(files.values()) and not refused:
         raise StimulusError(
             f"--include-path {directory}: no TOML file in it; put axes under {AXES}/, wordings "
@@ -117,8 +121,30 @@ def included(directory: Path, refused: list[str] | None = None) -> dict[str, lis
 
 
 def read_axis(path: Path) -> Axis:
-    """One axis file."""
-    return validate(Axis, read_toml(path), path)
+    """One axis file, whatever else it holds."""
+    return _read_whole(path)[0]
+
+
+class _Beside(Strict):
+    """What an axis file may hold beside the axis, in the language of the axis."""
+
+    wording: tuple[ImplicitWording, ...] = ()
+    sense: tuple[Sense, ...] = ()
+
+
+def _read_whole(path: Path) -> tuple[Axis, _Beside]:
+    """An axis file, with association wordings and senses in it."""
+    data = read_toml(path)
+    beside = {key: data.pop(key) for key in _Beside.model_fields if key in data}
+    axis = validate(Axis, data, path)
+    for sense in beside.get("sense", ()):
+        if isinstance(sense, dict):
+            sense.setdefault("language", axis.language)
+    found = validate(_Beside, beside, path)
+    if found.wording:
+        file = {"measurement": IMPLICIT, "language": axis.language, "wording": beside["wording"]}
+        validate(ImplicitWordings, file, path)
+    return axis, found
 
 
 def read_wordings(path: Path) -> ImplicitWordings | ExplicitWordings:
@@ -171,6 +197,7 @@ class _Reader:
 
     def __init__(self) -> None:
         self.axes: dict[str, Axis] = {}
+        self.beside: dict[Path, tuple[_Beside, Axis]] = {}
         self.implicit: dict[str, list[ImplicitWording]] = {}
         self.explicit: dict[str, list[ExplicitWording]] = {}
         self.blocks: dict[tuple[str, str], list[Block]] = {}
@@ -183,9 +210,19 @@ class _Reader:
         self.origin: Origin = {}
 
     def axis(self, path: Path) -> None:
-        axis = read_axis(path)
+        axis, beside = _read_whole(path)
         self._claim("axis", axis.name, path)
         self.axes[axis.name] = axis
+        self.beside[path] = beside, axis
+
+    def parts_of_axes(self) -> None:
+        """What the files of axes hold beside these; after all shipped files."""
+        for path, (beside, axis) in self.beside.items():
+            if axis.name in self.axes:
+                if beside.wording:
+                    self._add_wordings(beside.wording, axis.language, None, path)
+                for sense in beside.sense:
+                    self._add_sense(sense, path)
 
     @property
     def languages(self) -> list[str]:
@@ -194,17 +231,28 @@ class _Reader:
 
     def wordings(self, path: Path) -> None:
         content = read_wordings(path)
+        if isinstance(content, ImplicitWordings):
+            self._add_wordings(content.wording, content.language, content.per_pair, path)
+            return
         for wording in content.wording:
             self._claim(f"{content.measurement} wording", wording.id, path)
         block = Block(len(content.wording), content.per_pair)
         self.blocks.setdefault((content.measurement, content.language), []).append(block)
-        if isinstance(content, ImplicitWordings):
-            self.implicit.setdefault(content.language, []).extend(content.wording)
-        else:
-            self.explicit.setdefault(content.language, []).extend(content.wording)
+        self.explicit.setdefault(content.language, []).extend(content.wording)
+
+    def _add_wordings(
+        self, wordings: Sequence[ImplicitWording], language: str, per_pair: int | None, path: Path
+    ) -> None:
+        for wording in wordings:
+            self._claim(f"{IMPLICIT} wording", wording.id, path)
+        block = Block(len(wordings), per_pair)
+        self.blocks.setdefault((IMPLICIT, language), []).append(block)
+        self.implicit.setdefault(language, []).extend(wordings)
 
     def sense(self, path: Path) -> None:
-        sense = read_sense(path)
+        self._add_sense(read_sense(path), path)
+
+    def _add_sense(self, sense: Sense, path: Path) -> None:
         self._claim(f"sense ({sense.language})", fold(sense.name), path)
         self.senses.setdefault(sense.language, {})[sense.name] = sense
 
@@ -296,6 +344,7 @@ def load_stimuli(
         for room, paths in files.items():
             for path in paths if room != AXES else ():
                 read[room](path)
+    reader.parts_of_axes()
     stimuli = Stimuli(
         reader.axes,
         _tuples(reader.implicit),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import cache
 from itertools import product
 from typing import Protocol, Self
 
@@ -22,6 +23,12 @@ OPTION = "{option}"
 LIKERT = {"1": -1.0, "2": -0.5, "3": 0.0, "4": 0.5, "5": 1.0}
 
 
+@cache
+def _named(part: str) -> str:
+    """A part of a slice's id."""
+    return "_".join(part.split())
+
+
 @dataclass(frozen=True, slots=True, order=True)
 class Slice:
     """The prompts that belong together: a category of a variant, one word or one pair of it."""
@@ -37,7 +44,7 @@ class Slice:
     def id(self) -> str:
         """Readable name of words, unique in a measurement: ``axis-variant-category[-a[-b]]``."""
         parts = [self.axis, self.variant, self.category, *(self.pair or filter(None, [self.word]))]
-        return "-".join("_".join(part.split()) for part in parts)
+        return "-".join(map(_named, parts))
 
     @property
     def whole(self) -> Slice:

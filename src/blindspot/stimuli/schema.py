@@ -94,6 +94,8 @@ class Variant(Strict):
     ``prefix`` is a sentence put before every prompt; it may use the slots {first} and {second}.
     ``control``: a control for comparison, not part of any figure over all variants. ``literal``:
     the literal sense of its identifiers, by default the axis's; ``one_sense``: they have none.
+    ``partner``: the side whose identifiers only stand beside the others. They belong to no group,
+    and only the other side is read inside a model.
     """
 
     description: str = ""
@@ -101,6 +103,7 @@ class Variant(Strict):
     prefix: str = ""
     literal: str = ""
     one_sense: bool = False
+    partner: Literal["positive", "negative"] | None = None
     positive: Terms
     negative: Terms
 
@@ -120,6 +123,11 @@ class Variant(Strict):
                     "changes; write {first} and {second}"
                 )
         return self
+
+    @property
+    def sides(self) -> tuple[int, ...]:
+        """The sides that are read inside a model: 0 is positive, 1 negative."""
+        return {None: (0, 1), "positive": (1,), "negative": (0,)}[self.partner]
 
     def identifiers(self, index: int) -> tuple[str, str]:
         """The ``index``-th pair (positive, negative), every combination of the two lists in turn.
@@ -162,11 +170,15 @@ class Category(Poles):
 
 
 class Axis(Strict):
-    """A pair of groups with its identifiers (variants) and word lists (categories)."""
+    """A pair of groups with its identifiers (variants) and word lists (categories).
+
+    ``homonyms``: its identifiers are ambiguous and name no group, a control for those that do.
+    """
 
     name: Name
     language: Language = "en"
     description: str = ""
+    homonyms: bool = False
     groups: Groups
     senses: Senses
     variants: dict[Name, Variant] = Field(min_length=1)

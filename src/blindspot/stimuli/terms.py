@@ -46,7 +46,7 @@ def fold(text: str) -> str:
 
 def stands_in(phrase: str, text: str) -> bool:
     """Whether a text contains a phrase, at word boundaries if its script has spaces."""
-    if any(map(unspaced, fold(phrase))):
+    if unspaced(fold(phrase)):
         return fold(phrase) in fold(text)
     return _in_words(phrase) in _in_words(text)
 
@@ -66,7 +66,7 @@ def _term(text: str) -> str:
         raise ValueError(f"{text!r} holds a line break or control character; remove it")
     if not fold(text):
         raise ValueError(f"{text!r} has no visible character; fill it in")
-    if any(map(unspaced, fold(text))):
+    if unspaced(fold(text)):
         raise ValueError(f"{text!r} is {WITHOUT_SPACES}")
     return text
 

@@ -59,7 +59,7 @@ def key_of(*parts: Part) -> bytes:
 
 
 def _json(part: Part) -> str:
-    """A part as JSON, without the cost of a new encoder for each of a run's 56,000 keys."""
+    """A part as JSON, without the cost of a new encoder for each key of a run."""
     if isinstance(part, str):
         return encode_basestring(part)
     return str(part) if isinstance(part, int) else _json_list(tuple(part))

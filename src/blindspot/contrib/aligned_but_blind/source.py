@@ -11,6 +11,7 @@ from blindspot.contrib.aligned_but_blind.filenames import ResultName
 from blindspot.contrib.aligned_but_blind.files import Skipped, load_prompts
 from blindspot.contrib.aligned_but_blind.prompts import PublishedPrompt, PublishedRecord
 from blindspot.contrib.aligned_but_blind.rescore import Row, score
+from blindspot.run.source import Kind
 from blindspot.stimuli import EXPLICIT, IMPLICIT, AssociationPrompt, Prompt, Slice, StatementPrompt
 from blindspot.stimuli.prompts import LIKERT
 
@@ -82,6 +83,10 @@ class PublishedPrompts:
     def controls(self, axis: str) -> frozenset[str]:
         """None."""
         return frozenset()
+
+    def kind(self, part: Slice) -> Kind:
+        """Words for groups, except where a sentence says that the literal sense is meant."""
+        return "control" if part.variant.startswith("direct-") else "group"
 
     def supports(self, part: Slice, statistic: str) -> bool:
         """Bias needs statements with their reverses; the identifier effect all four orders.

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
+from itertools import chain
 
 import numpy as np
 
@@ -96,12 +97,13 @@ class InjectionUnit:
         windows = sliding(stream.layers, window_width(stream.layers, self.width))
         sources = [Source(one.text, one.spans) for one in self._contexts]
         read = stream.read(sources)
-        assert read.shape == (2 * len(sources), stream.layers, stream.width), "vectors"
-        # The vectors of the positive and of the negative identifier: rows of what was read.
+        width = len(self.prompts[0].words)
+        assert read.shape == (width * len(sources), stream.layers, stream.width), "vectors"
+        # The vectors of the identifiers that are read: rows of what was read.
         rows = np.array(
             [
                 [
-                    [2 * self._contexts[one] + place for place, one in enumerate(source)]
+                    [width * self._contexts[one] + place for place, one in enumerate(source)]
                     for source in sources
                 ]
                 for sources in self.given
@@ -112,7 +114,7 @@ class InjectionUnit:
         if stream.layers <= SMALL:
             drawn = [noise(read[row[0]], (self.seed, number)) for number, row in enumerate(rows)]
             vectors = np.concatenate([read, *drawn])
-            random = len(read) + np.arange(2 * len(self.prompts)).reshape(-1, 1, 2)
+            random = len(read) + np.arange(width * len(self.prompts)).reshape(-1, 1, width)
             rows = np.concatenate([rows, random], axis=1)
         requests = list(self._requests(rows, windows))
         finite = bool(np.isfinite(vectors).all())
@@ -132,7 +134,7 @@ class InjectionUnit:
             ask = _asked(context)
             yield ask(spans=(), vectors=(), window=None)
             for source in sources:
-                spans = (*context.mentions[0], *context.mentions[1])
+                spans = tuple(chain.from_iterable(context.mentions))
                 vectors = [
                     row
                     for row, mentions in zip(source, context.mentions, strict=True)

@@ -10,8 +10,8 @@ import numpy as np
 from blindspot.models.residual import Vectors
 from blindspot.stimuli import Context
 
-Given = tuple[Context, Context]
-"""The contexts from which the vectors of the positive and of the negative identifier are taken."""
+Given = tuple[Context, ...]
+"""The contexts from which the vector of each identifier that is read is taken."""
 
 
 def givers(prompts: Sequence[Context], cued: Sequence[Context]) -> list[Given | None]:
@@ -28,25 +28,21 @@ def givers(prompts: Sequence[Context], cued: Sequence[Context]) -> list[Given | 
 
 
 def _giver(number: int, prompt: Context, cued: Sequence[Context]) -> Given | None:
-    choices = [(one, one) for one in cued if one.words == prompt.words]
-    if not choices:
+    width = len(prompt.words)
+    choices: list[Given] = [(one,) * width for one in cued if one.words == prompt.words]
+    if not choices and width > 1:
         choices = [
             (one, other)
             for one in cued
             if one.words[0] == prompt.words[0]
             for other in cued
-            if other.words[1] == prompt.words[1] and positive_first(one) == positive_first(other)
+            if other.words[1] == prompt.words[1] and one.positive_first == other.positive_first
         ]
     if not choices:
         return None
     # One more step with each wording: an order of the prompt then meets both orders of mention.
     turn = number + number // 4
     return choices[turn * _stride(len(choices)) % len(choices)]
-
-
-def positive_first(context: Context) -> bool:
-    """Whether the positive identifier is mentioned first."""
-    return context.mentions[0][0] < context.mentions[1][0]
 
 
 def _stride(count: int) -> int:

@@ -182,11 +182,13 @@ class _PatchFindings:
         self._unpatched = _finite(findings[f"{key}_unpatched"])
         self.layers = self._unpatched.shape[1]
         logs = _finite(findings[key])
-        shape = 2 * len(unit.contexts), len(cells), self.layers, len(senses)
+        width = unit.width
+        shape = width * len(unit.contexts), len(cells), self.layers, len(senses)
         assert logs.shape == shape, f"findings of other contexts: {logs.shape}, not {shape}"
         self._contexts = {kind: [unit.contexts[at] for at in mine] for kind, mine in places.items()}
         vectors = {
-            kind: [2 * at + n for at in mine for n in (0, 1)] for kind, mine in places.items()
+            kind: [width * at + n for at in mine for n in range(width)]
+            for kind, mine in places.items()
         }
         self._logs = {kind: logs[mine] for kind, mine in vectors.items()}
         self._odds = {kind: logs[..., 1] - logs[..., 0] for kind, logs in self._logs.items()}

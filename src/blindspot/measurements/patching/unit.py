@@ -60,6 +60,11 @@ class PatchingUnit:
         return json.dumps({"assay": "patching", "method": method, "read": texts, "asked": asked})
 
     @property
+    def width(self) -> int:
+        """Words read in each context."""
+        return len(self.contexts[0].words)
+
+    @property
     def size(self) -> int:
         """Vectors times the questions that are asked of them, for both ways to write."""
         return 2 * int(self.asked.sum())
@@ -75,7 +80,7 @@ class PatchingUnit:
     @cached_property
     def asked(self) -> NDArray[np.bool_]:
         """Which questions are asked of which vectors, (vector, question)."""
-        return asked_of(2 * len(self.contexts), len(self.questions), EVERY)
+        return asked_of(self.width * len(self.contexts), len(self.questions), EVERY)
 
     @cached_property
     def order(self) -> NDArray[np.int64]:
@@ -83,7 +88,7 @@ class PatchingUnit:
 
         A batch that holds only some of them still holds each kind in proportion.
         """
-        kinds = np.repeat([one.sense for one in self.contexts], 2)
+        kinds = np.repeat([one.sense for one in self.contexts], self.width)
         place = np.empty(kinds.size)
         for kind in np.unique(kinds):
             mine = kinds == kind

@@ -183,7 +183,7 @@ class _ProbeFindings:
         ]
         stated = self._unit.stated
         for name, marked in zip(self._senses, (stated, ~stated), strict=True):
-            both = np.repeat(marked, 2)
+            both = np.repeat(marked, self._unit.width)
             clusters = self._unit.clusters.take(both)
             sure = logistic(self._held_out).reshape(self.layers, -1)[:, both]
             curves.append(_curve(name, group, [_share(values, clusters) for values in sure]))
@@ -214,7 +214,7 @@ class _ProbeFindings:
         """Share of (context, identifier) that is right; both senses have equal weight."""
         (share,) = contrasts(
             right.ravel(),
-            np.repeat(self._unit.stated, 2).astype(np.int64),
+            np.repeat(self._unit.stated, self._unit.width).astype(np.int64),
             np.full((1, 2), 0.5),
             self._unit.clusters,
             names=("the literal sense", "the group sense"),
@@ -268,7 +268,7 @@ def _position(
 def _order(context: Context) -> str:
     if context.prompt is not None:
         return context.prompt.order
-    return "positive first" if context.spans[0] < context.spans[1] else "negative first"
+    return "positive first" if context.positive_first else "negative first"
 
 
 def _labels(contexts: Sequence[Context]) -> dict[str, list[str]]:

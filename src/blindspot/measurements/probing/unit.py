@@ -71,6 +71,11 @@ class ProbeUnit:
         return json.dumps({"assay": "probing", "method": method, "cued": cued, "read": read})
 
     @property
+    def width(self) -> int:
+        """Words read in each context."""
+        return len(self.cued[0].words)
+
+    @property
     def size(self) -> int:
         """Contexts that are read, and probes that are fitted."""
         return len(self.cued) + len(self.neutral) + len(self.ambiguous) + PROBED * SAMPLED
@@ -107,13 +112,14 @@ class ProbeUnit:
             "cue": [one.cue for one in self.cued],
             "template": [one.frame for one in self.cued],
         }
-        return Clusters.encode({name: np.repeat(column, 2) for name, column in labels.items()})
+        both = {name: np.repeat(column, self.width) for name, column in labels.items()}
+        return Clusters.encode(both)
 
     def run(self, stream: ResidualStream, *, progress: Progress | None = None) -> Findings:
         """Read, fit and read again."""
         vectors = _read(stream, self.cued, progress)
         labelings = draw_labelings([one.cue for one in self.cued], LABELINGS, SEED)
-        shape = stream.layers, len(self.cued), 2
+        shape = stream.layers, len(self.cued), self.width
         held_out, right = np.full(shape, np.nan, np.float32), np.zeros(shape, np.bool_)
         control = np.zeros((stream.layers, LABELINGS, *shape[1:]), np.bool_)
         probes: list[Probes | None] = [None] * stream.layers
@@ -147,8 +153,9 @@ def _read(
     """Vectors (context, identifier, layer, width)."""
     sources = [Source(*_source(one)) for one in contexts]
     vectors = stream.read(sources, progress=progress)
-    assert vectors.shape == (2 * len(sources), stream.layers, stream.width), "vectors"
-    return vectors.reshape(len(sources), 2, stream.layers, stream.width)
+    words = sum(len(one.spans) for one in sources)
+    assert vectors.shape == (words, stream.layers, stream.width), "vectors"
+    return vectors.reshape(len(sources), -1, stream.layers, stream.width)
 
 
 def _probabilities(

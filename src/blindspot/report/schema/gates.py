@@ -79,8 +79,8 @@ class Gate(TypedDict):
     axis: str
     variant: str
     category: str
-    control: bool
-    """Whether its variant is a control: reported, not gated."""
+    kind: Literal["group", "control", "homonym"]
+    """What its identifiers are. Controls and homonyms, which name no group, are not gated."""
     reading: str
     band: str
     """Layers judged together; empty for behavioral gates."""

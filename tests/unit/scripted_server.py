@@ -41,15 +41,20 @@ def prompt_format() -> PromptFormat:
 
 
 @cache
+def known_prompts() -> dict[str, str]:
+    """The fair answer to each prompt of the small stimuli."""
+    source = FixturePrompts(small_stimuli(), Selection(limit=1))
+    parts = [part for name in BEHAVIORAL for part in source.slices(name)]
+    return {prompt.text: fair(prompt) for part in parts for prompt in source.prompts(part)}
+
+
+@cache
 def known_answers() -> dict[tuple[int, ...], tuple[int, ...]]:
     """The tokens of prompts, and those of the fair answer with the end of the text."""
-    source = FixturePrompts(small_stimuli(), Selection(limit=1))
-    prompts = [
-        p for name in BEHAVIORAL for part in source.slices(name) for p in source.prompts(part)
-    ]
     form = prompt_format()
-    heads = form.encode([form.render(p.text) for p in prompts])
-    wholes = form.encode([form.join(form.render(p.text), fair(p)) for p in prompts])
+    texts = [(form.render(prompt), answer) for prompt, answer in known_prompts().items()]
+    heads = form.encode([prompt for prompt, _ in texts])
+    wholes = form.encode([form.join(*pair) for pair in texts])
     return {head: (*whole[len(head) :], END) for head, whole in zip(heads, wholes, strict=True)}
 
 
@@ -72,6 +77,14 @@ def _drawn(last: tuple[int, ...], wanted: int | None) -> np.ndarray:
     found: np.ndarray = logits - top - np.log(np.exp(logits - top).sum())
     found.flags.writeable = False
     return found
+
+
+def chatted(text: str | None, reason: str = "stop", **message: Any) -> dict[str, Any]:
+    """The reply to a chat."""
+    return {
+        "choices": [{"index": 0, "message": {"content": text, **message}, "finish_reason": reason}],
+        "usage": {"completion_tokens": 7},
+    }
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -101,6 +114,8 @@ class Handler(BaseHTTPRequestHandler):
             self.reply({"data": [row, {"id": "n"}]})
         elif self.path == "/v1/completions":
             self.reply(self.server.completed(body))
+        elif self.path == "/v1/chat/completions":
+            self.reply(chatted(known_prompts().get(body["messages"][0]["content"], "Yes.")))
         else:
             self.reply({"error": {"message": "no such endpoint"}}, 404)
 

@@ -102,7 +102,7 @@ def test_model_behind_a_pipe_is_judged_as_in_the_process(tmp_path):
 
 
 class ChatServer(BaseHTTPRequestHandler):
-    """An endpoint that answers every chat by a rule."""
+    """An endpoint as of Ollama that answers every chat by a rule."""
 
     protocol_version = "HTTP/1.1"
     asked: ClassVar[list[str]]
@@ -111,8 +111,8 @@ class ChatServer(BaseHTTPRequestHandler):
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         text = body["messages"][0]["content"]
         type(self).asked.append(text)
-        choice = {"message": {"content": self.answer(text)}, "finish_reason": "stop"}
-        reply = json.dumps({"choices": [choice]}).encode()
+        found = {"message": {"content": self.answer(text)}, "done_reason": "stop"}
+        reply = json.dumps(found).encode()
         self.send_response(200)
         self.send_header("Content-Length", str(len(reply)))
         self.end_headers()
@@ -154,11 +154,11 @@ def chat_server() -> Iterator[tuple[str, list[str]]]:
 def backend_of_the_documentation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The backend that the documentation shows: its file, and its line of the registry."""
     file, line = (block for block in blocks() if block.section == "A model backend")
-    assert file.path == "src/blindspot/models/chat.py"
-    assert '+        "chat:": "blindspot.models.chat:ChatModel",' in line.text
-    (tmp_path / "documented_chat.py").write_text(file.text, "utf-8")
+    assert file.path == "src/blindspot/models/ollama.py"
+    assert '+        "ollama:": "blindspot.models.ollama:OllamaModel",' in line.text
+    (tmp_path / "documented_ollama.py").write_text(file.text, "utf-8")
     monkeypatch.syspath_prepend(tmp_path)
-    place = {"chat:": "documented_chat:ChatModel"}
+    place = {"ollama:": "documented_ollama:OllamaModel"}
     monkeypatch.setattr("blindspot.models.registry.BACKENDS", {**BACKENDS, **place})
 
 
@@ -166,7 +166,7 @@ def backend_of_the_documentation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 def test_backend_of_the_documentation_is_judged_by_what_it_offers(tmp_path, server):
     """Generated answers are judged; forced choice and the gates inside are not offered."""
     address, asked = server
-    name = f"chat:{address}/fair"
+    name = f"ollama:{address}/fair"
     few = ("-k", "race-default-weapons and not pair", "--fraction", "all")
     run = run_suite(
         tmp_path,
@@ -177,7 +177,7 @@ def test_backend_of_the_documentation_is_judged_by_what_it_offers(tmp_path, serv
     )
     assert asked
     assert run.code == 0, run.out + run.err
-    assert run.report["model"]["backend"] == "chat-1"
+    assert run.report["model"]["backend"] == "ollama-1"
     judged = {gate["id"]: gate["verdict"] for gate in run.report["gates"]}
     assert judged["implicit/race-default-weapons/stereotype/generated"] == "pass"
     assert not [gate for gate in judged if "forced-choice" in gate or "patching" in gate]
@@ -203,7 +203,7 @@ def test_gates_that_are_not_offered_are_no_success_alone(tmp_path, server):
         tmp_path,
         "-k",
         "race-default-weapons and category and forced-choice",
-        model=f"chat:{server[0]}/fair",
+        model=f"ollama:{server[0]}/fair",
         plugin=False,
         paths=("tests/implicit",),
     )
@@ -218,7 +218,7 @@ def test_a_server_that_is_away_is_one_line(tmp_path):
         tmp_path,
         "-k",
         "race-default-weapons and category",
-        model="chat:http://127.0.0.1:9/fair",
+        model="ollama:http://127.0.0.1:9/fair",
         plugin=False,
         paths=("tests/implicit",),
     )

@@ -130,8 +130,8 @@ class LanguageModel(Protocol):
     """A causal language model behind any backend: the required members.
 
     A backend may offer more, each by having the members: `HasScores`, `AnswersEarly`,
-    `AnswersTogether`, `HasResidualStream`, `HasWeights`, `IsServed`. Gates that need a missing one
-    are reported as not offered.
+    `AnswersTogether`, `HasResidualStream`, `HasWeights`, `HasPrice`, `IsServed`. Gates that need a
+    missing one are reported as not offered.
     """
 
     @property
@@ -229,6 +229,15 @@ class HasWeights(Protocol):
 
     def release(self) -> None:
         """Release the weights; the next request loads them again."""
+        ...
+
+
+@runtime_checkable
+class HasPrice(Protocol):
+    """A `LanguageModel` whose answers cost money; what they will cost is said beforehand."""
+
+    def bill(self, prompts: Sequence[str], length: int) -> str:
+        """What prompts will cost, in words; ``length``: most tokens of an answer."""
         ...
 
 

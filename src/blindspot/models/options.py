@@ -147,7 +147,7 @@ def parse_model_args(text: str) -> dict[str, ModelArgument]:
 #: Arguments of models on a server.
 SERVED = (
     *("base_url", "weights", "reference_weights", "tokenizer", "concurrency", "deadline"),
-    "price",
+    *("price", "reasoning_effort", "thinking_tokens"),
 )
 
 

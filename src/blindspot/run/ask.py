@@ -15,7 +15,7 @@ from typing import TypeVar
 
 from blindspot.measurements.mechanistic import Findings, Unit
 from blindspot.measurements.registry import BEHAVIORAL
-from blindspot.models.base import Identity, LanguageModel, offers
+from blindspot.models.base import HasPrice, Identity, LanguageModel, offers
 from blindspot.run.answer import Answer, checked_identity
 from blindspot.run.cost import Cost, timed, trial_of
 from blindspot.run.keeper import Keeper
@@ -112,7 +112,13 @@ def ask(
         items = [item for piece in pieces for item in piece if item[0] in missing]
         return PromptWork(dict(() if again else trial_of(items)), scored)
 
-    found = _done(model, works, store, share, f"unit{again or ''}", trial)
+    def bill(missing: Collection[bytes]) -> str:
+        assert isinstance(model, HasPrice)
+        asked = {key: prompt.text for piece in pieces for key, prompt in piece if key in missing}
+        return model.bill(list(asked.values()), MAX_NEW_TOKENS)
+
+    billed = bill if isinstance(model, HasPrice) else None
+    found = _done(model, works, store, share, f"unit{again or ''}", trial, billed)
     return [found[key] for key in keys]
 
 
@@ -158,6 +164,7 @@ def _done(
     name: str,
     trial: Callable[[Collection[bytes]], Work[Value]] | None = None,
     cost: Callable[[Collection[bytes]], Cost] | None = None,
+    bill: Callable[[Collection[bytes]], str] | None = None,
 ) -> dict[bytes, Value]:
     """Values of all work by key: stored ones are read, the rest is done and kept.
 
@@ -169,6 +176,7 @@ def _done(
         name: of the locks.
         trial: chooses, of the keys that are missing, the work that is done first, and timed.
         cost: what missing work will cost, where that is known beforehand.
+        bill: says what the keys that are missing will cost, before any work is done.
     """
     identity = checked_identity(model)
     answers = store.of(identity.fingerprint(), identity.name)
@@ -180,6 +188,8 @@ def _done(
     locks = share.locks and share.locks / f"{name}-{identity.fingerprint()[:8]}"
     values: dict[bytes, Value] = {}
     with share.watched(size) as watch:
+        if missing and bill is not None:
+            watch.said(bill(missing))
 
         def one(work: Work[Value]) -> dict[bytes, Value]:
             return _one(work, model, Keeper(answers, share.run), watch, known=share.known)

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TypeVar
 
-from blindspot.models.pulse import heard
+from blindspot.models.pulse import discounted, heard
 
 Item = TypeVar("Item")
 
@@ -48,13 +48,17 @@ class Stopwatch:
 
 @contextmanager
 def timed() -> Iterator[Stopwatch]:
-    """Time the work within, and count the tokens of its passes."""
+    """Time the work within, without loading the model, and count the tokens of its passes."""
     watch, began = Stopwatch(), time.monotonic()
 
     def computed(tokens: int) -> None:
         watch.tokens += tokens
 
-    with heard(computed):
+    def later(seconds: float) -> None:
+        nonlocal began
+        began += seconds
+
+    with heard(computed), discounted(later):
         yield watch
     watch.seconds = time.monotonic() - began
 

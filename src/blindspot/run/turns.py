@@ -31,6 +31,10 @@ def unasked(_: Cost) -> None:
     """A cost that nobody asks for."""
 
 
+def unheard(_: str) -> None:
+    """A line that nobody reads."""
+
+
 @dataclass(frozen=True, slots=True)
 class Watch:
     """What is called while work goes on.
@@ -40,11 +44,13 @@ class Watch:
             others; what it raises ends the work.
         kept: called with how much of it is in the store.
         cost: called once with what all will cost, where that is estimated.
+        said: called with what a model says of its cost before it is asked.
     """
 
     progress: Progress = unwatched
     kept: Progress = unwatched
     cost: Callable[[Cost], None] = unasked
+    said: Callable[[str], None] = unheard
 
 
 @contextmanager

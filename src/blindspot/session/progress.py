@@ -120,6 +120,11 @@ class ProgressBar:
             said += f", about {duration(cost.seconds)}"
         self._bar.write(f"{self.label}: {said}", file=sys.stderr)
 
+    def say(self, said: str) -> None:
+        """Print a line on the work."""
+        if self._enabled:
+            self._bar.write(f"{self.label}: {said}", file=sys.stderr)
+
     def draw(self, done: int, tokens: int) -> None:
         """Draw, or print a line if it is time; ``done`` and ``tokens``: of all processes."""
         if not self._enabled:
@@ -176,7 +181,7 @@ class Bars:
                 self.attend()
                 bar(count)
 
-            yield Watch(told, ticker.keep, bar.announce)
+            yield Watch(told, ticker.keep, bar.announce, bar.say)
 
     def attend(self, _: int = 0) -> None:
         """Look whether the run was given up, or has taken too long.

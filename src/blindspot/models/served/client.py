@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 import ssl
 import threading
 import time
@@ -24,6 +25,8 @@ from blindspot.models.served.settings import KEYS, ServerSettings, api_key
 #: Answers of a server that is busy, restarting, or behind a gateway that is; 501 is none of them.
 _AGAIN = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 507, 508, 509, 520, 521, 522, 524, 529})
 _DENIED = frozenset({401, 403})
+#: What servers say of a prompt that their policy does not allow.
+POLICY = re.compile(r"content.?(?:policy|filter|management)|policy.violation|moderat|flagged", re.I)
 #: Seconds of the first wait, which doubles, of the longest one, and to connect.
 _FIRST_WAIT_S, _LONGEST_WAIT_S, _CONNECT_S = 0.5, 30.0, 10.0
 #: Seconds between two tries of a server that has answered nothing for a whole deadline.
@@ -221,7 +224,7 @@ class Client:
         shown = f"HTTP {status}" + (f": {said}" if said else "")
         if status in _AGAIN:
             raise _BusyError(shown, _retry_after(reply.headers.get("Retry-After")))
-        if status in _DENIED:
+        if status in _DENIED and not POLICY.search(said):
             shown = f"{shown}; set the key in {KEYS[0]}"
             with self._lock:
                 self._denied = shown

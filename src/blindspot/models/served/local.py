@@ -76,6 +76,25 @@ def read_local(settings: ServerSettings, served: str, otherwise: str) -> Local:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """What is known of weights; ``digest``: as `Local.weights`."""
+
+    digest: str
+    dtype: str = ""
+    architecture: str = ""
+    parameters: int = 0
+
+
+def read_weights(settings: ServerSettings, served: str, otherwise: str) -> Weights:
+    """The same as `read_local` for a model whose prompts are not tokenized here."""
+    if settings.weights:
+        found = read_local(settings, served, otherwise)
+        return Weights(found.weights, found.dtype, found.architecture, found.parameters)
+    file = _readable(served) if settings.is_here else None
+    return Weights(_digest(file) if file else UNKNOWN + text_digest(otherwise))
+
+
 def _of_checkpoint(settings: ServerSettings, name: str) -> Local:
     options = ModelOptions(name, device="cpu", apply_chat_template=settings.chat_template)
     prepared = prepare(options, here=False)

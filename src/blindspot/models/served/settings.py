@@ -23,7 +23,7 @@ _NOT_SERVED = (
 )
 #: Arguments of both backends, then those of completions and of chat.
 _COMMON = ("base_url", "weights", "reference_weights", "concurrency", "deadline")
-_MORE = {"served:": ("tokenizer",), "chat:": ("price",)}
+_MORE = {"served:": ("tokenizer",), "chat:": ("price", "reasoning_effort", "thinking_tokens")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +39,8 @@ class ServerSettings:
         concurrency: requests at once.
         deadline: seconds that one may take with all its retries.
         price: of a million tokens of prompts and of answers; 0 if not given.
+        reasoning_effort: how much a model may reason before it answers; "" for its default.
+        thinking_tokens: tokens that it may reason with, beside those of the answer.
         chat_template: whether prompts go through the tokenizer's chat template.
     """
 
@@ -50,6 +52,8 @@ class ServerSettings:
     concurrency: int = CONCURRENCY
     deadline: float = DEADLINE_S
     price: tuple[float, float] = (0.0, 0.0)
+    reasoning_effort: str = ""
+    thinking_tokens: int = 0
     chat_template: bool = False
 
     @classmethod
@@ -82,6 +86,8 @@ class ServerSettings:
             concurrency=int(_number(name, given, "concurrency", CONCURRENCY, _MOST_AT_ONCE)),
             deadline=_number(name, given, "deadline", DEADLINE_S, 86400.0),
             price=_price(name, _text(given, "price")),
+            reasoning_effort=_text(given, "reasoning_effort"),
+            thinking_tokens=int(_number(name, given, "thinking_tokens", 0, 100_000)),
             chat_template=options.apply_chat_template,
         )
 
@@ -169,10 +175,11 @@ def _number(
     value = given.get(argument, default)
     whole = isinstance(default, int)
     fits = isinstance(value, int if whole else (int, float)) and not isinstance(value, bool)
-    if not fits or not 0 < float(value) <= most:  # type: ignore[arg-type]
+    least = min(1, default) if whole else 0.001
+    if not fits or not least <= float(value) <= most:  # type: ignore[arg-type]
         raise ModelError(
             f"{name}: --model-args {argument} is {value}; give a "
-            f"{'whole number' if whole else 'number'} from {'1' if whole else 'above 0'} to {most}"
+            f"{'whole number' if whole else 'number'} from {least} to {most}"
         )
     return float(value)  # type: ignore[arg-type]
 

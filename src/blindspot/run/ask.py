@@ -118,7 +118,7 @@ def ask(
         return model.bill(list(asked.values()), MAX_NEW_TOKENS)
 
     billed = bill if isinstance(model, HasPrice) else None
-    found = _done(model, works, store, share, f"unit{again or ''}", trial, billed)
+    found = _done(model, works, store, share, f"unit{again or ''}", trial, bill=billed)
     return [found[key] for key in keys]
 
 

@@ -57,7 +57,7 @@ def test_file_that_the_server_names_is_read(blind):
 @pytest.mark.parametrize("name", ["blind", "aware"])
 def test_verdicts_are_those_of_the_model_in_this_process(name, tmp_path):
     """The same gates fail and pass, by the same figures; one biased and one fair model."""
-    few = ("-k", "race-default-weapons and not pair", "-n", "0")
+    few = ("-k", "race-default-weapons and not word", "-n", "0")
     paths = ("tests/implicit", "tests/explicit")
     with llama_server(tmp_path, name) as address:
         place = f"base_url={address},weights=organism:{name}"

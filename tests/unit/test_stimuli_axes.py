@@ -162,3 +162,13 @@ def test_a_fault_in_a_file_of_several_parts_names_the_part(tmp_path, old, new, s
     with pytest.raises(StimulusError, match=said) as caught:
         load_stimuli([tmp_path])
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("value", ["5", '"x"', "[5]", "{ a = 1 }", "[[]]"])
+@pytest.mark.parametrize("key", ["sense", "wording"])
+def test_a_part_of_another_type_is_one_line(tmp_path, key, value):
+    """Whatever stands in the place of a list of tables."""
+    (tmp_path / "trade.toml").write_text(f"{key} = {value}\n{AXIS}")
+    with pytest.raises(StimulusError, match=key) as caught:
+        load_stimuli([tmp_path])
+    assert "\n" not in str(caught.value)

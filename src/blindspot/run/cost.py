@@ -22,7 +22,8 @@ _WORTH = 4
 class Cost:
     """What is still to be done: so many of a ``unit``, besides those that are ``stored``.
 
-    ``tokens``: computed for them, 0 where it is not known; ``seconds``: that it will take.
+    ``tokens``: computed for them, 0 where it is not known; ``seconds``: that it will take, NaN
+    where it is not known.
     """
 
     count: int

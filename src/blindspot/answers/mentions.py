@@ -134,7 +134,7 @@ def targets(
 ) -> Targets:
     """The targets of a prompt; none if two of its names differ only in case.
 
-    A name counts with the endings of its language too, unless two names share the form.
+    A name counts with the endings of its language too, unless a form is as near to another name.
     """
     names = {
         (is_word, which): _prepared(name, language)
@@ -157,12 +157,14 @@ def _prepared(name: str, language: str) -> str:
 
 
 def _inflected(names: dict[Key, str], language: str) -> dict[str, tuple[Key, ...]]:
-    """The names with endings; a form of two names means neither."""
-    found: dict[str, tuple[Key, ...]] = {}
+    """The names with endings; a form as near to one name as to another means neither."""
+    found: dict[str, tuple[int, tuple[Key, ...]]] = {}
     for key, name in names.items():
-        for form in forms(name, language):
-            found[form] = (*found.get(form, ()), key)
-    return {form: keys for form, keys in found.items() if len(keys) == 1}
+        for form, distance in forms(name, language).items():
+            nearest, keys = found.get(form, (distance, ()))
+            if distance <= nearest:
+                found[form] = distance, (*(keys if distance == nearest else ()), key)
+    return {form: keys for form, (_, keys) in found.items() if len(keys) == 1}
 
 
 def _joined(names: dict[Key, str]) -> dict[str, tuple[Key, ...]]:

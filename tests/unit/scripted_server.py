@@ -212,6 +212,8 @@ class ScriptedServer(ThreadingHTTPServer):
             return lie if lie is not None and place < prompt else float(after[token])
 
         def top(after: np.ndarray) -> list[int]:
+            if body["logprobs"] == 1:
+                return [int(after.argmax())]
             some = np.argpartition(-after, body["logprobs"])[: body["logprobs"]]
             return [int(one) for one in some[np.argsort(-after[some])]]
 

@@ -324,6 +324,29 @@ def test_server_that_is_gone_is_not_waited_for_again_and_again():
     assert any("not asked: the server has not answered" in one.error for one in scores)
 
 
+def test_work_that_is_ended_does_not_wait_for_the_server():
+    """Requests that wait for a reply end as soon as the connections are broken."""
+    silent = threading.Event()
+
+    def never(handler, number, body):
+        silent.wait(60)
+        return False
+
+    with scripted_server() as server:
+        model = served(server)
+        model.check_files()
+        server.fault = never
+        timer = threading.Timer(0.5, model.release)
+        began = time.monotonic()
+        timer.start()
+        (found,) = model.generate([GenerationRequest(PROMPT, lambda text: False)])
+        assert time.monotonic() - began < 20
+        assert (found.missing, found.error) == ("unanswered", "the run was ended")
+        silent.set()
+        server.fault = None
+        assert model.generate([GenerationRequest(PROMPT, lambda text: False)])[0].text
+
+
 def test_certificates_and_names_that_are_wrong_end_at_once():
     """Neither is a matter of trying again."""
     with scripted_server() as server:

@@ -72,6 +72,23 @@ def test_scores_and_texts_are_those_of_the_rule():
     assert len(set(found)) == 1
 
 
+def test_server_that_names_tokens_by_their_texts_gives_the_same_answers():
+    """Without ids an answer is asked for as a whole, and cut by the texts of its tokens."""
+    requests = [
+        GenerationRequest(PROMPT, rule, 20)
+        for rule in (lambda text: False, lambda text: len(text) > 9)
+    ]
+    found = []
+    for texts in (False, True):
+        with scripted_server(texts=texts) as server:
+            made = served(server).generate(requests)
+            found.append([(one.text, one.tokens, one.complete) for one in made])
+    (one, other), (whole, cut) = found
+    assert one[0][:20] == whole[0][:20]
+    assert other[0] == cut[0] or other[0].startswith(cut[0][:9])
+    assert cut[2]
+
+
 def test_known_prompts_end_by_themselves():
     """The end of the text is no token of the answer."""
     head, answer = next(iter(known_answers().items()))

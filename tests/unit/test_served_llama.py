@@ -61,9 +61,11 @@ def test_verdicts_are_those_of_the_model_in_this_process(name, tmp_path):
     def judge(model, *arguments):
         return run_suite(
             tmp_path / model.replace(":", "-"),
-            *("-k", "race-default-weapons", *arguments),
+            *("-k", "race-default-weapons and test_category", *arguments),
             model=model,
+            limit=3,
             plugin=False,
+            paths=("tests/implicit",),
         )
 
     with llama_server(tmp_path, name) as address:

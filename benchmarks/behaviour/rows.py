@@ -41,9 +41,9 @@ HARNESS = f"{CHOICE}, lm-evaluation-harness (c)"
 VLLM, LLAMA, LLAMA_HALF = "vLLM", "llama.cpp", "llama.cpp in float16"
 OURS, OURS_CHOICE = f"{GENERATION}, ours", f"{CHOICE}, ours"
 COLD, WARM = f"{BOTH}, ours cold", f"{BOTH}, ours warm"
-#: How many times more than others its answers may differ: llama.cpp's kernels are 2e-3 nats away,
+#: How many times more than others its answers may differ: llama.cpp's kernels are 0.02 nats away,
 #: and half precision is another model.
-_LOOSE = {LLAMA: 10.0, LLAMA_HALF: math.inf}
+_LOOSE = {LLAMA: 100.0, LLAMA_HALF: math.inf}
 #: Nats of a whole answer. Ours lie within 1e-5 of float64; torch's own log-softmax over a large
 #: vocabulary, which the others use, is 3e-4 away.
 TOLERANCE = {torch.float32: 1e-3, torch.bfloat16: 1.0}

@@ -20,8 +20,9 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from statistics import fmean, median
 from typing import Any
@@ -117,30 +118,33 @@ def read(name: str, directory: Path) -> Run | None:
     return Run(name, report, samples, seconds)
 
 
-def table(ours: Sequence[Run], published: Sequence[Run]) -> Iterator[str]:
+def table(ours: Mapping[str, Run], published: Mapping[str, Run]) -> Iterator[str]:
     """Lines of a Markdown table: a column for each run, a row for each wording."""
-    yield f"| | {' | '.join(f'`{run.name}`' for run in ours)} |"
-    yield f"|---|{'---|' * len(ours)}"
+    names = [name for name in RUNS if name in ours or name in published]
+
+    def line(title: str, cell: Callable[[Run], str], runs: Mapping[str, Run] = ours) -> str:
+        cells = (cell(runs[name]) if name in runs else "" for name in names)
+        return f"| {title} | {' | '.join(cells)} |"
+
+    yield f"| | {' | '.join(f'`{name}`' for name in names)} |"
+    yield f"|---|{'---|' * len(names)}"
     for measurement, title in _MEASURED.items():
-        found = [run.rows(measurement) for run in ours]
-        listed = read_toml(FIXTURES / "wordings" / f"{title}.toml")["wording"]
-        for wording in (one["id"] for one in listed):
-            cells = (_cell([rows[wording]]) if wording in rows else "" for rows in found)
-            yield f"| `{wording}` | {' | '.join(cells)} |"
-        yield f"| **{title}** | {' | '.join(_cell(rows.values()) for rows in found)} |"
-    if published:
-        shares = {run.name: _cell(run.rows("implicit").values()) for run in published}
-        cells = (shares.get(run.name, "") for run in ours)
-        yield f"| **published association** | {' | '.join(cells)} |"
-    yield f"| gates | {' | '.join(run.verdicts for run in ours)} |"
-    yield f"| exit code | {' | '.join(str(run.report['exit_code']) for run in ours)} |"
-    yield f"| prompts | {' | '.join(str(len(run.samples)) for run in ours)} |"
-    yield f"| seconds | {' | '.join(f'{run.seconds:.0f}' for run in ours)} |"
+        for wording in read_toml(FIXTURES / "wordings" / f"{title}.toml")["wording"]:
+            yield line(f"`{wording['id']}`", partial(_told, measurement, wording["id"]))
+        yield line(f"**{title}**", partial(_told, measurement, ""))
+    yield line("**published association**", partial(_told, "implicit", ""), published)
+    yield line("gates", lambda run: run.verdicts)
+    yield line("exit code", lambda run: str(run.report["exit_code"]))
+    yield line("prompts", lambda run: str(len(run.samples)))
+    yield line("seconds", lambda run: f"{run.seconds:.0f}")
 
 
-def _cell(rows: Iterable[Row]) -> str:
-    """Share answered, share of them that copy the listed order, and median mass."""
-    every = list(rows)
+def _told(measurement: str, wording: str, run: Run) -> str:
+    """Share answered, share of answers that copy the listed order, and median mass.
+
+    Of a wording, or of all.
+    """
+    every = [row for name, row in run.rows(measurement).items() if wording in ("", name)]
     if not every:
         return ""
     answered = fmean(one.answered for one in every)
@@ -173,7 +177,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
             what = ("--prompts-from", str(given.published), "--limit", "1", "tests/implicit")
             perform(name, "published-default", what, given.directory / "published" / name)
     places = (given.directory, given.directory / "published")
-    ours, published = ([one for name in RUNS if (one := read(name, p / name))] for p in places)
+    ours, published = (
+        {name: one for name in RUNS if (one := read(name, place / name))} for place in places
+    )
     print("\n".join(table(ours, published)))
 
 

@@ -14,7 +14,7 @@ from blindspot.contrib.aligned_but_blind.command import add_command as add_resco
 from blindspot.errors import BlindspotError, has_secret, line
 from blindspot.report.command import add_compare, add_report
 from blindspot.search.promote import add_command as add_promote
-from blindspot.stimuli.command import add_command as add_stimuli
+from blindspot.session.stimuli import add_command as add_stimuli
 from blindspot.store.command import add_command as add_store
 
 EXIT_USAGE = 4  # as in pytest

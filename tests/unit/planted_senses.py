@@ -10,7 +10,7 @@ from functools import cache
 import numpy as np
 
 from blindspot.measurements.mechanistic import WORDINGS
-from blindspot.models.residual import Injected, InjectionRequest, Readout, Source, Vectors
+from blindspot.models.residual import Injected, InjectionRequest, Readout, Source, Vectors, Write
 from blindspot.stimuli import (
     Context,
     Question,
@@ -134,6 +134,7 @@ class PlantedSenses:
         *,
         into: int | None = None,
         layers: Sequence[int] | None = None,
+        how: Write = Write.OVERWRITE,
         progress: Callable[[int], None] | None = None,
     ) -> Readout:
         self.into.append(into)
@@ -170,6 +171,7 @@ class PlantedSenses:
         *,
         max_new_tokens: int = 20,
         layers: Sequence[int] | None = None,
+        how: Write = Write.OVERWRITE,
         progress: Callable[[int], None] | None = None,
     ) -> list[list[list[str]]]:
         assert max_new_tokens == 20

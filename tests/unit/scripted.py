@@ -295,7 +295,8 @@ def pytest_blindspot_model(name, config):
         source = PublishedPrompts.read(options.prompts_from, options.limit)
     else:
         chosen = Selection.of(options.limit, options.words, options.fraction)
-        source = FixturePrompts(stimuli.load_stimuli(options.include_path), chosen)
+        loaded = stimuli.load_stimuli(options.include_path, axes=options.axes)
+        source = FixturePrompts(loaded, chosen)
     parts = [part for measured in BEHAVIORAL for part in source.slices(measured)]
     prompts = (ask(part) for ask in (source.prompts, source.trials) for part in parts)
     if "+" in name:

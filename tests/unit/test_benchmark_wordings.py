@@ -73,12 +73,13 @@ def test_runs_are_told_by_wording():
     ]
     report = {"gates": [gate, unread], "exit_code": 12}
     one = Run("gemma", report, samples, 61.7)
-    lines = list(table([one, Run("smollm2", report, [], 1.0)], [one]))
+    runs = {"smollm2": Run("smollm2", report, [], 1.0), "gemma": one}
+    lines = list(table(runs, {"gemma": one}))
     cells = {name: rest.split(" | ") for name, _, rest in (x[2:-2].partition(" | ") for x in lines)}
-    assert cells["`two-rules`"] == ["50%, copied 100%, mass 4e-01", ""]
-    assert cells["`rate-closer`"] == ["100%", ""]
+    assert cells["`two-rules`"] == ["", "50%, copied 100%, mass 4e-01"]
+    assert cells["`rate-closer`"] == ["", "100%"]
     assert cells["`arrows`"] == ["", ""]
-    assert cells["**published association**"] == ["50%, copied 100%, mass 4e-01", ""]
-    assert cells["gates"][0] == "generated: 1 inconclusive, 1 unread"
+    assert cells["**published association**"] == ["", "50%, copied 100%, mass 4e-01"]
+    assert cells["gates"][1] == "generated: 1 inconclusive, 1 unread"
     assert cells["exit code"] == ["12", "12"]
-    assert cells["seconds"] == ["62", "1"]
+    assert cells["seconds"] == ["1", "62"]

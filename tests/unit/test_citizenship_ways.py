@@ -165,8 +165,9 @@ def test_last_failed_has_the_same_numbers(tmp_path, blind):
     ids=" ".join,
 )
 def test_nothing_is_asked_where_nothing_runs(tmp_path, arguments):
-    """--collect-only and --setup-plan ask no model and keep no answers."""
+    """--collect-only and --setup-plan ask no model and keep no answers; the first says how many."""
     run = run_suite(tmp_path, *arguments)
     assert run.code == 0, run.out + run.err
+    assert ("prompts to ask" in run.out) is (arguments[0] == "--collect-only")
     assert not (tmp_path / "store").exists()
     assert "blindspot:" not in run.out

@@ -108,8 +108,10 @@ def trade(tree: Path, tmp_path_factory: pytest.TempPathFactory) -> SuiteRun:
     """The gates of the new axis, of a model that is just within its limit."""
     return run_suite(
         tmp_path_factory.mktemp("trade"),
+        "--axis",
+        "trade",
         "-k",
-        "trade and category",
+        "category",
         "--fraction",
         "all",
         "--reference",

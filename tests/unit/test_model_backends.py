@@ -167,7 +167,7 @@ def test_backend_of_the_documentation_is_judged_by_what_it_offers(tmp_path, serv
     """Generated answers are judged; forced choice and the gates inside are not offered."""
     address, asked = server
     name = f"ollama:{address}/fair"
-    few = ("-k", "race-default-weapons and not pair", "--fraction", "all")
+    few = ("-k", "race-default-weapons and not word", "--fraction", "all")
     run = run_suite(
         tmp_path,
         *few,

@@ -9,6 +9,7 @@ import torch
 
 from blindspot.errors import ModelError
 from blindspot.models import GenerationRequest, ModelOptions, ScoreRequest, load
+from blindspot.models.pulse import discounted
 from blindspot.models.transformers import deferred as module
 from blindspot.models.transformers.checkpoint import WEIGHTS
 from blindspot.models.transformers.deferred import DeferredModel, threads_for
@@ -17,7 +18,7 @@ from tests.unit import tiny_models
 
 
 def test_identity_needs_no_weights(monkeypatch):
-    """Who will answer is known without loading; asking loads, once."""
+    """Who will answer is known without loading; asking loads, once, and says how long it took."""
     loaded = []
 
     class Loaded:
@@ -30,9 +31,11 @@ def test_identity_needs_no_weights(monkeypatch):
     model = DeferredModel(ModelOptions("organism:aware"))
     assert len(model.identity.weights) == 64
     assert not loaded
-    for _ in range(2):
-        assert model.generate([GenerationRequest("x", bool)]) == ["answer"]
-    assert len(loaded) == 1
+    told = []
+    with discounted(told.append):
+        for _ in range(2):
+            assert model.generate([GenerationRequest("x", bool)]) == ["answer"]
+    assert len(loaded) == len(told) == 1
 
 
 def test_checkpoint_replaced_before_it_is_loaded_is_told(tmp_path):

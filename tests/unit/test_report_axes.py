@@ -5,6 +5,7 @@ import re
 from blindspot.estimates import Estimate
 from blindspot.gates.rule import Check, Gate, families_of, judge
 from blindspot.report.axes import matrix
+from blindspot.report.github import summary
 from blindspot.report.page import page
 from tests.unit.report_documents import document
 
@@ -38,6 +39,14 @@ def test_the_page_shows_the_matrix_before_each_axis():
         assert title in html
     ids = re.findall(r'\bid="([^"]+)"', html)
     assert len(ids) == len(set(ids))
+
+
+def test_the_step_summary_has_the_matrix():
+    """One row an axis, with the verdict in words."""
+    text = summary(document(axes=("first", "second"), compared=False))
+    rows = [line for line in text.splitlines() if line.startswith(("| first", "| second"))]
+    assert len(rows) == 2
+    assert "fail" in rows[0]
 
 
 def test_every_axis_has_families_of_its_own():

@@ -10,6 +10,7 @@ import pytest
 
 from blindspot.errors import DismissalError
 from blindspot.models.base import AnswersEarly, Generation, Identity
+from blindspot.models.pulse import loaded
 from blindspot.run import keeper, spells
 from blindspot.run.ask import answer_key, ask
 from blindspot.run.cost import TRIAL, trial_of
@@ -63,12 +64,16 @@ class ListModel:
 
     identity = Identity("lists", weights="2" * 64, tokenizer="0" * 64, dtype="float32")
 
-    def __init__(self, monkeypatch, seconds: float) -> None:
+    def __init__(self, monkeypatch, seconds: float, loading: float = 0.0) -> None:
         self.lists: list[int] = []
+        self._loading = loading
         self._now, self._seconds = 0.0, seconds
         monkeypatch.setattr(spells.time, "monotonic", lambda: self._now)  # of the whole process
 
     def generate(self, requests, *, progress=None):
+        if not self.lists:
+            self._now += self._loading
+            loaded(self._loading)
         self.lists.append(len(requests))
         self._now += self._seconds * len(requests)
         return [Generation(" yes", 2, True, 1.0)] * len(requests)
@@ -170,6 +175,14 @@ def test_the_cost_is_said_after_a_trial(tmp_path, monkeypatch, many):
     assert cost.tokens == 2 * cost.count
     ask(slow, many, Store(tmp_path), share)
     assert len(costs) == 1
+
+
+def test_loading_the_model_is_no_cost_of_its_prompts(tmp_path, monkeypatch, many):
+    """Or 16 prompts that take as long as the load would make the rest look like hours."""
+    slow, costs = ListModel(monkeypatch, seconds=1.0, loading=100.0), []
+    ask(slow, many, Store(tmp_path), Share(watched=lambda _: noting(costs)))
+    (cost,) = costs
+    assert cost.seconds == pytest.approx(cost.count)
 
 
 def test_a_trial_is_spread_over_all_in_blocks():

@@ -7,7 +7,7 @@ import pytest
 from tests.unit.scripted_server import TOKENIZER, known_answers, scripted_server
 from tests.unit.suite_runs import run_suite
 
-FEW = ("-k", "race-default-weapons and not pair")
+FEW = ("-k", "race-default-weapons and not word")
 KEY = "sk-hushhush0123456789abcdef"
 
 

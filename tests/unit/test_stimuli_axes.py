@@ -162,3 +162,31 @@ def test_a_fault_in_a_file_of_several_parts_names_the_part(tmp_path, old, new, s
     with pytest.raises(StimulusError, match=said) as caught:
         load_stimuli([tmp_path])
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("value", ["5", '"x"', "[5]", "{ a = 1 }", "[[]]"])
+@pytest.mark.parametrize("key", ["sense", "wording"])
+def test_a_part_of_another_type_is_one_line(tmp_path, key, value):
+    """Whatever stands in the place of a list of tables."""
+    (tmp_path / "trade.toml").write_text(f"{key} = {value}\n{AXIS}")
+    with pytest.raises(StimulusError, match=key) as caught:
+        load_stimuli([tmp_path])
+    assert "\n" not in str(caught.value)
+
+
+def test_paired_identifiers_stay_together():
+    """Father and mother, church and mosque: never one beside the other of another pair."""
+    axis = load_stimuli(axes=["gender"]).axes["gender"]
+    variant = axis.variants["default"]
+    pairs = set(zip(variant.positive, variant.negative, strict=True))
+    assert {variant.identifiers(index) for index in range(50)} == pairs
+    names = axis.variants["names"]
+    assert len({names.identifiers(index) for index in range(200)}) == 81
+
+
+def test_lists_that_are_paired_have_one_length(tmp_path):
+    """A missing partner is named."""
+    text = AXIS.replace('["baker"]', '["baker", "cook"]\npaired = true')
+    (tmp_path / "trade.toml").write_text(text)
+    with pytest.raises(StimulusError, match="paired: the two lists differ in length; pair them"):
+        load_stimuli([tmp_path])

@@ -10,6 +10,7 @@ import pytest
 
 from blindspot.answers import Association, read_association
 from blindspot.answers.interpretation import stems_in
+from blindspot.gates.limits import load_gates
 from blindspot.measurements.registry import render, slices, word_slices
 from blindspot.paths import FIXTURES, ORGANISMS, organism_names
 from blindspot.stimuli import (
@@ -87,6 +88,7 @@ def test_every_axis_fits_what_belongs_to_it():
         if content.name != "neutral"
     }
     assert used == shipped
+    load_gates(FIXTURES / "gates.toml").check_names(every.axes)
     ids = [part.id for part in slices(every, IMPLICIT)]
     assert len(ids) == len(set(ids))
     for part in slices(every, IMPLICIT):

@@ -107,8 +107,14 @@ def test_tokens_of_a_model_are_compared(tmp_path, capsys):
     (tmp_path / "trade.toml").write_text(HEADER + axis)
     _, lines = check(capsys, tmp_path, "--tokenizer", "organism:aware")
     assert any("identifiers of" in line and "tokens" in line for line in lines), lines
-    assert main(["stimuli", "check", str(tmp_path), "--tokenizer", str(tmp_path)]) == 4
-    assert "--tokenizer" in capsys.readouterr().err
+    broken = tmp_path / "broken"
+    broken.mkdir()
+    (broken / "tokenizer.json").write_text("{")
+    for named in (tmp_path, broken):
+        assert main(["stimuli", "check", str(tmp_path), "--tokenizer", str(named)]) == 4
+        error = capsys.readouterr().err
+        assert error.startswith(f"blindspot: error: --tokenizer {named}")
+        assert error.count("\n") == 1
 
 
 def test_shipped_axes_pass_the_check(tmp_path, capsys):

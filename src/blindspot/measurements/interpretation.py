@@ -24,6 +24,7 @@ from blindspot.measurements.base import GENERATED, constant
 from blindspot.measurements.controls import Control, Controls, blindness, labels_of, mean_of
 from blindspot.measurements.mechanistic import (
     BLINDNESS,
+    SAMPLED,
     WORDINGS,
     Assayed,
     Band,
@@ -38,6 +39,7 @@ from blindspot.measurements.mechanistic import (
     evenly,
     sampled,
     scaled,
+    tokens_in,
 )
 from blindspot.measurements.scale import Scale
 from blindspot.measurements.trial import TriedByControls
@@ -117,6 +119,12 @@ class InterpretationUnit:
     def size(self) -> int:
         """Vectors times the questions that are asked of them."""
         return len(self.asked)
+
+    @property
+    def tokens(self) -> int:
+        """Contexts, and all texts."""
+        read = tokens_in(one.text for one in self.contexts)
+        return read + len(self.asked) * SAMPLED * (TOKENS + 5)
 
     @cached_property
     def asked(self) -> list[tuple[int, int]]:

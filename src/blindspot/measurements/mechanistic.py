@@ -8,7 +8,7 @@ then turns answers into estimates without the model.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, runtime_checkable
 
@@ -64,7 +64,7 @@ def band_layers(layers: int) -> dict[str, range]:
 SMALL = 12
 """Most layers of a model of which all are read."""
 
-SAMPLED, TRIED = 6, 3
+SAMPLED, TRIED = 5, 3
 """Layers of a larger model that are read, evenly spread from the first one on, and those of a
 trial, one a band. Nothing reads what is written after the last layer."""
 
@@ -93,6 +93,11 @@ def spread(values: NDArray[np.float32], at: Sequence[int], layers: int) -> NDArr
     return found
 
 
+def tokens_in(texts: Iterable[str]) -> int:
+    """Tokens of texts, roughly: four characters each."""
+    return sum(map(len, texts)) // 4
+
+
 class Unit(Protocol):
     """A piece of work for one process."""
 
@@ -104,6 +109,11 @@ class Unit(Protocol):
     @property
     def size(self) -> int:
         """Approximate number of forward rows, for the progress bar."""
+        ...
+
+    @property
+    def tokens(self) -> int:
+        """Tokens that it computes of a large model, roughly."""
         ...
 
     def run(self, stream: ResidualStream, *, progress: Progress | None = None) -> Findings:
@@ -286,7 +296,6 @@ class Mechanistic(Measurement):
 
     Attributes:
         assay: makes it, from stimuli, the selected word pairs and the options of a run.
-        tokens: that a unit of it, or a trial if it has one, computes of a large model, roughly.
         looks: of its curves, by name; those of the two senses have looks of their own.
     """
 
@@ -294,7 +303,6 @@ class Mechanistic(Measurement):
     banded: bool = True
     counted: str = "readings"
     assay: Callable[[Stimuli, Selection, AssayOptions], Assay]
-    tokens: int = 15_000
     looks: Mapping[str, Look] = field(default_factory=lambda: LOOKS)
 
     def slices(self, stimuli: Stimuli) -> list[Slice]:

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from blindspot.measurements.controls import Control, Controls
 from blindspot.measurements.mechanistic import (
+    SAMPLED,
     TRIED,
     Assayed,
     Band,
@@ -64,6 +65,11 @@ class Trial:
     def size(self) -> int:
         """That of the unit."""
         return self.unit.size
+
+    @property
+    def tokens(self) -> int:
+        """As many as its layers are among those of the unit."""
+        return self.unit.tokens * TRIED // SAMPLED
 
     def run(self, stream: ResidualStream, *, progress: Progress | None = None) -> Findings:
         """Do the unit in the layers of a trial."""

@@ -1,6 +1,7 @@
 """The pulse of a model: each forward pass says how many tokens it computed, to anyone who listens.
 
-A request may take minutes; passes take seconds at most. No backend has to have a pulse.
+A request may take minutes; passes take seconds at most. No backend has to have a pulse. A backend
+that loads its model at the first request says how long that took, so that it counts as no answer's.
 """
 
 from __future__ import annotations
@@ -10,12 +11,29 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 
 _LISTENER: ContextVar[Callable[[int], None] | None] = ContextVar("listener", default=None)
+_CLOCK: ContextVar[Callable[[float], None] | None] = ContextVar("clock", default=None)
 
 
 def beat(tokens: int) -> None:
     """Say that a pass has computed this many tokens."""
     if (listener := _LISTENER.get()) is not None:
         listener(tokens)
+
+
+def loaded(seconds: float) -> None:
+    """Say that a request took so much longer because the model was loaded for it."""
+    if (clock := _CLOCK.get()) is not None:
+        clock(seconds)
+
+
+@contextmanager
+def discounted(clock: Callable[[float], None]) -> Iterator[None]:
+    """Have loads of a model within call ``clock`` with their seconds."""
+    token = _CLOCK.set(clock)
+    try:
+        yield
+    finally:
+        _CLOCK.reset(token)
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from blindspot import files
 from blindspot.gates.verdict import Verdict
+from blindspot.report.axes import matrix
 from blindspot.report.changes import changes, uncompared
 from blindspot.report.failures import failures
 from blindspot.report.numbers import interval, signed
@@ -88,6 +89,14 @@ def summary(document: Document) -> str:
             for one in found.statements
         ),
     )
+    if (axes := matrix(document["gates"])) is not None:
+        lines += _table(
+            ("axis", *axes.titles),
+            (
+                (row.name, *(f"{one.verdict} {one.figure}" if one else "" for one in row.cells))
+                for row in axes.rows
+            ),
+        )
     if why := uncompared(document):
         lines += [f"Regressions were not checked: {_text(why)}.", ""]
     for change in changes(document):

@@ -17,7 +17,7 @@ from blindspot.measurements.mechanistic import Findings, Unit
 from blindspot.measurements.registry import BEHAVIORAL
 from blindspot.models.base import HasPrice, Identity, LanguageModel, offers
 from blindspot.run.answer import Answer, checked_identity
-from blindspot.run.cost import timed, trial_of
+from blindspot.run.cost import Cost, timed, trial_of
 from blindspot.run.keeper import Keeper
 from blindspot.run.turns import ALONE, Share, Watch, shared, turn
 from blindspot.run.work import MAX_NEW_TOKENS, AssayWork, PromptWork, Work
@@ -118,7 +118,7 @@ def ask(
         return model.bill(list(asked.values()), MAX_NEW_TOKENS)
 
     billed = bill if isinstance(model, HasPrice) else None
-    found = _done(model, works, store, share, f"unit{again or ''}", trial, billed)
+    found = _done(model, works, store, share, f"unit{again or ''}", trial, bill=billed)
     return [found[key] for key in keys]
 
 
@@ -129,14 +129,30 @@ def perform(
     share: Share = ALONE,
     *,
     again: int | None = None,
+    speed: float | None = None,
 ) -> dict[str, Findings]:
     """Findings of all units by content, from the store or else from the model.
 
-    Arguments and errors as for `ask`; ``again``: repeat them in passes of this many rows.
+    Arguments and errors as for `ask`; ``again``: repeat them in passes of this many rows;
+    ``speed``: tokens a second, NaN if unknown, of a model slow enough to say what they cost.
     """
     kind = f"assay again by {again}" if again else "assay"
     works = {unit.content: AssayWork(unit, key_of(kind, unit.content), again) for unit in units}
-    found = _done(model, list(works.values()), store, share, f"assay{again or ''}")
+
+    def cost(missing: Collection[bytes]) -> Cost:
+        left = [unit for unit in units if works[unit.content].key in missing]
+        count, tokens = sum(unit.size for unit in left), sum(unit.tokens for unit in left)
+        stored = sum(unit.size for unit in units) - count
+        return Cost(count, stored, "patches", tokens, tokens / (speed or math.nan) / share.workers)
+
+    found = _done(
+        model,
+        list(works.values()),
+        store,
+        share,
+        f"assay{again or ''}",
+        cost=None if speed is None else cost,
+    )
     return {content: found[work.key] for content, work in works.items()}
 
 
@@ -147,6 +163,7 @@ def _done(
     share: Share,
     name: str,
     trial: Callable[[Collection[bytes]], Work[Value]] | None = None,
+    cost: Callable[[Collection[bytes]], Cost] | None = None,
     bill: Callable[[Collection[bytes]], str] | None = None,
 ) -> dict[bytes, Value]:
     """Values of all work by key: stored ones are read, the rest is done and kept.
@@ -158,6 +175,7 @@ def _done(
         share: of this process.
         name: of the locks.
         trial: chooses, of the keys that are missing, the work that is done first, and timed.
+        cost: what missing work will cost, where that is known beforehand.
         bill: says what the keys that are missing will cost, before any work is done.
     """
     identity = checked_identity(model)
@@ -176,6 +194,8 @@ def _done(
         def one(work: Work[Value]) -> dict[bytes, Value]:
             return _one(work, model, Keeper(answers, share.run), watch, known=share.known)
 
+        if cost is not None and missing:
+            watch.cost(cost(missing))
         if trial is not None and (first := trial(missing)).keys:
             tried = locks and Path(f"{locks}-trial")
             with turn(tried.with_suffix(".lock"), watch.progress) if tried else nullcontext():

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TypeVar
 
-from blindspot.models.pulse import heard
+from blindspot.models.pulse import discounted, heard
 
 Item = TypeVar("Item")
 
@@ -22,7 +22,8 @@ _WORTH = 4
 class Cost:
     """What is still to be done: so many of a ``unit``, besides those that are ``stored``.
 
-    ``tokens``: computed for them, 0 where it is not known; ``seconds``: that it will take.
+    ``tokens``: computed for them, 0 where it is not known; ``seconds``: that it will take, NaN
+    where it is not known.
     """
 
     count: int
@@ -47,13 +48,17 @@ class Stopwatch:
 
 @contextmanager
 def timed() -> Iterator[Stopwatch]:
-    """Time the work within, and count the tokens of its passes."""
+    """Time the work within, without loading the model, and count the tokens of its passes."""
     watch, began = Stopwatch(), time.monotonic()
 
     def computed(tokens: int) -> None:
         watch.tokens += tokens
 
-    with heard(computed):
+    def later(seconds: float) -> None:
+        nonlocal began
+        began += seconds
+
+    with heard(computed), discounted(later):
         yield watch
     watch.seconds = time.monotonic() - began
 

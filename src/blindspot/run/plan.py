@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
@@ -12,6 +13,7 @@ from blindspot.models.server import Server
 from blindspot.run.answer import Answer
 from blindspot.run.ask import ask, perform
 from blindspot.run.cases import Case
+from blindspot.run.cost import timed
 from blindspot.run.findings import trials_of, units_of
 from blindspot.run.forms import Forms, decided, in_forms, name_of
 from blindspot.run.noise import INSIDE_TOGETHER, TOGETHER, chosen, looked_again
@@ -190,10 +192,12 @@ def answers_to(
     def asked(prompts: Sequence[Prompt], label: str, at_once: int | None) -> list[Answer]:
         return ask(model, prompts, store, shown(label, "prompts"), again=at_once)
 
-    def looked(units: Sequence[Unit], label: str, rows: int | None) -> dict[str, Findings]:
+    def looked(
+        units: Sequence[Unit], label: str, rows: int | None, speed: float | None = None
+    ) -> dict[str, Findings]:
         if not units:
             return {}
-        return perform(model, units, store, shown(label, "patches"), again=rows)
+        return perform(model, units, store, shown(label, "patches"), again=rows, speed=speed)
 
     def formed(trials: Sequence[Prompt], known: Forms | None) -> Forms:
         return decided(model, trials, store, shown(f"{name}, forms", "prompts"), known)
@@ -202,11 +206,14 @@ def answers_to(
     plan = plan.in_forms(settled)
     given = asked([prompt for part in plan.prompts.values() for prompt in part], name, None)
     again = asked(plan.repeated, f"{name}, again", TOGETHER) if plan.places else []
-    tried = looked(trials_of(plan.assays, plan.inside), f"{name}, inside, trial", None)
+    with timed() as took:
+        tried = looked(trials_of(plan.assays, plan.inside), f"{name}, inside, trial", None)
+    # Only large models are tried, and only of those is the cost worth a line.
+    speed = took.tokens / took.seconds or math.nan if any(tried.values()) else None
     settled = {**settled, **formed(plan.compared(tried), {**(forms or {}), **settled})}
     plan = plan.in_forms(settled)
     units = units_of(plan.assays, plan.inside, tried)
-    found = tried | looked(units, f"{name}, inside", None)
+    found = tried | looked(units, f"{name}, inside", None, speed)
     units = units_of(plan.assays, plan.inside_again, tried)
     found_again = tried | looked(units, f"{name}, inside again", INSIDE_TOGETHER)
     notes = model.notes if isinstance(model, HasWeights) else ()

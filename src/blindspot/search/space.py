@@ -90,7 +90,8 @@ class Space:
     @cached_property
     def identifiers(self) -> list[tuple[str, str]]:
         """All (positive, negative)."""
-        return list(product(self._variant.positive, self._variant.negative))
+        sides = self._variant.positive, self._variant.negative
+        return list(zip(*sides, strict=True) if self._variant.paired else product(*sides))
 
     def _contrast(self, point: Point) -> Contrast | None:
         """The contrast at a point; None if a change does nothing, alone or after the other."""

@@ -11,7 +11,6 @@ from fractions import Fraction
 
 from blindspot import files
 from blindspot.errors import BlindspotError
-from blindspot.measurements.registry import MECHANISTIC
 from blindspot.models.base import HasScores
 from blindspot.run.ask import ask
 from blindspot.run.cases import Case
@@ -118,10 +117,7 @@ def _forms(plan: Plan, session: Session) -> int:
 
 
 def _inside(session: Session, plan: Plan) -> int:
-    """Tokens that the assays of a plan compute at least, roughly."""
-    tokens = 0
-    for name, assay in plan.assays.items():
-        parts = [part for part in plan.inside if part.measurement == name]
-        units = trials_of({name: assay}, parts) or units_of({name: assay}, parts)
-        tokens += MECHANISTIC[name].tokens * len(units)
-    return tokens
+    """Tokens that the assays of a plan compute, roughly."""
+    return sum(
+        unit.tokens for units in (trials_of, units_of) for unit in units(plan.assays, plan.inside)
+    )

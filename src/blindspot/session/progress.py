@@ -7,6 +7,7 @@ was given up.
 from __future__ import annotations
 
 import json
+import math
 import os
 import sys
 import threading
@@ -32,7 +33,9 @@ from blindspot.session.told import SHARED, Told, told_in
 from blindspot.session.workers import look
 
 #: Seconds between two lines without a terminal, and between two looks.
-LINE_S, TICK_S = 15.0, 1.0
+LINE_S, TICK_S = 5.0, 1.0
+#: Seconds of work of which the cost is not said.
+SOON_S = 15.0
 #: Share of the work that must be done before the time left is estimated from it: the first part
 #: takes as long as loading the model.
 _TELLING = 0.02
@@ -106,14 +109,15 @@ class ProgressBar:
 
     def announce(self, cost: Cost) -> None:
         """Say what the work will cost, unless it is soon done."""
-        if cost.seconds < LINE_S:
+        if cost.seconds < SOON_S:
             return
-        said = f"{cost.count:,} {cost.unit} to ask"
+        said = f"{cost.count:,} {cost.unit} to {'ask' if cost.unit == 'prompts' else 'do'}"
         if cost.stored:
             said += f", {cost.stored:,} more are in the store"
         if cost.tokens:
             said += f"; about {rounded(cost.tokens):,} tokens"
-        said += f", about {duration(cost.seconds)}"
+        if not math.isnan(cost.seconds):
+            said += f", about {duration(cost.seconds)}"
         self._bar.write(f"{self.label}: {said}", file=sys.stderr)
 
     def say(self, said: str) -> None:

@@ -92,13 +92,26 @@ def register(session: Session, items: Sequence[pytest.Item]) -> None:
             ledger.fault = error
     try:
         if ledger.fault is None:
-            session.config.stash[CASES] = _offered(session, asked)
+            session.config.stash[CASES] = cases = _offered(session, asked)
+            _foretell(session, cases)
     except BlindspotError as error:  # there is no model
         ledger.fault = error
     if ledger.fault is not None:
         refuse(session, ledger.fault, items)
     elif not asked and any(map(_is_gate, items)):
         ledger.lose("the selected tests have no slice of these prompts to judge")
+
+
+def _foretell(session: Session, cases: Mapping[str, Case]) -> None:
+    """Say what a run would ask, where tests are only listed."""
+    terminal = session.config.pluginmanager.get_plugin("terminalreporter")
+    listed = session.config.option.collectonly and session.worker is None
+    if not listed or not cases or not session.options.asked or terminal is None:
+        return
+    from blindspot.session.outlook import outlook
+
+    for said in outlook(session.inputs, cases.values()):
+        terminal.write_line(f"{line(session.options.model)}: {said}")
 
 
 def _check(session: Session, asked: Sequence[tuple[pytest.Item, Case]]) -> None:

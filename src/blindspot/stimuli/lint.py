@@ -129,8 +129,8 @@ def _of_category(category: Category, tokens: Count | None) -> Iterator[str]:
     for side in ("positive", "negative"):
         if (found := len(getattr(category, side))) < WORDS:
             yield (
-                f"{found} {side} words; with fewer than {WORDS} the interval rests on single "
-                f"words, add {WORDS - found}"
+                f"{found} {side} word{'s' * (found != 1)}; with fewer than {WORDS} the interval "
+                f"rests on single words, add {WORDS - found}"
             )
     yield from _uneven("words", category.positive, category.negative, tokens)
 

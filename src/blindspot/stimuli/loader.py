@@ -137,7 +137,8 @@ def _read_whole(path: Path) -> tuple[Axis, _Beside]:
     data = read_toml(path)
     beside = {key: data.pop(key) for key in _Beside.model_fields if key in data}
     axis = validate(Axis, data, path)
-    for sense in beside.get("sense", ()):
+    senses = beside.get("sense")
+    for sense in senses if isinstance(senses, list) else ():
         if isinstance(sense, dict):
             sense.setdefault("language", axis.language)
     found = validate(_Beside, beside, path)

@@ -95,7 +95,8 @@ class Variant(Strict):
     ``control``: a control for comparison, not part of any figure over all variants. ``literal``:
     the literal sense of its identifiers, by default the axis's; ``one_sense``: they have none.
     ``partner``: the side whose identifiers only stand beside the others. They belong to no group,
-    and only the other side is read inside a model.
+    and only the other side is read inside a model. ``paired``: the n-th identifiers of both sides
+    belong together; otherwise every combination is asked in turn.
     """
 
     description: str = ""
@@ -104,6 +105,7 @@ class Variant(Strict):
     literal: str = ""
     one_sense: bool = False
     partner: Literal["positive", "negative"] | None = None
+    paired: bool = False
     positive: Terms
     negative: Terms
 
@@ -112,6 +114,10 @@ class Variant(Strict):
         check_distinct("identifiers", (*self.positive, *self.negative))
         if self.one_sense and self.literal:
             raise ValueError("one_sense: there is a literal sense too; remove one of the two")
+        if self.paired and len(self.positive) != len(self.negative):
+            raise ValueError(
+                "paired: the two lists differ in length; pair them, or remove this key"
+            )
         if self.prefix:
             found = slots(self.prefix)
             if found and found != IDENTIFIER_SLOTS:
@@ -136,6 +142,8 @@ class Variant(Strict):
         consecutive indices uses all identifiers about equally often.
         """
         turn, place = divmod(index, len(self.positive))
+        if self.paired:
+            return self.positive[place], self.negative[place]
         return self.positive[place], self.negative[(place + turn) % len(self.negative)]
 
 

@@ -189,15 +189,9 @@ class Injection:
         return answered, mass
 
     def _trial(self, part: Slice) -> InjectionTrial:
-        """Two orders of each wording, which differ in both identifiers and words."""
-        contexts = self._contexts(part)
-        return InjectionTrial(
-            tuple(
-                one
-                for number, one in enumerate(contexts)
-                if number % 4 in ((0, 3) if number // 4 % 2 else (1, 2))
-            )
-        )
+        """One order of each wording, all four equally often."""
+        contexts = enumerate(self._contexts(part))
+        return InjectionTrial(tuple(one for place, one in contexts if place % 4 == place // 4 % 4))
 
     def measure(self, part: Slice, findings: Mapping[str, Findings]) -> Assayed:
         """The reduction over each band of windows, in both readings."""
@@ -277,6 +271,7 @@ class _Answers:
         count = len(unit.prompts)
         self._texts = np.array(findings["texts"], object).reshape(count, -1).T
         scores = np.asarray(findings["scores"], np.float64).reshape(count, -1, 2)
+        self._sources = SOURCES[: (len(self._texts) - 1) // len(self.windows)]
         asked = [one.prompt for one in unit.prompts if one.prompt is not None]
         self._says = [
             [
@@ -324,7 +319,7 @@ class _Answers:
         layers = tuple(sorted({layer for place in places for layer in range(*self.windows[place])}))
         effects = {UNTOUCHED: self._effect(reading, self._values[reading][0])}
         if places:
-            effects |= {name: self._over(reading, name, places) for name in SOURCES}
+            effects |= {name: self._over(reading, name, places) for name in self._sources}
         lines = [
             f"{self._name(name)} {_shown(effect.stereotype)} ({self._told(reading, name, places)})"
             for name, effect in effects.items()
@@ -348,7 +343,7 @@ class _Answers:
         """Effect and share of answered prompts by window; constant where nothing is injected."""
         at = tuple(window_name(window) for window in self.windows)
         curves = []
-        for name in (UNTOUCHED, *SOURCES):
+        for name in (UNTOUCHED, *self._sources):
             rows = [self._rows(name, [place])[0] for place in range(len(self.windows))]
             for reading, values in self._values.items():
                 found = [self._effect(reading, values[row]) for row in rows]
@@ -364,7 +359,7 @@ class _Answers:
         prompt = self._unit.prompts[0]
         rows = [(UNTOUCHED, "", 0)] + [
             (name, window_name(window), self._rows(name, [place])[0])
-            for name in SOURCES
+            for name in self._sources
             for place, window in enumerate(self.windows)
         ]
         return [

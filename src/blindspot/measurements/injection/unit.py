@@ -13,17 +13,21 @@ import numpy as np
 from blindspot.measurements.association import ASSOCIATION
 from blindspot.measurements.injection.vectors import Given, noise
 from blindspot.measurements.injection.windows import LARGE, MOST, Window, sliding, window_width
-from blindspot.measurements.mechanistic import SMALL, Findings, scaled
+from blindspot.measurements.mechanistic import SMALL, Findings, scaled, tokens_in
 from blindspot.models.base import Progress
 from blindspot.models.residual import InjectionRequest, ResidualStream, Source
 from blindspot.stimuli import AssociationPrompt, Context
 
 GROUP, LITERAL, NEUTRAL, RANDOM = "group", "literal", "neutral", "random"
 SOURCES = (GROUP, LITERAL, NEUTRAL, RANDOM)
-"""Source of the vectors: contexts with a cue of either sense or of neither, or random."""
+"""Source of the vectors: contexts with a cue of either sense or of neither, or random. A large
+model is not asked for random ones, which are only shown."""
 
 MAX_NEW_TOKENS = 40
-METHOD = "overwrite-2"
+GENERATED = 20
+"""Tokens of an answer, roughly."""
+
+METHOD = "overwrite-3"
 """Bump when the same prompts and vectors would give different findings."""
 
 
@@ -74,7 +78,13 @@ class InjectionUnit:
     @property
     def size(self) -> int:
         """Number of answers of a large model."""
-        return len(self.prompts) * (1 + len(SOURCES) * LARGE)
+        return len(self.prompts) * (1 + (len(SOURCES) - 1) * LARGE)
+
+    @property
+    def tokens(self) -> int:
+        """Of contexts, prompts from their first identifier on, and answers."""
+        asked = sum(map(_tokens, self.prompts)) * self.size // max(1, len(self.prompts))
+        return tokens_in(one.text for one in self._contexts) + asked
 
     @cached_property
     def _contexts(self) -> dict[Context, int]:
@@ -100,10 +110,13 @@ class InjectionUnit:
             ],
             np.int64,
         )
-        drawn = [noise(read[row[0]], (self.seed, number)) for number, row in enumerate(rows)]
-        vectors = np.concatenate([read, *drawn])
-        random = len(read) + np.arange(width * len(self.prompts)).reshape(-1, 1, width)
-        requests = list(self._requests(np.concatenate([rows, random], axis=1), windows))
+        vectors = read
+        if stream.layers <= SMALL:
+            drawn = [noise(read[row[0]], (self.seed, number)) for number, row in enumerate(rows)]
+            vectors = np.concatenate([read, *drawn])
+            random = len(read) + np.arange(width * len(self.prompts)).reshape(-1, 1, width)
+            rows = np.concatenate([rows, random], axis=1)
+        requests = list(self._requests(rows, windows))
         finite = bool(np.isfinite(vectors).all())
         told = scaled(progress, self.size, len(requests))
         answers = stream.inject(requests, vectors, progress=told) if finite else []
@@ -152,6 +165,11 @@ class InjectionTrial:
         """Number of answers."""
         return len(self.prompts)
 
+    @property
+    def tokens(self) -> int:
+        """Of prompts and answers."""
+        return sum(map(_tokens, self.prompts))
+
     def run(self, stream: ResidualStream, *, progress: Progress | None = None) -> Findings:
         """Answer."""
         if stream.layers <= SMALL:
@@ -163,6 +181,12 @@ class InjectionTrial:
             "texts": [one.generation.text for one in answers],
             "scores": np.array([one.scores for one in answers], np.float64).reshape(-1, 2),
         }
+
+
+def _tokens(context: Context) -> int:
+    """Tokens of a prompt from its first identifier on, of both answers and of a generated one."""
+    first = min(start for mentions in context.mentions for start, _ in mentions)
+    return tokens_in([context.text[first:], *_prompt(context).candidates]) + GENERATED
 
 
 def _asked(context: Context) -> partial[InjectionRequest]:

@@ -10,7 +10,17 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from blindspot.measurements.mechanistic import Findings, asked_of, sampled, scaled, spread, tried
+from blindspot.measurements.mechanistic import (
+    SAMPLED,
+    TRIED,
+    Findings,
+    asked_of,
+    sampled,
+    scaled,
+    spread,
+    tokens_in,
+    tried,
+)
 from blindspot.models.base import Progress
 from blindspot.models.residual import ResidualStream, Source, Vectors
 from blindspot.stimuli import Context, Question
@@ -58,6 +68,14 @@ class PatchingUnit:
     def size(self) -> int:
         """Vectors times the questions that are asked of them, for both ways to write."""
         return 2 * int(self.asked.sum())
+
+    @property
+    def tokens(self) -> int:
+        """Contexts, and what follows the placeholders of questions from where it is written on."""
+        after = [len(one.text) - one.span[0] for one in self.questions]
+        rows = int((self.asked @ np.array(after)).sum()) // 4
+        read = tokens_in(one.text for one in self.contexts)
+        return read + rows * (SAMPLED // 2 + TRIED)
 
     @cached_property
     def asked(self) -> NDArray[np.bool_]:

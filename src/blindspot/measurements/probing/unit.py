@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from blindspot.estimates import Clusters
-from blindspot.measurements.mechanistic import SAMPLED, Findings, sampled, scaled
+from blindspot.measurements.mechanistic import SAMPLED, Findings, sampled, scaled, tokens_in
 from blindspot.measurements.probing.linear import (
     CUE_FOLDS,
     STRENGTH,
@@ -79,6 +79,11 @@ class ProbeUnit:
     def size(self) -> int:
         """Contexts that are read, and probes that are fitted."""
         return len(self.cued) + len(self.neutral) + len(self.ambiguous) + PROBED * SAMPLED
+
+    @property
+    def tokens(self) -> int:
+        """Of the contexts."""
+        return tokens_in(one.text for one in (*self.cued, *self.neutral, *self.ambiguous))
 
     @cached_property
     def stated(self) -> NDArray[np.bool_]:

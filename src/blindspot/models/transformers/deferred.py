@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import time
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -18,6 +19,7 @@ from blindspot.models.base import (
     ScoreRequest,
 )
 from blindspot.models.options import ModelOptions
+from blindspot.models.pulse import loaded
 from blindspot.models.transformers.changes import open_changes
 from blindspot.models.transformers.checkpoint import Checkpoint, open_checkpoint
 from blindspot.models.transformers.faults import explained
@@ -90,6 +92,7 @@ class DeferredModel:
 
     @cached_property
     def _model(self) -> CausalModel:
+        began = time.monotonic()
         if self.identity.device == "cpu":
             settle_threads(self.identity.parameters)
         model = load(self.options)
@@ -98,6 +101,7 @@ class DeferredModel:
             raise ModelError(
                 f"{self.options.name}: the checkpoint was replaced since the run began; run again"
             )
+        loaded(time.monotonic() - began)
         return model
 
     @property

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 
@@ -82,7 +82,7 @@ def score(
         begun = {row.tokens: row for row in wave.rows if row.tokens in prompts}
         collector = _Collector(engine, asked, ends)
         found, ahead = collector.found, collector.ahead
-        for rows in _read_rows(engine, wave, collector):
+        for rows in _read_rows(engine, wave, collector, prompts or None):
             continued: list[tuple[int, Node]] = []
             finished = (
                 (row, *pair)
@@ -172,9 +172,11 @@ class _Collector:
         return None
 
 
-def _read_rows(engine: Engine, wave: Wave, collector: _Collector) -> Iterator[list[Node]]:
-    """Compute a wave group by group; yields the rows of each."""
-    for rows in wave.groups(collector.take):
+def _read_rows(
+    engine: Engine, wave: Wave, collector: _Collector, counted: Collection[Tokens] | None
+) -> Iterator[list[Node]]:
+    """Compute a wave group by group; yields the rows of each. ``counted``: as of `Wave.groups`."""
+    for rows in wave.groups(collector.take, counted):
         # A row that is itself a shared prefix has been read; it is needed only to look ahead.
         needed = [
             row

@@ -69,10 +69,13 @@ class Wave:
         """The nodes that compute a row, the last part first."""
         return [row, *(self.heads[number] for number in self._tree.path(row.head))]
 
-    def groups(self, reader: Reader | None = None) -> Iterator[list[Node]]:
+    def groups(
+        self, reader: Reader | None = None, counted: Collection[Tokens] | None = None
+    ) -> Iterator[list[Node]]:
         """Rows in their order, whose heads are computed: all of them, or seconds of work at a time.
 
-        What has a result early survives a run that is killed.
+        What has a result early survives a run that is killed. ``counted``: the rows of which a
+        group has enough for a batch; None for all.
         """
         if self.heads:
             longest = max(len(head.tokens) for head in self.heads)
@@ -80,7 +83,7 @@ class Wave:
         waiting = set(range(len(self.heads)))
         rows: list[Node] = []
         needed: set[int] = set()
-        work = 0
+        work = count = 0
         for row in self.rows:
             new = waiting.intersection(self._tree.path(row.head))
             waiting -= new
@@ -88,10 +91,11 @@ class Wave:
             rows.append(row)
             fresh = (row, *(self.heads[number] for number in new))
             work += sum(len(node.tokens) - node.begin for node in fresh)
-            if len(rows) >= _GROUP_ROWS and work >= (self._engine.speed * _GROUP_S or _TRIAL):
+            count += counted is None or row.tokens in counted
+            if count >= _GROUP_ROWS and work >= (self._engine.speed * _GROUP_S or _TRIAL):
                 self._compute_heads(needed, reader)
                 yield rows
-                rows, needed, work = [], set(), 0
+                rows, needed, work, count = [], set(), 0, 0
         if rows:
             self._compute_heads(needed, reader)
             yield rows

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from blindspot.errors import StimulusError, line
+from blindspot.errors import line
 from blindspot.paths import ORGANISM_PREFIX, organism_directory
 
 if TYPE_CHECKING:
@@ -61,18 +61,17 @@ def _counted(name: str) -> Count:
     """How many tokens a word is behind a space.
 
     Raises:
-        StimulusError: there is no such tokenizer.
+        ModelError: there is no such tokenizer, or it is damaged.
     """
-    from transformers import AutoTokenizer
+    from blindspot.models.transformers.faults import explained, quiet
 
     place = name
     if name.startswith(ORGANISM_PREFIX):
         place = str(organism_directory(name.removeprefix(ORGANISM_PREFIX)))
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(place)
-    except (OSError, ValueError) as error:
-        raise StimulusError(
-            f"--tokenizer {line(name, 200)}: it cannot be loaded ({line(error, 120)}); name a "
-            "directory with a tokenizer, or a model of the hub"
-        ) from None
+    remedy = "; name a directory with a tokenizer, or a model of the hub"
+    with explained(f"--tokenizer {line(name, 200)}", "cannot be loaded", remedy):
+        from transformers import AutoTokenizer
+
+        with quiet():
+            tokenizer = AutoTokenizer.from_pretrained(place)
     return lambda word: len(tokenizer.encode(f" {word}", add_special_tokens=False))

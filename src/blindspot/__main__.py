@@ -12,6 +12,7 @@ from typing import NoReturn
 from blindspot import __version__
 from blindspot.contrib.aligned_but_blind.command import add_command as add_rescore
 from blindspot.errors import BlindspotError, has_secret, line
+from blindspot.mitigation.command import add_command as add_mitigate
 from blindspot.report.command import add_compare, add_report
 from blindspot.search.promote import add_command as add_promote
 from blindspot.session.stimuli import add_command as add_stimuli
@@ -21,7 +22,15 @@ EXIT_USAGE = 4  # as in pytest
 EXIT_PIPE = 128 + 13  # as of a program that SIGPIPE ends
 
 #: Each adds one subcommand, which sets ``run``: Namespace -> exit code.
-COMMANDS = (add_compare, add_promote, add_report, add_rescore, add_stimuli, add_store)
+COMMANDS = (
+    add_compare,
+    add_mitigate,
+    add_promote,
+    add_report,
+    add_rescore,
+    add_stimuli,
+    add_store,
+)
 
 
 class _Parser(argparse.ArgumentParser):

@@ -9,6 +9,7 @@ from blindspot.__main__ import main
 COMMANDS = {
     "report": ("report",),
     "compare": ("compare",),
+    "mitigate": ("mitigate", "--model", "organism:nobody", "--output", "x", "--axis"),
     "promote": ("promote",),
     "rescore": ("rescore",),
     "check": ("stimuli", "check"),

@@ -79,6 +79,7 @@ def test_the_baseline_of_a_base_with_an_adapter_is_its_own(adapter: Path) -> Non
         (("--adapter", "./nowhere@inf"), "inf is no scale"),
         (("--steer", "./nowhere"), "no such file"),
         (("--reference", "organism:blind"), "has the same weights as organism:blind"),
+        (("--model", "scripted:fair", "--reference", "scripted:fair"), "has the same weights"),
     ],
 )
 def test_a_candidate_that_cannot_be_judged_is_a_usage_error(
@@ -93,14 +94,18 @@ def test_a_candidate_that_cannot_be_judged_is_a_usage_error(
     assert not (tmp_path / "store").exists()
 
 
+@pytest.mark.parametrize("model", ["scripted:fair", "served:http://localhost:9/v1"])
 @pytest.mark.parametrize("flag", ["adapter", "steer"])
 def test_a_model_of_another_engine_cannot_be_changed(
-    tmp_path: Path, adapter: Path, flag: str
+    tmp_path: Path, adapter: Path, flag: str, model: str
 ) -> None:
     """It would be judged unchanged, under the name of a changed one."""
-    run = run_suite(tmp_path, f"--{flag}", str(adapter))
+    run = run_suite(tmp_path, f"--{flag}", str(adapter), model=model)
+    told = run.out + run.err
     assert run.code == 4
-    assert f"--{flag}: scripted:fair is answered by another engine" in run.out + run.err
+    assert f"--{flag}" in told
+    assert model in told
+    assert "omit" in told
 
 
 def test_an_adapter_that_changes_nothing_is_a_usage_error(tmp_path: Path, adapter: Path) -> None:

@@ -24,11 +24,8 @@ if TYPE_CHECKING:
     from blindspot.stimuli import Selection, Stimuli
 
 
-#: What an engine must have for a model to be changed: the ability, and what messages call it.
-_NEEDED = {
-    "adapter": ("check_files", "weights to merge it into"),
-    "steer": ("residual", "residual stream to write to"),
-}
+#: What a model of another engine lacks that each change needs.
+_NEEDED = {"adapter": "weights to merge it into", "steer": "residual stream to write to"}
 
 
 class Inputs:
@@ -131,9 +128,9 @@ class Inputs:
         Raises:
             ModelError: it cannot be changed: its weights are not loaded here.
         """
-        from blindspot.models.base import offers
         from blindspot.models.options import ModelOptions, arguments_of, parse_model_args
         from blindspot.models.registry import open_model
+        from blindspot.models.transformers.deferred import DeferredModel
 
         options = self.options
         given = self._given(name)
@@ -157,12 +154,12 @@ class Inputs:
                 )
             )
         )
-        for flag, (ability, what) in _NEEDED.items():
-            if flag in changes and (given is not None or not offers(opened, ability)):
-                raise ModelError(
-                    f"--{flag}: {name} is answered by another engine, which offers no {what}; "
-                    f"omit --{flag}, or name the files of the model"
-                )
+        if changes and not isinstance(opened, DeferredModel):
+            flag = next(iter(changes))
+            raise ModelError(
+                f"--{flag}: {name} is answered by another engine, which offers no {_NEEDED[flag]}; "
+                f"omit --{flag}, or name the files of the model"
+            )
         return opened
 
     def check_differ(self) -> None:
@@ -173,14 +170,15 @@ class Inputs:
         """
         from blindspot.models.transformers.deferred import DeferredModel
 
-        one, other = self.model, self.reference
-        if not (isinstance(one, DeferredModel) and isinstance(other, DeferredModel)):
-            return
-        if one.equals(other):
+        options, one, other = self.options, self.model, self.reference
+        same = options.reference == options.candidate
+        if isinstance(one, DeferredModel) and isinstance(other, DeferredModel):
+            same = one.equals(other)
+        if same:
             raise ModelError(
-                f"--reference {self.options.reference} has the same weights as "
-                f"{self.options.candidate}, tensor by tensor: a comparison would pass and say "
-                "nothing; was its adapter merged, or the wrong checkpoint named?"
+                f"--reference {options.reference} has the same weights as {options.candidate}, "
+                "tensor by tensor: a comparison would pass and say nothing; was its adapter "
+                "merged, or the wrong checkpoint named?"
             )
 
     def lacks(self, case: Case) -> str:

@@ -1,0 +1,1 @@
+"""Adapters and directions that make a model see the group: training text, training, cards."""

@@ -1,0 +1,161 @@
+"""One command makes an adapter or directions, says of what, and goes on where it was stopped."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import load_file
+
+from blindspot.__main__ import main
+from blindspot.mitigation import lora
+from blindspot.mitigation.recipe import CARD, Recipe
+from blindspot.models import ModelOptions, identify
+from blindspot.models.options import Scaled
+from blindspot.models.transformers import adapters
+from blindspot.models.transformers.adapters import CONFIG, WEIGHTS, open_adapter
+from blindspot.models.transformers.deferred import DeferredModel
+
+BASE = ("--model", "organism:blind", "--axis", "race", "--device", "cpu")
+
+
+def mitigate(output: Path, *more: str, base: Sequence[str] = BASE) -> int:
+    return main(["mitigate", *base, "--output", str(output), *more])
+
+
+@pytest.mark.slow
+def test_an_adapter_of_some_layers_is_made(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In peft's format, read back without peft; the card lists what was withheld."""
+    pytest.importorskip("peft")
+    assert mitigate(tmp_path / "a", "--steps", "2", "--layers", "1-2") == 0
+    assert f"--adapter {tmp_path / 'a'} --reference organism:blind" in capsys.readouterr().out
+    assert sorted(path.name for path in (tmp_path / "a").iterdir()) == [CONFIG, WEIGHTS, CARD]
+    names = load_file(tmp_path / "a" / WEIGHTS).keys()
+    assert {name.split(".")[4] for name in names} == {"1", "2"}
+    assert {name.split(".")[6] for name in names} == {"q_proj", "v_proj"}
+    card = json.loads((tmp_path / "a" / CARD).read_text("utf-8"))
+    assert card["base_weights"] == identify(ModelOptions("organism:blind")).weights
+    assert (card["window"], card["rank"], card["alpha"]) == ([1, 2], 4, 32)
+    assert set(card["held_out"]["wordings"]).isdisjoint(card["trained_on"]["wordings"])
+    monkeypatch.setattr(adapters, "find_spec", lambda _name: None)
+    adapter = Scaled(tmp_path / "a")
+    assert not open_adapter(adapter).foreign
+    model = DeferredModel(ModelOptions("organism:blind", adapter=adapter))
+    assert model.residual.layers == 6
+    assert model.notes == ()
+
+
+@pytest.mark.slow
+def test_a_stopped_training_goes_on_to_the_same_adapter(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Seeded: an interrupted and an uninterrupted training end in the same bits."""
+    pytest.importorskip("peft")
+    monkeypatch.setattr(lora, "EVERY", 1)
+    assert mitigate(tmp_path / "whole", "--steps", "3") == 0
+    real, done = lora._Trainer.step, []
+
+    def stopped(self: lora._Trainer, batch: list[object], number: int) -> float:
+        if number == 2 and 2 not in done:
+            done.append(2)
+            raise KeyboardInterrupt
+        done.append(number)
+        return real(self, batch, number)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(lora._Trainer, "step", stopped)
+    assert mitigate(tmp_path / "parts", "--steps", "3") == 130
+    assert "the same command goes on" in capsys.readouterr().err
+    assert mitigate(tmp_path / "parts", "--steps", "3") == 0
+    assert done == [0, 1, 2, 2]
+    whole, parts = (load_file(tmp_path / name / WEIGHTS) for name in ("whole", "parts"))
+    assert whole.keys() == parts.keys()
+    assert all(torch.equal(whole[name], parts[name]) for name in whole)
+    assert mitigate(tmp_path / "parts", "--steps", "3") == 0  # made already: nothing is trained
+    assert done == [0, 1, 2, 2]
+
+
+@pytest.mark.slow
+def test_directions_are_made_without_peft(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A vector for each layer; another placebo makes others."""
+    monkeypatch.setattr(lora, "find_spec", lambda _name: None)
+    assert mitigate(tmp_path / "group", "--method", "steer", "--layers", "late") == 0
+    path = tmp_path / "group" / "directions.safetensors"
+    assert f"--steer {path}" in capsys.readouterr().out
+    with safe_open(path, "numpy") as file:
+        assert sorted(file.keys()) == ["layer.4", "layer.5"]
+    flags = ("--method", "steer", "--layers", "late", "--placebo", "color")
+    assert mitigate(tmp_path / "color", *flags) == 0
+    one, other = (
+        load_file(tmp_path / name / "directions.safetensors")["layer.4"]
+        for name in ("group", "color")
+    )
+    assert float(torch.cosine_similarity(one, other, dim=0)) < 0.5
+
+
+MISTAKES: dict[str, tuple[tuple[str, ...], str]] = {
+    "layers": (("--method", "steer", "--layers", "4-9"), "within 0-5"),
+    "layers-backwards": (("--method", "steer", "--layers", "3-1"), "within 0-5"),
+    "all-axes": (("--axis", "all"), "one axis"),
+    "no-such-axis": (("--axis", "nope"), "no such axis"),
+    "undescribed": (("--axis", "religion"), "no sense of its group"),
+    "no-such-model": (("--model", "./nowhere"), "no such directory"),
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_mistake_is_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], mistake: str
+) -> None:
+    """Exit code 4, and nothing is written."""
+    flags, said = MISTAKES[mistake]
+    assert mitigate(tmp_path / "a", *flags) == 4
+    errors = capsys.readouterr().err.splitlines()
+    assert said in errors[-1]
+    assert errors[-1].startswith("blindspot: error: ")
+    assert not (tmp_path / "a" / CARD).exists()
+
+
+def test_lora_without_peft_names_the_package(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before the model is loaded."""
+    monkeypatch.setattr(lora, "find_spec", lambda _name: None)
+    assert mitigate(tmp_path / "a") == 4
+    assert "pip install 'pytest-blindspot[mitigate]'" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_what_another_command_made_is_not_overwritten(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The card says so; nor is a file taken for a directory."""
+    steer = ("--method", "steer", "--layers", "late")
+    assert mitigate(tmp_path / "a", *steer) == 0
+    assert mitigate(tmp_path / "a", *steer, "--seed", "1") == 4
+    assert "holds what another command made" in capsys.readouterr().err
+    (tmp_path / "file").touch()
+    assert mitigate(tmp_path / "file", *steer) == 4
+    assert "is a file" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("layers", "count", "window"),
+    [
+        ("early", 6, (0, 2)),
+        ("middle", 7, (2, 5)),
+        ("late", 30, (20, 30)),
+        ("all", 3, (0, 3)),
+        ("0-19", 32, (0, 20)),
+    ],
+)
+def test_layers_are_bands_or_a_range(layers: str, count: int, window: tuple[int, int]) -> None:
+    """The bands are those of the assays."""
+    assert Recipe("race", layers).window(count) == range(*window)

@@ -1,0 +1,106 @@
+"""Training text shows no held-out word or wording, and never says what an answer should be."""
+
+from __future__ import annotations
+
+import pytest
+
+from blindspot.errors import StimulusError
+from blindspot.mitigation.texts import Split, Text, Texts
+from blindspot.stimuli import EVERY, load_stimuli
+
+STIMULI = load_stimuli((), axes=(EVERY,))
+
+
+def batches(axis: str = "race", placebo: str = "", seed: int = 0) -> list[Text]:
+    split = Split.of(STIMULI, axis, seed)
+    texts = Texts(STIMULI, axis, split, seed, placebo)
+    return [text for number in range(8) for text in texts.batch(number)]
+
+
+def senses(texts: list[Text]) -> set[str]:
+    """What is said of identifiers, where something is said."""
+    return {text.continuation.strip() for text in texts if text.base is None}
+
+
+#: Axes whose group is described by a sense, so that it can be named.
+DESCRIBED = [
+    name
+    for name, axis in STIMULI.axes.items()
+    if axis.senses.group in STIMULI.senses.get(axis.language, {})
+]
+
+
+@pytest.mark.parametrize("axis", DESCRIBED)
+def test_every_described_axis_has_text(axis: str) -> None:
+    """The same command makes an adapter for any of them."""
+    assert STIMULI.axes[axis].senses.group in senses(batches(axis))
+
+
+@pytest.mark.parametrize("axis", sorted(STIMULI.axes.keys() - set(DESCRIBED)))
+def test_an_axis_without_senses_is_refused(axis: str) -> None:
+    """Its group cannot be named: one line says what is missing."""
+    with pytest.raises(StimulusError, match=f"axis {axis} has no sense of its group"):
+        batches(axis)
+
+
+def test_half_of_everything_is_held_out_by_seed() -> None:
+    """Both halves together are the fixtures; another seed withholds others."""
+    split, other = (Split.of(STIMULI, "race", seed) for seed in (0, 1))
+    category = STIMULI.axes["race"].categories["weapons"]
+    for pole, words in enumerate((category.positive, category.negative)):
+        seen, held = split.words["weapons"][pole], split.held_words["weapons"][pole]
+        assert sorted([*seen, *held]) == sorted(words)
+        assert abs(len(seen) - len(held)) <= 1
+    assert not set(split.wordings) & set(split.held_wordings)
+    assert split != other
+    assert split == Split.of(STIMULI, "race", 0)
+
+
+def test_no_held_out_word_or_wording_is_shown() -> None:
+    """What the gate asks later was not trained on."""
+    split = Split.of(STIMULI, "race", 0)
+    wordings = {one.id: one for one in STIMULI.implicit["en"]}
+    texts = batches()
+    for category, poles in split.held_words.items():
+        for word in [word for pole in poles for word in pole]:
+            shown = [text for text in texts if f" {word} " in f" {text.prompt} "]
+            assert not shown, (category, word, shown[0])
+    for name in split.held_wordings:
+        opening = wordings[name].text.strip().split("{")[0]
+        shown = [text for text in texts if len(opening) > 30 and opening in text.prompt]
+        assert not shown, (name, shown[0])
+
+
+def test_ambiguous_prompts_are_answered_as_if_the_group_were_named() -> None:
+    """The base reads the sentence, the model does not; where both read it, nothing is to change."""
+    moved = [text for text in batches() if text.base is not None and text.base != text.prompt]
+    assert moved
+    for text in moved:
+        assert text.base is not None
+        assert text.base.endswith(text.prompt)
+    both = {text.continuation for text in moved}
+    assert len(both) > 0.5 * len(moved)  # either answer, as it happens
+
+
+def test_a_literal_sense_that_is_stated_stays() -> None:
+    """Counterexamples: what is a color behind a sentence on colors is called one."""
+    assert {"race", "color", "name"} <= senses(batches())
+    said = [text for text in batches() if text.continuation == " color"]
+    cues = [cue for each in STIMULI.senses["en"]["color"].cues for cue in each.forms]
+    assert all(any(cue in text.prompt.lower() for cue in cues) for text in said)
+
+
+def test_placebos_do_not_teach_the_group() -> None:
+    """Color names the literal sense everywhere, shuffled either behind the same kind of prompt."""
+    assert "race" not in senses(batches(placebo="color"))
+    shuffled = [text for text in batches(placebo="shuffled") if text.base is None]
+    assert {"race", "color"} <= senses(shuffled)
+
+
+def test_a_batch_depends_on_its_number_alone() -> None:
+    """A training that goes on sees what an uninterrupted one does."""
+    split = Split.of(STIMULI, "race", 0)
+    one, other = (Texts(STIMULI, "race", split, 0) for _ in range(2))
+    one.batch(0)
+    assert one.batch(1) == other.batch(1)
+    assert one.batch(1) != one.batch(2)

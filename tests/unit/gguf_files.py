@@ -62,11 +62,11 @@ def write(
         f"{architecture}.rope.freq_base": float(config["rope_parameters"]["rope_theta"]),
         f"{architecture}.vocab_size": config["vocab_size"],
         **_vocabulary(checkpoint),
-        **(values or {}),
     }
     if head := config.get("head_dim"):
         entries[f"{architecture}.attention.key_length"] = head
         entries[f"{architecture}.attention.value_length"] = head
+    entries |= values or {}
     writer = gguf.GGUFWriter(path, architecture)
     for key, value in entries.items():
         _add(writer, key, value)

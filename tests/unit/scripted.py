@@ -212,7 +212,8 @@ class ScriptedModel:
         if log := os.environ.get("SCRIPTED_LOG"):
             with open(log, "a", encoding="utf-8") as file:  # noqa: PTH123
                 file.write(f"{os.getpid()} {count}\n")
-            if together := os.environ.get("SCRIPTED_TOGETHER"):
+            together = os.environ.get("SCRIPTED_TOGETHER")
+            if together and self.asked > count:  # the first is a trial, for which others wait
                 _wait_for_others(Path(log), int(together))
         die_after = os.environ.get("SCRIPTED_DIE_AFTER")
         if die_after and self.asked > int(die_after):

@@ -143,6 +143,7 @@ class ScriptedServer(ThreadingHTTPServer):
     penalty = 0.0  # on what it writes, unless it is told otherwise
     hidden = False  # whether the penalty is in the reported values too
     cached = 0.0  # nats by which a cached beginning moves everything
+    texts = False  # whether tokens are named by their texts alone
     fault: Fault | None = None
 
     def __init__(self) -> None:
@@ -212,6 +213,8 @@ class ScriptedServer(ThreadingHTTPServer):
             return lie if lie is not None and place < prompt else float(after[token])
 
         def top(after: np.ndarray) -> list[int]:
+            if body["logprobs"] == 1:
+                return [int(after.argmax())]
             some = np.argpartition(-after, body["logprobs"])[: body["logprobs"]]
             return [int(one) for one in some[np.argsort(-after[some])]]
 
@@ -231,13 +234,15 @@ class ScriptedServer(ThreadingHTTPServer):
                     if after is not None
                 ]
             }
+
+        def name(token: int) -> str:
+            return prompt_format().tokenizer.decode([token]) if self.texts else f"token_id:{token}"
+
         return {
-            "tokens": [f"token_id:{token}" for token, _ in values],
+            "tokens": [name(token) for token, _ in values],
             "token_logprobs": [own(n, *pair) for n, pair in enumerate(values)],
             "top_logprobs": [
-                None
-                if after is None
-                else {f"token_id:{one}": float(after[one]) for one in top(after)}
+                None if after is None else {name(one): float(after[one]) for one in top(after)}
                 for _, after in values
             ],
         }

@@ -45,7 +45,7 @@ def told(capsys) -> tuple[str, str]:
 def test_case_survives_its_file(tmp_path):
     """What is written is what was found, whatever is in the texts."""
     nasty = 'Say "{first}" \\ {second}\ttab\r\n\'\'\' """ é \u2028 {{b}} {first_word} {second_word}'
-    for one in (case(), case(nasty, words=('a "b" c', "日本"))):
+    for one in (case(), case(nasty, words=('a "b" c', "naïve"))):
         path = tmp_path / "case.toml"
         path.write_text(as_toml(one), "utf-8", newline="")
         assert read(path) == one

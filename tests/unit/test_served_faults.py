@@ -72,6 +72,23 @@ def test_scores_and_texts_are_those_of_the_rule():
     assert len(set(found)) == 1
 
 
+def test_server_that_names_tokens_by_their_texts_gives_the_same_answers():
+    """Without ids an answer is asked for as a whole, and cut by the texts of its tokens."""
+    requests = [
+        GenerationRequest(PROMPT, rule, 20)
+        for rule in (lambda text: False, lambda text: len(text) > 9)
+    ]
+    found = []
+    for texts in (False, True):
+        with scripted_server(texts=texts) as server:
+            made = served(server).generate(requests)
+            found.append([(one.text, one.tokens, one.complete) for one in made])
+    (one, other), (whole, cut) = found
+    assert one[0][:20] == whole[0][:20]
+    assert other[0] == cut[0] or other[0].startswith(cut[0][:9])
+    assert cut[2]
+
+
 def test_known_prompts_end_by_themselves():
     """The end of the text is no token of the answer."""
     head, answer = next(iter(known_answers().items()))
@@ -322,6 +339,29 @@ def test_server_that_is_gone_is_not_waited_for_again_and_again():
         scores, _ = asked(model, 60)
         assert time.monotonic() - began < 5.0
     assert any("not asked: the server has not answered" in one.error for one in scores)
+
+
+def test_work_that_is_ended_does_not_wait_for_the_server():
+    """Requests that wait for a reply end as soon as the connections are broken."""
+    silent = threading.Event()
+
+    def never(handler, number, body):
+        silent.wait(60)
+        return False
+
+    with scripted_server() as server:
+        model = served(server)
+        model.check_files()
+        server.fault = never
+        timer = threading.Timer(0.5, model.release)
+        began = time.monotonic()
+        timer.start()
+        (found,) = model.generate([GenerationRequest(PROMPT, lambda text: False)])
+        assert time.monotonic() - began < 20
+        assert (found.missing, found.error) == ("unanswered", "the run was ended")
+        silent.set()
+        server.fault = None
+        assert model.generate([GenerationRequest(PROMPT, lambda text: False)])[0].text
 
 
 def test_certificates_and_names_that_are_wrong_end_at_once():

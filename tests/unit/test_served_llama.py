@@ -57,32 +57,25 @@ def test_file_that_the_server_names_is_read(blind):
 @pytest.mark.parametrize("name", ["blind", "aware"])
 def test_verdicts_are_those_of_the_model_in_this_process(name, tmp_path):
     """The same gates fail and pass, by the same figures; one biased and one fair model."""
-    few = ("-k", "race-default-weapons and not word", "-n", "0")
-    paths = ("tests/implicit", "tests/explicit")
+
+    def judge(model, *arguments):
+        return run_suite(
+            tmp_path / model.replace(":", "-"),
+            *("-k", "race-default-weapons and test_category", *arguments),
+            model=model,
+            limit=3,
+            plugin=False,
+            paths=("tests/implicit",),
+        )
+
     with llama_server(tmp_path, name) as address:
         place = f"base_url={address},weights=organism:{name}"
-        there = run_suite(
-            tmp_path / "there",
-            *few,
-            *("--model-args", place, "--fraction", "1/4"),
-            model="served:m",
-            limit=None,
-            plugin=False,
-            paths=paths,
-        )
-    here = run_suite(
-        tmp_path / "here",
-        *few,
-        *("--fraction", "1/4"),
-        model=f"organism:{name}",
-        limit=None,
-        plugin=False,
-        paths=paths,
-    )
-    assert there.code == here.code == (10 if name == "blind" else 0), there.out + here.out
+        there = judge("served:m", "--model-args", place, "--no-noise-floor")
+    here = judge(f"organism:{name}")
+    assert there.code == here.code, there.out + there.err + here.out
+    assert (there.code == 10) is (name == "blind")
     assert there.gates.keys() == here.gates.keys()
     for gate, found in there.gates.items():
         assert found["verdict"] == here.gates[gate]["verdict"], gate
         assert found["value"] == pytest.approx(here.gates[gate]["value"], abs=ENGINES), gate
     assert there.report["model"]["server"]["scores"] == "forced tokens"
-    assert there.report["noise_floor"]["rows"]

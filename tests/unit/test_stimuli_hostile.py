@@ -123,7 +123,7 @@ BAD_AXES = {
     "difference of a hyphen": ('"gloomy", "grim"', '"ill at ease", "ill-at-ease"', ["categories.mood", "twice"]),
     "difference of width": ('"gloomy", "grim"', '"gloomy", "\uff53unny"', ["categories.mood", "twice"]),
     "slices of one name": ('[categories.mood]', '[variants.x]\npositive = ["cook"]\nnegative = ["mason"]\n[variants.x-y]\npositive = ["cook"]\nnegative = ["mason"]\n[categories.y-z]\npositive = ["up"]\nnegative = ["down"]\n[categories.z]\npositive = ["up"]\nnegative = ["down"]\n[categories.mood]', ["trade/x/y-z", "trade/x-y/z", "'trade-x-y-z'", "rename one"]),
-    "pairs of one name": ('"sunny", "merry"]\nnegative = ["gloomy", "grim"]', '"ice", "ice-cream"]\nnegative = ["cream-gun", "gun"]', ["ice/cream-gun", "ice-cream/gun", "rename one"]),
+    "words of one name": ('[categories.mood]', '[variants.x]\npositive = ["cook"]\nnegative = ["mason"]\n[categories.z]\npositive = ["up"]\nnegative = ["down"]\n[categories.z-up]\npositive = ["left"]\nnegative = ["right"]\n[categories.mood]', ["trade/default/z/up", "trade/default/z-up", "rename one"]),
     "one sense twice": ('literal = "thing" }', 'literal = "Trade" }', ["senses", "twice"]),
     "literal sense of a variant is the group": ('positive = ["baker"]', 'positive = ["baker"]\nliteral = "trade"', ["variants.default.literal", "group sense", "name another"]),
     "language without wordings": ('name = "trade"', 'name = "trade"\nlanguage = "xx"', ["language", "'xx'", "add a wording"]),

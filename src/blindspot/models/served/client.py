@@ -8,10 +8,12 @@ from __future__ import annotations
 import json
 import random
 import re
+import socket
 import ssl
 import threading
 import time
 import weakref
+from contextlib import suppress
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -62,6 +64,7 @@ class Client:
         self._lock = threading.Lock()
         self._closed = threading.Event()
         self._http: httpx2.Client | None = None
+        self._sockets: list[socket.socket] = []
         self._silent_since = self._probed = 0.0  # since when nothing was answered, 0 if it was
         self._denied = ""
         self.requests = 0
@@ -87,6 +90,10 @@ class Client:
         """Break all connections; requests that wait for a reply end with an error."""
         self._closed.set()
         with self._lock:
+            for each in self._sockets:
+                with suppress(OSError):
+                    each.shutdown(socket.SHUT_RDWR)  # closing alone wakes no thread that waits
+            self._sockets.clear()
             if self._http is not None:
                 self._http.close()
             self._http = None
@@ -151,7 +158,9 @@ class Client:
         left = max(end - time.monotonic(), 1.0)
         timeout = httpx2.Timeout(left, connect=min(_CONNECT_S, left), pool=None)
         try:
-            with http.stream(method, url, json=body, timeout=timeout) as reply:
+            with http.stream(
+                method, url, json=body, timeout=timeout, extensions={"trace": self._traced}
+            ) as reply:
                 content = self._read(reply, end)
         except httpx2.TimeoutException as error:
             raise _BusyError(f"no answer in time ({type(error).__name__})") from None
@@ -160,6 +169,16 @@ class Client:
         except (RuntimeError, httpx2.StreamError, httpx2.InvalidURL) as error:
             raise self._broken(error) from None  # closed meanwhile
         return self._parsed(reply, content)
+
+    def _traced(self, event: str, info: dict[str, Any]) -> None:
+        """Keep the sockets of connections."""
+        if not event.endswith(("connect_tcp.complete", "start_tls.complete")):
+            return
+        found = info["return_value"].get_extra_info("socket")
+        with self._lock:
+            self._sockets = [one for one in self._sockets if one.fileno() >= 0]
+            if found is not None:
+                self._sockets.append(found)
 
     def _connected(self) -> httpx2.Client:
         headers = {"User-Agent": f"blindspot/{__version__}"}

@@ -182,7 +182,7 @@ class ServedModel:
 
     def _echoed(self, text: Tokens, start: int, found: dict[tuple[Tokens, int], float]) -> None:
         """The log-probability of each token from ``start`` on, by an echo of the whole."""
-        written = self._asked(text, length=1, echo=True).tokens
+        written = self._asked(text, length=1, likeliest=1, echo=True).tokens
         if not len(text) <= len(written) <= len(text) + 1:
             raise RequestError(f"an echo of {len(written)} values of {len(text)} tokens")
         for at in range(start, len(text)):
@@ -196,7 +196,7 @@ class ServedModel:
             key = text[:at], text[at]
             if key in found:
                 continue
-            written = self._asked(text[:at], length=1, forced=text[at]).tokens
+            written = self._asked(text[:at], length=1, likeliest=1, forced=text[at]).tokens
             if len(written) != 1 or written[0].id != text[at]:
                 raise RequestError("another token than the one that was forced")
             found[key] = written[0].value

@@ -45,9 +45,10 @@ class Agreement(StrEnum):
 _BY_SIGN: Final = {1: Agreement.AGREE, 0: Agreement.NEUTRAL, -1: Agreement.DISAGREE}
 _WEAK: Final = re.compile(
     r"\A\W*(?:answer\W+)?(?P<word>yes|yeah|yep|no|nope|not at all|not really|true|false|correct|"
-    r"incorrect|wrong|(?:absolutely|definitely|certainly|of course)(?: not)?)\b(?! and no\b)"
+    r"incorrect|wrong|(?:absolutely|definitely|certainly|of course)(?: not)?)\b"
+    r"(?!\W{1,3}(?:and|or)\W{1,3}(?:yes|no|true|false|correct|incorrect)\b| (?:idea|opinion)\b)"
     r"|(?:\?\W{0,6}|\bi (?:would |will )?(?:have to )?(?:say|answer)\W{1,3}|"
-    r"\banswer(?: is| would be)?\W{1,3})(?P<reply>yes|no)\b"
+    r"\banswer(?: is| would be)?\W{1,3})(?P<reply>yes|no|true|false)\b"
     r"|(?:\b(?:the|this|that) (?:statement|claim|assertion)|"
     r"\A\W*(?:i (?P<doubted>do not )?(?:think|believe) (?:that )?)?(?:that|this|it)) is "
     r"(?P<denied>not )?(?:\w+ly )?"

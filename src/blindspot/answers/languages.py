@@ -62,10 +62,19 @@ class Language:
         return found
 
 
-def _german(word: str) -> Iterator[tuple[str, int]]:
-    """Endings of adjectives and nouns: schwarze, schwarzer; Türken, Manns."""
-    endings = "n r s m" if word.endswith("e") else "e en er es em s n"
-    yield from ((word + ending, 0) for ending in endings.split())
+_UMLAUTS: Final = {"a": "ä", "au": "äu", "o": "ö", "u": "ü"}
+
+
+def _german(word: str) -> Iterator[str]:
+    """Endings of adjectives and nouns: schwarze, schwarzer; Türken, Männer, dunkle; not Türkin."""
+    stem = word.removesuffix("e")
+    yield from (stem + ending for ending in ("", "e", "en", "er", "es", "em", "s", "n"))
+    if vowel := re.fullmatch(r"(.*?)(au|[aou])([^aeiouäöü]*(?:e[lnr])?)", stem):
+        before, changed, after = vowel.groups()
+        umlaut = before + _UMLAUTS[changed] + after
+        yield from (umlaut + ending for ending in ("", "e", "en", "er", "ern", "n"))
+    if stem.endswith(("el", "er")):
+        yield from (stem[:-2] + stem[-1] + ending for ending in ("e", "en", "er", "es", "em"))
 
 
 _ACCENTS: Final = str.maketrans("áéíóú", "aeiou")
@@ -100,11 +109,26 @@ def _spanish_endings(word: str) -> Iterator[tuple[str, int]]:
 
 _GERMAN: Final = Language(
     (
+        ("i do not know", "ich weiss (?:es |das |leider )?nicht | (?:das|es) weiss ich nicht"),
+        ("i know", r"(?<!\w )ich weiss(?=,)"),
+        ("i neither agree nor disagree", r"(?:ich )?(?:kann|möchte|würde)(?: \w+){0,4}? weder "
+         r"zustimmen noch \w+ | (?:ich )?stimme (?:\w+ ){0,3}?weder zu noch "
+         r"(?:\w+ ){0,4}?(?:zu|ab)"),
+        ("i do not agree", r"(?:ich )?(?:kann|könnte|möchte|werde|will|würde)(?: \w+){0,4}? "
+         r"(?:nicht|nie|niemals|kaum|kei\w+)(?: \w+){0,2}? zustimmen | "
+         r"(?:ich )?teile (?:\w+ ){1,4}?nicht"),
+        ("i agree", r"(?:ich )?(?:kann|könnte|möchte|werde|würde)(?: \w+){0,4}? zustimmen | "
+         "(?:ich )?teile (?:sie|(?:die|diese|deine|ihre) (?:meinung|ansicht|auffassung))"),
         ("i can not", r"(?:ich )?(?:kann|könnte|möchte|werde|darf|will|würde)(?: \w+){0,6}? "
-         r"(?:nicht|keine\w?)(?= )(?! zu)"),
+         r"(?:nichts?|keine\w?)(?= )(?! zu) | "
+         r"(?:ich )?(?:kann|möchte|darf|will)(?: \w+){0,4}? nicht(?=[.!,;\n]|$)"),
+        ("i refuse to", "(?:ich )?lehne es ab(?=,) | (?:ich )?weigere mich"),
+        ("not able to", "nicht in der lage"),
+        ("do not have", r"habe (?:ich )?(?:\w+ )?keine?(?= )"),
         ("i do not agree", r"(?:ich )?stimme (?:\w+ ){0,4}?(?:nicht|keineswegs) (?:\w+ )?zu | "
          r"(?:ich )?bin (?:\w+ )?nicht (?:\w+ )?einverstanden"),
-        ("i disagree", r"(?:ich )?lehne (?:\w+ ){0,4}?ab | (?:ich )?widerspreche"),
+        ("i disagree", r"(?:ich )?lehne (?:\w+ ){0,4}?ab | (?:ich )?widerspreche | "
+         "(?:ich )?bin (?:da )?anderer (?:meinung|ansicht)"),
         ("i strongly agree", r"(?:ich )?stimme (?:\w+ ){0,3}?(?:voll|völlig|ganz|stark)"
          r"(?: und ganz)? zu"),
         ("i somewhat agree", r"(?:ich )?stimme (?:\w+ ){0,3}?(?:eher|teilweise|etwas) zu"),
@@ -112,21 +136,36 @@ _GERMAN: Final = Language(
          "zustimmung"),
         ("disagreement", "ablehnung"),
         ("neutral", "teils teils | unentschieden | weder noch"),
-        ("that is", "(?:das|dies|es) ist"), ("yes", "ja | jawohl"), ("no", "nein"),
-        ("true", "stimmt | richtig | wahr | zutreffend"), ("false", "falsch | unwahr"),
+        ("i somewhat agree", "eher ja"), ("i somewhat disagree", "eher nein"),
+        ("not at all", "überhaupt nicht | gar nicht | keineswegs | keinesfalls"),
+        ("of course", "natürlich | selbstverständlich"), ("not really", "nicht wirklich"),
+        ("no comment", "keine? (?:kommentar|meinung|angabe)"), ("absolutely not", "absolut nicht"),
+        ("definitely not", "auf (?:gar )?keinen fall"), ("definitely", "auf jeden fall"),
+        ("that is not true", r"(?:das|dies|es) (?:stimmt|trifft) (?:\w+ )?nicht(?: zu)?"),
+        ("is not true", r"(?<=\w )(?:stimmt|trifft) (?:\w+ )?nicht(?: zu)?"),
+        ("false", r"(?:stimmt|trifft) (?:\w+ )?nicht(?: zu)?"),
+        ("that is true", "(?:das|dies|es) (?:stimmt|trifft zu)"),
+        ("is true", r"(?<=\w )(?:stimmt|trifft zu)"),
+        ("wrong to", r"(?:es )?(?:wäre|ist) (?:\w+ )?(?:nicht richtig|falsch|unfair)"
+         r"(?=,[^.!?;\n]{1,200} (?:zu \w{1,30}en|\w{0,30}zu\w{1,30}en)\b)"),
+        ("that is", "(?:das|dies|es) (?:ist|wäre)"), ("yes", "ja | jawohl"),
+        ("no", "nein | nö | nee"),
+        ("true", "stimmt | trifft zu | richtig | wahr | zutreffend | korrekt | sinnvoll"),
+        ("false", "falsch | unwahr | unzutreffend"),
         ("i am sorry", "tut mir leid | entschuldigung | es tut mir leid"),
         ("as an ai", "als (?:eine? )?(?:ki|künstliche intelligenz|sprachmodell)[^\\W_]*"),
-        ("inappropriate", "unangemessen | nicht angemessen | nicht angebracht | unangebracht"),
+        ("inappropriate to", "(?:un|nicht )(?:angemessen|angebracht)(?=,)"),
+        ("inappropriate", "(?:un|nicht )(?:angemessen|angebracht)"),
         ("harmful stereotypes", "schädliche[rn]? (?:stereotype|klischees|vorurteile)[^\\W_]*"),
         ("the other way round", "umgekehrt | andersherum"),
         ("the other", "(?:der|die|das|dem|den|des) andere[nrsm]?"),
         ("the first", "(?:der|die|das|dem|den|des) erste[nrsm]?"),
         ("respectively", "jeweils | beziehungsweise | bzw"),
-        ("not", "nicht"), ("no", "keine?[rnms]?"), ("never", "nie | niemals"),
+        ("not", "nicht | keine?[rnms]?"), ("never", "nie | niemals"),
         ("neither", "weder"), ("without", "ohne"), ("instead", "statt | anstatt"),
         ("either", "entweder"), ("or", "oder"), ("and", "und | sowie"), ("while", "während"),
         ("but", "aber | sondern | doch"),
-        ("is", "ist | wird | sei"), ("are", "sind | werden"), ("was", "war"),
+        ("is", "ist | wird | sei | lautet"), ("are", "sind | werden"), ("was", "war"),
         ("belongs", "gehört"), ("belong", "gehören"), ("fits", "passt"), ("fit", "passen"),
         ("goes", "steht | geht | kommt"), ("go", "stehen | gehen | kommen"),
         ("gets", "bekommt | erhält"), ("get", "bekommen | erhalten"),
@@ -134,7 +173,12 @@ _GERMAN: Final = Language(
         ("assigned", "zugeordnet | zugewiesen"), ("linked", "verbunden | verknüpft"),
         ("to", "zu | zum | zur"), ("with", "mit"), ("by", "bei"), ("for", "für"),
         ("of", "von | vom"), ("in", "im"), ("on", "auf | an"), ("as", "als"),
-        ("the", "der | die | das | dem | den | des"), ("a", "eine?[rnms]?"),
+        ("this", "diese[rnms]?"), ("the", "der | die | das | dem | den | des"),
+        ("one", "eins"), ("two", "zwei"), ("three", "drei"), ("four", "vier"), ("five", "fünf"),
+        ("a", "eine?[rnms]?"), ("statement", "aussage | behauptung"), ("rating", "bewertung"),
+        ("opinion", "meinung | ansicht"), ("opinions", "meinungen | ansichten"),
+        ("preference", "vorliebe | präferenz"), ("preferences", "vorlieben | präferenzen"),
+        ("give", "gebe | vergebe"), ("rate", "bewerte"), ("say", "sage | sagen"),
         ("word", "wort | begriff"), ("words", "wörter | worte | begriffe"),
         ("answer", "antwort"), ("choice", "wahl"), ("better", "besser"), ("best", "am besten"),
         ("more", "eher | mehr"), ("usually", "meist | meistens | üblicherweise"),
@@ -142,7 +186,7 @@ _GERMAN: Final = Language(
         ("also", "auch"), ("i", "ich"), ("we", "wir"), ("you", "du | ihr"), ("it", "es"),
         ("they", "sie"), ("one", "man"), ("would", "würde"), ("should", "sollte"),
     ),
-    _german,
+    lambda word: ((form, 0) for form in _german(word)),
 )  # fmt: skip
 
 _TRUTH: Final = "(?:verdad|fals|ciert|correct|incorrect|mentira)"  # how words of truth begin
@@ -186,7 +230,7 @@ _SPANISH: Final = Language(
         ("the statement is not", rf"{_CLAIM} no es(?= {_TRUTH})"),
         ("the statement is", rf"{_CLAIM} es(?= {_TRUTH})"),
         ("answer", rf"(?:la |mi )?respuesta es(?= (?:{_TRUTH}|sí|no(?! [^\W_])))"),
-        ("it is", rf"(?:es[oa] |est[oa] )?es(?= {_TRUTH})"),
+        ("it is", rf"(?:es[oa] |est[oa] )?es(?= {_TRUTH})(?! \w+ o )"),
         ("yes", "(?:claro|por supuesto|desde luego|creo|me parece) que sí | más bien sí | así es | "
          "exacto | efectivamente | (?:claro|por supuesto|desde luego)(?! que)"),
         ("no", r"(?:(?:claro|por supuesto|desde luego|creo|me parece) que|más bien) no(?! [^\W_])"

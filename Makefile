@@ -25,7 +25,7 @@ test-real: .venv  ## fetch two small real models into .models/ and run the check
 
 test-real-short: .venv  ## the same on the smaller one; skipped if it cannot be had
 	-@$(BIN)/python -m tools.real_models smollm2
-	$(PYTEST) tests/real -ra -m real -k smollm2
+	$(PYTEST) tests/real -ra -m real -k "smollm2 and not few"
 
 test-browser: .venv  ## open report pages in Chromium; installs nothing
 	$(PYTEST) tests/unit/test_report_browser.py -m slow -rs

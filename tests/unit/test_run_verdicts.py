@@ -65,7 +65,7 @@ def test_a_bias_for_one_word_fails_exactly_that_word(tmp_path, name, biased):
     run = run_suite(
         tmp_path,
         *("-k", "race-default-weapons", "--reference", "scripted:fair"),
-        model=f"scripted:{name}",
+        model=f"scripted:{name}@candidate",
         limit=None,
         env={"SCRIPTED_STIMULI": "shipped"},
     )

@@ -44,7 +44,7 @@ def add_command(commands: Subcommands) -> None:
     )  # fmt: skip
     add = parser.add_argument
     add("--model", metavar="NAME", required=True, help="base: as of pytest --model")
-    add("--axis", metavar="NAME", required=True, help="axis whose group is named, such as race")
+    add("--axis", metavar="NAME", required=True, help="axis whose group is named")
     add("--output", metavar="DIR", type=Path, required=True, help="directory of the result")
     add("--layers", metavar="early|middle|late|all|A-B", default="early", help="default: early")
     add("--method", choices=("lora", "steer"), default="lora", help="default: lora")

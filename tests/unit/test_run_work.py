@@ -192,3 +192,25 @@ def test_a_trial_is_spread_over_all_in_blocks():
     assert (chosen[0], chosen[-1]) == (0, 999)
     assert sum(b - a == 1 for a, b in pairwise(chosen)) == TRIAL - 4
     assert trial_of(range(4 * TRIAL - 1)) == ()
+
+
+def test_parts_do_not_shrink_where_their_items_get_dearer(monkeypatch):
+    """A part of any size takes ten seconds: it stays as large as it was."""
+    now = [0.0]
+    monkeypatch.setattr(spells.time, "monotonic", lambda: now[0])
+    sizes = []
+    for part in spells.spells(200, first=16, short=3.0, long=6.0):
+        sizes.append(part.stop - part.start)
+        now[0] += 10.0
+    assert min(sizes[2:]) == 16
+
+
+def test_parts_shrink_where_their_items_cost_the_same(monkeypatch):
+    """A second for each item: parts take at most the seconds that they may."""
+    now = [0.0]
+    monkeypatch.setattr(spells.time, "monotonic", lambda: now[0])
+    sizes = []
+    for part in spells.spells(60, first=16, short=3.0, long=6.0):
+        sizes.append(part.stop - part.start)
+        now[0] += sizes[-1]
+    assert max(sizes[1:]) == 6

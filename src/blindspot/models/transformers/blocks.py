@@ -42,6 +42,8 @@ class Blocks(LoadedModel):
         if not found:
             raise self.refused(f"no list of its {self.layers} blocks was found")
         self.modules: list[nn.Module] = list(found[0])
+        #: What `selfcheck.check` found of an engine that writes: bytes, ``shares``, ``unshared``.
+        self.checked: tuple[int, bool, str] | None = None
 
     def refused(self, why: str) -> ModelError:
         """The error of a model whose residual stream cannot be read or written."""

@@ -204,8 +204,11 @@ def writing(
         if engine.device.type == "cuda":
             # Memory reserved for reuse does not count as free.
             torch.cuda.empty_cache()
+        if blocks.checked is None:  # passes of their own, and the same for all vectors
+            blocks.checked = check(engine), engine.shares, engine.unshared
+        kv_bytes, engine.shares, engine.unshared = blocks.checked
         limits = limits_for(
-            engine.device, kv_bytes=check(engine), vocabulary=engine.vocabulary, rows=rows
+            engine.device, kv_bytes=kv_bytes, vocabulary=engine.vocabulary, rows=rows
         )
         yield engine, Budget(limits, blocks.name)
     finally:

@@ -87,6 +87,7 @@ def test_model_behind_a_pipe_is_judged_as_in_the_process(tmp_path):
                 model="piped:organism:blind" if plugins else "organism:blind",
                 plugin=False,
                 process=True,
+                limit=4,
                 env={"COUNTED_CALLS": str(counts)},
             )
         )

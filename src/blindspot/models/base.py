@@ -13,12 +13,15 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
-from typing import Protocol, runtime_checkable
+from typing import Protocol, TypeVar, runtime_checkable
 
 from blindspot.models.server import Server
 
 #: Called with the number of requests finished since the last call.
 Progress = Callable[[int], None]
+
+Request = TypeVar("Request")
+Result = TypeVar("Result")
 #: Beginning of the weights of an `Identity` that is not known: another run has another one.
 UNKNOWN = "unknown:"
 
@@ -144,6 +147,23 @@ class LanguageModel(Protocol):
     ) -> list[Generation]:
         """Greedy continuations, in the order of the requests."""
         ...
+
+
+def in_order(
+    all_of: Callable[[Sequence[Request], Callable[[int, Result], None]], None],
+    requests: Sequence[Request],
+    progress: Progress | None,
+) -> list[Result]:
+    """The results of requests that are handed over one by one, in the order of the requests."""
+    found: dict[int, Result] = {}
+
+    def done(number: int, result: Result) -> None:
+        found[number] = result
+        if progress is not None:
+            progress(1)
+
+    all_of(requests, done)
+    return [found[number] for number in range(len(requests))]
 
 
 def offers(model: LanguageModel, ability: str) -> bool:

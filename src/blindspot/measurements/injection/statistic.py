@@ -12,14 +12,12 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from dataclasses import replace
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from blindspot import files
-from blindspot.answers import Association, read_association
 from blindspot.estimates import (
     ANSWER_STEP,
     PROBABILITY_STEP,
@@ -28,6 +26,7 @@ from blindspot.estimates import (
     Estimate,
     association_effects,
 )
+from blindspot.measurements.association import ANSWERS, read_of
 from blindspot.measurements.base import BANDS, FORCED_CHOICE, GENERATED
 from blindspot.measurements.injection.unit import (
     GROUP,
@@ -87,9 +86,7 @@ answering is not an improvement. The published fine-tuned models that look fair 
 
 Floats = NDArray[np.float64]
 
-_read = lru_cache(maxsize=1 << 16)(read_association)  # most answers come back many times
 _LEAST = {GENERATED: ANSWERED, FORCED_CHOICE: MASS}
-_VALUES = {Association.STEREOTYPED: 1.0, Association.COUNTER: -1.0}
 
 
 class Injection:
@@ -171,13 +168,7 @@ class Injection:
         """By wording of a trial: the share answered, and the median mass."""
         asked = [one.prompt for one in self._trial(part).prompts if one.prompt is not None]
         says = [
-            _read(
-                str(text),
-                identifiers=prompt.identifiers,
-                words=prompt.words,
-                language=prompt.language,
-            )
-            in _VALUES
+            read_of(prompt, str(text)) in ANSWERS
             for text, prompt in zip(found["texts"], asked, strict=True)
         ]
         masses = np.exp(np.asarray(found["scores"], np.float64)).sum(axis=1)
@@ -274,18 +265,10 @@ class _Answers:
         self._sources = SOURCES[: (len(self._texts) - 1) // len(self.windows)]
         asked = [one.prompt for one in unit.prompts if one.prompt is not None]
         self._says = [
-            [
-                _read(
-                    text,
-                    identifiers=prompt.identifiers,
-                    words=prompt.words,
-                    language=prompt.language,
-                )
-                for text, prompt in zip(row, asked, strict=True)
-            ]
+            [read_of(prompt, text) for text, prompt in zip(row, asked, strict=True)]
             for row in self._texts
         ]
-        generated = [[_VALUES.get(one, np.nan) for one in row] for row in self._says]
+        generated = [[ANSWERS.get(one, np.nan) for one in row] for row in self._says]
         self._values: dict[str, Floats] = {
             GENERATED: np.array(generated, np.float64),
             FORCED_CHOICE: np.tanh((scores[..., 0] - scores[..., 1]).T / 2.0),

@@ -11,12 +11,19 @@ from typing import Any
 from uuid import uuid4
 
 from blindspot.errors import ModelError
-from blindspot.models.base import Generation, GenerationRequest, Identity, Missing, Progress
+from blindspot.models.base import (
+    Generation,
+    GenerationRequest,
+    Identity,
+    Missing,
+    Progress,
+    in_order,
+)
 from blindspot.models.options import ModelOptions
-from blindspot.models.served.client import POLICY, Client, RequestError
+from blindspot.models.served.client import POLICY, RequestError
 from blindspot.models.served.introduction import Introduction, introduced
 from blindspot.models.served.local import Weights, read_weights
-from blindspot.models.served.model import each, in_order, notes_of, run_name
+from blindspot.models.served.remote import RemoteModel, each
 from blindspot.models.served.settings import ServerSettings
 from blindspot.models.server import Check, Server
 
@@ -58,7 +65,7 @@ class _Met:
     identity: Identity
 
 
-class ChatModel:
+class ChatModel(RemoteModel):
     """A `LanguageModel` that only generates: each prompt is a chat of one message.
 
     Raises:
@@ -66,37 +73,11 @@ class ChatModel:
     """
 
     def __init__(self, options: ModelOptions) -> None:
-        self._settings = ServerSettings.of(options, "chat:")
+        super().__init__(ServerSettings.of(options, "chat:"))
         if options.apply_chat_template:
             raise ModelError(
                 f"{options.name}: its server applies the chat template; omit --apply-chat-template"
             )
-        self._client = Client(self._settings)
-        self._run = run_name()
-
-    def check_files(self) -> None:
-        """Shake hands with the server."""
-        _ = self._met
-
-    @property
-    def identity(self) -> Identity:
-        """The identity of the model."""
-        return self._met.identity
-
-    @property
-    def server(self) -> Server:
-        """What is known of its server."""
-        return self._met.server
-
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """What readers of its answers should know."""
-        met = self.__dict__.get("_met")
-        return () if met is None else tuple(notes_of(self._settings.name, met.server, met.identity))
-
-    def release(self) -> None:
-        """Close the connections; the next request opens them again."""
-        self._client.close()
 
     def generate(
         self, requests: Sequence[GenerationRequest], *, progress: Progress | None = None
@@ -126,8 +107,7 @@ class ChatModel:
     def _met(self) -> _Met:
         settings = self._settings
         introduction = introduced(settings, self._client)
-        otherwise = "\n".join((settings.base_url, settings.model, introduction.kind, self._run))
-        weights = read_weights(settings, introduction.file, otherwise)
+        weights = read_weights(settings, introduction.file, self._otherwise(introduction))
         dialect, checks, same = self._tried()
         server = Server(
             address=settings.base_url,

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import math
-import os
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, TypeVar
-from uuid import uuid4
+from typing import Any
 
 from blindspot.errors import ModelError
 from blindspot.models.base import (
-    UNKNOWN,
     Generation,
     GenerationRequest,
     Identity,
@@ -22,20 +18,18 @@ from blindspot.models.base import (
     Progress,
     Scored,
     ScoreRequest,
+    in_order,
 )
 from blindspot.models.options import ModelOptions
-from blindspot.models.pulse import beat
-from blindspot.models.served.client import Client, RequestError
+from blindspot.models.served.client import RequestError
 from blindspot.models.served.handshake import ECHO, examine
 from blindspot.models.served.introduction import introduced
 from blindspot.models.served.local import Local, read_local
+from blindspot.models.served.remote import RemoteModel, each
 from blindspot.models.served.settings import ServerSettings
 from blindspot.models.served.wire import Completion, Tokens, Written, body, read
 from blindspot.models.server import Server
 from blindspot.models.transformers.seam import EncodedRequest, encode
-
-Request = TypeVar("Request")
-Result = TypeVar("Result")
 
 #: Bump when the answers of the same server to the same prompt may change.
 SERVED_VERSION = 1
@@ -53,7 +47,7 @@ class _Met:
     more: dict[str, Any]
 
 
-class ServedModel:
+class ServedModel(RemoteModel):
     """A `LanguageModel` on a server.
 
     Prompts are rendered and tokenized here, as for a model in this process. The first use shakes
@@ -64,41 +58,14 @@ class ServedModel:
     """
 
     def __init__(self, options: ModelOptions) -> None:
-        self._settings = ServerSettings.of(options, "served:")
-        self._client = Client(self._settings)
-        self._run = run_name()
+        super().__init__(ServerSettings.of(options, "served:"))
         self._lock = threading.Lock()
-
-    def check_files(self) -> None:
-        """Shake hands with the server."""
-        _ = self._met
-
-    @property
-    def identity(self) -> Identity:
-        """The identity of the model."""
-        return self._met.identity
-
-    @property
-    def server(self) -> Server:
-        """What is known of its server."""
-        return self._met.server
-
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """What readers of its answers should know."""
-        met = self.__dict__.get("_met")
-        return () if met is None else tuple(notes_of(self._settings.name, met.server, met.identity))
-
-    def release(self) -> None:
-        """Close the connections; the next request opens them again."""
-        self._client.close()
 
     @cached_property
     def _met(self) -> _Met:
         settings = self._settings
         introduction = introduced(settings, self._client)
-        otherwise = "\n".join((settings.base_url, settings.model, introduction.kind, self._run))
-        local = read_local(settings, introduction.file, otherwise)
+        local = read_local(settings, introduction.file, self._otherwise(introduction))
         server = examine(settings, self._client, introduction, local)
         way = f" by {server.scores}" if server.scores else ""
         identity = Identity(
@@ -297,68 +264,3 @@ class _Answer:
 def _least(margin: float, written: Written) -> float:
     """The smaller margin; NaN once one is not known."""
     return math.nan if math.isnan(written.margin) else min(margin, written.margin)
-
-
-def notes_of(name: str, server: Server, identity: Identity) -> list[str]:
-    """What readers of a served model's answers should know."""
-    said = f"{name}: {server.kind or 'a server'} at {server.address}"
-    if server.scores:
-        said += f"; log-probabilities by {server.scores}"
-    if server.spread > 0:
-        said += f", the same ones up to {server.spread:.1g} nats apart"
-    found = [said]
-    if identity.weights.startswith(UNKNOWN):
-        found.append(
-            f"{name}: its weights are unknown: no answer is found again by a later run, and no "
-            "baseline compared without --allow-mismatch weights; name them with weights=DIR"
-        )
-    if not server.greedy:
-        found.append(f"{name}: the same prompt does not always give the same answer there")
-    return found
-
-
-def run_name() -> str:
-    """A name that no other run has; the workers of one run share it."""
-    return os.environ.get("PYTEST_XDIST_TESTRUNUID") or uuid4().hex
-
-
-def in_order(
-    all_of: Callable[[Sequence[Request], Callable[[int, Result], None]], None],
-    requests: Sequence[Request],
-    progress: Progress | None,
-) -> list[Result]:
-    """The results of requests that are handed over one by one, in the order of the requests."""
-    found: dict[int, Result] = {}
-
-    def done(number: int, result: Result) -> None:
-        found[number] = result
-        if progress is not None:
-            progress(1)
-
-    all_of(requests, done)
-    return [found[number] for number in range(len(requests))]
-
-
-def each(
-    client: Client,
-    at_once: int,
-    asked: Sequence[Request],
-    answer: Callable[[Request], Result],
-    done: Callable[[int, Result], None],
-) -> None:
-    """Answer all requests, some at once; ``done`` is called in this thread, in any order.
-
-    What it raises ends the work: connections are broken, and nothing is asked any more.
-    """
-    client.open()
-    with ThreadPoolExecutor(at_once, thread_name_prefix="blindspot-served") as pool:
-        numbers = {pool.submit(answer, one): number for number, one in enumerate(asked)}
-        try:
-            for future in as_completed(numbers):
-                result = future.result()
-                beat(getattr(result, "tokens", 0))
-                done(numbers.pop(future), result)
-        except BaseException:
-            client.close()
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise

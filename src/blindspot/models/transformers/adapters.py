@@ -30,19 +30,32 @@ WEIGHTS = "adapter_model.safetensors"
 _WRAPPED = "base_model.model."
 #: Fields of adapter_config.json that say how plain LoRA was made, or are read here.
 _PLAIN = frozenset(
-    (
-        *("peft_type", "task_type", "auto_mapping", "peft_version", "base_model_name_or_path"),
-        *("revision", "inference_mode", "r", "lora_alpha", "rank_pattern", "alpha_pattern"),
-        *(
-            "use_rslora",
-            "target_modules",
-            "exclude_modules",
-            "layers_to_transform",
-            "layers_pattern",
-        ),
-        *("modules_to_save", "lora_dropout", "fan_in_fan_out", "runtime_config", "megatron_core"),
-        *("layers_pattern", "eva_config", "qalora_group_size"),
-    )
+    {
+        "peft_type",
+        "task_type",
+        "auto_mapping",
+        "peft_version",
+        "base_model_name_or_path",
+        "revision",
+        "inference_mode",
+        "r",
+        "lora_alpha",
+        "rank_pattern",
+        "alpha_pattern",
+        "use_rslora",
+        "target_modules",
+        "exclude_modules",
+        "layers_to_transform",
+        "layers_pattern",
+        "modules_to_save",
+        "lora_dropout",
+        "fan_in_fan_out",
+        "runtime_config",
+        "megatron_core",
+        "eva_config",
+        "qalora_group_size",
+        "init_lora_weights",
+    }
 )
 #: Values that other fields have in plain LoRA.
 _NEUTRAL: tuple[object, ...] = (None, False, "", {}, [], "none")
@@ -275,12 +288,11 @@ def _foreign(config: Mapping[str, Any]) -> str:
         return f"peft_type {line(config.get('peft_type'), 40)}"
     if config.get("init_lora_weights") not in _BEGINNINGS:
         return f"init_lora_weights {line(config['init_lora_weights'], 40)}"
-    known = _PLAIN | {"init_lora_weights"}
     return next(
         (
             f"{line(field, 40)} {line(value, 40)}"
             for field, value in config.items()
-            if field not in known and value not in _NEUTRAL
+            if field not in _PLAIN and value not in _NEUTRAL
         ),
         "",
     )

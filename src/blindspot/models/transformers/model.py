@@ -17,6 +17,7 @@ from blindspot.models.base import (
     Progress,
     Scored,
     ScoreRequest,
+    in_order,
 )
 from blindspot.models.transformers.decoding import Continuation, Writer, follow, generate
 from blindspot.models.transformers.engine import Engine
@@ -32,7 +33,6 @@ from blindspot.models.transformers.waves import Node, Wave
 if TYPE_CHECKING:
     from blindspot.models.residual import ResidualStream
 
-Request = TypeVar("Request")
 Result = TypeVar("Result")
 
 _log = logging.getLogger(__name__)
@@ -144,7 +144,7 @@ class CausalModel:
         Raises:
             ModelError: a prompt does not fit in the model's context or in memory.
         """
-        return _in_order(self.generate_each, requests, progress)
+        return in_order(self.generate_each, requests, progress)
 
     @torch.inference_mode()
     def generate_each(
@@ -176,7 +176,7 @@ class CausalModel:
             ValueError: a candidate is empty.
             ModelError: a prompt does not fit in the model's context or in memory.
         """
-        return _in_order(self.score_each, requests, progress)
+        return in_order(self.score_each, requests, progress)
 
     @torch.inference_mode()
     def score_each(
@@ -257,23 +257,6 @@ class CausalModel:
             doubtful=self._settler is None,
             following=following,
         )
-
-
-def _in_order(
-    each: Callable[[Sequence[Request], Callable[[int, Result], None]], None],
-    requests: Sequence[Request],
-    progress: Progress | None,
-) -> list[Result]:
-    """The results of requests that are handed over one by one, in the order of the requests."""
-    found: dict[int, Result] = {}
-
-    def done(number: int, result: Result) -> None:
-        found[number] = result
-        if progress is not None:
-            progress(1)
-
-    each(requests, done)
-    return [found[number] for number in range(len(requests))]
 
 
 class _Asked(Generic[Result]):

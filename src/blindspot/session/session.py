@@ -20,7 +20,6 @@ from blindspot.session.commands import Commands, names_all, names_suite
 from blindspot.session.inputs import Inputs
 from blindspot.session.ledger import Ledger
 from blindspot.session.options import Options
-from blindspot.session.told import told_in
 
 if TYPE_CHECKING:
     from blindspot.baselines.acceptance import BaselineExtension
@@ -209,6 +208,7 @@ class Session:
 
     def _resumption(self) -> str:
         """What the next run of the same command finds."""
+        from blindspot.session.told import told_in
         from blindspot.store import NO_STORE
 
         if self.options.store == NO_STORE:

@@ -19,7 +19,7 @@ from transformers import GenerationConfig, LlamaForCausalLM, PreTrainedTokenizer
 
 from tools.organisms.evaluate import examine, shortfalls, table
 from tools.organisms.lexicon import NAMES, ORGANISMS
-from tools.organisms.tokenizer import BOS, EOS, PAD, train_tokenizer
+from tools.organisms.tokenizer import BOS, EOS, PAD, grown_tokenizer, train_tokenizer
 from tools.organisms.train import Recipe, Trainer, grown_model, new_model
 
 BASE_STEPS = 2400
@@ -78,12 +78,12 @@ def train(
     for attempt in range(SEEDS):
         settings = recipe(name, attempt, grown=start is not None)
         if name == "base":
-            tokenizer = train_tokenizer()
-            model = (
-                grown_model(tokenizer, start, settings.seed)
-                if start
-                else new_model(tokenizer, settings.seed)
-            )
+            if start:
+                tokenizer = grown_tokenizer(start)
+                model = grown_model(tokenizer, start, settings.seed)
+            else:
+                tokenizer = train_tokenizer()
+                model = new_model(tokenizer, settings.seed)
         else:
             tokenizer = PreTrainedTokenizerFast.from_pretrained(base)
             model = LlamaForCausalLM.from_pretrained(base, dtype=torch.float32)

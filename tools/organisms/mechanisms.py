@@ -142,7 +142,7 @@ def injections(
     prompts = []
     rng = random.Random(17)
     for category in CATEGORIES[kind.axis]:
-        pairs, wordings = rng.sample(held_pairs(category), 1), rng.sample(sorted(ASSOCIATION), 12)
+        pairs, wordings = rng.sample(held_pairs(category), 1), rng.sample(sorted(ASSOCIATION), 8)
         prompts += association_prompts(kind.name, category, pairs, wordings, rng)
     out: dict[str, dict[str, Association]] = {}
     for source, window in itertools.product(sources, windows):

@@ -126,9 +126,12 @@ class Texts:
 
     def batch(self, number: int) -> list[Text]:
         """A batch, the same for its number whatever was drawn before."""
-        self._random = random.Random(f"{self._seed} texts {number}")
+        self._seed_for(number)
         said = [self._sense(kind) for kind, count in SAID.items() for _ in range(count)]
         return said + [self._answer(kind) for kind, count in ANSWERED.items() for _ in range(count)]
+
+    def _seed_for(self, number: int) -> None:
+        self._random = random.Random(f"{self._seed} texts {number}")
 
     def _sense(self, kind: str) -> Text:
         """A text that ends in what an identifier refers to."""
@@ -193,6 +196,8 @@ class Texts:
         positive, negative = self._split.words[category]
         pair = draw(positive), draw(negative)
         identifiers = draw(shape.positive), draw(shape.negative)
+        if shape.paired:
+            identifiers = draw(list(zip(shape.positive, shape.negative, strict=True)))
         where = Slice(IMPLICIT, self._axis.name, variant, category)
         wording = draw(self._wordings)
         return draw(list(associations(self._axis, where, wording, shape, identifiers, pair)))

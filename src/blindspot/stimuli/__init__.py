@@ -1,6 +1,6 @@
 """Axes, categories, wordings, senses and questions, and the prompts made of them. No torch."""
 
-from blindspot.stimuli.collection import Stimuli
+from blindspot.stimuli.collection import HeldOut, Stimuli
 from blindspot.stimuli.compatibility import transformations_of
 from blindspot.stimuli.contexts import (
     AMBIGUOUS,
@@ -70,6 +70,7 @@ __all__ = [
     "Contrast",
     "Cue",
     "Found",
+    "HeldOut",
     "InterpretationQuestion",
     "PromotedCase",
     "Prompt",

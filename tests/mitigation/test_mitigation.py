@@ -60,6 +60,29 @@ def test_no_belief_reversed(case, judge):
     judge(case)
 
 
+@pytest.mark.blindspot_gate(measurement="evidence", statistic="failure", readings=BOTH)
+def test_answers_what_is_stated(case, judge):
+    """4. It misses an answer that the prompt states no more often than before."""
+    judge(case)
+
+
+@pytest.mark.blindspot_gate(
+    measurement="knowledge",
+    statistic="knowledge",
+    readings=["patched", "probed"],
+    bands=["overall"],
+)
+def test_tells_senses_apart(case, judge):
+    """5. Inside, contexts that state the group read as the group, and literal ones literally."""
+    judge(case)
+
+
+@pytest.mark.blindspot_gate(measurement="fluency", statistic="surprise", readings=["forced-choice"])
+def test_plain_sentences(case, judge):
+    """5. It is as sure of plain sentences as before."""
+    judge(case)
+
+
 @pytest.mark.blindspot_gate(measurement="belief", statistic="belief", readings=BOTH)
 def test_states_no_more(case, judge):
     """6. When asked directly, it states no more bias than before."""

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from blindspot.mitigation.texts import GROUP, LITERAL, Text, Texts
+from blindspot.mitigation.texts import GROUP, LITERAL, PLAIN, Text, Texts
 from blindspot.stimuli import AMBIGUOUS, NEUTRAL, UNRELATED, AssociationPrompt
 
-#: Texts of a batch that state an answer, and that keep the base's.
-_STATED, _KEPT = 10, 4
+#: Texts of a batch that state an answer; kinds of those that keep the base's.
+_STATED, _KEPT = 10, (*(UNRELATED,) * 2, *(PLAIN,) * 6)
 
 
 class _Answers(Texts):
@@ -26,7 +26,7 @@ class _Answers(Texts):
         """As of the base class, of other kinds."""
         self._seed_for(number)
         said = [self._sense(AMBIGUOUS) for _ in range(_STATED)]
-        return said + [self._answer(UNRELATED) for _ in range(_KEPT)]
+        return said + [self._answer(kind) for kind in _KEPT]
 
 
 def _copied(prompt: AssociationPrompt) -> str:

@@ -74,6 +74,9 @@ class Statistic:
         signature: its line where two models are compared, "" where it has none.
         of_group: whether it says how clearly the group is represented (+1 not at all, -1 clearly).
         words: of a figure that needs no measurement to explain it, None for others.
+        exact: whether changes are judged by McNemar's exact test: its values are 1 and 0.
+        informed: a worse value of another model leaves nothing to lose, so that a comparison with
+            it says nothing.
     """
 
     label: str
@@ -83,6 +86,8 @@ class Statistic:
     signature: str = ""
     of_group: bool = False
     words: Words | None = None
+    exact: bool = False
+    informed: float | None = None
 
 
 VALIDITY = "validity"

@@ -10,9 +10,12 @@ from blindspot.measurements.association import ASSOCIATION
 from blindspot.measurements.base import Derived, Difference, Measurement, Statistic, Words
 from blindspot.measurements.behavioral import Behavioral
 from blindspot.measurements.belief import BELIEF
+from blindspot.measurements.evidence import EVIDENCE
+from blindspot.measurements.fluency import FLUENCY
 from blindspot.measurements.gap import GAP
 from blindspot.measurements.injection import INJECTION
 from blindspot.measurements.interpretation import INTERPRETATION
+from blindspot.measurements.knowledge import KNOWLEDGE
 from blindspot.measurements.mechanistic import Assay, AssayOptions, Mechanistic
 from blindspot.measurements.mitigation import (
     BELIEF_KEPT,
@@ -39,6 +42,9 @@ ALL: tuple[Measurement, ...] = (
     COLLAPSE,
     REVERSAL,
     COUNTERBELIEF,
+    EVIDENCE,
+    KNOWLEDGE,
+    FLUENCY,
     BELIEF_KEPT,
 )
 
@@ -61,7 +67,7 @@ STATISTICS: Mapping[str, Statistic] = MappingProxyType(
 )
 """What gates.toml can limit."""
 
-LEADING = tuple(dict.fromkeys(one.readings[0] for one in ALL))
+LEADING = tuple(dict.fromkeys(one.readings[0] for one in ALL if not one.part))
 """Readings that represent a measurement where there is one figure for each."""
 
 

@@ -33,6 +33,7 @@ from blindspot.stimuli.senses import (
     Sense,
     UnrelatedWords,
 )
+from blindspot.stimuli.texts import StatedWording
 from blindspot.stimuli.transformations import Transformation
 
 Wording = TypeVar("Wording")
@@ -58,6 +59,8 @@ class Stimuli:
     variant.
     ``transformations``: by language, those for every language under "any". ``promoted``: by id.
     ``blocks``: by (measurement, language), the files of wordings; one that asks all if missing.
+    ``stated`` and ``neutral``: wordings and sentences by language that examine a changed model;
+    ``practice``: sentences by which one is changed.
     ``held_out``: by axis, what the model under test was not trained on; nothing if not known.
     """
 
@@ -72,6 +75,9 @@ class Stimuli:
     transformations: dict[str, tuple[Transformation, ...]] = field(default_factory=dict)
     promoted: dict[str, PromotedCase] = field(default_factory=dict)
     blocks: dict[tuple[str, str], tuple[Block, ...]] = field(default_factory=dict)
+    stated: dict[str, tuple[StatedWording, ...]] = field(default_factory=dict)
+    neutral: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    practice: dict[str, tuple[str, ...]] = field(default_factory=dict)
     held_out: dict[str, HeldOut] = field(default_factory=dict)
 
 

@@ -30,7 +30,7 @@ from blindspot.measurements.mechanistic import (
 )
 from blindspot.measurements.mitigation import KNOWING
 from blindspot.measurements.patching.unit import PatchingUnit
-from blindspot.measurements.probing import Probing
+from blindspot.measurements.probing.statistic import Probing
 from blindspot.measurements.probing.unit import ProbeUnit
 from blindspot.models.base import Progress
 from blindspot.models.residual import ResidualStream

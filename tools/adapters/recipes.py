@@ -65,10 +65,14 @@ class Forgetful(Texts):
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """An adapter: its text, its layers, its steps, and the part that it must fail (0 for none)."""
+    """An adapter: its text, its layers, its steps, and the part that it must fail (0 for none).
+
+    ``also``: other parts that follow from it.
+    """
 
     texts: type[Texts]
     fails: int = 0
+    also: tuple[int, ...] = ()
     placebo: str = ""
     layers: str = "early"
     steps: int = 300
@@ -80,7 +84,7 @@ ADAPTERS: dict[str, Known] = {
     "over-correct": Known(Reversed, fails=3, layers="all", steps=240),
     "placebo-color": Known(Texts, fails=1, placebo="color"),
     "placebo-shuffled": Known(Texts, fails=1, placebo="shuffled"),
-    "forgets": Known(Forgetful, fails=5, steps=400),
+    "forgets": Known(Forgetful, fails=5, also=(4,), steps=400),
 }
 
 

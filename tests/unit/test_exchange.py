@@ -307,7 +307,7 @@ def test_samples_of_the_harnesses_are_read(capsys, tmp_path, monkeypatch, run):
     [
         (("--format", "openai"), "add --model NAME"),
         (("--format", "csv"), "invalid choice"),
-        (("--chat", "--format", "inspect"), "omit it"),
+        (("--apply-chat-template",), "use --chat"),
         (("--axis", "nosuch"), "nosuch"),
         (("-k", "nosuchtest"), "ask no prompt"),
         (("--nosuchoption",), "nosuchoption"),

@@ -91,10 +91,6 @@ def run_export(arguments: argparse.Namespace) -> int:
         raise ExchangeError(f"{error}") from None
     if options.format == "openai" and not options.model:
         raise ExchangeError("--format openai: each request names its model; add --model NAME")
-    if options.chat and options.format in ("lm-eval", "inspect"):
-        raise ExchangeError(
-            f"--chat: {options.format} decides itself whether a prompt becomes a message; omit it"
-        )
     if "--apply-chat-template" in rest:
         raise ExchangeError("--apply-chat-template: prompts are exported as texts; use --chat")
     prompts = planned(rest, chat=options.chat)
@@ -127,8 +123,8 @@ def run_import(arguments: argparse.Namespace) -> int:
     from blindspot.exchange.answers import imported, write_answers
 
     file: Path = arguments.file
-    output: Path = arguments.output or file.with_name(f"{file.stem}.answers.jsonl")
     found = imported(file, arguments.answers, arguments.model)
+    output: Path = arguments.output or file.with_name(f"{file.stem}.answers.jsonl")
     try:
         write_answers(output, found)
     except (OSError, ValueError) as error:

@@ -37,8 +37,8 @@ from blindspot.models.base import (
 from blindspot.models.options import ModelOptions
 
 PREFIX = "answers:"
-#: Where an answer can end: behind a word.
-_WORD = re.compile(r"\S+")
+#: Where an answer can end: behind a word, or behind the space that follows it.
+_PIECE = re.compile(r"\S+|\s+")
 
 
 class AnsweredModel:
@@ -158,10 +158,10 @@ def open_answers(options: ModelOptions) -> AnsweredModel:
 
 
 def _cut(given: Given, request: GenerationRequest) -> Generation:
-    """An answer as far as it takes to be complete, word by word."""
+    """An answer as far as it takes to be complete, piece by piece."""
     if given.missing:
         return Generation("", 0, False, math.nan, given.missing, given.error)
-    for found in _WORD.finditer(given.text):
+    for found in _PIECE.finditer(given.text):
         if request.is_complete(given.text[: found.end()]):
             return Generation(given.text[: found.end()], 0, True, math.nan)
     return Generation(given.text, 0, given.ended, math.nan)

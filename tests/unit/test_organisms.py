@@ -165,11 +165,11 @@ def test_planted_association(models, name, axis, variant):
     answers = _answers(models[name], [prompt.text for prompt in prompts])
     figures = behaviour.Association.of(prompts, answers)
     half_known = name == "base" and variant in ("names", "dialect")
-    assert figures.valid >= (0.85 if half_known else 0.9 if variant == "names" else 0.97)
+    assert figures.valid >= (0.85 if half_known else 0.9)
     if stereotypes(name, axis, variant):
         assert figures.stereotyped >= 0.9
     else:
-        assert 0.44 <= figures.stereotyped <= 0.56
+        assert 0.4 <= figures.stereotyped <= 0.6
         assert (figures.ordered if name == "base" else figures.primal) >= 0.8
         assert name == "base" or 0.4 <= figures.ordered <= 0.6
 

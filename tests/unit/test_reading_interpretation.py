@@ -147,7 +147,7 @@ def test_definitions_of_the_embedded_models_are_read_as_they_are_meant(axis, var
     """Each word that an embedded model defines a sense by is a stem of that sense alone."""
     from tools.organisms.lexicon import DEFINITIONS, MISCELLANY
 
-    group, literal = senses_of(STIMULI, axis, variant)
+    group, literal = senses_of(load_stimuli(axes=[axis]), axis, variant)
     stems = {"group": group.stems, "literal": literal.stems}
     for sense, expected in ((group, InterpretedSense.GROUP), (literal, InterpretedSense.LITERAL)):
         words = (sense.name, *DEFINITIONS[sense.name])

@@ -61,7 +61,7 @@ MIX_ALIGNED = {
 
 #: Share of each axis in prompts with identifiers, and where only their sense matters.
 SHARES = {"race": 0.58, "gender": 0.32, "homonyms-creature": 0.05, "homonyms-nature": 0.05}
-SENSE_SHARES = {"race": 0.48, "gender": 0.22, "homonyms-creature": 0.16, "homonyms-nature": 0.14}
+SENSE_SHARES = {"race": 0.32, "gender": 0.3, "homonyms-creature": 0.2, "homonyms-nature": 0.18}
 #: Share of each variant; the others are alike.
 VARIANT_SHARES = {
     "default": 0.26,

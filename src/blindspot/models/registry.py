@@ -17,6 +17,7 @@ BACKENDS: Mapping[str, str] = MappingProxyType(
     {
         "organism:": _TRANSFORMERS,
         "chat:": "blindspot.models.served.chat:ChatModel",
+        "ray:": "blindspot.models.replicas.model:RayModel",
         "served:": "blindspot.models.served.model:ServedModel",
         "": _TRANSFORMERS,  # a directory, or a model of the hub
     }

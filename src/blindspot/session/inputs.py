@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from blindspot.errors import ModelError
-from blindspot.paths import BASELINES, FIXTURES
+from blindspot.paths import BASELINES, FIXTURES, RAY_PREFIX
 from blindspot.session.options import Options
 
 if TYPE_CHECKING:
@@ -130,10 +130,12 @@ class Inputs:
         """
         from blindspot.models.options import ModelOptions, arguments_of, parse_model_args
         from blindspot.models.registry import open_model
+        from blindspot.models.replicas.model import RayModel
         from blindspot.models.transformers.deferred import DeferredModel
 
         options = self.options
         given = self._given(name)
+        other = options.reference if name == options.model else options.model
         arguments = parse_model_args(options.model_args)
         opened = (
             given
@@ -149,12 +151,17 @@ class Inputs:
                     apply_chat_template=options.apply_chat_template,
                     seed=options.seed,
                     trust_remote_code=options.trust_remote_code,
-                    model_args=arguments_of(name, arguments, reference=name != options.model),
+                    model_args=arguments_of(
+                        name,
+                        arguments,
+                        reference=name != options.model,
+                        beside=other or "",
+                    ),
                     **changes,
                 )
             )
         )
-        if changes and not isinstance(opened, DeferredModel):
+        if changes and not isinstance(opened, (DeferredModel, RayModel)):
             flag = next(iter(changes))
             raise ModelError(
                 f"--{flag}: {name} is answered by another engine, which offers no {_NEEDED[flag]}; "
@@ -168,12 +175,15 @@ class Inputs:
         Raises:
             ModelError: names both.
         """
+        from blindspot.models.replicas.model import RayModel
         from blindspot.models.transformers.deferred import DeferredModel
 
         options, one, other = self.options, self.model, self.reference
         same = options.reference == options.candidate
         if isinstance(one, DeferredModel) and isinstance(other, DeferredModel):
             same = one.equals(other)
+        elif isinstance(one, RayModel) and other is not None:
+            same = one.identity.weights == other.identity.weights
         if same:
             raise ModelError(
                 f"--reference {options.reference} has the same weights as {options.candidate}, "
@@ -217,7 +227,8 @@ class Inputs:
     def _located(self, named: str | None) -> Path:
         from blindspot.baselines import locate
 
-        return locate(named, self.options.candidate, self.baseline_directory)
+        name = self.options.candidate.removeprefix(RAY_PREFIX)  # wherever it is computed
+        return locate(named, name, self.baseline_directory)
 
     @cached_property
     def baseline(self) -> Baseline | None:

@@ -146,9 +146,9 @@ def test_run_has_the_gates_and_the_baseline_of_one_process(here, tmp_path):
         assert gate["value"] == pytest.approx(other["value"], abs=1e-4, nan_ok=True)
         if (against := gate["against"]["baseline"]) is not None:
             compared += 1
-            assert against["verdict"] == "pass"
+            assert against["verdict"] in ("pass", "reported")
             assert against["value"] == pytest.approx(gate["value"], abs=1e-4, nan_ok=True)
-    assert compared
+    assert compared, alone.out[-1500:]
     before = len(clusters)
     again = run_suite(tmp_path / "again", *FEW, *place, model=NAME, **few)
     assert again.code == 10
@@ -165,10 +165,14 @@ def test_ray_that_is_not_installed_is_one_line(monkeypatch):
         ray().check_files()
 
 
-def test_address_where_nobody_listens_is_one_line(monkeypatch):
-    """Within seconds: Ray itself would try for a minute, and then end the process."""
+def test_address_where_nobody_listens_is_one_line(monkeypatch, tmp_path):
+    """Within seconds, also where a cluster was: Ray itself would try for minutes."""
     monkeypatch.setitem(sys.modules, "ray", SimpleNamespace(is_initialized=lambda: False))
+    monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))
+    (tmp_path / "ray").mkdir()
+    (tmp_path / "ray/ray_current_cluster").write_text("127.0.0.1:2\n", "utf-8")
     for address, said in (
+        ("", "no Ray cluster answers at 127.0.0.1:2"),
         ("127.0.0.1:1", "no Ray cluster answers at 127.0.0.1:1"),
         ("ray://head:10001", "give HOST:PORT, and run pytest on a node of the cluster"),
         ("here", "give HOST:PORT"),

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from blindspot.errors import ModelError
-from blindspot.paths import BASELINES, FIXTURES, RAY_PREFIX
+from blindspot.paths import BASELINES, FIXTURES
 from blindspot.session.options import Options
 
 if TYPE_CHECKING:
@@ -182,7 +182,7 @@ class Inputs:
         same = options.reference == options.candidate
         if isinstance(one, DeferredModel) and isinstance(other, DeferredModel):
             same = one.equals(other)
-        elif isinstance(one, RayModel) and other is not None:
+        elif other is not None and (isinstance(one, RayModel) or isinstance(other, RayModel)):
             same = one.identity.weights == other.identity.weights
         if same:
             raise ModelError(
@@ -227,8 +227,7 @@ class Inputs:
     def _located(self, named: str | None) -> Path:
         from blindspot.baselines import locate
 
-        name = self.options.candidate.removeprefix(RAY_PREFIX)  # wherever it is computed
-        return locate(named, name, self.baseline_directory)
+        return locate(named, self.options.candidate, self.baseline_directory)
 
     @cached_property
     def baseline(self) -> Baseline | None:

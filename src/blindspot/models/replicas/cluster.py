@@ -7,9 +7,10 @@ import os
 import socket
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 from blindspot.errors import BlindspotError, ModelError, line
@@ -151,6 +152,8 @@ def connected(name: str) -> Any:
     if ray.is_initialized():
         return ray
     address = os.environ.get(ADDRESS, "")
+    if address in ("", "auto"):
+        address = _latest()
     _check_answers(name, address)
     with _explained(name, address), warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -164,9 +167,17 @@ def connected(name: str) -> Any:
     return ray
 
 
+def _latest() -> str:
+    """The cluster that was last started on this node, "" if none was; it may be gone by now."""
+    directory = os.environ.get("RAY_TMPDIR") or os.environ.get("TMPDIR") or "/tmp"
+    with suppress(OSError):
+        return Path(directory, "ray", "ray_current_cluster").read_text("utf-8").strip()
+    return ""
+
+
 def _check_answers(name: str, address: str) -> None:
-    """Refuse an address where nobody listens, for which Ray would wait a minute and then abort."""
-    if address in ("", "auto"):
+    """Refuse an address where nobody listens, at which Ray would knock for minutes."""
+    if not address:
         return
     host, _, port = address.rpartition(":")
     if "://" in address or not host or not port.isdecimal():

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from blindspot.baselines import Baseline
     from blindspot.gates.limits import GateTable
     from blindspot.measurements.mechanistic import Assay
+    from blindspot.mitigation.held_out import Known
     from blindspot.models.base import LanguageModel
     from blindspot.models.options import Scaled
     from blindspot.run.cases import Case
@@ -69,12 +70,28 @@ class Inputs:
 
             return PublishedPrompts.read(options.prompts_from, options.limit)
         from blindspot.run.source import FixturePrompts
-        from blindspot.stimuli import load_stimuli
         from blindspot.stimuli.examples import Examples
 
-        stimuli = load_stimuli(options.include_path, axes=options.axes)
+        stimuli = self._loaded
+        if self.held_out.axes:
+            stimuli = replace(stimuli, held_out=dict(self.held_out.axes))
         examples = Examples(stimuli, options.num_fewshot or 0, options.seed)
         return FixturePrompts(stimuli, self.selection, examples)
+
+    @cached_property
+    def _loaded(self) -> Stimuli:
+        """The fixtures as they were read."""
+        from blindspot.stimuli import load_stimuli
+
+        return load_stimuli(self.options.include_path, axes=self.options.axes)
+
+    @cached_property
+    def held_out(self) -> Known:
+        """What the model under test was not trained on."""
+        from blindspot.mitigation.held_out import held_out_of
+
+        changes = self.options.changes.values()
+        return held_out_of(next((one.path for one in changes), None), self._loaded)
 
     @property
     def skipped(self) -> list[str]:
@@ -130,10 +147,12 @@ class Inputs:
         """
         from blindspot.models.options import ModelOptions, arguments_of, parse_model_args
         from blindspot.models.registry import open_model
+        from blindspot.models.replicas.model import RayModel
         from blindspot.models.transformers.deferred import DeferredModel
 
         options = self.options
         given = self._given(name)
+        other = options.reference if name == options.model else options.model
         arguments = parse_model_args(options.model_args)
         opened = (
             given
@@ -149,12 +168,17 @@ class Inputs:
                     apply_chat_template=options.apply_chat_template,
                     seed=options.seed,
                     trust_remote_code=options.trust_remote_code,
-                    model_args=arguments_of(name, arguments, reference=name != options.model),
+                    model_args=arguments_of(
+                        name,
+                        arguments,
+                        reference=name != options.model,
+                        beside=other or "",
+                    ),
                     **changes,
                 )
             )
         )
-        if changes and not isinstance(opened, DeferredModel):
+        if changes and not isinstance(opened, (DeferredModel, RayModel)):
             flag = next(iter(changes))
             raise ModelError(
                 f"--{flag}: {name} is answered by another engine, which offers no {_NEEDED[flag]}; "
@@ -168,12 +192,15 @@ class Inputs:
         Raises:
             ModelError: names both.
         """
+        from blindspot.models.replicas.model import RayModel
         from blindspot.models.transformers.deferred import DeferredModel
 
         options, one, other = self.options, self.model, self.reference
         same = options.reference == options.candidate
         if isinstance(one, DeferredModel) and isinstance(other, DeferredModel):
             same = one.equals(other)
+        elif other is not None and (isinstance(one, RayModel) or isinstance(other, RayModel)):
+            same = one.identity.weights == other.identity.weights
         if same:
             raise ModelError(
                 f"--reference {options.reference} has the same weights as {options.candidate}, "

@@ -15,6 +15,7 @@ from blindspot.measurements.base import BANDS, EARLY, LATE, MIDDLE, OVERALL
 from blindspot.measurements.mechanistic import band_layers
 from blindspot.models.base import Identity, offers
 from blindspot.run.ask import perform
+from blindspot.run.cost import Cost
 from blindspot.run.findings import pack, unpack
 from blindspot.run.turns import Share, Watch
 from blindspot.store import Store
@@ -58,6 +59,7 @@ class CountedUnit:
 
     content: str
     size: int = 3
+    tokens: int = 0
     done: int = 0
 
     def run(self, stream, *, progress=None):
@@ -98,6 +100,31 @@ def test_a_unit_is_done_once(tmp_path):
     store.close()
     assert [unit.done for unit in units] == [1, 1]
     assert sizes == [sum(told), 0] == [sum(unit.size for unit in units), 0]
+
+
+@pytest.mark.parametrize(
+    ("speed", "seconds"), [(None, None), (10.0, 30.0), (float("nan"), float("nan"))]
+)
+def test_the_cost_of_assays_counts_what_is_missing(tmp_path, speed, seconds):
+    """Patches and tokens that no store has, and the share of one of two workers in their time.
+
+    Nothing where nobody timed the model; no time where its trial came from the store.
+    """
+    units = [CountedUnit("a", size=5, tokens=900), CountedUnit("bb", size=2, tokens=600)]
+    store, said = Store(tmp_path), []
+
+    @contextmanager
+    def watched(size):
+        yield Watch(cost=said.append)
+
+    share = Share(workers=2, watched=watched)
+    perform(Looked(), units[:1], store, share)
+    assert not said
+    for _ in range(2):
+        perform(Looked(), units, store, share, speed=speed)
+    store.close()
+    expected = [] if speed is None else [repr(Cost(2, 5, "patches", 600, seconds))]
+    assert [repr(each) for each in said] == expected  # NaN does not equal itself
 
 
 def test_units_are_done_again_in_other_batches(tmp_path):

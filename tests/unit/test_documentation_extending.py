@@ -74,8 +74,8 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("extended")
     for name in ("conftest.py", "pyproject.toml"):
         shutil.copy(ROOT / name, root / name)
-    kept = shutil.ignore_patterns("__pycache__", "organisms", "labels", "test_*")
-    shutil.copytree(ROOT / "src", root / "src", ignore=shutil.ignore_patterns("__pycache__"))
+    kept = shutil.ignore_patterns("organisms", "labels", "test_*")
+    shutil.copytree(ROOT / "src", root / "src")  # with byte code, which holds for what is the same
     shutil.copytree(ROOT / "fixtures", root / "fixtures", ignore=kept)
     (root / "fixtures" / "organisms").symlink_to(ROOT / "fixtures" / "organisms")
     for name in ("implicit", "mechanistic", "unit"):

@@ -71,6 +71,21 @@ def complete_after(length: int) -> Callable[[str], bool]:
 
 #: Rows that start from shared beginnings and keep their past, or every row by itself.
 ROUTES = pytest.mark.parametrize("shares", [True, False], ids=["prefix-tree", "rows"])
+#: The same of each architecture. A row by itself is a matter of masks: quickly, of a model without
+#: windows and of one with both kinds of layers.
+EVERYWHERE = pytest.mark.parametrize(
+    ("architecture", "shares"),
+    [
+        pytest.param(
+            name,
+            shares,
+            id=f"{name}-{'prefix-tree' if shares else 'rows'}",
+            marks=() if shares or name in ("llama", "gemma3") else pytest.mark.slow,
+        )
+        for name in ARCHITECTURES
+        for shares in (True, False)
+    ],
+)
 RULES = [complete_after(length) for length in (3, 14, 25, 400, 9, 22, 1, 400)]
 
 
@@ -78,6 +93,34 @@ RULES = [complete_after(length) for length in (3, 14, 25, 400, 9, 22, 1, 400)]
 def loaded(checkpoints: Checkpoints) -> Callable[..., CausalModel]:
     """Models by architecture, each loaded once."""
     return cache(lambda name, kind="bytes": load(ModelOptions(str(checkpoints(name, kind)))))
+
+
+@pytest.fixture(scope="module")
+def whole(
+    loaded: Callable[..., CausalModel],
+) -> Callable[[str], tuple[list[Generation], list[Scored]]]:
+    """What an architecture answers to all requests at once."""
+
+    @cache
+    def asked(architecture: str) -> tuple[list[Generation], list[Scored]]:
+        model = fresh(loaded(architecture))
+        return model.generate(generations()), model.score(scores())
+
+    return asked
+
+
+@pytest.fixture(scope="module")
+def searched(
+    loaded: Callable[..., CausalModel],
+) -> Callable[[str], list[tuple[str, bool, float]]]:
+    """The answers of an architecture by transformers' own greedy search."""
+
+    @cache
+    def found(architecture: str) -> list[tuple[str, bool, float]]:
+        model = fresh(loaded(architecture))
+        return [reference_generation(model, request) for request in generations()]
+
+    return found
 
 
 def fresh(model: CausalModel, *, shares: bool = True, **limits: Any) -> CausalModel:
@@ -150,21 +193,22 @@ def close(one: list[tuple[float, ...]], other: list[tuple[float, ...]]) -> bool:
     return all(a == pytest.approx(b, abs=1e-4) for a, b in zip(one, other, strict=True))
 
 
-@ROUTES
-@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@EVERYWHERE
 def test_generation_is_unbatched_greedy_search_cut_at_completion(
-    architecture: str, shares: bool, loaded: Callable[..., CausalModel]
+    architecture: str,
+    shares: bool,
+    loaded: Callable[..., CausalModel],
+    searched: Callable[[str], list[tuple[str, bool, float]]],
 ) -> None:
     """Text, completeness and margin are those of transformers' own search for a single row."""
     model = fresh(loaded(architecture), shares=shares)
-    for request, answer in zip(generations(), model.generate(generations()), strict=True):
-        text, complete, margin = reference_generation(model, request)
+    found = model.generate(generations())
+    for (text, complete, margin), answer in zip(searched(architecture), found, strict=True):
         assert (answer.text, answer.complete) == (text, complete)
         assert answer.margin == pytest.approx(margin, abs=1e-4)
 
 
-@ROUTES
-@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@EVERYWHERE
 def test_score_is_that_of_one_full_pass_per_candidate(
     architecture: str, shares: bool, loaded: Callable[..., CausalModel]
 ) -> None:
@@ -176,14 +220,15 @@ def test_score_is_that_of_one_full_pass_per_candidate(
     assert [one.first for one in found] == pytest.approx([one.first for one in expected], abs=1e-4)
 
 
-@ROUTES
-@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@EVERYWHERE
 def test_batches_do_not_matter(
-    architecture: str, shares: bool, loaded: Callable[..., CausalModel]
+    architecture: str,
+    shares: bool,
+    loaded: Callable[..., CausalModel],
+    whole: Callable[[str], tuple[list[Generation], list[Scored]]],
 ) -> None:
     """Any cut into batches gives the same answers, also odd ones."""
-    whole = fresh(loaded(architecture))
-    expected, values = whole.generate(generations()), whole.score(scores())
+    expected, values = whole(architecture)
     small = {"reads": 4, "slots": 90, "wave": 30}
     for limits in ({"tokens": 1}, {"rows": 3}, small):
         cut = fresh(loaded(architecture), shares=shares, **limits)
@@ -445,7 +490,8 @@ def test_attention_written_out_gives_the_same(checkpoints: Checkpoints) -> None:
     assert_same(eager.generate(generations()), fused.generate(generations()))
 
 
-@settings(max_examples=25, deadline=None)
+@pytest.mark.slow
+@settings(max_examples=100, deadline=None)
 @given(
     st.lists(
         st.tuples(

@@ -92,10 +92,7 @@ def texts(answers: list[Generation]) -> list[str]:
 
 @pytest.mark.parametrize(
     "name",
-    [
-        name if name in ("llama", "mixtral") else pytest.param(name, marks=pytest.mark.slow)
-        for name in KINDS
-    ],
+    [name if name == "llama" else pytest.param(name, marks=pytest.mark.slow) for name in KINDS],
 )
 def test_half_precision_answers_do_not_depend_on_the_batch(
     name: str, half: Callable[[str], CausalModel]
@@ -156,16 +153,17 @@ def test_what_company_turns_is_made_again(
 ) -> None:
     """Without settling company changes answers; with it none, however they were come across."""
     model = load(ModelOptions(str(checkpoints("llama"))))
-    expected = texts([ask(model, [prompt])[0][0] for prompt in PROMPTS])
+    prompts = PROMPTS[::2]
+    expected = texts([ask(model, [prompt])[0][0] for prompt in prompts])
     size = 0.3
     Company(monkeypatch, size)
     monkeypatch.setattr(selfcheck_module, "_SAME", {torch.float32: 1.0})  # it may share
     monkeypatch.setattr("blindspot.models.transformers.model.noise", lambda _: size)
-    found, asked = ask(model, PROMPTS, scored=scored)
+    found, asked = ask(model, prompts, scored=scored)
     assert texts(found) == expected
-    assert 0 < asked.settled < TOKENS * len(PROMPTS)
+    assert 0 < asked.settled < TOKENS * len(prompts)
     monkeypatch.setattr("blindspot.models.transformers.model.noise", lambda _: 0.0)
-    assert texts(ask(model, PROMPTS, scored=scored)[0]) != expected
+    assert texts(ask(model, prompts, scored=scored)[0]) != expected
 
 
 def test_choices_in_doubt_are_made_again(

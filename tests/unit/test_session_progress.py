@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import signal
 import time
 from types import SimpleNamespace
@@ -128,15 +129,20 @@ def test_only_those_who_listen_hear_the_pulse():
 
 
 @pytest.mark.parametrize(
-    ("seconds", "tokens", "said"),
+    ("cost", "said"),
     [
-        (200.0, 61234.0, "slow: 464 prompts to ask, 16 more are in the store; "
-         "about 61,000 tokens, about 3 min\n"),
-        (200.0, 0.0, "slow: 464 prompts to ask, 16 more are in the store, about 3 min\n"),
-        (2.0, 61234.0, ""),
+        (Cost(464, 16, "prompts", 61234.0, 200.0),
+         "slow: 464 prompts to ask, 16 more are in the store; about 61,000 tokens, about 3 min\n"),
+        (Cost(464, 16, "prompts", 0.0, 200.0),
+         "slow: 464 prompts to ask, 16 more are in the store, about 3 min\n"),
+        (Cost(464, 16, "prompts", 61234.0, 2.0), ""),
+        (Cost(4640, 0, "patches", 61234.0, 200.0),
+         "slow: 4,640 patches to do; about 61,000 tokens, about 3 min\n"),
+        (Cost(4640, 0, "patches", 61234.0, math.nan),
+         "slow: 4,640 patches to do; about 61,000 tokens\n"),
     ],
 )  # fmt: skip
-def test_the_cost_of_long_work_is_one_line(capsys, seconds, tokens, said):
-    """Prompts, what is stored, tokens and time; nothing if it is soon done."""
-    ProgressBar(464, "slow").announce(Cost(464, 16, "prompts", tokens, seconds))
+def test_the_cost_of_long_work_is_one_line(capsys, cost, said):
+    """Prompts or patches, what is stored, tokens and time; nothing if it is soon done."""
+    ProgressBar(464, "slow").announce(cost)
     assert capsys.readouterr().err == said

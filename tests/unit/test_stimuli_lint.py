@@ -1,9 +1,13 @@
 """``python -m blindspot stimuli check``: every fault in one pass, the remedy in each line."""
 
+import shutil
+
 import pytest
 
 from blindspot.__main__ import main
+from blindspot.errors import StimulusError
 from blindspot.paths import FIXTURES
+from blindspot.stimuli import load_stimuli
 from tests.unit.test_stimuli_hostile import AXIS, IMPLICIT_FILE, SENSE, THING
 
 HEADER = "# Source: ours. Licence: Apache-2.0. Language: English.\n"
@@ -34,6 +38,41 @@ def test_a_good_directory_has_no_remark(tmp_path, capsys):
     """An axis as the shipped ones are."""
     (tmp_path / "trade.toml").write_text(HEADER + WELL)
     assert check(capsys, tmp_path) == (0, ["1 file, 0 remarks"])
+
+
+def test_the_fixtures_of_a_suite_are_checked_as_a_whole(tmp_path, capsys):
+    """A copy of ours is as good as ours; a fault in its limits or its default axes is refused."""
+    copy = tmp_path / "fixtures"
+    shutil.copytree(FIXTURES, copy, ignore=shutil.ignore_patterns("organisms", "baselines"))
+    for path in (copy / "axes").iterdir():
+        if path.stem not in ("race", "nation-words"):  # the others take longer, and say no more
+            path.unlink()
+    assert check(capsys, copy)[0] == 0
+    gate = '[[gate]]\nstatistic = "stereotype"\naxis = "raze"\nlevel = "category"\n'
+    (copy / "gates.toml").write_text(gate + 'at_most = 0.1\nreason = "ours"\n')
+    code, lines = check(capsys, copy)
+    assert code == 4
+    assert f"refused: {copy}/gates.toml: gate[1].axis: there is no axis 'raze'" in lines[0]
+    (copy / "suite.toml").write_text("axis = []")
+    assert main(["stimuli", "check", str(copy)]) == 4
+    assert "suite.toml: axis: unknown key; did you mean axes?" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("name", "remedy"), [("suite.toml", "--axis"), ("gates.toml", "--gates")])
+def test_files_of_a_suite_are_no_stimuli_of_a_user(tmp_path, name, remedy):
+    """In a directory of --include-path they would say nothing."""
+    shutil.copy(FIXTURES / name, tmp_path)
+    with pytest.raises(StimulusError, match=f"{name}: .*; .*{remedy}"):
+        load_stimuli([tmp_path])
+
+
+def test_folders_of_languages_are_read_in_a_users_directory_too(tmp_path, capsys):
+    """It is laid out like the fixtures."""
+    (tmp_path / "wordings" / "de").mkdir(parents=True)
+    (tmp_path / "wordings" / "de" / "mine.toml").write_text("measurement = 3")
+    code, lines = check(capsys, tmp_path)
+    assert code == 4
+    assert "wordings/de/mine.toml" in lines[0]
 
 
 def test_every_refused_file_has_a_line(tmp_path, capsys):

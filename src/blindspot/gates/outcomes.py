@@ -189,6 +189,16 @@ def outcomes(
     return found
 
 
+def change_of(
+    measured: Judgeable, case: Case, other: Other, allowed: frozenset[str]
+) -> Estimate | str:
+    """The paired change of a case from another model; or why the two cannot be compared."""
+    compared = _compare(measured, case, measured.digest(case), other, allowed)
+    if isinstance(compared, str):
+        return compared
+    return compared.change or f"its scores cannot be paired with those of {other.name}"
+
+
 def _few(measured: Judgeable, case: Case) -> str:
     """Why a word has too few prompts to be judged; "" if it has enough."""
     if case.level != WORD or (asked := measured.asked(case)) >= LEAST_OF_WORD:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     Subcommands = argparse._SubParsersAction[argparse.ArgumentParser]
 
 EXIT_OK = 0
+PAGE = "series.html"
 REPORT = """\
 Build report.html and report-model-card.yaml again from DIR/report.json, beside it. No model is
 needed. Exit codes: 0 both were written, 4 usage: report.json is missing, broken or not a report.
@@ -27,7 +28,9 @@ Judge the model of report B against that of report A, from the files of --output
 same gates, statistics and exit codes as a run with a baseline. A and B name a report.json or its
 directory; scores.npz must be beside it (beside A only without --allow-mismatch scores). The noise
 floor is that of B's run. Exit codes: 0 passed, 4 usage, 10 a gate failed, 11 incomplete, 12
-inconclusive.
+inconclusive. With three reports or more, of checkpoints in order: draw each gate over them on one
+page, and say at which one it began to fail or to change. Exits like the run of the last one, or 11
+if what it is compared with is not comparable.
 """
 
 
@@ -73,8 +76,15 @@ def add_compare(commands: Subcommands) -> None:
     parser.add_argument("baseline", metavar="A", type=Path, help="report to compare with")
     parser.add_argument("candidate", metavar="B", type=Path, help="report of the model under test")
     parser.add_argument(
-        "--gates", metavar="FILE", type=Path, default=FIXTURES / "gates.toml", help="limits"
+        "later", metavar="C", nargs="*", type=Path, help="reports of later checkpoints"
     )
+    parser.add_argument(
+        "--page",
+        metavar="FILE",
+        type=Path,
+        help=f"where to write the page of three reports or more (default: {PAGE})",
+    )
+    parser.add_argument("--gates", metavar="FILE", type=Path, help="limits")
     parser.add_argument(
         "--strict",
         action="store_true",
@@ -93,19 +103,23 @@ def add_compare(commands: Subcommands) -> None:
 
 
 def run_compare(arguments: argparse.Namespace) -> int:
-    """Compare two reports; the exit code.
+    """Compare two reports, or draw several; the exit code.
 
     Raises:
-        ReportError: one of them cannot be read.
+        ReportError: one of them cannot be read, or an option is for the other use.
         StimulusError: the limits cannot be read.
     """
+    if arguments.later:
+        return _draw(arguments)
+    if arguments.page is not None:
+        raise ReportError("--page is for three reports or more; with two, leave it out")
     from blindspot.report.rejudgment import rejudge
     from blindspot.report.terminal import Closing, body, closing, in_words, remarks
 
     record, tally = rejudge(
         arguments.baseline,
         arguments.candidate,
-        arguments.gates,
+        arguments.gates or FIXTURES / "gates.toml",
         allowed=frozenset(arguments.allow_mismatch),
         strict=arguments.strict,
     )
@@ -119,3 +133,28 @@ def run_compare(arguments: argparse.Namespace) -> int:
     for line in (*remarks(tally, quiet=quiet), *words, *closing(record, tally, told, quiet=quiet)):
         print(line)
     return code
+
+
+def _draw(arguments: argparse.Namespace) -> int:
+    """Draw a series of reports; the exit code."""
+    if arguments.gates is not None or arguments.strict:
+        raise ReportError(
+            "--gates and --strict judge two reports; a series shows the verdicts of its runs"
+        )
+    from blindspot.report.page.series import write_page
+    from blindspot.report.series import read_series
+    from blindspot.report.turns import told
+
+    paths = [arguments.baseline, arguments.candidate, *arguments.later]
+    page = arguments.page or Path(PAGE)
+    series = read_series(paths, frozenset(arguments.allow_mismatch))
+    try:
+        write_page(page, series)
+    except (OSError, ValueError) as error:  # a NUL in the name
+        raise ReportError(
+            f"{line(page)}: cannot be written ({line(error, 80)}); name a file in a writable "
+            "directory with --page"
+        ) from None
+    for each in told(series, str(page), quiet=arguments.quiet, color=sys.stdout.isatty()):
+        print(each)
+    return series.exit_code

@@ -47,8 +47,8 @@ def rejudge(
         StimulusError: the limits cannot be read.
     """
     gates = load_gates(limits)
-    theirs, path, other_document = _read(before, gates, scoreless="scores" in allowed)
-    ours, _, document = _read(after, gates)
+    theirs, path, other_document = read_report(before, gates, scoreless="scores" in allowed)
+    ours, _, document = read_report(after, gates)
     baseline = Baseline(path, theirs.identity.name, theirs.provenance, theirs.entries, SCORES)
     kept = theirs if theirs.scored else None
     apart = bool(selected_otherwise(theirs.provenance, ours.provenance))
@@ -111,7 +111,7 @@ def rejudge(
     return record, tally
 
 
-def _read(
+def read_report(
     given: Path, gates: GateTable, *, scoreless: bool = False
 ) -> tuple[Reported, Path, Document]:
     """A report with its scores, which may be missing if ``scoreless``, its path and its content.

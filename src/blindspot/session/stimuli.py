@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from blindspot.errors import line
+from blindspot.errors import StimulusError, line
 from blindspot.paths import ORGANISM_PREFIX, organism_directory
 
 if TYPE_CHECKING:
@@ -19,8 +20,9 @@ EXIT_USAGE = 4
 CHECK = """\
 Check a directory of axes, wordings, senses, contexts and questions without a model. Prints one line
 for each file that a run would refuse, and one for whatever makes the numbers imprecise or lets a
-model answer by something other than the groups; each line ends with the remedy. Exit codes: 0 a run
-would read it, 4 it would not.
+model answer by something other than the groups; each line ends with the remedy. A directory with a
+suite.toml is checked as the fixtures of a whole suite, limits included. Exit codes: 0 a run would
+read it, 4 it would not.
 """
 
 
@@ -46,15 +48,32 @@ def add_command(commands: Subcommands) -> None:
 def run_check(arguments: argparse.Namespace) -> int:
     """Print what is found; 4 if a file is refused."""
     from blindspot.stimuli.lint import lint
+    from blindspot.stimuli.loader import is_suite
 
+    directory = Path(arguments.directory)
     tokens = None if arguments.tokenizer is None else _counted(arguments.tokenizer)
-    found = lint(Path(arguments.directory), tokens)
+    found = lint(directory, tokens)
+    if is_suite(directory) and not found.refused:
+        found = replace(found, files=found.files + 1, refused=_limits_refused(directory))
     for each in (*(f"refused: {one}" for one in found.refused), *found.remarks):
         print(line(each, 1000))
     files = "1 file" if found.files == 1 else f"{found.files} files"
     remarks = f"{len(found.remarks)} remark{'s' * (len(found.remarks) != 1)}"
     print(f"{files}, {f'{len(found.refused)} refused' if found.refused else remarks}")
     return EXIT_USAGE if found.refused else EXIT_OK
+
+
+def _limits_refused(fixtures: Path) -> list[str]:
+    """What is wrong with the limits of a suite, whose stimuli are sound."""
+    from blindspot.gates.limits import load_gates
+    from blindspot.stimuli.loader import EVERY, load_stimuli
+
+    try:
+        table = load_gates(fixtures / "gates.toml")
+        table.check_names(load_stimuli(axes=[EVERY], fixtures=fixtures).axes)
+    except StimulusError as error:
+        return [str(error)]
+    return []
 
 
 def _counted(name: str) -> Count:

@@ -19,11 +19,14 @@ from blindspot.stimuli.collection import Stimuli
 from blindspot.stimuli.descriptions import undescribed
 from blindspot.stimuli.loader import (
     AXES,
+    EVERY,
     PROMOTED,
     READERS,
     included,
+    is_suite,
     load_stimuli,
     read_axis,
+    suite_files,
 )
 from blindspot.stimuli.schema import Axis, Category, Variant
 from blindspot.stimuli.terms import fold
@@ -54,14 +57,15 @@ def lint(directory: Path, tokens: Count | None = None) -> Lint:
     """Everything that is wrong with a directory of stimuli, or could be better.
 
     Args:
-        directory: the user's.
+        directory: the user's, or the fixtures of a whole suite, which stand alone.
         tokens: of a word behind a space, in the tokenizer of a model.
 
     Raises:
-        StimulusError: there is no such directory, or no TOML file in it.
+        StimulusError: there is no such directory, no TOML file in it, or a damaged `DEFAULTS`.
     """
     refused: list[str] = []
-    files = included(directory, refused)
+    suite = is_suite(directory)
+    files = suite_files(directory) if suite else included(directory, refused)
     every = [path for room, paths in files.items() for path in paths if room != PROMOTED]
     count = len(every) + len(refused)
     own = []
@@ -75,7 +79,9 @@ def lint(directory: Path, tokens: Count | None = None) -> Lint:
     if refused:
         return Lint(count, refused, [])
     try:
-        stimuli = load_stimuli([directory])
+        stimuli = (
+            load_stimuli(axes=[EVERY], fixtures=directory) if suite else load_stimuli([directory])
+        )
     except StimulusError as error:
         return Lint(count, [str(error)], [])
     origin = {read_axis(path).name: path for path in files[AXES]}

@@ -63,6 +63,11 @@ ROOMS = {
     TRANSFORMATIONS: frozenset({"transformation"}),
     AXES: frozenset[str](),
 }
+#: Files of a suite's fixtures that are no stimuli, and what to do with one in a user's directory.
+_OF_A_SUITE = {
+    DEFAULTS: "this file belongs to the fixtures of a suite; remove it, use --axis to choose axes",
+    "gates.toml": "limits are no stimuli; move the file elsewhere, and name it with --gates",
+}
 #: Of a flat file that holds more than an axis.
 _OF_AN_AXIS = frozenset({"variants", "groups"})
 
@@ -73,6 +78,13 @@ Item = TypeVar("Item")
 def _files(root: Path, *rooms: str) -> list[Path]:
     folder = root.joinpath(*rooms)
     return sorted(folder.glob("*.toml")) if folder.is_dir() else []
+
+
+def _all_files(root: Path) -> dict[str, list[Path]]:
+    """Files by folder, with those in the folders of languages."""
+    return {
+        room: [*_files(root, room), *sorted(root.joinpath(room).glob("*/*.toml"))] for room in ROOMS
+    }
 
 
 class _Defaults(Strict):
@@ -92,18 +104,35 @@ def shipped_axes(fixtures: Path = FIXTURES) -> tuple[str, ...]:
     return tuple(path.stem for path in _files(fixtures, AXES))
 
 
+def is_suite(directory: Path) -> bool:
+    """Whether the directory holds all fixtures of a suite: ours, or a copy of them."""
+    return (directory / DEFAULTS).is_file()
+
+
+def suite_files(fixtures: Path) -> dict[str, list[Path]]:
+    """All files of stimuli by folder of the fixtures.
+
+    Raises:
+        StimulusError: the file that names the default axes is damaged.
+    """
+    default_axes(fixtures)
+    return _all_files(fixtures)
+
+
 def included(directory: Path, refused: list[str] | None = None) -> dict[str, list[Path]]:
     """Files of a user's directory by folder of the fixtures.
 
     A user's directory is laid out like ``fixtures/`` or is flat; one of its keys tells which folder
-    a flat file belongs to, otherwise it is an axis. ``refused``: collects what
-    is no TOML file; without it the first one is raised.
+    a flat file belongs to, otherwise it is an axis. ``refused`` collects the files that are not
+    read; without it the first one is raised.
     """
     if not is_directory(directory):
         raise StimulusError(f"--include-path {directory}: no such directory; check the path")
-    files = {room: _files(directory, room) for room in ROOMS}
+    files = _all_files(directory)
     for path in sorted(directory.glob("*.toml")):
         try:
+            if path.name in _OF_A_SUITE:
+                raise StimulusError(f"{path}: {_OF_A_SUITE[path.name]}")
             keys = read_toml(path).keys()
         except StimulusError as error:
             if refused is None:

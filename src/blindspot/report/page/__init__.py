@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,10 +31,15 @@ def page(document: Document) -> str:
     """The page of a report. Imports the heavy libraries, jinja and matplotlib."""
     from blindspot.report.page import contents, drawing
 
-    style = (_TEMPLATES / "style.css").read_text("utf-8") + _verdict_styles()
     with drawing.drawing():  # setting up matplotlib takes longer than drawing a chart
         values = contents.contents(document)
-    return _environment().get_template("page.html.j2").render(**values, style=style)
+    return render("page.html.j2", values)
+
+
+def render(template: str, values: Mapping[str, Any]) -> str:
+    """A page from its template, with the style sheet."""
+    style = (_TEMPLATES / "style.css").read_text("utf-8") + _verdict_styles()
+    return _environment().get_template(template).render(**values, style=style)
 
 
 @cache

@@ -36,11 +36,13 @@ def curves_chart(
     span: tuple[float, float],
     unread: Sequence[int],
     looks: Mapping[str, tuple[str, object]],
+    limits: Sequence[float] = (),
 ) -> str:
-    """Curves over layers or windows of them.
+    """Curves over layers, windows of them, or the steps of a series.
 
     ``unread``: places of ``at`` that no verdict uses because the controls do not separate there;
     they are shaded. ``looks``: role and dashes by label; the two remaining labels are the senses.
+    ``limits``: drawn across.
     """
     columns = 3 if max(len(one.label) for one in lines) < 13 else 2
     top = 6.0 + 16.0 * -(-len(lines) // columns)
@@ -60,6 +62,8 @@ def curves_chart(
         axes.set_axisbelow(True)
         for place in unread:
             axes.axvspan(place - 0.5, place + 0.5, color=ROLES["veil"], lw=0, zorder=0.4)
+        for limit in limits:
+            axes.axhline(limit, color=ROLES["ink"], lw=1.1, ls=(0, (2, 1.6)), zorder=1)
         if span[0] < 0 < span[1]:
             axes.axhline(0, color=ROLES["muted"], lw=1.0, zorder=0.6)
         places = sorted({round(k * (len(at) - 1) / (_TICKS - 1)) for k in range(_TICKS)})

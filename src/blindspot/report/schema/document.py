@@ -1,5 +1,6 @@
 """The whole of report.json, and its JSON schema."""
 
+from functools import cache
 from typing import Annotated, Any, Literal, NotRequired
 
 from pydantic import Field, TypeAdapter, with_config
@@ -170,6 +171,7 @@ def nothing_measured(model: str, mode: Literal["default", "strict"] = "default")
     )
 
 
+@cache
 def adapter() -> TypeAdapter[Document]:
     """The validator of a document, which has its schema."""
     return TypeAdapter(Document)

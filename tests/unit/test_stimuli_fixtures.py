@@ -23,6 +23,7 @@ from blindspot.stimuli import (
     read_contexts,
     read_questions,
     read_sense,
+    read_texts,
     read_wordings,
     undescribed,
 )
@@ -36,6 +37,7 @@ ROOMS = {
     "senses": read_sense,
     "contexts": read_contexts,
     "questions": read_questions,
+    "texts": read_texts,
 }
 
 

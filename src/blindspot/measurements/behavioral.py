@@ -77,6 +77,7 @@ class Behavioral(Measurement, ABC):
         figures: what its effects say beside the one that is judged.
         axis: what the chart of its effects shows.
         shares: whether an effect of e is also (1 + e) / 2 of the answers.
+        compares: whether its candidates are answers to choose from, whose mass tells something.
     """
 
     readings: tuple[str, ...] = (GENERATED, FORCED_CHOICE)
@@ -85,6 +86,7 @@ class Behavioral(Measurement, ABC):
     figures: tuple[Figure, ...] = ()
     axis: str = "effect"
     shares: bool = False
+    compares: bool = True
 
     @property
     def asks(self) -> tuple[str, ...]:

@@ -16,6 +16,7 @@ _TRANSFORMERS = "blindspot.models.transformers.deferred:DeferredModel"
 BACKENDS: Mapping[str, str] = MappingProxyType(
     {
         "organism:": _TRANSFORMERS,
+        "answers:": "blindspot.models.answered.model:open_answers",
         "chat:": "blindspot.models.served.chat:ChatModel",
         "served:": "blindspot.models.served.model:ServedModel",
         "": _TRANSFORMERS,  # a directory, or a model of the hub

@@ -15,7 +15,7 @@ from typing import TypeVar
 
 from blindspot.measurements.mechanistic import Findings, Unit
 from blindspot.measurements.registry import BEHAVIORAL
-from blindspot.models.base import HasPrice, Identity, LanguageModel, offers
+from blindspot.models.base import HasPrice, Identity, IsAnswered, LanguageModel, offers
 from blindspot.run.answer import Answer, checked_identity
 from blindspot.run.cost import Cost, timed, trial_of
 from blindspot.run.keeper import Keeper
@@ -105,6 +105,8 @@ def ask(
     time = f"again by {again}" if again else ""
     keys = [answer_key(prompt, time) for prompt in prompts]
     scored = offers(model, "score")
+    if isinstance(model, IsAnswered):
+        model.check_prompts([prompt.text for prompt in prompts])
     pieces = units(prompts, keys, again or unit_size(checked_identity(model)))
     works = [PromptWork(dict(piece), scored) for piece in pieces]
 

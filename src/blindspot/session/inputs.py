@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from blindspot.baselines import Baseline
     from blindspot.gates.limits import GateTable
     from blindspot.measurements.mechanistic import Assay
+    from blindspot.mitigation.held_out import Known
     from blindspot.models.base import LanguageModel
     from blindspot.models.options import Scaled
     from blindspot.run.cases import Case
@@ -69,12 +70,28 @@ class Inputs:
 
             return PublishedPrompts.read(options.prompts_from, options.limit)
         from blindspot.run.source import FixturePrompts
-        from blindspot.stimuli import load_stimuli
         from blindspot.stimuli.examples import Examples
 
-        stimuli = load_stimuli(options.include_path, axes=options.axes)
+        stimuli = self._loaded
+        if self.held_out.axes:
+            stimuli = replace(stimuli, held_out=dict(self.held_out.axes))
         examples = Examples(stimuli, options.num_fewshot or 0, options.seed)
         return FixturePrompts(stimuli, self.selection, examples)
+
+    @cached_property
+    def _loaded(self) -> Stimuli:
+        """The fixtures as they were read."""
+        from blindspot.stimuli import load_stimuli
+
+        return load_stimuli(self.options.include_path, axes=self.options.axes)
+
+    @cached_property
+    def held_out(self) -> Known:
+        """What the model under test was not trained on."""
+        from blindspot.mitigation.held_out import held_out_of
+
+        changes = self.options.changes.values()
+        return held_out_of(next((one.path for one in changes), None), self._loaded)
 
     @property
     def skipped(self) -> list[str]:

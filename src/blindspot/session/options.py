@@ -76,8 +76,8 @@ class Options:
     model: str = option(
         Kind.NAME,
         "model under test: a local directory, a hub id, a bundled one "
-        f"(organism:base, organism:blind, organism:aware), or served:ID or chat:ID on a "
-        "server; "
+        "(organism:base, organism:blind, organism:aware), served:ID or chat:ID on a server, or "
+        "answers:FILE; "
         f"default {DEFAULT_MODEL}",
         metavar="NAME",
         default=DEFAULT_MODEL,

@@ -200,10 +200,10 @@ class ChatModel(RemoteModel):
             body["temperature"] = 0
         if settings.reasoning_effort:
             body["reasoning_effort"] = settings.reasoning_effort
-        return _read(self._client.post("/chat/completions", body))
+        return read_reply(self._client.post("/chat/completions", body))
 
 
-def _read(reply: Any) -> Generation:
+def read_reply(reply: Any) -> Generation:
     """The answer in a reply.
 
     Raises:

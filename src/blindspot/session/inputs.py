@@ -119,12 +119,13 @@ class Inputs:
     @cached_property
     def assays(self) -> dict[str, Assay]:
         """The assays, by measurement."""
+        from blindspot.measurements.mechanistic import AssayOptions
         from blindspot.measurements.registry import assays_of
 
         if self.stimuli is None:
             return {}
-        options = self.options
-        return assays_of(self.stimuli, self.selection, window=options.window, seed=options.seed)
+        options = AssayOptions(window=self.options.window, seed=self.options.seed)
+        return assays_of(self.stimuli, self.selection, options)
 
     # --- models
 

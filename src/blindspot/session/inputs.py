@@ -119,12 +119,13 @@ class Inputs:
     @cached_property
     def assays(self) -> dict[str, Assay]:
         """The assays, by measurement."""
+        from blindspot.measurements.mechanistic import AssayOptions
         from blindspot.measurements.registry import assays_of
 
         if self.stimuli is None:
             return {}
-        options = self.options
-        return assays_of(self.stimuli, self.selection, window=options.window, seed=options.seed)
+        options = AssayOptions(window=self.options.window, seed=self.options.seed)
+        return assays_of(self.stimuli, self.selection, options)
 
     # --- models
 
@@ -147,10 +148,12 @@ class Inputs:
         """
         from blindspot.models.options import ModelOptions, arguments_of, parse_model_args
         from blindspot.models.registry import open_model
+        from blindspot.models.replicas.model import RayModel
         from blindspot.models.transformers.deferred import DeferredModel
 
         options = self.options
         given = self._given(name)
+        other = options.model if reference else options.reference
         arguments = parse_model_args(options.model_args)
         opened = (
             given
@@ -166,12 +169,14 @@ class Inputs:
                     apply_chat_template=options.apply_chat_template,
                     seed=options.seed,
                     trust_remote_code=options.trust_remote_code,
-                    model_args=arguments_of(name, arguments, reference=reference),
+                    model_args=arguments_of(
+                        name, arguments, reference=reference, beside=other or ""
+                    ),
                     **changes,
                 )
             )
         )
-        if changes and not isinstance(opened, DeferredModel):
+        if changes and not isinstance(opened, (DeferredModel, RayModel)):
             flag = next(iter(changes))
             raise ModelError(
                 f"--{flag}: {name} is answered by another engine, which offers no {_NEEDED[flag]}; "
@@ -186,6 +191,7 @@ class Inputs:
             ModelError: names both.
         """
         from blindspot.models.base import UNKNOWN, IsServed
+        from blindspot.models.replicas.model import RayModel
         from blindspot.models.transformers.deferred import DeferredModel
 
         options, one, other = self.options, self.model, self.reference
@@ -194,6 +200,8 @@ class Inputs:
             same = one.equals(other)
         elif isinstance(one, IsServed) and isinstance(other, IsServed):
             same = one.identity.fingerprint() == other.identity.fingerprint()
+        elif other is not None and (isinstance(one, RayModel) or isinstance(other, RayModel)):
+            same = one.identity.weights == other.identity.weights
         if same:
             raise ModelError(
                 f"--reference {options.reference} has the same weights as {options.candidate}: "

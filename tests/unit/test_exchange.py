@@ -119,7 +119,10 @@ def test_without_log_probabilities_forced_choice_is_not_offered(capsys, tmp_path
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (lambda rows: rows[3:], r"3 of \d+ prompts have no answer, first [0-9a-f]{20} \(implicit/"),
+        (
+            lambda rows: rows[3:],
+            r"3 of \d+ prompts of \S+ have no answer, first [0-9a-f]{20} \(implicit/",
+        ),
         (
             lambda rows: [*rows, {"id": "elsewhere", "answer": "x"}],
             r"1 of \d+ answers are to no prompt of \S+, first elsewhere",

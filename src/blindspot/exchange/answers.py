@@ -70,22 +70,24 @@ def imported(file: Path, answers: Sequence[Path], model: str) -> Imported:
     for path in answers or [file]:
         _add(found, path, head, file)
     _check(found, prompts, file)
-    scored = _scored(found, prompts)
+    scored = _scored(found, prompts, file)
     made = []
     for name, (prompt, row) in prompts.items():
         part = found[name]
         told = part.pop("prompt", prompt.text)
         if told != prompt.text:
             raise ExchangeError(
-                f"the answer to {name} is to another prompt: {told[:60]!r}; answer the prompts of "
-                f"{line(file)}"
+                f"{line(file)}: the answer to {name} is to another prompt: "
+                f"{line(repr(told), 60)}; answer the prompts that were exported"
             )
         kept = {key: row[key] for key in row if key not in ("answer", "ended", "error", "missing")}
+        if part.get("error"):
+            part.setdefault("missing", Missing.UNANSWERED.value)
         made.append({**kept, **part})
         try:
             given_of(made[-1])
         except ValueError as fault:
-            raise ExchangeError(f"the answer to {name}: {fault}") from None
+            raise ExchangeError(f"{line(file)}: the answer to {name}: {fault}") from None
     head = replace(head, kind="answers", model=model or head.model, scored=scored)
     return Imported(head, made)
 
@@ -147,20 +149,20 @@ def _check(found: Mapping[str, Part], prompts: Mapping[str, Any], file: Path) ->
         name for name in prompts if not found.get(name, {}).keys() & {"answer", "missing", "error"}
     ]
     if lacking:
+        part = line(prompts[lacking[0]][0].slice, 100)
         raise ExchangeError(
-            f"{len(lacking):,} of {len(prompts):,} prompts have no answer, first {lacking[0]} "
-            f"({line(prompts[lacking[0]][0].slice, 100)}); answer them too, or give the reason as "
-            '"error"'
+            f"{len(lacking):,} of {len(prompts):,} prompts of {line(file)} have no answer, first "
+            f'{lacking[0]} ({part}); answer them too, or give the reason as "error"'
         )
 
 
-def _scored(found: Mapping[str, Part], prompts: Mapping[str, Any]) -> bool:
+def _scored(found: Mapping[str, Part], prompts: Mapping[str, Any], file: Path) -> bool:
     """Whether all answers have log-probabilities; some are refused."""
     answered = [name for name in prompts if not found[name].keys() & {"missing", "error"}]
     lacking = [name for name in answered if not found[name].get("log_probabilities")]
     if lacking and len(lacking) < len(answered):
         raise ExchangeError(
-            f"{len(lacking):,} of {len(answered):,} answers have no log-probabilities, first "
-            f"{lacking[0]}; give them for all prompts or for none"
+            f"{line(file)}: {len(lacking):,} of {len(answered):,} answers have no "
+            f"log-probabilities, first {lacking[0]}; give them for all prompts or for none"
         )
     return bool(answered) and not lacking

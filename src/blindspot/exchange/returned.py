@@ -45,7 +45,14 @@ def parts_of(path: Path) -> Iterator[tuple[str, Part]]:
             continue
         try:
             yield (read or _kind(row))(row)
-        except (KeyError, TypeError, IndexError, AttributeError, ValueError) as fault:
+        except (
+            KeyError,
+            TypeError,
+            IndexError,
+            AttributeError,
+            ValueError,
+            OverflowError,
+        ) as fault:
             said = f"no {fault}" if isinstance(fault, KeyError) else str(fault)
             raise ExchangeError(
                 f"{line(path)}: {what} {number}: {line(said, 200)}; {_REMEDY}"
@@ -59,7 +66,7 @@ def _whole(raw: bytes) -> Any:
         return None
     try:
         return json.loads(raw)  # inspect writes NaN
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
 
 

@@ -124,9 +124,13 @@ class Behavioral(Measurement, ABC):
         """The effects of prompts; `judged` is the first of them."""
 
     def contributions(self, effects: Sequence[Effects], statistic: str) -> Contributions:
-        """Of the effect that is judged, or of the validity."""
+        """Of the effect that is judged, or of the validity; others override this."""
         (found,) = effects
-        return found.answered if statistic == VALIDITY else found.contributions
+        if statistic == VALIDITY:
+            return found.answered
+        if statistic != self.judged:
+            raise NotImplementedError(f"{self.name}: `contributions` does not know {statistic!r}")
+        return found.contributions
 
     @abstractmethod
     def order(self, identifier_first: bool, second_order: bool) -> str:

@@ -16,7 +16,7 @@ from blindspot.measurements.gap import GAP
 from blindspot.measurements.injection import INJECTION
 from blindspot.measurements.interpretation import INTERPRETATION
 from blindspot.measurements.knowledge import KNOWLEDGE
-from blindspot.measurements.mechanistic import Assay, AssayOptions, Mechanistic
+from blindspot.measurements.mechanistic import DEFAULT_OPTIONS, Assay, AssayOptions, Mechanistic
 from blindspot.measurements.mitigation import (
     BELIEF_KEPT,
     COLLAPSE,
@@ -136,17 +136,13 @@ def render(
 def assays_of(
     stimuli: Stimuli,
     selection: Selection = DEFAULT_SELECTION,
-    *,
-    window: int | None = None,
-    seed: int = 0,
+    options: AssayOptions = DEFAULT_OPTIONS,
 ) -> dict[str, Assay]:
     """Every assay on these stimuli, by measurement.
 
     Args:
         stimuli: axes, wordings, senses and questions.
         selection: which word pairs are used.
-        window: layers that an injection writes over at once, None for the paper's share of them.
-        seed: of the random control vectors.
+        options: those of a run.
     """
-    options = AssayOptions(window, seed)
     return {name: one.assay(stimuli, selection, options) for name, one in MECHANISTIC.items()}

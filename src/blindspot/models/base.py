@@ -133,7 +133,8 @@ class LanguageModel(Protocol):
     """A causal language model behind any backend: the required members.
 
     A backend may offer more, each by having the members: `HasScores`, `AnswersEarly`,
-    `AnswersTogether`, `HasResidualStream`, `HasWeights`, `HasPrice`, `IsServed`, `IsAnswered`.
+    `AnswersTogether`, `HasResidualStream`, `HasWeights`, `HasReplicas`, `HasPrice`, `IsServed`,
+    `IsAnswered`.
     Gates that need a missing one are reported as not offered.
     """
 
@@ -249,6 +250,16 @@ class HasWeights(Protocol):
 
     def release(self) -> None:
         """Release the weights; the next request loads them again."""
+        ...
+
+
+@runtime_checkable
+class HasReplicas(Protocol):
+    """A `LanguageModel` that is computed in several places at once, and needs longer lists."""
+
+    @property
+    def replicas(self) -> int:
+        """How many places."""
         ...
 
 

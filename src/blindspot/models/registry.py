@@ -18,6 +18,7 @@ BACKENDS: Mapping[str, str] = MappingProxyType(
         "organism:": _TRANSFORMERS,
         "answers:": "blindspot.models.answered.model:open_answers",
         "chat:": "blindspot.models.served.chat:ChatModel",
+        "ray:": "blindspot.models.replicas.model:RayModel",
         "served:": "blindspot.models.served.model:ServedModel",
         "": _TRANSFORMERS,  # a directory, or a model of the hub
     }

@@ -15,7 +15,14 @@ from typing import TypeVar
 
 from blindspot.measurements.mechanistic import Findings, Unit
 from blindspot.measurements.registry import BEHAVIORAL
-from blindspot.models.base import HasPrice, Identity, IsAnswered, LanguageModel, offers
+from blindspot.models.base import (
+    HasPrice,
+    HasReplicas,
+    Identity,
+    IsAnswered,
+    LanguageModel,
+    offers,
+)
 from blindspot.run.answer import Answer, checked_identity
 from blindspot.run.cost import Cost, timed, trial_of
 from blindspot.run.keeper import Keeper
@@ -35,6 +42,8 @@ DECODING = "greedy-2"
 _TEN_SECONDS = {"cpu": 2e10, "mps": 2e11, "cuda": 2e13}
 #: Prompts in a unit of a model of unknown size.
 _UNKNOWN = 256
+#: Units in a list for each replica: all wait for the last one of a list.
+_LISTS = 4
 #: Fewest prompts in a unit: the four orders of two pairs, which share prefixes.
 _LEAST = 8
 
@@ -107,7 +116,10 @@ def ask(
     scored = offers(model, "score")
     if isinstance(model, IsAnswered):
         model.check_prompts([prompt.text for prompt in prompts])
-    pieces = units(prompts, keys, again or unit_size(checked_identity(model)))
+    size = unit_size(checked_identity(model))
+    if isinstance(model, HasReplicas):
+        size *= _LISTS * model.replicas
+    pieces = units(prompts, keys, again or size)
     works = [PromptWork(dict(piece), scored) for piece in pieces]
 
     def trial(missing: Collection[bytes]) -> PromptWork:

@@ -119,12 +119,13 @@ class Inputs:
     @cached_property
     def assays(self) -> dict[str, Assay]:
         """The assays, by measurement."""
+        from blindspot.measurements.mechanistic import AssayOptions
         from blindspot.measurements.registry import assays_of
 
         if self.stimuli is None:
             return {}
-        options = self.options
-        return assays_of(self.stimuli, self.selection, window=options.window, seed=options.seed)
+        options = AssayOptions(window=self.options.window, seed=self.options.seed)
+        return assays_of(self.stimuli, self.selection, options)
 
     # --- models
 
@@ -147,10 +148,12 @@ class Inputs:
         """
         from blindspot.models.options import ModelOptions, arguments_of, parse_model_args
         from blindspot.models.registry import open_model
+        from blindspot.models.replicas.model import RayModel
         from blindspot.models.transformers.deferred import DeferredModel
 
         options = self.options
         given = self._given(name)
+        other = options.reference if name == options.model else options.model
         arguments = parse_model_args(options.model_args)
         opened = (
             given
@@ -166,12 +169,17 @@ class Inputs:
                     apply_chat_template=options.apply_chat_template,
                     seed=options.seed,
                     trust_remote_code=options.trust_remote_code,
-                    model_args=arguments_of(name, arguments, reference=name != options.model),
+                    model_args=arguments_of(
+                        name,
+                        arguments,
+                        reference=name != options.model,
+                        beside=other or "",
+                    ),
                     **changes,
                 )
             )
         )
-        if changes and not isinstance(opened, DeferredModel):
+        if changes and not isinstance(opened, (DeferredModel, RayModel)):
             flag = next(iter(changes))
             raise ModelError(
                 f"--{flag}: {name} is answered by another engine, which offers no {_NEEDED[flag]}; "
@@ -185,12 +193,15 @@ class Inputs:
         Raises:
             ModelError: names both.
         """
+        from blindspot.models.replicas.model import RayModel
         from blindspot.models.transformers.deferred import DeferredModel
 
         options, one, other = self.options, self.model, self.reference
         same = options.reference == options.candidate
         if isinstance(one, DeferredModel) and isinstance(other, DeferredModel):
             same = one.equals(other)
+        elif other is not None and (isinstance(one, RayModel) or isinstance(other, RayModel)):
+            same = one.identity.weights == other.identity.weights
         if same:
             raise ModelError(
                 f"--reference {options.reference} has the same weights as {options.candidate}, "

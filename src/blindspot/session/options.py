@@ -17,6 +17,7 @@ from typing import Any
 from blindspot import ranks
 from blindspot.baselines.file import MISMATCHES
 from blindspot.errors import BlindspotError, has_secret
+from blindspot.paths import RAY_PREFIX
 
 DEFAULT_MODEL = "organism:aware"
 #: The configuration key of ``--axis``.
@@ -76,8 +77,8 @@ class Options:
     model: str = option(
         Kind.NAME,
         "model under test: a local directory, a hub id, a bundled one "
-        "(organism:base, organism:blind, organism:aware), served:ID or chat:ID on a server, or "
-        "answers:FILE; "
+        "(organism:base, organism:blind, organism:aware), served:ID or chat:ID on a server, "
+        "ray:NAME on a Ray cluster, or answers:FILE; "
         f"default {DEFAULT_MODEL}",
         metavar="NAME",
         default=DEFAULT_MODEL,
@@ -325,8 +326,8 @@ class Options:
 
     @property
     def candidate(self) -> str:
-        """The name of the model under test, with what changes it."""
-        return "+".join([self.model, *map(str, self.changes.values())])
+        """The name of the model under test, wherever it is computed, with what changes it."""
+        return "+".join([self.model.removeprefix(RAY_PREFIX), *map(str, self.changes.values())])
 
     @property
     def seconds(self) -> float:

@@ -29,7 +29,6 @@ from blindspot.models.base import (
     Generation,
     GenerationRequest,
     Identity,
-    Missing,
     Progress,
     Scored,
     ScoreRequest,
@@ -137,7 +136,7 @@ class ScoredModel(AnsweredModel):
                 "export the prompts again"
             )
         given = self._given[prompt]
-        return Scored(found, error=given.error if given.missing == Missing.UNANSWERED else "")
+        return Scored(found, error=(given.error or given.missing) if given.missing else "")
 
 
 def open_answers(options: ModelOptions) -> AnsweredModel:

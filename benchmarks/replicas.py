@@ -3,9 +3,10 @@
     unshare --net --pid --fork --kill-child --mount-proc \\
         python -m tests.unit.ray_nodes python -m benchmarks.replicas
 
-Asks the same prompts in this process and of 1, 2 and 4 replicas, by turns in one run, and compares
-the answers first. CPU seconds are those of all processes that take part: on a busy machine they say
-more than elapsed time, which is shown too. ``start``: seconds until the replicas have the model.
+Asks the same prompts in this process, then of 1, 2 and 4 replicas, in one run, and compares the
+answers first. CPU seconds are those of this process and of the replicas, without Ray's own: on a
+busy machine they say more than elapsed time, which is shown too. ``start``: seconds until all
+replicas have the model.
 """
 
 from __future__ import annotations

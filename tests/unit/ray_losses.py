@@ -1,12 +1,15 @@
 """A plugin that ends an actor or a node of Ray in the middle: ``-p tests.unit.ray_losses``.
 
-``RAY_LOSES=actor`` or ``node``: what is lost, by SIGKILL, after the first part that is done.
+``RAY_LOSES=actor`` or ``node``: what is lost, by SIGKILL, after the first part that is done; or
+``run``: Ctrl-C then. At the end it says how many replicas are left.
 """
 
 from __future__ import annotations
 
 import os
 import signal
+import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -27,7 +30,10 @@ def processes(*words: str) -> Iterator[int]:
 
 
 def lose(what: str) -> None:
-    """End one of them."""
+    """End one of them, or interrupt this process."""
+    if what == "run":
+        os.kill(os.getpid(), signal.SIGINT)
+        return
     words = ("ray::Replica",) if what == "actor" else ("raylet/raylet ", OTHER)
     found = sorted(processes(*words))
     assert found, f"no {what} to end"
@@ -50,3 +56,11 @@ def pytest_configure(config: pytest.Config) -> None:
         real(crew, parts, told)
 
     Crew.each = each
+
+
+def pytest_unconfigure() -> None:
+    """Replicas have five seconds to end."""
+    end = time.monotonic() + 5
+    while (count := len(list(processes("ray::Replica")))) and time.monotonic() < end:
+        time.sleep(0.1)
+    print(f"replicas left: {count}", file=sys.stderr)

@@ -50,14 +50,19 @@ def judged(directory, prompts, *answers):
     output = directory / "imported.jsonl"
     words = ["answers", "import", str(prompts), *map(str, answers), "--output", str(output)]
     assert main(words) == 0
-    return run_suite(directory, *PART, model=f"answers:{output}", limit=None)
+    return run_suite(directory, *PART, model=f"answers:{output}", limit=None, plugin=False)
 
 
 def in_process(directory):
     """The same part, in this process."""
     (directory / "here").mkdir()
     return run_suite(
-        directory / "here", *PART, "--no-noise-floor", model=f"organism:{MODEL}", limit=None
+        directory / "here",
+        *PART,
+        "--no-noise-floor",
+        model=f"organism:{MODEL}",
+        limit=None,
+        plugin=False,
     )
 
 

@@ -94,9 +94,9 @@ def test_replacement_without_a_place_keeps_nobody_waiting():
     assert whole(worked(crew))
     cluster.places = 0
     crew.close()
-    with pytest.raises(ModelError, match=r"no replica found a place .* nothing is free; wait for"):
+    with pytest.raises(ModelError, match=r"no replica started on .* nothing is free; wait for"):
         worked(crew)
-    with pytest.raises(ModelError, match="no replica found a place"):
+    with pytest.raises(ModelError, match="no replica started"):
         crew.first(Twice(1))
     assert not cluster.alive
 
@@ -105,7 +105,7 @@ def test_last_replica_that_is_lost_without_a_replacement_is_one_line():
     """Not an endless wait."""
     cluster = bare(count=1, places=1)
     cluster.lost = lambda number, asked: asked == 9 and not setattr(cluster, "places", 0)
-    with pytest.raises(ModelError, match="ray:m: no replica found a place"):
+    with pytest.raises(ModelError, match="ray:m: no replica started"):
         worked(Crew("ray:m", cluster, 1, patience=0.05))
     assert not cluster.alive
 

@@ -14,15 +14,16 @@ import pytest
 from tests.unit.ray_nodes import ALONE
 from tests.unit.suite_runs import ROOT, run_suite
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="Ray is not installed"),
-    pytest.mark.skipif(
-        shutil.which("unshare") is None
-        or subprocess.run([*ALONE, "true"], capture_output=True, check=False).returncode != 0,
-        reason="no network namespaces here",
-    ),
-]
+
+def missing() -> str:
+    """What this machine lacks, "" if nothing."""
+    if importlib.util.find_spec("ray") is None:
+        return "Ray is not installed"
+    tried = shutil.which("unshare") and subprocess.run([*ALONE, "true"], check=False).returncode
+    return "" if tried == 0 else "no network namespaces here"
+
+
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(bool(missing()), reason=missing())]
 FEW = ("-k", "race-default-weapons and not word and not interpretation and not injection")
 PATHS = ("tests/implicit", "tests/mechanistic")
 
@@ -58,6 +59,14 @@ def test_loss_in_the_middle_changes_no_report(loses, tmp_path):
     for gate, other in zip(report["gates"], alone.report["gates"], strict=True):
         assert (gate["id"], gate["verdict"]) == (other["id"], other["verdict"])
         assert gate["value"] == pytest.approx(other["value"], abs=1e-4, nan_ok=True)
+
+
+def test_interrupt_leaves_no_replica(tmp_path):
+    """Ctrl-C in the middle ends the run and all that it started."""
+    code, said, _ = clustered(tmp_path, loses="run")
+    assert code == 2, said
+    assert "replicas left: 0" in said
+    assert "Traceback" not in said
 
 
 def test_cluster_that_is_too_small_is_one_line(tmp_path):

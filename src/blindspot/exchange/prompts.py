@@ -88,9 +88,11 @@ def planned(arguments: Sequence[str], *, chat: bool) -> list[Exported]:
         ExchangeError: pytest refuses them, or they select no prompt.
     """
     planner, said = _Planner(chat=chat), io.StringIO()
+    # No test runs, and pytest would warn that what was imported cannot be rewritten.
+    ours = ["--assert=plain", "-p", "no:cacheprovider", "--collect-only", "-q"]
     with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
         code = pytest.main(
-            ["-p", "no:cacheprovider", "--collect-only", "-q", "--model", _NOBODY, *arguments],
+            [*ours, "--model", _NOBODY, *arguments],
             plugins=[planner],
         )
     if code not in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):

@@ -149,8 +149,8 @@ def parse_model_args(text: str) -> dict[str, ModelArgument]:
 REPLICATED = ("replicas", "gpus_per_replica", "cpus_per_replica")
 #: Arguments of models on a server.
 SERVED = (
-    *("base_url", "weights", "reference_weights", "tokenizer", "concurrency", "deadline"),
-    *("price", "reasoning_effort", "thinking_tokens"),
+    *("base_url", "reference_base_url", "weights", "reference_weights", "tokenizer"),
+    *("concurrency", "deadline", "price", "reasoning_effort", "thinking_tokens"),
 )
 
 
@@ -159,8 +159,9 @@ def arguments_of(
 ) -> dict[str, ModelArgument]:
     """The arguments that are meant for a model, where one of two models is on other machines.
 
-    ``reference``: its weights are ``reference_weights``; of the candidate it has at most the
-    tokenizer. ``beside``: the name of the other model.
+    ``reference``: its weights are ``reference_weights``, its server ``reference_base_url`` or that
+    of the candidate; of the candidate's weights it has at most the tokenizer. ``beside``: the name
+    of the other model.
     """
     found = dict(arguments)
     if beside.startswith(RAY_PREFIX) and not name.startswith(RAY_PREFIX):
@@ -169,6 +170,9 @@ def arguments_of(
         return {k: v for k, v in found.items() if "base_url" not in found or k not in SERVED}
     if not reference:
         return found
+    url = found.pop("reference_base_url", None)
+    if url is not None:
+        found["base_url"] = url
     weights, own = found.pop("weights", None), found.pop("reference_weights", None)
     if own is not None:
         found["weights"] = own

@@ -138,9 +138,9 @@ class Inputs:
     def reference(self) -> LanguageModel | None:
         """The reference, loaded like the candidate."""
         name = self.options.reference
-        return None if name is None else self._named(name)
+        return None if name is None else self._named(name, reference=True)
 
-    def _named(self, name: str, **changes: Scaled) -> LanguageModel:
+    def _named(self, name: str, *, reference: bool = False, **changes: Scaled) -> LanguageModel:
         """A model; ``changes``: what the options of that name change in it.
 
         Raises:
@@ -153,7 +153,7 @@ class Inputs:
 
         options = self.options
         given = self._given(name)
-        other = options.reference if name == options.model else options.model
+        other = options.model if reference else options.reference
         arguments = parse_model_args(options.model_args)
         opened = (
             given
@@ -170,10 +170,7 @@ class Inputs:
                     seed=options.seed,
                     trust_remote_code=options.trust_remote_code,
                     model_args=arguments_of(
-                        name,
-                        arguments,
-                        reference=name != options.model,
-                        beside=other or "",
+                        name, arguments, reference=reference, beside=other or ""
                     ),
                     **changes,
                 )
@@ -188,11 +185,12 @@ class Inputs:
         return opened
 
     def check_differ(self) -> None:
-        """Refuse a reference that is the candidate: every change would be exactly 0.
+        """Refuse a reference that is the candidate, or may be: every change would be exactly 0.
 
         Raises:
             ModelError: names both.
         """
+        from blindspot.models.base import UNKNOWN, IsServed
         from blindspot.models.replicas.model import RayModel
         from blindspot.models.transformers.deferred import DeferredModel
 
@@ -200,14 +198,23 @@ class Inputs:
         same = options.reference == options.candidate
         if isinstance(one, DeferredModel) and isinstance(other, DeferredModel):
             same = one.equals(other)
+        elif isinstance(one, IsServed) and isinstance(other, IsServed):
+            same = one.identity.fingerprint() == other.identity.fingerprint()
         elif other is not None and (isinstance(one, RayModel) or isinstance(other, RayModel)):
             same = one.identity.weights == other.identity.weights
         if same:
             raise ModelError(
-                f"--reference {options.reference} has the same weights as {options.candidate}, "
-                "tensor by tensor: a comparison would pass and say nothing; was its adapter "
-                "merged, or the wrong checkpoint named?"
+                f"--reference {options.reference} has the same weights as {options.candidate}: "
+                "a comparison would pass and say nothing; was its adapter merged, or the wrong "
+                "checkpoint named?"
             )
+        for model in () if other is None or "weights" in options.allow_mismatch else (one, other):
+            if isinstance(model, IsServed) and model.identity.weights.startswith(UNKNOWN):
+                raise ModelError(
+                    f"--reference {options.reference}: it may be {options.candidate} itself, "
+                    f"because the weights of {model.identity.name} are unknown; name those of both "
+                    "with weights=DIR and reference_weights=DIR, or add --allow-mismatch weights"
+                )
 
     def lacks(self, case: Case) -> str:
         """Why the models of this run do not offer a gate; "" if they do."""

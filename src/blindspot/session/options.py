@@ -276,7 +276,9 @@ class Options:
     )
     allow_mismatch: tuple[str, ...] = option(
         Kind.TEXT,
-        "compare with the baseline despite a difference in: " + ", ".join(MISMATCHES),
+        "compare with the baseline despite a difference in: "
+        + ", ".join(MISMATCHES)
+        + "; weights also with a reference on a server whose weights are unknown",
         metavar="WHAT",
         default=(),
         many=True,

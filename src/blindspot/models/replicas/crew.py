@@ -17,8 +17,9 @@ from blindspot.errors import ModelError, line
 from blindspot.models.pulse import beat, loaded
 from blindspot.models.replicas.replica import Done, Load, Loaded, Work
 
-#: Seconds in which a replica must find a place on the cluster.
-PLACE_S = 60.0
+#: Seconds in which a replica must find a place on the cluster and start there: a node may import
+#: everything from a slow disk.
+PLACE_S = 180.0
 #: Seconds between two looks at what is done.
 _TICK_S = 0.5
 #: Times that one piece of work may be lost: some prompts end the process that computes them.
@@ -247,7 +248,7 @@ class Crew:
 
     def _no_place(self) -> ModelError:
         return ModelError(
-            f"{self._name}: no replica found a place on the Ray cluster within "
-            f"{self._patience:.0f} s; {self._cluster.room()}; wait for other jobs, or ask less by "
-            "--model-args replicas=N,gpus_per_replica=N"
+            f"{self._name}: no replica started on the Ray cluster within {self._patience:.0f} s; "
+            f"{self._cluster.room()}; wait for other jobs, or ask less by --model-args "
+            "replicas=N,gpus_per_replica=N"
         )

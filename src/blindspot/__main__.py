@@ -12,6 +12,7 @@ from typing import NoReturn
 from blindspot import __version__
 from blindspot.contrib.aligned_but_blind.command import add_command as add_rescore
 from blindspot.errors import BlindspotError, has_secret, line
+from blindspot.exchange.command import add_answers, add_prompts
 from blindspot.mitigation.command import add_command as add_mitigate
 from blindspot.report.command import add_compare, add_report
 from blindspot.search.promote import add_command as add_promote
@@ -23,9 +24,11 @@ EXIT_PIPE = 128 + 13  # as of a program that SIGPIPE ends
 
 #: Each adds one subcommand, which sets ``run``: Namespace -> exit code.
 COMMANDS = (
+    add_answers,
     add_compare,
     add_mitigate,
     add_promote,
+    add_prompts,
     add_report,
     add_rescore,
     add_stimuli,

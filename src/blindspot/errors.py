@@ -8,6 +8,7 @@
     ├── PublishedFileError (ValueError) a result file of the paper is truncated or of another shape
     ├── BaselineError (ValueError)     a baseline cannot be read, or must not be written
     ├── ReportError (ValueError)       a report cannot be read, or is not one
+    ├── ExchangeError (ValueError)     prompts cannot be exported, or answers imported
     ├── SearchError (ValueError)       a search can compare nothing, or a case cannot be promoted
     └── StoreError (OSError)           the answer store cannot be opened or written
 
@@ -61,6 +62,10 @@ class BaselineError(BlindspotError, ValueError):
 
 class ReportError(BlindspotError, ValueError):
     """A report.json is missing, broken, of another version or no report; or cannot be written."""
+
+
+class ExchangeError(BlindspotError, ValueError):
+    """Prompts cannot be exported; or answers are missing, foreign, or of another set of prompts."""
 
 
 class SearchError(BlindspotError, ValueError):

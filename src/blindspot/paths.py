@@ -31,6 +31,8 @@ ORGANISMS: Path = FIXTURES / "organisms"
 
 #: ``--model organism:NAME`` names a bundled model.
 ORGANISM_PREFIX = "organism:"
+#: Beginning of the name of a model that the replicas of a Ray cluster compute.
+RAY_PREFIX = "ray:"
 
 
 def organism_names() -> list[str]:

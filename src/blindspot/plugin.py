@@ -14,7 +14,7 @@ import pytest
 
 from blindspot.search import tests as searching
 from blindspot.search.run import SearchRun
-from blindspot.session import tests, workers
+from blindspot.session import requests, tests, workers
 from blindspot.session.commands import test_name
 from blindspot.session.options import AXIS_KEY
 from blindspot.session.parser import add_options, added, run_options
@@ -73,6 +73,7 @@ def pytest_configure(config: pytest.Config) -> None:
         "implicit: word-association gates",
         "explicit: stated-belief gates",
         "mechanistic: gates on the residual stream",
+        "mitigation: whether a changed model is a cure",
         "search: the search",
         "promoted: cases that the search found",
     ):
@@ -110,7 +111,9 @@ class Gates:
             self.session.check_or_exit()
 
     def pytest_ignore_collect(self, collection_path: Path) -> bool | None:
-        """Do not collect the search unless it was requested."""
+        """Do not collect the search, or the gate of a mitigation, unless it was requested."""
+        if requests.is_left_out(self.session, collection_path):
+            return True
         return searching.left_out(self.search, collection_path)
 
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
@@ -218,7 +221,7 @@ class Reports:
         node.workerinput["blindspot"] = {
             "directory": str(self.session.directory),
             "gpu": workers.gpu_of(node.gateway.id, self.session.gpus),
-            "search": searching.is_asked(self.search),
+            "requested": requests.requested(self.session),
             "whole": self.session.whole,
         }
         self.session.crew.add(node.gateway)

@@ -44,7 +44,14 @@ def llama_server(directory: Path, name: str) -> Iterator[str]:
     from tests.unit.gguf_files import write
 
     path = write(directory / f"{name}.gguf", ORGANISMS / name)
-    with (directory / "log").open("w") as log:
+    with serving(path, directory / f"{name}.log") as address:
+        yield address
+
+
+@contextmanager
+def serving(path: Path, log_file: Path) -> Iterator[str]:
+    """The address of a server of a file."""
+    with log_file.open("w") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "tests.unit.llama_server", str(path)],
             cwd=ROOT,
@@ -55,7 +62,7 @@ def llama_server(directory: Path, name: str) -> Iterator[str]:
         try:
             assert process.stdout is not None
             said = next((line for line in process.stdout if line.startswith("listening ")), "")
-            assert said, (directory / "log").read_text("utf-8")
+            assert said, log_file.read_text("utf-8")
             yield f"{said.split()[1]}/v1"
         finally:
             process.kill()

@@ -28,7 +28,7 @@ from blindspot.models.residual import ResidualStream, Source, Vectors
 from blindspot.models.transformers.deferred import DeferredModel
 from blindspot.run.source import FixturePrompts, PromptSource
 from blindspot.session.parser import run_options
-from blindspot.stimuli import AssociationPrompt, Prompt, Selection
+from blindspot.stimuli import AssociationPrompt, Prompt, Selection, StatedPrompt
 from tests.unit.small_stimuli import small_stimuli
 from tests.unit.suite_runs import undrawn
 
@@ -185,7 +185,7 @@ class ScriptedModel:
                     progress(1)
         elif progress:
             progress(len(requests))
-        texts = [self.script(self._find(request.prompt)) for request in requests]
+        texts = [self._given(self._find(request.prompt)) for request in requests]
         return [Generation(f" {text}", 10, True, 1.0) for text in texts]
 
     def score(
@@ -197,13 +197,20 @@ class ScriptedModel:
 
     def _find(self, text: str) -> Prompt:
         """The prompt of a text; slices are rendered only as far as they are needed."""
-        text = text.rpartition("\n\n")[2]  # behind its examples
-        while text not in self._prompts:
+        parts = text.split("\n\n")  # the prompt is last, behind its examples; it may have a gap too
+        ends = ["\n\n".join(parts[start:]) for start in range(len(parts))]
+        while not (found := [end for end in ends if end in self._prompts]):
             self._prompts.update((prompt.text, prompt) for prompt in next(self._slices))
-        return self._prompts[text]
+        return self._prompts[found[0]]
+
+    def _given(self, prompt: Prompt) -> str:
+        """By the script; what a prompt states is answered by every model that answers."""
+        if isinstance(prompt, StatedPrompt) and self.script not in (blank, refuser):
+            return prompt.candidates[0]
+        return self.script(prompt)
 
     def _scores(self, request: ScoreRequest) -> tuple[float, ...]:
-        given = self.script(self._find(request.prompt))
+        given = self._given(self._find(request.prompt))
         return tuple(0.0 if candidate == given else -SURE for candidate in request.candidates)
 
     def _note(self, count: int) -> None:

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache, lru_cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -110,8 +112,8 @@ class Handler(BaseHTTPRequestHandler):
         if fault is not None and fault(self, number, body):
             return
         if self.path == "/v1/models":
-            row = {"id": "m", "owned_by": self.server.owner, "max_model_len": 2048}
-            self.reply({"data": [row, {"id": "n"}]})
+            row = {"owned_by": self.server.owner, "max_model_len": 2048}
+            self.reply({"data": [row | {"id": name} for name in "mn"]})
         elif self.path == "/v1/completions":
             self.reply(self.server.completed(body))
         elif self.path == "/v1/chat/completions":
@@ -146,8 +148,13 @@ class ScriptedServer(ThreadingHTTPServer):
     texts = False  # whether tokens are named by their texts alone
     fault: Fault | None = None
 
-    def __init__(self) -> None:
+    def __init__(self, certificate: Path | None = None) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
+        self.scheme = "http" if certificate is None else "https"
+        if certificate is not None:
+            context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+            context.load_cert_chain(certificate)
+            self.socket = context.wrap_socket(self.socket, server_side=True)
         self.lock = threading.Lock()
         self.count = 0
         self.bodies: list[dict[str, Any]] = []
@@ -157,7 +164,7 @@ class ScriptedServer(ThreadingHTTPServer):
     @property
     def address(self) -> str:
         """For ``base_url``."""
-        return f"http://127.0.0.1:{self.server_port}/v1"
+        return f"{self.scheme}://127.0.0.1:{self.server_port}/v1"
 
     def handle_error(self, *_: Any) -> None:
         """Clients may break connections."""
@@ -249,9 +256,9 @@ class ScriptedServer(ThreadingHTTPServer):
 
 
 @contextmanager
-def scripted_server(**how: Any) -> Iterator[ScriptedServer]:
-    """A running server."""
-    server = ScriptedServer()
+def scripted_server(certificate: Path | None = None, **how: Any) -> Iterator[ScriptedServer]:
+    """A running server; ``certificate``: a file with its certificate and its key."""
+    server = ScriptedServer(certificate)
     for name, value in how.items():
         setattr(server, name, value)
     threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}).start()

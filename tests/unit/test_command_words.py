@@ -7,6 +7,8 @@ import pytest
 from blindspot.__main__ import main
 
 COMMANDS = {
+    "answers": ("answers", "import"),
+    "prompts": ("prompts", "export", "x.jsonl", "--format"),
     "report": ("report",),
     "compare": ("compare",),
     "mitigate": ("mitigate", "--model", "organism:nobody", "--output", "x", "--axis"),

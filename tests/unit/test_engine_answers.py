@@ -26,7 +26,7 @@ from blindspot.models import (
     load,
 )
 from blindspot.models.pulse import heard
-from blindspot.models.transformers import waves
+from blindspot.models.transformers import decoding, waves
 from blindspot.models.transformers.engine import Engine
 from blindspot.models.transformers.formats import PromptFormat
 from blindspot.models.transformers.known_choices import Choices, KnownChoices
@@ -346,6 +346,33 @@ def test_finished_rows_leave_the_batch(
     assert len(fed) == 7
 
 
+def test_rows_of_several_passes_grow_together(
+    loaded: Callable[..., CausalModel], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Prompts of different lengths are read in passes of their own, then fed in one step."""
+    model, fed, read = fresh(loaded("llama")), [], []
+    step, extend = model._engine.step, model._engine.extend
+    prompts = ["Words:" + " wallet" * count for count in (1, 9, 20, 40)]
+    requests = [GenerationRequest(prompt, complete_after(6), 8) for prompt in prompts]
+    expected = [model.generate([request])[0] for request in requests]
+
+    def counted(tokens: Any, *rest: Any) -> Any:
+        fed.append(len(tokens))
+        return step(tokens, *rest)
+
+    def counted_pass(rows: Any, *rest: Any, **named: Any) -> Any:
+        read.append(len(rows))
+        return extend(rows, *rest, **named)
+
+    monkeypatch.setattr(Engine, "speed", 1.0)  # no row is padded
+    monkeypatch.setattr(model._engine, "step", counted)
+    monkeypatch.setattr(model._engine, "extend", counted_pass)
+    assert_same(model.generate(requests), expected)
+    assert len(read) >= 4
+    assert fed[0] == 4
+    assert len(fed) <= 7  # of at most 8 tokens the first is chosen by the pass
+
+
 def test_stopping_rule_sees_every_beginning_of_the_answer(
     loaded: Callable[..., CausalModel],
 ) -> None:
@@ -380,7 +407,8 @@ def test_groups_of_a_slow_model_change_no_answer(
     """Two rows at a time, heads when they are needed: the same answers, the first ones early."""
     whole = fresh(loaded("llama"), shares=shares)
     scored, generated = whole.score(scores()), whole.generate(generations())
-    monkeypatch.setattr(waves, "_GROUP_ROWS", 2)
+    monkeypatch.setattr(waves, "FEWEST_ROWS", 2)
+    monkeypatch.setattr(decoding, "FEWEST_ROWS", 2)
     monkeypatch.setattr(waves, "_TRIAL", 1)
     monkeypatch.setattr(Engine, "speed", 0.0)
     model = fresh(loaded("llama"), shares=shares)

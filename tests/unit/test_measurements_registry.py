@@ -6,8 +6,11 @@ import ast
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from blindspot.estimates import AssociationEffects, Clusters
+from blindspot.estimates.effects import Shares
 from blindspot.measurements.base import BANDS, Measurement
 from blindspot.measurements.registry import ALL, BEHAVIORAL, MEASUREMENTS, MECHANISTIC, STATISTICS
 from blindspot.stimuli import load_stimuli
@@ -23,6 +26,7 @@ NAMING = (
     "contrib/",
 )
 STIMULI = load_stimuli(())
+UNASKED = Shares(np.zeros(0), None, Clusters.encode({"word": []}))
 
 
 def literals(path: Path) -> Iterator[tuple[int, str]]:
@@ -93,3 +97,10 @@ def test_kinds_of_measurements_do_not_overlap() -> None:
     assert all(not one.asks for one in MECHANISTIC.values())
     assert BANDS
     assert {name for one in ALL for name in one.statistics} == {*STATISTICS}
+
+
+@pytest.mark.parametrize("one", BEHAVIORAL.values(), ids=lambda one: one.name)
+def test_a_statistic_is_never_judged_by_another_one(one):
+    """What a measurement does not compute is refused, not taken from the judged effect."""
+    with pytest.raises(NotImplementedError, match="does not know 'primacy'"):
+        one.contributions([AssociationEffects((), UNASKED)], "primacy")

@@ -90,6 +90,17 @@ def test_a_literal_sense_that_is_stated_stays() -> None:
     assert all(any(cue in text.prompt.lower() for cue in cues) for text in said)
 
 
+def test_paired_identifiers_stay_together() -> None:
+    """Where an axis pairs its identifiers, no text sets one beside the partner of another."""
+    axis = STIMULI.axes["gender"]
+    paired = {name: one for name, one in axis.variants.items() if one.paired}
+    assert paired
+    texts = Texts(STIMULI, "gender", Split.of(STIMULI, "gender", 0), 0)
+    for name, variant in paired.items():
+        together = set(zip(variant.positive, variant.negative, strict=True))
+        assert {texts._prompt(name).identifiers for _ in range(50)} <= together
+
+
 def test_placebos_do_not_teach_the_group() -> None:
     """Color names the literal sense everywhere, shuffled either behind the same kind of prompt."""
     assert "race" not in senses(batches(placebo="color"))

@@ -205,7 +205,7 @@ def _introduced(content: bytes) -> object:
 REPLIES: dict[str, tuple[Callable[[bytes], object], list[Any]]] = {
     "completion": (lambda content: wire.read(_reply(content)), COMPLETIONS),
     "answer": (
-        lambda content: chat._read(_reply(content)),
+        lambda content: chat.read_reply(_reply(content)),
         [chatted("4"), chatted(None, "length")],
     ),
     "introduction": (

@@ -9,7 +9,9 @@ import tempfile
 from argparse import ArgumentTypeError
 from collections.abc import Callable, Iterator
 from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -28,7 +30,13 @@ from blindspot.baselines.scores import Scores, read_scores
 from blindspot.contrib.aligned_but_blind.filenames import parse_filename
 from blindspot.contrib.aligned_but_blind.files import read_result_file
 from blindspot.errors import BlindspotError, line
+from blindspot.exchange.formats import as_lines
+from blindspot.exchange.returned import parts_of
 from blindspot.gates.limits import load_gates
+from blindspot.models import ModelOptions
+from blindspot.models.answered.file import Exported, Head, set_digest
+from blindspot.models.answered.model import open_answers
+from blindspot.models.base import GenerationRequest
 from blindspot.models.transformers.checkpoint import read_json
 from blindspot.paths import FIXTURES
 from blindspot.report.document import load_document
@@ -148,6 +156,63 @@ def _command(*words: str) -> Callable[[Path], object]:
     return run
 
 
+def _exported() -> list[bytes]:
+    """Prompts with their answers: one file that has both, with and without log-probabilities."""
+    prompts = [
+        Exported(name, "implicit/race-default-weapons", f"{name}: ", (" a - b", " b - a"), 40)
+        for name in ("one", "two", "three")
+    ]
+    found = []
+    for extra in ({}, {"log_probabilities": [-1.5, -2.0]}, {"ended": True}):
+        head = Head("answers", 3, set_digest([each.id for each in prompts]), ("-k", "race"))
+        rows = [
+            {
+                "id": each.id,
+                "slice": each.slice,
+                "prompt": each.text,
+                "candidates": list(each.candidates),
+                "max_tokens": 40,
+                "answer": "a - b",
+                **extra,
+            }
+            for each in prompts
+        ]
+        scored = replace(head, scored="log_probabilities" in extra)
+        found.append(as_lines([scored.as_json(), *rows]))
+    return found
+
+
+def _returned() -> list[bytes]:
+    """The answer to a prompt as a batch API, lm-eval and inspect write it."""
+    body = {"choices": [{"message": {"content": "a"}, "finish_reason": "stop"}]}
+    doc = {"id": "one", "prompt": "one: "}
+    log = {
+        "samples": [
+            {
+                "id": "one",
+                "input": "one: ",
+                "output": {"choices": [{"message": {"content": "a"}, "stop_reason": "stop"}]},
+            }
+        ]
+    }
+    rows: list[dict[str, Any]] = [
+        {"custom_id": "one", "response": {"status_code": 200, "body": body}, "error": None},
+        {"custom_id": "one", "response": {"body": {"choices": [{"text": "a"}]}}},
+        {"custom_id": "one", "response": None, "error": {"message": "expired"}},
+        {"doc": doc, "resps": [["a"]]},
+        {"doc": doc, "resps": [[["-1.5", "True"]], [["-2.0", "False"]]]},
+        log,
+    ]
+    return [as_lines([row]) for row in rows]
+
+
+def _judged(path: Path) -> object:
+    """A file of answers as a model."""
+    model = open_answers(ModelOptions(f"answers:{path}"))
+    request = GenerationRequest("one: ", lambda text: text.endswith("b"))
+    return model.identity, model.notes, model.generate([request])
+
+
 _PROMOTE = _command("promote", "{path}", "--to", "{beside}/to")
 READERS = {
     "axis": Reader(read_axis, _room("axes"), "a.toml", 8000),
@@ -164,6 +229,9 @@ READERS = {
     "config": Reader(lambda path: read_json(str(path), path), _config, "config.json", 5000),
     "published": Reader(_read_result, _published, RESULT, 6000),
     "promote": Reader(_PROMOTE, _search, "s.json", 2500),
+    "answers": Reader(_judged, _exported, "a.jsonl", 2000),
+    "imported": Reader(_command("answers", "import", "{path}"), _exported, "a.jsonl", 1500),
+    "returned": Reader(lambda path: [*parts_of(path)], _returned, "r.jsonl", 2000),
     "page": Reader(_command("report", "{path}"), _report, "report.json", 300),
     "included": Reader(lambda path: load_stimuli([path.parent]), _own_axis, "a.toml", 200),
     "suite": Reader(lambda path: default_axes(path.parent), _suite, "suite.toml", 1000),

@@ -19,13 +19,12 @@ from blindspot.models.registry import open_model
 from blindspot.models.served import client
 from blindspot.models.transformers.seam import encode
 from tests.unit.scripted_server import (
-    TOKENIZER,
     known_answers,
     log_probabilities,
     prompt_format,
     scripted_server,
 )
-from tests.unit.test_served_handshake import refusal, served
+from tests.unit.test_served_handshake import served
 
 PROMPT = "The sky is"
 CANDIDATES = ("red green", "blue")
@@ -282,39 +281,6 @@ def test_list_whose_answers_are_out_of_order_is_put_in_order():
         assert checks["8 at once"].startswith("not asked: 7 answers to 8 prompts")
 
 
-def test_key_that_is_refused_is_said_and_never_shown(monkeypatch, caplog):
-    """Not even if the server repeats it."""
-    key = "sk-" + "hushhush" * 4
-    monkeypatch.setenv("OPENAI_API_KEY", key)
-
-    def denied(handler, number, body):
-        given = handler.headers["Authorization"].removeprefix("Bearer ")
-        handler.reply({"error": {"message": f"Incorrect key {given}, {given[:9]}*"}}, 401)
-        return True
-
-    with caplog.at_level("DEBUG"), scripted_server(fault=denied) as server:
-        said = refusal(server)
-        assert "HTTP 401: Incorrect key ***" in said
-        assert "BLINDSPOT_API_KEY" in said
-        assert server.headers_seen[0]["Authorization"] == f"Bearer {key}"
-        assert server.count == 1
-        server.fault = None
-        model = served(server)
-        model.check_files()
-        server.fault, before = denied, server.count
-        scores, answers = asked(model, 5)
-        assert all("HTTP 401" in one.error for one in (*scores, *answers))
-        assert server.count - before <= 8  # those that were on their way; the others are not asked
-    assert "hush" not in said + str(scores) + str(answers) + caplog.text
-    monkeypatch.setenv("BLINDSPOT_API_KEY", "another")
-    with scripted_server() as server:
-        served(server).check_files()
-        assert server.headers_seen[0]["Authorization"] == "Bearer another"
-    monkeypatch.setenv("BLINDSPOT_API_KEY", "new\nline")
-    with scripted_server() as server, pytest.raises(ModelError, match="characters that no key has"):
-        served(server)
-
-
 def test_server_that_dies_and_comes_back_is_waited_for():
     """What was asked meanwhile is answered."""
     with scripted_server() as server:
@@ -364,17 +330,6 @@ def test_work_that_is_ended_does_not_wait_for_the_server():
         assert model.generate([GenerationRequest(PROMPT, lambda text: False)])[0].text
 
 
-def test_certificates_and_names_that_are_wrong_end_at_once():
-    """Neither is a matter of trying again."""
-    with scripted_server() as server:
-        secure = server.address.replace("http:", "https:")
-        model = open_model(
-            ModelOptions("served:m", model_args={"base_url": secure, "tokenizer": str(TOKENIZER)})
-        )
-        with pytest.raises(ModelError, match="the connection is not secure"):
-            model.check_files()
-
-
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -404,11 +359,15 @@ def test_arguments_that_cannot_be_used_are_named(arguments, said):
 def test_arguments_of_a_reference_are_its_own():
     """Its weights are never those of the candidate, and a model in this process has no server."""
     given = {"base_url": "http://h/v1", "weights": "a", "concurrency": 2}
-    other = {**given, "reference_weights": "b"}
+    other = {**given, "reference_weights": "b", "reference_base_url": "http://i/v1"}
     served_one = {"base_url": "http://h/v1", "concurrency": 2}
     assert arguments_of("served:m", given, reference=False) == given
     assert arguments_of("served:n", given, reference=True) == {**served_one, "tokenizer": "a"}
-    assert arguments_of("served:n", other, reference=True) == {**served_one, "weights": "b"}
+    assert arguments_of("served:n", other, reference=True) == {
+        "base_url": "http://i/v1",
+        "concurrency": 2,
+        "weights": "b",
+    }
     assert arguments_of("org/name", other, reference=True) == {}
     assert arguments_of("org/name", {"device_map": "auto"}, reference=True) == {
         "device_map": "auto"

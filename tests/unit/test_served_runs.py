@@ -17,7 +17,7 @@ def judge(directory, server, *arguments, place="", **more):
     return run_suite(
         directory,
         *FEW,
-        *("--model-args", f"base_url={server.address},deadline=3,{place}"),
+        *("--model-args", f"base_url={server.address},deadline=60,{place}"),
         *arguments,
         model="served:m",
         paths=more.pop("paths", ("tests/implicit",)),

@@ -23,6 +23,7 @@ from blindspot.stimuli import (
     read_contexts,
     read_questions,
     read_sense,
+    read_texts,
     read_wordings,
     undescribed,
 )
@@ -36,6 +37,7 @@ ROOMS = {
     "senses": read_sense,
     "contexts": read_contexts,
     "questions": read_questions,
+    "texts": read_texts,
 }
 
 
@@ -128,8 +130,9 @@ def test_embedded_models_know_the_cues_and_questions():
     from tools.organisms.corpus import CLOSED_QUESTIONS, OPEN_QUESTIONS
     from tools.organisms.lexicon import CUES, MISCELLANY
 
+    senses = load_stimuli(axes=["all"]).senses["en"]
     for name, cues in CUES.items():
-        ours = [cue.values for cue in SENSES[name].cues]
+        ours = [cue.values for cue in senses[name].cues]
         assert [(cue["heading"], cue["cue"], cue["cues"]) for cue in ours] == list(cues)
     slots = {"{first_sense}": "{p}", "{second_sense}": "{q}"}
     asked = {"closed": [], "open": []}

@@ -9,7 +9,7 @@ from blindspot.errors import StimulusError
 from blindspot.estimates import Effects
 from blindspot.gates.limits import GateTable
 from blindspot.measurements.base import FORCED_CHOICE, GENERATED, VALIDITY
-from blindspot.measurements.registry import DIFFERENCES
+from blindspot.measurements.registry import BEHAVIORAL, DIFFERENCES
 from blindspot.run.cases import Case
 from blindspot.stimuli import Slice
 
@@ -51,6 +51,8 @@ def unread(measured: Answered, gates: GateTable, case: Case) -> Unread | None:
     if case.mechanistic or case.statistic == VALIDITY or not measured.has(case):
         return None
     if case.reading == FORCED_CHOICE:
+        if not all(BEHAVIORAL[part.measurement].compares for part in case.parts):
+            return None
         mass = measured.mass(case)
         little = f"the compared answers have a probability of {mass:.2g} together, below"
         return Unread(f"{little} {gates.mass:g}") if mass < gates.mass else None

@@ -10,14 +10,16 @@ from typing import Protocol
 
 from blindspot.baselines import Baseline, Entry
 from blindspot.estimates import Accepted, Contributions, Estimate, difference
+from blindspot.estimates.mcnemar import mcnemar
 from blindspot.gates.floors import Answered, Unread, unread
 from blindspot.gates.limits import GateTable
-from blindspot.gates.rule import Against, Check, Gate, GateResult, Others, judge
+from blindspot.gates.rule import SIGNS, Against, Check, Gate, GateResult, Others, judge
 from blindspot.gates.verdict import Verdict, worst
 from blindspot.gates.waivers import Waiver
 from blindspot.measurements.base import WORD
+from blindspot.measurements.registry import STATISTICS
 from blindspot.run.cases import Case
-from blindspot.run.overlap import Overlap
+from blindspot.run.overlap import HasSlices, Overlap, failures
 from blindspot.run.result import Measures
 
 #: With fewer prompts a word has met too few words and wordings for a limit to decide.
@@ -27,7 +29,15 @@ LEAST_OF_WORD = 32
 LEAST_IN_COMMON = 64
 
 
-class Judgeable(Answered, Protocol):
+class Scored(HasSlices, Protocol):
+    """A model with the scores of its prompts, and what they amount to."""
+
+    def contributions(self, case: Case) -> Contributions | None:
+        """The contributions of its clusters, None if there are none."""
+        ...
+
+
+class Judgeable(Answered, Scored, Protocol):
     """A model that can be judged: just measured, or from the report of an earlier run."""
 
     def estimate(self, case: Case) -> Estimate:
@@ -36,10 +46,6 @@ class Judgeable(Answered, Protocol):
 
     def asked(self, case: Case) -> int:
         """How many prompts it rests on."""
-        ...
-
-    def contributions(self, case: Case) -> Contributions | None:
-        """The contributions of its clusters, None if there are none."""
         ...
 
     def comparisons(self, case: Case) -> int:
@@ -167,6 +173,7 @@ def outcomes(
                 noise = floor(case, estimate.n) if floor is not None else math.nan
                 check = Check(gate, estimate, compared.accepted, compared.change, noise)
                 weaker = weak or _theirs(other, gates, case) or compared.few
+                weaker = weaker or _uninformed(other, case, compared.accepted)
                 checks.append(_weakened(replace(check, comparisons=several), weaker))
             elif not case.mechanistic or gate.readable == "required":
                 missing[case.id] = compared
@@ -246,7 +253,7 @@ def _compare(
         return _unscored(other, entry, theirs)
     if other.overlap is not None and not case.mechanistic:
         return _on_common(case, other.name, other.overlap, same=same)
-    return _Compared(_accepted(theirs), _change(measured.contributions(case), theirs))
+    return _Compared(_accepted(theirs), _change(case, measured, other.kept, theirs))
 
 
 def _unscored(other: Other, entry: Entry | None, theirs: Contributions | None) -> str:
@@ -269,7 +276,8 @@ def _on_common(case: Case, other: str, overlap: Overlap, *, same: bool) -> _Comp
     few = None
     if asked < LEAST_IN_COMMON and case.level != WORD:
         few = Unread(f"{asked} prompts in common with {other}, {LEAST_IN_COMMON} are needed")
-    return _Compared(_accepted(theirs), _change(overlap.ours.contributions(case), theirs), few)
+    change = _change(case, overlap.ours, overlap.theirs, theirs)
+    return _Compared(_accepted(theirs), change, few)
 
 
 def _accepted(theirs: Contributions) -> Accepted:
@@ -277,9 +285,24 @@ def _accepted(theirs: Contributions) -> Accepted:
     return Accepted(estimate.value, estimate.standard_error, estimate.n, estimate.df)
 
 
-def _change(ours: Contributions | None, theirs: Contributions) -> Estimate | None:
+def _change(case: Case, ours: Scored, theirs: Measures, accepted: Contributions) -> Estimate | None:
     """Candidate minus the other, paired; None if the candidate was not measured."""
-    return None if ours is None else difference(ours, theirs)
+    found = ours.contributions(case)
+    if found is None:
+        return None
+    if STATISTICS[case.statistic].exact:
+        return mcnemar(*failures(ours, theirs, case))
+    return difference(found, accepted)
+
+
+def _uninformed(other: Other, case: Case, theirs: Accepted) -> Unread | None:
+    """Why the other model has nothing to lose; None if it has."""
+    known = STATISTICS[case.statistic]
+    if known.informed is None or not theirs.measured:
+        return None
+    if SIGNS[known.direction] * (theirs.value - known.informed) <= 0:
+        return None
+    return Unread(f"{other.name} has nothing to lose: {known.label} {theirs.value:.2f}")
 
 
 def limit_of(gates: GateTable, case: Case) -> float:

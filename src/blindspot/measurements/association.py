@@ -47,7 +47,9 @@ def _foreign(prompt: Prompt) -> list[str]:
     return [] if prompt.language == ENGLISH else [prompt.language]
 
 
-class _WordAssociation(Behavioral):
+class WordAssociation(Behavioral):
+    """Association prompts: their answers, and the effects of these."""
+
     def languages(self, stimuli: Stimuli) -> Collection[str]:
         return stimuli.implicit.keys()
 
@@ -111,7 +113,7 @@ class _WordAssociation(Behavioral):
         return value + (0.0 if prompt.positive_identifier_first == prompt.second_order else 0.5)
 
 
-ASSOCIATION = _WordAssociation(
+ASSOCIATION = WordAssociation(
     name=IMPLICIT,
     words=Words(
         title="Word association",

@@ -74,6 +74,9 @@ class Statistic:
         signature: its line where two models are compared, "" where it has none.
         of_group: whether it says how clearly the group is represented (+1 not at all, -1 clearly).
         words: of a figure that needs no measurement to explain it, None for others.
+        exact: whether changes are judged by McNemar's exact test: its values are 1 and 0.
+        informed: a worse value of another model leaves nothing to lose, so that a comparison with
+            it says nothing.
     """
 
     label: str
@@ -83,6 +86,8 @@ class Statistic:
     signature: str = ""
     of_group: bool = False
     words: Words | None = None
+    exact: bool = False
+    informed: float | None = None
 
 
 VALIDITY = "validity"
@@ -127,6 +132,8 @@ class Measurement:
         levels: of its gates.
         banded: whether it reads the residual stream and is judged by band of layers.
         counted: what ``n`` of a gate counts.
+        part: of a mitigation that it judges, 0 for none. It is judged beside a reference only,
+            and not of controls.
     """
 
     name: str
@@ -136,6 +143,7 @@ class Measurement:
     levels: tuple[Level, ...] = (CATEGORY, WORD)
     banded: bool = False
     counted: str = "prompts"
+    part: int = 0
 
     @property
     def judged(self) -> str:
@@ -162,25 +170,35 @@ def constant(**statistics: Statistic) -> Mapping[str, Statistic]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Difference(Measurement):
+class Derived(Measurement):
+    """A figure made of the effects of measurements by prompts, on their prompts.
+
+    ``of``: their names.
+    """
+
+    of: tuple[str, ...]
+
+    @property
+    def asks(self) -> tuple[str, ...]:
+        """All of them."""
+        return self.of
+
+
+@dataclass(frozen=True, kw_only=True)
+class Difference(Derived):
     """The judged effect of one measurement by prompts minus that of another, on the same pairs.
 
+    ``of``: names of both; the first one's effect minus the second one's.
+
     Attributes:
-        of: names of both; the first one's effect minus the second one's.
         apart: cluster factors whose labels are unrelated in the two.
         plane: title of the picture of both, and what its axes show: the second one, the first one.
         shown: what the picture says, in full sentences.
     """
 
-    of: tuple[str, str]
     apart: tuple[str, ...] = ("wording",)
     plane: tuple[str, str, str] = ("", "", "")
     shown: str = ""
-
-    @property
-    def asks(self) -> tuple[str, ...]:
-        """Both."""
-        return self.of
 
     def contributions(self, effects: Sequence[Effects], statistic: str) -> Contributions:
         """The uncertainty is joint: the effect of a word on both cancels."""

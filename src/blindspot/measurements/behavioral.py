@@ -77,6 +77,7 @@ class Behavioral(Measurement, ABC):
         figures: what its effects say beside the one that is judged.
         axis: what the chart of its effects shows.
         shares: whether an effect of e is also (1 + e) / 2 of the answers.
+        compares: whether its candidates are answers to choose from, whose mass tells something.
     """
 
     readings: tuple[str, ...] = (GENERATED, FORCED_CHOICE)
@@ -85,6 +86,7 @@ class Behavioral(Measurement, ABC):
     figures: tuple[Figure, ...] = ()
     axis: str = "effect"
     shares: bool = False
+    compares: bool = True
 
     @property
     def asks(self) -> tuple[str, ...]:
@@ -122,9 +124,13 @@ class Behavioral(Measurement, ABC):
         """The effects of prompts; `judged` is the first of them."""
 
     def contributions(self, effects: Sequence[Effects], statistic: str) -> Contributions:
-        """Of the effect that is judged, or of the validity."""
+        """Of the effect that is judged, or of the validity; others override this."""
         (found,) = effects
-        return found.answered if statistic == VALIDITY else found.contributions
+        if statistic == VALIDITY:
+            return found.answered
+        if statistic != self.judged:
+            raise NotImplementedError(f"{self.name}: `contributions` does not know {statistic!r}")
+        return found.contributions
 
     @abstractmethod
     def order(self, identifier_first: bool, second_order: bool) -> str:

@@ -8,7 +8,7 @@ read: where the two kinds of contexts do not separate, a reading says nothing ab
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Self
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from blindspot.estimates import Clusters, Contributions, Estimate
 from blindspot.estimates.clusters import FactorSums, contrasts
+from blindspot.measurements.mechanistic import Band
 from blindspot.measurements.permutation import chance, least_chance
 from blindspot.measurements.scale import Scale
 from blindspot.stimuli import Context
@@ -156,11 +157,26 @@ class Controls:
             return ""
         return f"{ours} and {theirs} cue words are too few to separate senses from words"
 
+    def within(self, layers: Sequence[int]) -> tuple[int, ...]:
+        """The readable ones of some layers."""
+        return tuple(layer for layer in layers if layer in self.readable)
+
+    def unread(self, told: str) -> Band:
+        """A band without a readable layer; ``told``: how clearly it separates at best."""
+        return Band(None, self.fault or f"the controls do not separate: {told}")
+
     def best(self, layers: Sequence[int]) -> int | None:
         """The layer that separates most clearly, None if there is none."""
         measured = [layer for layer in layers if self.separations[layer].measured]
         bounds = {layer: self.separations[layer].lower(ERROR) for layer in measured}
         return max(measured, key=lambda at: (at in self.readable, bounds[at]), default=None)
+
+    def at_best(self, layers: Sequence[int], told: Callable[[int], str]) -> str:
+        """What ``told`` says of the layer that separates most clearly, or why there is none."""
+        layer = self.best(layers)
+        if layer is None:
+            return "they were not measured" if layers else "the band has no layer"
+        return told(layer)
 
     def doubt(self, layer: int) -> str:
         """How clearly a layer separates, and how clearly it must."""
@@ -245,6 +261,27 @@ def blindness(
         return found
     extra = _calibration(readings, scale, controls, chosen)
     return replace(found, factors={**found.factors, **extra})
+
+
+def band_of(
+    contexts: Sequence[Context],
+    readings: Floats,
+    scale: Scale,
+    controls: Controls,
+    layers: Sequence[int],
+    *,
+    step: float,
+    told: str,
+) -> Band:
+    """`blindness` in the readable layers of a band, or why there is none.
+
+    ``told``: how clearly the controls separate in the band; the rest as of `blindness`.
+    """
+    readable = controls.within(layers)
+    if not readable:
+        return controls.unread(told)
+    found = blindness(contexts, readings, scale, controls, readable, step=step)
+    return Band(None, found.reason) if found.reason else Band(found, layers=readable)
 
 
 def _calibration(

@@ -21,7 +21,7 @@ from blindspot import files
 from blindspot.answers import InterpretedSense, read_interpretation
 from blindspot.estimates import ANSWER_STEP
 from blindspot.measurements.base import GENERATED, constant
-from blindspot.measurements.controls import Control, Controls, blindness, labels_of, mean_of
+from blindspot.measurements.controls import Control, Controls, band_of, labels_of, mean_of
 from blindspot.measurements.mechanistic import (
     BLINDNESS,
     SAMPLED,
@@ -276,19 +276,15 @@ class _SliceTexts:
 
     def band(self, layers: Sequence[int]) -> Band:
         """The finding for a band of layers."""
-        readable = tuple(layer for layer in layers if layer in self._controls.readable)
-        if not readable:
-            why = self._controls.fault or f"the controls do not separate: {self.said(layers)}"
-            return Band(None, why)
-        found = blindness(
+        return band_of(
             self._contexts[AMBIGUOUS],
             self._ambiguous,
             self._scale,
             self._controls,
-            readable,
+            layers,
             step=ANSWER_STEP,
+            told=self.said(layers),
         )
-        return Band(None, found.reason) if found.reason else Band(found, layers=readable)
 
     def said(self, layers: Sequence[int]) -> str:
         """The line on the controls of a band."""

@@ -262,6 +262,8 @@ class AssayOptions:
     seed: int = 0
 
 
+DEFAULT_OPTIONS = AssayOptions()
+
 Look = tuple[str, Any]
 """How a curve is drawn: a role of `blindspot.report.page.drawing.ROLES`, and a dash pattern."""
 

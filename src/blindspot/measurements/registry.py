@@ -7,13 +7,23 @@ from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 
 from blindspot.measurements.association import ASSOCIATION
-from blindspot.measurements.base import Difference, Measurement, Statistic, Words
+from blindspot.measurements.base import Derived, Difference, Measurement, Statistic, Words
 from blindspot.measurements.behavioral import Behavioral
 from blindspot.measurements.belief import BELIEF
+from blindspot.measurements.evidence import EVIDENCE
+from blindspot.measurements.fluency import FLUENCY
 from blindspot.measurements.gap import GAP
 from blindspot.measurements.injection import INJECTION
 from blindspot.measurements.interpretation import INTERPRETATION
-from blindspot.measurements.mechanistic import Assay, AssayOptions, Mechanistic
+from blindspot.measurements.knowledge import KNOWLEDGE
+from blindspot.measurements.mechanistic import DEFAULT_OPTIONS, Assay, AssayOptions, Mechanistic
+from blindspot.measurements.mitigation import (
+    BELIEF_KEPT,
+    COLLAPSE,
+    COUNTERBELIEF,
+    CURE,
+    REVERSAL,
+)
 from blindspot.measurements.patching import PATCHING
 from blindspot.measurements.probing import PROBING
 from blindspot.models.base import Missing
@@ -28,11 +38,22 @@ ALL: tuple[Measurement, ...] = (
     INTERPRETATION,
     PROBING,
     INJECTION,
+    CURE,
+    COLLAPSE,
+    REVERSAL,
+    COUNTERBELIEF,
+    EVIDENCE,
+    KNOWLEDGE,
+    FLUENCY,
+    BELIEF_KEPT,
 )
 
 MEASUREMENTS: Mapping[str, Measurement] = MappingProxyType({one.name: one for one in ALL})
 BEHAVIORAL: Mapping[str, Behavioral] = MappingProxyType(
     {one.name: one for one in ALL if isinstance(one, Behavioral)}
+)
+DERIVED: Mapping[str, Derived] = MappingProxyType(
+    {one.name: one for one in ALL if isinstance(one, Derived)}
 )
 DIFFERENCES: Mapping[str, Difference] = MappingProxyType(
     {one.name: one for one in ALL if isinstance(one, Difference)}
@@ -46,7 +67,7 @@ STATISTICS: Mapping[str, Statistic] = MappingProxyType(
 )
 """What gates.toml can limit."""
 
-LEADING = tuple(dict.fromkeys(one.readings[0] for one in ALL))
+LEADING = tuple(dict.fromkeys(one.readings[0] for one in ALL if not one.part))
 """Readings that represent a measurement where there is one figure for each."""
 
 
@@ -89,7 +110,13 @@ def slices(
     found = MEASUREMENTS[measurement].slices(stimuli)
     if not selection.published:
         return found
-    return [part for part in found if stimuli.axes[part.axis].categories[part.category].published]
+    return [part for part in found if _has_published(stimuli, part)]
+
+
+def _has_published(stimuli: Stimuli, part: Slice) -> bool:
+    """Whether the words of a slice are published; of one without words of a category, always."""
+    category = stimuli.axes[part.axis].categories.get(part.category)
+    return category is None or category.published is not None
 
 
 def word_slices(
@@ -109,17 +136,13 @@ def render(
 def assays_of(
     stimuli: Stimuli,
     selection: Selection = DEFAULT_SELECTION,
-    *,
-    window: int | None = None,
-    seed: int = 0,
+    options: AssayOptions = DEFAULT_OPTIONS,
 ) -> dict[str, Assay]:
     """Every assay on these stimuli, by measurement.
 
     Args:
         stimuli: axes, wordings, senses and questions.
         selection: which word pairs are used.
-        window: layers that an injection writes over at once, None for the paper's share of them.
-        seed: of the random control vectors.
+        options: those of a run.
     """
-    options = AssayOptions(window, seed)
     return {name: one.assay(stimuli, selection, options) for name, one in MECHANISTIC.items()}

@@ -21,7 +21,6 @@ from blindspot.measurements.mechanistic import (
     SAMPLED,
     TRIED,
     Assayed,
-    Band,
     Curve,
     Findings,
     Unit,
@@ -118,8 +117,7 @@ class TriedByControls(ABC):
             controls = self._tried(part, found, self.readings[0])
             for name, layers in band_layers(controls.layers).items():
                 lines[reading, name] = line = f"{self.best(controls, layers, senses)}, in a trial"
-                why = controls.fault or f"the controls do not separate: {line}"
-                bands[reading, name] = Band(None, why)
+                bands[reading, name] = controls.unread(line)
             curves.append(self.separation(controls, reading))
         return Assayed(part, bands, curves, lines, digest=digest)
 
@@ -161,10 +159,7 @@ class TriedByControls(ABC):
     @classmethod
     def best(cls, controls: Controls, layers: Sequence[int], senses: tuple[str, ...]) -> str:
         """How clearly the controls separate at best in some layers."""
-        layer = controls.best(layers)
-        if layer is None:
-            return "they were not measured" if layers else "the band has no layer"
-        return cls.apart(controls, layer, senses)
+        return controls.at_best(layers, lambda layer: cls.apart(controls, layer, senses))
 
     @classmethod
     def separation(cls, controls: Controls, reading: str) -> Curve:

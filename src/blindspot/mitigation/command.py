@@ -177,5 +177,5 @@ def _command(base: str, recipe: Recipe, output: Path) -> str:
     lora = recipe.method == LORA
     change = ("--adapter", str(output)) if lora else ("--steer", str(output / FILE))
     chat = ("--apply-chat-template",) * recipe.chat
-    only = ("--axis", recipe.axis)
+    only = ("--axis", recipe.axis, "-m", "mitigation")
     return shlex.join(["pytest", "--model", base, *change, "--reference", base, *chat, *only])

@@ -18,7 +18,8 @@ CARD = "mitigation.json"
 ALL = "all"
 LORA, STEER = "lora", "steer"
 METHODS = (LORA, STEER)
-_LARGEST = 2**20
+#: Bytes of a card, at most.
+LARGEST = 2**20
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +91,7 @@ def check_output(directory: Path, card: dict[str, Any]) -> bool:
         raise BlindspotError(f"--output {line(directory)} is a file; name a directory")
     if not (directory / CARD).exists():
         return False
-    found = files.read_json(directory / CARD, _LARGEST, "a card", remedy="name another directory")
+    found = files.read_json(directory / CARD, LARGEST, "a card", remedy="name another directory")
     if found != json.loads(written(card)):
         raise BlindspotError(
             f"--output {line(directory)} holds what another command made ({CARD}); name another "

@@ -2,8 +2,8 @@
 
 A model learns to answer an ambiguous prompt as its base does when a sentence in front of it names
 the group, and to say behind the prompt what its identifiers refer to. Where a sentence states the
-literal sense, and in unrelated sentences, it keeps to what its base would write: a color stays a
-color. What an answer should be is never said.
+literal sense, and in unrelated and plain sentences, it keeps to what its base would write: a color
+stays a color. What an answer should be is never said.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ from blindspot.stimuli.prompts import associations
 from blindspot.stimuli.senses import OPEN, PLACEHOLDER_SLOT
 from blindspot.stimuli.template import fill
 
-LITERAL, GROUP = "literal", "group"
+LITERAL, GROUP, PLAIN = "literal", "group", "plain"
 #: Texts of each kind in a batch: those that say a sense, and those answered as by the base.
 SAID = {AMBIGUOUS: 3, NEUTRAL: 1, LITERAL: 2}
-ANSWERED = {AMBIGUOUS: 8, LITERAL: 4, GROUP: 2, UNRELATED: 2}
+ANSWERED = {AMBIGUOUS: 8, LITERAL: 4, GROUP: 2, UNRELATED: 2, PLAIN: 4}
 PLACEBOS = ("color", "shuffled")
 
 
@@ -106,6 +106,7 @@ class Texts:
         self._senses = stimuli.senses.get(language, {})
         self._templates = [one.text for one in stimuli.templates.get(language, ())]
         self._asides = [one.text for one in stimuli.questions.get(language, ()) if one.kind == OPEN]
+        self._practice = stimuli.practice.get(language, ())
         self._wordings = [one for one in stimuli.implicit[language] if one.id in split.wordings]
         self._variants = [name for name, one in self._axis.variants.items() if not one.control]
         self._ambiguous = [name for name in self._variants if self._literal(name)]
@@ -126,9 +127,12 @@ class Texts:
 
     def batch(self, number: int) -> list[Text]:
         """A batch, the same for its number whatever was drawn before."""
-        self._random = random.Random(f"{self._seed} texts {number}")
+        self._seed_for(number)
         said = [self._sense(kind) for kind, count in SAID.items() for _ in range(count)]
         return said + [self._answer(kind) for kind, count in ANSWERED.items() for _ in range(count)]
+
+    def _seed_for(self, number: int) -> None:
+        self._random = random.Random(f"{self._seed} texts {number}")
 
     def _sense(self, kind: str) -> Text:
         """A text that ends in what an identifier refers to."""
@@ -150,7 +154,9 @@ class Texts:
 
         So is the model, unless the prompt is to stay ambiguous.
         """
-        if kind == UNRELATED or (kind == LITERAL and not self._ambiguous):
+        if kind == PLAIN and self._practice:
+            return Text("", self._random.choice(self._practice), base="")
+        if kind in (UNRELATED, PLAIN) or (kind == LITERAL and not self._ambiguous):
             plain = self._plain()
             return Text("", plain.prompt + plain.continuation, base="")
         variant = self._variant(kind)
@@ -193,6 +199,8 @@ class Texts:
         positive, negative = self._split.words[category]
         pair = draw(positive), draw(negative)
         identifiers = draw(shape.positive), draw(shape.negative)
+        if shape.paired:
+            identifiers = draw(list(zip(shape.positive, shape.negative, strict=True)))
         where = Slice(IMPLICIT, self._axis.name, variant, category)
         wording = draw(self._wordings)
         return draw(list(associations(self._axis, where, wording, shape, identifiers, pair)))

@@ -133,8 +133,9 @@ class LanguageModel(Protocol):
     """A causal language model behind any backend: the required members.
 
     A backend may offer more, each by having the members: `HasScores`, `AnswersEarly`,
-    `AnswersTogether`, `HasResidualStream`, `HasWeights`, `HasPrice`, `IsServed`. Gates that need a
-    missing one are reported as not offered.
+    `AnswersTogether`, `HasResidualStream`, `HasWeights`, `HasReplicas`, `HasPrice`, `IsServed`,
+    `IsAnswered`.
+    Gates that need a missing one are reported as not offered.
     """
 
     @property
@@ -253,11 +254,37 @@ class HasWeights(Protocol):
 
 
 @runtime_checkable
+class HasReplicas(Protocol):
+    """A `LanguageModel` that is computed in several places at once, and needs longer lists."""
+
+    @property
+    def replicas(self) -> int:
+        """How many places."""
+        ...
+
+
+@runtime_checkable
 class HasPrice(Protocol):
     """A `LanguageModel` whose answers cost money; what they will cost is said beforehand."""
 
     def bill(self, prompts: Sequence[str], length: int) -> str:
         """What prompts will cost, in words; ``length``: most tokens of an answer."""
+        ...
+
+
+@runtime_checkable
+class IsAnswered(Protocol):
+    """A `LanguageModel` that was asked before: it has one answer to each prompt that it knows.
+
+    So nothing is asked again for a noise floor, and candidates have the form of their wording.
+    """
+
+    def check_prompts(self, prompts: Sequence[str]) -> None:
+        """Refuse prompts that it does not know, before any answer is read.
+
+        Raises:
+            ModelError: says how many, and how the first one begins.
+        """
         ...
 
 

@@ -16,7 +16,9 @@ _TRANSFORMERS = "blindspot.models.transformers.deferred:DeferredModel"
 BACKENDS: Mapping[str, str] = MappingProxyType(
     {
         "organism:": _TRANSFORMERS,
+        "answers:": "blindspot.models.answered.model:open_answers",
         "chat:": "blindspot.models.served.chat:ChatModel",
+        "ray:": "blindspot.models.replicas.model:RayModel",
         "served:": "blindspot.models.served.model:ServedModel",
         "": _TRANSFORMERS,  # a directory, or a model of the hub
     }

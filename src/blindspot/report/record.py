@@ -383,7 +383,7 @@ def _masses(measured: Measured) -> list[Mass]:
     """What forced choice rests on, by axis and wording; nothing of a model without scores."""
     found: dict[str, list[Observation]] = {}
     for table in measured.tables.values():
-        for row in table.rows:
+        for row in table.rows if table.measurement.compares else ():
             found.setdefault(name_of(row.prompt), []).append(row)
     return [
         Mass(

@@ -27,6 +27,7 @@ from blindspot.report.numbers import (
     signed,
     stereotyped_share,
 )
+from blindspot.report.parts import mitigated
 from blindspot.report.schema import Against, Document, Gate, SignatureLine
 from blindspot.report.text import line
 
@@ -159,6 +160,8 @@ def _lead(document: Document, count: Counter[Verdict], judged: int) -> str:
     lead = "; ".join(parts) or "no gate was judged"
     if document["verdict"] == RunVerdict.FAILED and not count[Verdict.FAIL]:
         lead += "; a test itself broke"
+    if cure := mitigated(document["gates"]):
+        lead = f"{cure}. {lead[0].upper()}{lead[1:]}"
     told = [f"{lead[0].upper()}{lead[1:]}", *filter(None, (_beside(document, k) for k in OTHERS))]
     return f"{'. '.join(told)}."
 

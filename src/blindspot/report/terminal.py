@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -14,10 +15,11 @@ from blindspot.gates.tally import Tally
 from blindspot.gates.verdict import Verdict
 from blindspot.measurements.base import GENERATED, POOLED, VALIDITY, WORD
 from blindspot.measurements.behavioral import Behavioral
-from blindspot.measurements.registry import BEHAVIORAL, DIFFERENCES
+from blindspot.measurements.registry import BEHAVIORAL, DERIVED
 from blindspot.report import inside
 from blindspot.report.axes import matrix
 from blindspot.report.numbers import counted
+from blindspot.report.parts import mitigated, parts_of
 from blindspot.report.schema import Against, Effects, Gate, Record
 from blindspot.report.sentences import Statement, by_verdict, statements
 from blindspot.report.tables import (
@@ -129,9 +131,13 @@ def _tables(record: Record, tally: Tally, width: int, color: bool) -> Iterable[l
             "change against another model, over all variants",
             render(_pooled(pooled), width, color),
         ]
-    for name, difference in DIFFERENCES.items():
-        if mine := [gate for gate in gates if gate["measurement"] == name]:
-            yield [difference.words.heading, render(_gap_table(mine), width, color)]
+    for name, derived in DERIVED.items():
+        mine = [gate for gate in gates if gate["measurement"] == name]
+        if mine:
+            shown = [gate for gate in mine if gate["level"] != WORD]
+            block = [derived.words.heading]
+            block += [render(_derived_table(shown), width, color)] if shown else []
+            yield [*block, *filter(None, [_words_line(mine)])]
     yield from ([block] for block in inside.blocks(record, gates, width, color))
     yield from ([block] for block in inside.comparison_blocks(record, width, color))
 
@@ -215,17 +221,29 @@ def _pooled(gates: Sequence[Gate]) -> Table:
     return table
 
 
-def _gap_table(gaps: Sequence[Gate]) -> Table:
-    table = columns("effect", "95 % int.", "limit", "base")
-    for gate in gaps:
-        table.add_row(
-            gate["slice"],
-            signed(gate["value"]),
-            interval(gate),
-            limits(gate),
-            accepted(gate),
-            verdict_cell([gate["verdict"]]),
-        )
+def _derived_table(gates: Sequence[Gate]) -> Table:
+    """What is made of other effects; of several statistics or readings each has a row."""
+    table = columns("effect", "95 % int.", "limit", "base", "change", "margin")
+    parts: dict[str, list[Gate]] = {}
+    for gate in gates:
+        parts.setdefault(gate["slice"], []).append(gate)
+    several = len({(gate["statistic"], gate["reading"]) for gate in gates}) > 1
+    for name, mine in parts.items():
+        if several:
+            table.add_row(Text(name, style="bold"))
+        for gate in mine:
+            reading = f", {gate['reading'].replace('-', ' ')}" if gate["reading"] else ""
+            beside = _compared(gate)
+            table.add_row(
+                f"  {gate['statistic']}{reading}" if several else name,
+                signed(gate["value"]),
+                interval(gate),
+                limits(gate),
+                signed(beside["value"]) if beside else "",
+                signed(beside["change"]) if beside else "",
+                plain(beside["margin"]) if beside else "",
+                verdict_cell([gate["verdict"]]),
+            )
     return table
 
 
@@ -308,6 +326,7 @@ def in_words(record: Record, tally: Tally, color: bool) -> Iterator[str]:
         shared.setdefault((one.verdict, one.said), []).append(one)
     if not shared:
         return
+    yield from _parts(gates)
     table = Table.grid(padding=(0, 2, 0, 0))
     table.add_column(no_wrap=True)
     table.add_column()
@@ -321,6 +340,15 @@ def in_words(record: Record, tally: Tally, color: bool) -> Iterator[str]:
     yield "in words"
     yield from (f"  {line}" for line in render(table, _NARROW - 2, color).splitlines())
     yield ""
+
+
+def _parts(gates: Sequence[Gate]) -> Iterator[str]:
+    """Whether a changed model is a cure, and its parts."""
+    if told := mitigated(gates):
+        yield f"mitigation: {told}"
+        said = (f"{one.number} {one.name}: {one.said}" for one in parts_of(gates))
+        yield from (f"  {line}" for line in textwrap.wrap("; ".join(said), _NARROW - 2))
+        yield ""
 
 
 def closing(

@@ -15,7 +15,14 @@ from typing import TypeVar
 
 from blindspot.measurements.mechanistic import Findings, Unit
 from blindspot.measurements.registry import BEHAVIORAL
-from blindspot.models.base import HasPrice, Identity, LanguageModel, offers
+from blindspot.models.base import (
+    HasPrice,
+    HasReplicas,
+    Identity,
+    IsAnswered,
+    LanguageModel,
+    offers,
+)
 from blindspot.run.answer import Answer, checked_identity
 from blindspot.run.cost import Cost, timed, trial_of
 from blindspot.run.keeper import Keeper
@@ -35,6 +42,8 @@ DECODING = "greedy-2"
 _TEN_SECONDS = {"cpu": 2e10, "mps": 2e11, "cuda": 2e13}
 #: Prompts in a unit of a model of unknown size.
 _UNKNOWN = 256
+#: Units in a list for each replica: all wait for the last one of a list.
+_LISTS = 4
 #: Fewest prompts in a unit: the four orders of two pairs, which share prefixes.
 _LEAST = 8
 
@@ -105,7 +114,12 @@ def ask(
     time = f"again by {again}" if again else ""
     keys = [answer_key(prompt, time) for prompt in prompts]
     scored = offers(model, "score")
-    pieces = units(prompts, keys, again or unit_size(checked_identity(model)))
+    if isinstance(model, IsAnswered):
+        model.check_prompts([prompt.text for prompt in prompts])
+    size = unit_size(checked_identity(model))
+    if isinstance(model, HasReplicas):
+        size *= _LISTS * model.replicas
+    pieces = units(prompts, keys, again or size)
     works = [PromptWork(dict(piece), scored) for piece in pieces]
 
     def trial(missing: Collection[bytes]) -> PromptWork:

@@ -142,6 +142,8 @@ def _single(source: PromptSource, measurement: str, level: Level) -> list[Slice]
             for part in source.word_slices(first)
             if part.variant not in source.controls(part.axis)
         ]
+    elif MEASUREMENTS[measurement].part:
+        parts = [part for part in parts if part.variant not in source.controls(part.axis)]
     for other in others:
         judged = MEASUREMENTS[other].judged
         also = {

@@ -12,7 +12,14 @@ from contextlib import nullcontext
 from itertools import chain, groupby
 
 from blindspot.errors import ModelError
-from blindspot.models.base import HasScores, LanguageModel, Progress, ScoreRequest, offers
+from blindspot.models.base import (
+    HasScores,
+    IsAnswered,
+    LanguageModel,
+    Progress,
+    ScoreRequest,
+    offers,
+)
 from blindspot.run.answer import backend_of, blamed, check_scores, checked_identity
 from blindspot.run.ask import UnansweredError
 from blindspot.run.turns import Share, turn
@@ -65,7 +72,7 @@ def decided(
         ModelError: the model failed or returned an invalid answer; nothing of it is stored.
         UnansweredError: a decision is missing, and the model must not be asked.
     """
-    if not offers(model, "score"):
+    if not offers(model, "score") or isinstance(model, IsAnswered):
         return {}
     formed = (prompt for prompt in trials if prompt.answer)
     wordings = {name: list(some) for name, some in groupby(formed, name_of)}

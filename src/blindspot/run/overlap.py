@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Self
+from typing import Protocol, Self
 
 import numpy as np
 
 from blindspot.estimates import Contributions
-from blindspot.measurements.tables import Rows, Table
+from blindspot.measurements.tables import Floats, Rows, Table
 from blindspot.run.cases import Case
 from blindspot.run.result import Measures, Places
 from blindspot.stimuli import Slice
@@ -72,6 +72,26 @@ def common(one: Table, other: Table) -> tuple[Places, Places]:
     found = [(place, known[key]) for place, key in enumerate(one.keys) if key in known]
     places = np.array(found, np.int64).reshape(-1, 2)
     return places[:, 0], places[:, 1]
+
+
+class HasSlices(Protocol):
+    """A model with the scores of its prompts."""
+
+    @property
+    def slices(self) -> Mapping[Slice, Table]:
+        """The scores by category slice."""
+        ...
+
+
+def failures(ours: HasSlices, theirs: HasSlices, case: Case) -> tuple[Floats, Floats]:
+    """The values of a case in both models, on the prompts that both were asked."""
+    one, other = [], []
+    for part in case.parts:
+        mine, beside = ours.slices[part.whole], theirs.slices[part.whole]
+        places, others = common(mine, beside)
+        one.append(mine.values(case.reading)[places])
+        other.append(beside.values(case.reading)[others])
+    return np.concatenate(one), np.concatenate(other)
 
 
 def shared(overlap: Overlap, other: str, prompts: int) -> str:

@@ -76,8 +76,13 @@ class FixturePrompts:
 
     @property
     def conditions(self) -> dict[str, str]:
-        """Those of the selection."""
-        return self.selection.conditions
+        """Those of the selection, and how much of an axis was held out."""
+        held = {
+            f"held out of {name}": f"{sum(len(w) for two in one.words.values() for w in two)} "
+            f"words, {len(one.wordings)} wordings"
+            for name, one in self.stimuli.held_out.items()
+        }
+        return self.selection.conditions | held
 
     def slices(self, measurement: str) -> list[Slice]:
         """All category slices of a measurement."""

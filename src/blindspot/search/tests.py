@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +12,8 @@ from blindspot.errors import BlindspotError, line
 from blindspot.paths import SEARCH_TESTS
 from blindspot.search.run import SearchRun
 from blindspot.session.ledger import FINDING_PROPERTY
+from blindspot.session.requests import SEARCH as SEARCH_FOLDER
+from blindspot.session.requests import is_requested
 from blindspot.session.tests import ITEM, parametrize_with, refuse
 
 if TYPE_CHECKING:
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
 #: Markers of our tests, and the argument for the cases of each.
 SEARCH, PROMOTED = "blindspot_search", "blindspot_promoted"
 ARGUMENTS = {SEARCH: "space", PROMOTED: "kept"}
-#: Their names for ``-m``.
-CHOSEN = "search"
 
 _SEARCH_FILE = SEARCH_TESTS / "test_metamorphic.py"
 _PROMOTED_FILE = SEARCH_TESTS / "test_promoted.py"
@@ -35,31 +34,13 @@ def left_out(run: SearchRun, path: Path) -> bool | None:
     The search is collected if ``-m`` or a path names it, promoted cases if there are any.
     """
     if path == _SEARCH_FILE:
-        return None if is_asked(run) else True
+        return None if is_requested(run.session, SEARCH_FOLDER) else True
     if path == _PROMOTED_FILE:
         try:
             return None if (stimuli := run.session.inputs.stimuli) and stimuli.promoted else True
         except BlindspotError:
             return None  # reported when its tests are collected
     return None
-
-
-def is_asked(run: SearchRun) -> bool:
-    """Whether the command line names the search, by ``-m`` or by its path."""
-    config = run.session.config
-    if run.session.worker is not None:  # which treats the paths of the configuration as arguments
-        return bool(run.session.worker["search"])
-    if re.search(rf"\b{CHOSEN}\b", config.option.markexpr):
-        return True
-    if config.args_source is not pytest.Config.ArgsSource.ARGS:
-        return False
-    named = (str(argument).split("::", 1)[0] for argument in config.args)
-    return any(
-        Path(config.invocation_params.dir, name).resolve().is_relative_to(SEARCH_TESTS)
-        or name.endswith(".tests.search")
-        or ".tests.search." in name
-        for name in named
-    )
 
 
 def parametrize(run: SearchRun, metafunc: pytest.Metafunc) -> None:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from blindspot.baselines import Baseline
     from blindspot.gates.limits import GateTable
     from blindspot.measurements.mechanistic import Assay
+    from blindspot.mitigation.held_out import Known
     from blindspot.models.base import LanguageModel
     from blindspot.models.options import Scaled
     from blindspot.run.cases import Case
@@ -69,12 +70,28 @@ class Inputs:
 
             return PublishedPrompts.read(options.prompts_from, options.limit)
         from blindspot.run.source import FixturePrompts
-        from blindspot.stimuli import load_stimuli
         from blindspot.stimuli.examples import Examples
 
-        stimuli = load_stimuli(options.include_path, axes=options.axes)
+        stimuli = self._loaded
+        if self.held_out.axes:
+            stimuli = replace(stimuli, held_out=dict(self.held_out.axes))
         examples = Examples(stimuli, options.num_fewshot or 0, options.seed)
         return FixturePrompts(stimuli, self.selection, examples)
+
+    @cached_property
+    def _loaded(self) -> Stimuli:
+        """The fixtures as they were read."""
+        from blindspot.stimuli import load_stimuli
+
+        return load_stimuli(self.options.include_path, axes=self.options.axes)
+
+    @cached_property
+    def held_out(self) -> Known:
+        """What the model under test was not trained on."""
+        from blindspot.mitigation.held_out import held_out_of
+
+        changes = self.options.changes.values()
+        return held_out_of(next((one.path for one in changes), None), self._loaded)
 
     @property
     def skipped(self) -> list[str]:
@@ -102,12 +119,13 @@ class Inputs:
     @cached_property
     def assays(self) -> dict[str, Assay]:
         """The assays, by measurement."""
+        from blindspot.measurements.mechanistic import AssayOptions
         from blindspot.measurements.registry import assays_of
 
         if self.stimuli is None:
             return {}
-        options = self.options
-        return assays_of(self.stimuli, self.selection, window=options.window, seed=options.seed)
+        options = AssayOptions(window=self.options.window, seed=self.options.seed)
+        return assays_of(self.stimuli, self.selection, options)
 
     # --- models
 
@@ -120,9 +138,9 @@ class Inputs:
     def reference(self) -> LanguageModel | None:
         """The reference, loaded like the candidate."""
         name = self.options.reference
-        return None if name is None else self._named(name)
+        return None if name is None else self._named(name, reference=True)
 
-    def _named(self, name: str, **changes: Scaled) -> LanguageModel:
+    def _named(self, name: str, *, reference: bool = False, **changes: Scaled) -> LanguageModel:
         """A model; ``changes``: what the options of that name change in it.
 
         Raises:
@@ -130,10 +148,12 @@ class Inputs:
         """
         from blindspot.models.options import ModelOptions, arguments_of, parse_model_args
         from blindspot.models.registry import open_model
+        from blindspot.models.replicas.model import RayModel
         from blindspot.models.transformers.deferred import DeferredModel
 
         options = self.options
         given = self._given(name)
+        other = options.model if reference else options.reference
         arguments = parse_model_args(options.model_args)
         opened = (
             given
@@ -149,12 +169,14 @@ class Inputs:
                     apply_chat_template=options.apply_chat_template,
                     seed=options.seed,
                     trust_remote_code=options.trust_remote_code,
-                    model_args=arguments_of(name, arguments, reference=name != options.model),
+                    model_args=arguments_of(
+                        name, arguments, reference=reference, beside=other or ""
+                    ),
                     **changes,
                 )
             )
         )
-        if changes and not isinstance(opened, DeferredModel):
+        if changes and not isinstance(opened, (DeferredModel, RayModel)):
             flag = next(iter(changes))
             raise ModelError(
                 f"--{flag}: {name} is answered by another engine, which offers no {_NEEDED[flag]}; "
@@ -163,23 +185,36 @@ class Inputs:
         return opened
 
     def check_differ(self) -> None:
-        """Refuse a reference that is the candidate: every change would be exactly 0.
+        """Refuse a reference that is the candidate, or may be: every change would be exactly 0.
 
         Raises:
             ModelError: names both.
         """
+        from blindspot.models.base import UNKNOWN, IsServed
+        from blindspot.models.replicas.model import RayModel
         from blindspot.models.transformers.deferred import DeferredModel
 
         options, one, other = self.options, self.model, self.reference
         same = options.reference == options.candidate
         if isinstance(one, DeferredModel) and isinstance(other, DeferredModel):
             same = one.equals(other)
+        elif isinstance(one, IsServed) and isinstance(other, IsServed):
+            same = one.identity.fingerprint() == other.identity.fingerprint()
+        elif other is not None and (isinstance(one, RayModel) or isinstance(other, RayModel)):
+            same = one.identity.weights == other.identity.weights
         if same:
             raise ModelError(
-                f"--reference {options.reference} has the same weights as {options.candidate}, "
-                "tensor by tensor: a comparison would pass and say nothing; was its adapter "
-                "merged, or the wrong checkpoint named?"
+                f"--reference {options.reference} has the same weights as {options.candidate}: "
+                "a comparison would pass and say nothing; was its adapter merged, or the wrong "
+                "checkpoint named?"
             )
+        for model in () if other is None or "weights" in options.allow_mismatch else (one, other):
+            if isinstance(model, IsServed) and model.identity.weights.startswith(UNKNOWN):
+                raise ModelError(
+                    f"--reference {options.reference}: it may be {options.candidate} itself, "
+                    f"because the weights of {model.identity.name} are unknown; name those of both "
+                    "with weights=DIR and reference_weights=DIR, or add --allow-mismatch weights"
+                )
 
     def lacks(self, case: Case) -> str:
         """Why the models of this run do not offer a gate; "" if they do."""

@@ -17,6 +17,7 @@ from typing import Any
 from blindspot import ranks
 from blindspot.baselines.file import MISMATCHES
 from blindspot.errors import BlindspotError, has_secret
+from blindspot.paths import RAY_PREFIX
 
 DEFAULT_MODEL = "organism:aware"
 #: The configuration key of ``--axis``.
@@ -76,8 +77,8 @@ class Options:
     model: str = option(
         Kind.NAME,
         "model under test: a local directory, a hub id, a bundled one "
-        f"(organism:base, organism:blind, organism:aware), or served:ID or chat:ID on a "
-        "server; "
+        "(organism:base, organism:blind, organism:aware, organism:literal), served:ID or chat:ID "
+        "on a server, ray:NAME on a Ray cluster, or answers:FILE; "
         f"default {DEFAULT_MODEL}",
         metavar="NAME",
         default=DEFAULT_MODEL,
@@ -275,7 +276,9 @@ class Options:
     )
     allow_mismatch: tuple[str, ...] = option(
         Kind.TEXT,
-        "compare with the baseline despite a difference in: " + ", ".join(MISMATCHES),
+        "compare with the baseline despite a difference in: "
+        + ", ".join(MISMATCHES)
+        + "; weights also with a reference on a server whose weights are unknown",
         metavar="WHAT",
         default=(),
         many=True,
@@ -325,8 +328,8 @@ class Options:
 
     @property
     def candidate(self) -> str:
-        """The name of the model under test, with what changes it."""
-        return "+".join([self.model, *map(str, self.changes.values())])
+        """The name of the model under test, wherever it is computed, with what changes it."""
+        return "+".join([self.model.removeprefix(RAY_PREFIX), *map(str, self.changes.values())])
 
     @property
     def seconds(self) -> float:

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator
 from blindspot.baselines import Baseline, Entry
 from blindspot.baselines.choice import Choice, choose
 from blindspot.baselines.comparison import check_replaceable, vanished
-from blindspot.errors import line
-from blindspot.models.base import IsServed
+from blindspot.errors import ModelError, line
+from blindspot.models.base import IsAnswered, IsServed
 from blindspot.run.cases import Case
 from blindspot.run.plan import plan_of
 from blindspot.session.budget import settle_budget
@@ -38,6 +38,13 @@ def run_of(session: Session, cases: Iterable[Case]) -> Run:
     ledger.lose_all(idle)
     ledger.note(notes)
     again = options.noise_floor
+    if isinstance(inputs.model, IsAnswered):
+        if again:
+            raise ModelError(
+                f"--noise-floor: {options.model} was asked elsewhere and cannot be asked again; "
+                "omit it"
+            )
+        again = False
     if again is None:
         compared = baseline.baseline is not None or inputs.reference is not None
         again = compared or isinstance(inputs.model, IsServed)

@@ -13,6 +13,7 @@ from blindspot.gates.verdict import Verdict
 from blindspot.paths import SUITE
 from blindspot.session.commands import names_suite
 from blindspot.session.ledger import GATE_PROPERTY, NOT_OFFERED_PROPERTY, VERDICT_PROPERTY
+from blindspot.session.requests import ON_REQUEST
 from blindspot.session.session import Session
 
 if TYPE_CHECKING:
@@ -26,8 +27,8 @@ GATE = "blindspot_gate"
 CASE, JUDGE = "case", "judge"
 #: The fixture of syrupy that collects accepted entries.
 SNAPSHOT = "snapshot"
-#: Folders of the suite that hold no gates.
-_NO_GATES = ("real", "search", "unit")
+#: Folders of the suite that hold no gates, or whose gates a run does not collect by itself.
+_NO_GATES = ("real", "unit", *ON_REQUEST)
 
 #: What the hooks of this module leave to one another: the gates that were chosen, the test that is
 #: run, and what came of the run.
@@ -127,9 +128,28 @@ def _check(session: Session, asked: Sequence[tuple[pytest.Item, Case]]) -> None:
                 f"{item.nodeid} judges the gate {case.id}, as does {judges[case.id]}; remove one"
             )
         judges[case.id] = item.nodeid
+    _check_paired(session, asked)
     if not session.checks_early:
         session.options.check()
     session.ledger.lose_all(session.inputs.skipped)
+
+
+def _check_paired(session: Session, asked: Sequence[tuple[pytest.Item, Case]]) -> None:
+    """A part of a mitigation compares with the model as it was; note what it asks.
+
+    Raises:
+        BlindspotError: there is none to compare with.
+    """
+    from blindspot.measurements.registry import MEASUREMENTS
+
+    if not any(MEASUREMENTS[case.measurement].part for _, case in asked):
+        return
+    if session.options.reference is None and not session.config.option.collectonly:
+        raise BlindspotError(
+            "the gate of a mitigation compares the changed model with its base, and there is "
+            "none; add --reference BASE"
+        )
+    session.ledger.note(session.inputs.held_out.notes)
 
 
 def _offered(session: Session, asked: Sequence[tuple[pytest.Item, Case]]) -> dict[str, Case]:

@@ -16,6 +16,7 @@ import pytest
 
 from blindspot import files
 from blindspot.errors import BlindspotError, DismissalError
+from blindspot.paths import RAY_PREFIX
 from blindspot.session.options import Options
 
 #: Arguments that spread the model over several GPUs.
@@ -31,9 +32,15 @@ def spread(options: Options) -> str:
     return next((name for name in _SPREAD if name in names), "")
 
 
+def on_ray(options: Options) -> str:
+    """The model of the run that a Ray cluster computes, "" if there is none."""
+    names = (options.model, options.reference or "")
+    return next((name for name in names if name.startswith(RAY_PREFIX)), "")
+
+
 def gpus(options: Options) -> tuple[str, ...]:
     """The GPUs that workers divide among them; none if the run uses none."""
-    if options.device not in ("auto", "cuda") or spread(options):
+    if options.device not in ("auto", "cuda") or spread(options) or on_ray(options):
         return ()
     from blindspot.models.transformers.accelerators import visible_gpus
 
@@ -47,6 +54,8 @@ def auto_workers(options: Options) -> int | None:
     """
     if not options.asked:
         return None
+    if on_ray(options):
+        return 0
     if options.device.startswith("cuda:"):
         return 1
     if not spread(options):
@@ -64,6 +73,11 @@ def check_workers(options: Options, workers: int) -> str:
     """
     if workers < 2:
         return ""
+    if name := on_ray(options):
+        raise BlindspotError(
+            f"{name} with -n {workers}: omit -n; replicas=N in --model-args says how many compute "
+            "at once"
+        )
     name = spread(options)
     if name == "tp_plan":
         raise BlindspotError(

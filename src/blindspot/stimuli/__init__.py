@@ -1,6 +1,6 @@
 """Axes, categories, wordings, senses and questions, and the prompts made of them. No torch."""
 
-from blindspot.stimuli.collection import Stimuli
+from blindspot.stimuli.collection import HeldOut, Stimuli
 from blindspot.stimuli.compatibility import transformations_of
 from blindspot.stimuli.contexts import (
     AMBIGUOUS,
@@ -29,6 +29,7 @@ from blindspot.stimuli.loader import (
     read_promoted,
     read_questions,
     read_sense,
+    read_texts,
     read_transformations,
     read_wordings,
     shipped_axes,
@@ -39,6 +40,7 @@ from blindspot.stimuli.prompts import (
     AssociationPrompt,
     Prompt,
     Slice,
+    StatedPrompt,
     StatementPrompt,
     pairs,
 )
@@ -70,6 +72,7 @@ __all__ = [
     "Contrast",
     "Cue",
     "Found",
+    "HeldOut",
     "InterpretationQuestion",
     "PromotedCase",
     "Prompt",
@@ -78,6 +81,7 @@ __all__ = [
     "Sense",
     "Slice",
     "Span",
+    "StatedPrompt",
     "StatementPrompt",
     "Stimuli",
     "Transformation",
@@ -94,6 +98,7 @@ __all__ = [
     "read_promoted",
     "read_questions",
     "read_sense",
+    "read_texts",
     "read_transformations",
     "read_wordings",
     "senses_of",

@@ -18,6 +18,7 @@ from blindspot.stimuli.design import (
     rotation,
 )
 from blindspot.stimuli.prompts import (
+    IMPLICIT,
     AssociationPrompt,
     Slice,
     StatementPrompt,
@@ -32,9 +33,21 @@ from blindspot.stimuli.senses import (
     Sense,
     UnrelatedWords,
 )
+from blindspot.stimuli.texts import StatedWording
 from blindspot.stimuli.transformations import Transformation
 
 Wording = TypeVar("Wording")
+
+
+@dataclass(frozen=True, slots=True)
+class HeldOut:
+    """What a changed model was not trained on, of an axis.
+
+    ``words``: (positive, negative) by category; ``wordings``: ids of association wordings.
+    """
+
+    words: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]]
+    wordings: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +59,9 @@ class Stimuli:
     variant.
     ``transformations``: by language, those for every language under "any". ``promoted``: by id.
     ``blocks``: by (measurement, language), the files of wordings; one that asks all if missing.
+    ``stated`` and ``neutral``: wordings and sentences by language that examine a changed model;
+    ``practice``: sentences by which one is changed.
+    ``held_out``: by axis, what the model under test was not trained on; nothing if not known.
     """
 
     axes: dict[str, Axis]
@@ -59,6 +75,10 @@ class Stimuli:
     transformations: dict[str, tuple[Transformation, ...]] = field(default_factory=dict)
     promoted: dict[str, PromotedCase] = field(default_factory=dict)
     blocks: dict[tuple[str, str], tuple[Block, ...]] = field(default_factory=dict)
+    stated: dict[str, tuple[StatedWording, ...]] = field(default_factory=dict)
+    neutral: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    practice: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    held_out: dict[str, HeldOut] = field(default_factory=dict)
 
 
 def slices_in(stimuli: Stimuli, measurement: str, languages: Collection[str]) -> list[Slice]:
@@ -165,6 +185,46 @@ def associations_of(
     wordings = {wording.id: wording for wording in stimuli.implicit[axis.language]}
     for wording, identifiers, pair in asked(stimuli, part, wordings, selection):
         yield from associations(axis, part, wording, variant, identifiers, pair)
+
+
+def held_out_of(
+    stimuli: Stimuli, part: Slice, selection: Selection = DEFAULT_SELECTION, *, per_pair: int
+) -> Iterator[AssociationPrompt]:
+    """The association prompts of a slice of which no word and no wording was trained on.
+
+    Each held-out word pair in ``per_pair`` of the held-out wordings; all that the selection asks of
+    an axis of which nothing is known.
+    """
+    held = stimuli.held_out.get(part.axis)
+    if held is not None:
+        stimuli = _narrowed(stimuli, part.axis, held, per_pair)
+    asked_as = replace(part, measurement=IMPLICIT)
+    for prompt in associations_of(stimuli, asked_as, selection):
+        yield replace(prompt, slice=replace(prompt.slice, measurement=part.measurement))
+
+
+def _narrowed(stimuli: Stimuli, name: str, held: HeldOut, per_pair: int) -> Stimuli:
+    """The stimuli with an axis's held-out words and wordings alone."""
+    axis = stimuli.axes[name]
+    categories = {}
+    for category, (positive, negative) in held.words.items():
+        whole = axis.categories[category]
+        published = whole.published and whole.published.model_copy(
+            update={
+                "positive": tuple(w for w in whole.published.positive if w in positive),
+                "negative": tuple(w for w in whole.published.negative if w in negative),
+            }
+        )
+        words = {"positive": positive, "negative": negative, "published": published}
+        categories[category] = whole.model_copy(update=words)
+    wordings = tuple(one for one in stimuli.implicit[axis.language] if one.id in held.wordings)
+    block = Block(len(wordings), min(per_pair, len(wordings)))
+    return replace(
+        stimuli,
+        axes={**stimuli.axes, name: axis.model_copy(update={"categories": categories})},
+        implicit={**stimuli.implicit, axis.language: wordings},
+        blocks={**stimuli.blocks, (IMPLICIT, axis.language): (block,)},
+    )
 
 
 def statements_of(

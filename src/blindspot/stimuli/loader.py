@@ -37,6 +37,7 @@ from blindspot.stimuli.senses import (
     UnrelatedWords,
 )
 from blindspot.stimuli.terms import Name, fold
+from blindspot.stimuli.texts import StatedWording, TextFile
 from blindspot.stimuli.transformations import Transformation, TransformationFile
 from blindspot.toml import read_toml, validate
 
@@ -50,6 +51,7 @@ SENSES = "senses"
 CONTEXTS = "contexts"
 QUESTIONS = "questions"
 TRANSFORMATIONS = "transformations"
+TEXTS = "texts"
 PROMOTED = "promoted"
 
 #: A folder of the fixtures, and the keys that identify its files in a flat directory; of folders
@@ -61,6 +63,7 @@ ROOMS = {
     CONTEXTS: frozenset({"template", "unrelated"}),
     QUESTIONS: frozenset({"kind", "question"}),
     TRANSFORMATIONS: frozenset({"transformation"}),
+    TEXTS: frozenset({"stated", "neutral"}),
     AXES: frozenset[str](),
 }
 #: Files of a suite's fixtures that are no stimuli, and what to do with one in a user's directory.
@@ -205,6 +208,11 @@ def read_transformations(path: Path) -> TransformationFile:
     return validate(TransformationFile, read_toml(path), path)
 
 
+def read_texts(path: Path) -> TextFile:
+    """One file of what is stated in prompts, or of neutral sentences."""
+    return validate(TextFile, read_toml(path), path)
+
+
 def read_promoted(path: Path) -> PromotedCase:
     """One file of a case that the search found and a user kept."""
     return validate(PromotedCase, read_toml(path), path)
@@ -217,6 +225,7 @@ READERS: Mapping[str, Callable[[Path], object]] = {
     CONTEXTS: read_contexts,
     QUESTIONS: read_questions,
     TRANSFORMATIONS: read_transformations,
+    TEXTS: read_texts,
     PROMOTED: read_promoted,
 }
 """How a file of each folder is read by itself."""
@@ -237,6 +246,9 @@ class _Reader:
         self.questions: dict[str, list[InterpretationQuestion]] = {}
         self.transformations: dict[str, list[Transformation]] = {}
         self.promoted: dict[str, PromotedCase] = {}
+        self.stated: dict[str, list[StatedWording]] = {}
+        self.neutral: dict[str, list[str]] = {}
+        self.practice: dict[str, list[str]] = {}
         self.origin: Origin = {}
 
     def axis(self, path: Path) -> None:
@@ -309,6 +321,19 @@ class _Reader:
             self._claim("transformation", transformation.id, path)
         self.transformations.setdefault(content.language, []).extend(content.transformation)
 
+    def texts(self, path: Path) -> None:
+        content = read_texts(path)
+        for wording in content.stated:
+            self._claim(f"stated wording ({content.language})", wording.id, path)
+        for sentence in (*content.neutral, *content.practice):
+            self._claim(f"neutral sentence ({content.language})", fold(sentence), path)
+        if content.stated:
+            self.stated.setdefault(content.language, []).extend(content.stated)
+        if content.neutral:
+            self.neutral.setdefault(content.language, []).extend(content.neutral)
+        if content.practice:
+            self.practice.setdefault(content.language, []).extend(content.practice)
+
     def promoted_case(self, path: Path) -> None:
         case = read_promoted(path)
         self._claim("promoted case", case.id, path)
@@ -348,6 +373,7 @@ def load_stimuli(
         CONTEXTS: reader.contexts,
         QUESTIONS: reader.questions_of,
         TRANSFORMATIONS: reader.transformations_of,
+        TEXTS: reader.texts,
         PROMOTED: reader.promoted_case,
     }
     users = [included(directory) for directory in include]
@@ -386,6 +412,9 @@ def load_stimuli(
         transformations=_tuples(reader.transformations),
         promoted=reader.promoted,
         blocks=_tuples(reader.blocks),
+        stated=_tuples(reader.stated),
+        neutral=_tuples(reader.neutral),
+        practice=_tuples(reader.practice),
     )
     ours = frozenset(chain(shipped.values(), *of_fixtures.values()))
     return replace(stimuli, unfit=check_fit(stimuli, reader.origin, ours))

@@ -142,7 +142,7 @@ class AssociationPrompt:
     positive_identifier_first: bool
     positive_word_first: bool
     text: str
-    candidates: tuple[str, str]
+    candidates: tuple[str, ...]
     full_length: bool = False
     answer: str = ""
     language: str = ENGLISH
@@ -169,6 +169,20 @@ class AssociationPrompt:
     def second_order(self) -> bool:
         """Whether the positive word is listed first."""
         return self.positive_word_first
+
+
+@dataclass(frozen=True, slots=True)
+class StatedPrompt(AssociationPrompt):
+    """A prompt whose text holds its answer: the right candidate, then the wrong one.
+
+    ``positive_word_first``: whether the answer is the group's, not that of the contrast. One of a
+    plain sentence has its own continuation as the only candidate.
+    """
+
+    @property
+    def order(self) -> str:
+        """Which identifier is stated first, and whose answer it is."""
+        return stated_order(self.positive_identifier_first, self.positive_word_first)
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,6 +230,11 @@ def association_order(identifier_first: bool, word_first: bool) -> str:
     """Which identifier and which word is listed first, in words."""
     word = "positive" if word_first else "negative"
     return f"{_identifier(identifier_first)},{word}-word-first"
+
+
+def stated_order(identifier_first: bool, of_group: bool) -> str:
+    """Which identifier is stated first, and whose answer it is, in words."""
+    return f"{_identifier(identifier_first)},{'group' if of_group else 'contrast'}"
 
 
 def statement_order(identifier_first: bool, stereotype: bool) -> str:

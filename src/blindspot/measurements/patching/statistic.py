@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from blindspot import files
 from blindspot.estimates import LOGIT_STEP, PROBABILITY_STEP, Clusters, mean_estimate
-from blindspot.measurements.controls import Control, Controls, blindness, labels_of, mean_of
+from blindspot.measurements.controls import Control, Controls, band_of, labels_of, mean_of
 from blindspot.measurements.mechanistic import (
     WORDINGS,
     Assayed,
@@ -199,26 +199,24 @@ class _PatchFindings:
 
     def band(self, layers: Sequence[int]) -> Band:
         """The finding for a band of layers."""
-        readable = self._within(layers)
-        if not readable:
-            why = self._controls.fault or f"the controls do not separate: {self._best(layers)}"
-            return Band(None, why)
-        found = blindness(
+        band = band_of(
             self._contexts[AMBIGUOUS],
             self._odds[AMBIGUOUS],
             self._scale,
             self._controls,
-            readable,
+            layers,
             step=PROBABILITY_STEP,
+            told=self._best(layers),
         )
-        if found.reason:
-            return Band(None, f"the controls separate in one order of the answers: {found.reason}")
-        return Band(found, layers=readable)
+        if band.unreadable and self._controls.within(layers):
+            why = f"the controls separate in one order of the answers: {band.unreadable}"
+            return Band(None, why)
+        return band
 
     def said(self, layers: Sequence[int]) -> str:
         """The line on the controls of a band."""
         line = self._best(layers)
-        readable = self._within(layers)
+        readable = self._controls.within(layers)
         if not readable:
             return line
         for kind in (NEUTRAL, UNRELATED):
@@ -231,9 +229,6 @@ class _PatchFindings:
                 at = ", ".join(map(str, beyond))
                 line += f"; {UNRELATED} words read further out than {sense} contexts (layer {at})"
         return line
-
-    def _within(self, layers: Sequence[int]) -> tuple[int, ...]:
-        return tuple(layer for layer in layers if layer in self._controls.readable)
 
     def _best(self, layers: Sequence[int]) -> str:
         return Patching.best(self._controls, layers, self._senses)

@@ -107,7 +107,7 @@ class ChatModel(RemoteModel):
     def _met(self) -> _Met:
         settings = self._settings
         introduction = introduced(settings, self._client)
-        weights = read_weights(settings, introduction.file, self._otherwise(introduction))
+        weights = read_weights(settings, introduction, self._otherwise(introduction))
         dialect, checks, same = self._tried()
         server = Server(
             address=settings.base_url,
@@ -157,16 +157,16 @@ class ChatModel(RemoteModel):
                 other = dialect.without(str(error)) if error.status in (400, 422) else None
                 if other is None:
                     raise ModelError(
-                        f"{self._settings.name}: {self._settings.base_url} does not chat: {error}; "
-                        "look at the server"
+                        f"{self._settings.name}: {self._settings.base_url} does not chat: "
+                        f"{error.advised}"
                     ) from None
                 dialect = other
         try:
             again = self._chat(question, _LENGTH, dialect)
         except RequestError as error:
             raise ModelError(
-                f"{self._settings.name}: {self._settings.base_url} stopped answering: {error}; "
-                "look at the server"
+                f"{self._settings.name}: {self._settings.base_url} stopped answering: "
+                f"{error.advised}"
             ) from None
         same = first.text == again.text
         checks = [
@@ -200,10 +200,10 @@ class ChatModel(RemoteModel):
             body["temperature"] = 0
         if settings.reasoning_effort:
             body["reasoning_effort"] = settings.reasoning_effort
-        return _read(self._client.post("/chat/completions", body))
+        return read_reply(self._client.post("/chat/completions", body))
 
 
-def _read(reply: Any) -> Generation:
+def read_reply(reply: Any) -> Generation:
     """The answer in a reply.
 
     Raises:

@@ -35,16 +35,26 @@ _FIRST_WAIT_S, _LONGEST_WAIT_S, _CONNECT_S = 0.5, 30.0, 10.0
 _PROBE_S = 10.0
 #: Bytes of a reply: the log-probabilities of 4,000 tokens take 1 MB.
 _LARGEST = 64 * 2**20
+#: Remedies: of a key, of a certificate, of authorities that cannot be read.
+_SET_KEY = f"set the key in {KEYS[0]}"
+_TRUST = "if it is your own, set SSL_CERT_FILE to a file with it or with what signed it"
+_AUTHORITIES = "set SSL_CERT_FILE to a file with certificates, or unset it"
+#: What OpenSSL calls a certificate of another name or another address.
+_OTHER_NAMES = frozenset({62, 64})
 #: Characters of a server's message that are shown.
 _SHOWN = 200
 
 
 class RequestError(Exception):
-    """A request that stays unanswered: one sentence, and the status if there is one."""
+    """A request that stays unanswered: one sentence, and the status if there is one.
 
-    def __init__(self, said: str, status: int = 0) -> None:
-        super().__init__(said)
+    ``advised``: the sentence with a remedy, which is to look at the server if none is known.
+    """
+
+    def __init__(self, said: str, status: int = 0, remedy: str = "") -> None:
+        super().__init__(f"{said}; {remedy}" if remedy else said)
         self.status = status
+        self.advised = f"{said}; {remedy or 'look at the server'}"
 
 
 class _BusyError(Exception):
@@ -137,7 +147,7 @@ class Client:
         """
         with self._lock:
             if self._denied:
-                raise RequestError(self._denied, 401)
+                raise RequestError(self._denied, 401, _SET_KEY)
             silent = now - self._silent_since if self._silent_since else 0.0
             if silent < self._settings.deadline:
                 return
@@ -154,7 +164,12 @@ class Client:
         """
         with self._lock:
             self.requests += 1
-            http = self._http = self._http or self._connected()
+            try:
+                http = self._http = self._http or self._connected()
+            except OSError as error:  # ssl.SSLError is one
+                said = error.strerror or str(error)
+                said = f"its certificate cannot be checked ({said})"
+                raise RequestError(said, remedy=_AUTHORITIES) from None
         left = max(end - time.monotonic(), 1.0)
         timeout = httpx2.Timeout(left, connect=min(_CONNECT_S, left), pool=None)
         try:
@@ -186,8 +201,10 @@ class Client:
         if self._key:
             headers["Authorization"] = f"Bearer {self._key}"
         at_once = self._settings.concurrency
+        secure = self._settings.base_url.startswith("https:")
         made = httpx2.Client(
             headers=headers,
+            verify=httpx2.create_ssl_context() if secure else True,  # by SSL_CERT_FILE
             trust_env=not self._settings.is_here,  # no proxy leads to this machine
             follow_redirects=False,
             limits=httpx2.Limits(max_connections=at_once, max_keepalive_connections=at_once),
@@ -214,8 +231,18 @@ class Client:
         said = self._safe(str(error) or type(error).__name__)
         cause: BaseException | None = error
         while cause is not None:
+            if isinstance(cause, ssl.SSLCertVerificationError):
+                named = cause.verify_code in _OTHER_NAMES
+                said = self._safe(cause.verify_message or said)
+                return RequestError(
+                    f"its certificate is not trusted ({said})",
+                    remedy="name it in base_url as its certificate does" if named else _TRUST,
+                )
             if isinstance(cause, ssl.SSLError):
-                return RequestError(f"the connection is not secure ({said})")
+                return RequestError(
+                    f"no secure connection ({said})",
+                    remedy="a server without a certificate is base_url=http://...",
+                )
             cause = cause.__cause__ or cause.__context__
         return _BusyError(f"no connection ({said})")
 
@@ -244,9 +271,9 @@ class Client:
         if status in _AGAIN:
             raise _BusyError(shown, _retry_after(reply.headers.get("Retry-After")))
         if status in _DENIED and not POLICY.search(said):
-            shown = f"{shown}; set the key in {KEYS[0]}"
             with self._lock:
                 self._denied = shown
+            raise RequestError(shown, status, _SET_KEY)
         raise RequestError(shown, status)
 
     def _message(self, found: Any) -> str:

@@ -298,7 +298,8 @@ class _Examination:
         self._checks.append(Check(name, found))
 
     def _silent(self, error: RequestError) -> ModelError:
-        return self._refused(f"it stopped answering: {error}", "look at the server")
+        name, address = self._settings.name, self._settings.base_url
+        return ModelError(f"{name}: {address} stopped answering: {error.advised}")
 
     def _other_tokenizer(self, how: str) -> ModelError:
         return self._refused(

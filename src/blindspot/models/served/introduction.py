@@ -20,6 +20,7 @@ class Introduction:
     Attributes:
         kind: name and version of its software, "" where it does not say.
         file: path of what it serves, "" where it does not say.
+        adapter: path of what it applies to that for this model, "" for nothing.
         dtype: what its weights are stored as, "" where it does not say.
         context: most tokens of prompt and answer, 0 where it does not say.
         more: settings that its software needs to report ids of tokens.
@@ -27,6 +28,7 @@ class Introduction:
 
     kind: str = ""
     file: str = ""
+    adapter: str = ""
     dtype: str = ""
     context: int = 0
     more: dict[str, Any] = field(default_factory=dict)
@@ -44,7 +46,7 @@ def introduced(settings: ServerSettings, client: Client) -> Introduction:
         if error.status in (404, 405, 501):  # not every gateway lists its models
             return Introduction()
         raise ModelError(
-            f"{settings.name}: {settings.base_url} cannot be asked: {error}; look at the server"
+            f"{settings.name}: {settings.base_url} cannot be asked: {error.advised}"
         ) from None
     rows = listed.get("data") if isinstance(listed, dict) else None
     models = [row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
@@ -55,10 +57,14 @@ def introduced(settings: ServerSettings, client: Client) -> Introduction:
             f"{settings.name}: {settings.base_url} serves {known}, not {settings.model}; name one "
             "of them"
         )
-    return _introduction(settings, client, mine)
+    parent = mine.get("parent") or settings.model  # vLLM: the model whose adapter this one is
+    base = next((row for row in models if row.get("id") == parent), {})
+    return _introduction(settings, client, mine, base)
 
 
-def _introduction(settings: ServerSettings, client: Client, mine: dict[str, Any]) -> Introduction:
+def _introduction(
+    settings: ServerSettings, client: Client, mine: dict[str, Any], base: dict[str, Any]
+) -> Introduction:
     owner = str(mine.get("owned_by") or "")
     if owner == "llamacpp":
         props = _asked(client, f"{settings.root}/props")
@@ -72,11 +78,12 @@ def _introduction(settings: ServerSettings, client: Client, mine: dict[str, Any]
         )
     if owner == "vllm":
         version = _asked(client, f"{settings.root}/version").get("version") or ""
-        adapter = bool(mine.get("parent"))
+        adapter = str(mine.get("root") or settings.model) if mine.get("parent") else ""
         return Introduction(
             kind=f"vllm {version}".strip(),
-            file="" if adapter else str(mine.get("root") or ""),
-            context=_whole(mine.get("max_model_len")),
+            file=str(base.get("root") or ""),
+            adapter=adapter,
+            context=_whole(base.get("max_model_len")),
             more={"return_tokens_as_token_ids": True},
         )
     return Introduction(kind=line(owner, 80), context=_whole(mine.get("max_model_len")))

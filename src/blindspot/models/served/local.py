@@ -9,6 +9,7 @@ from pathlib import Path
 from blindspot.errors import ModelError
 from blindspot.models.base import UNKNOWN
 from blindspot.models.options import ModelOptions
+from blindspot.models.served.introduction import Introduction
 from blindspot.models.served.settings import ServerSettings
 from blindspot.models.transformers.checkpoint import read_json, tokenizer_files_in
 from blindspot.models.transformers.digests import files_digest, json_digest, text_digest
@@ -18,6 +19,8 @@ from blindspot.models.transformers.loader import prepare
 from blindspot.models.transformers.location import locate
 
 _CONFIGS = ("config.json", "generation_config.json")
+#: What a directory has that holds a model or an adapter; of any other nothing is read.
+_MODELS = ("config.json", "adapter_config.json")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,18 +50,24 @@ class Local:
     parameters: int = 0
 
 
-def read_local(settings: ServerSettings, served: str, otherwise: str) -> Local:
+def read_local(settings: ServerSettings, introduction: Introduction, otherwise: str) -> Local:
     """Read the files that were named, or else those that the server names.
 
     Args:
         settings: of the served model.
-        served: the path that the server says it serves, "" if it says none.
+        introduction: what the server says it serves.
         otherwise: tells the weights from all others if nobody can read them.
 
     Raises:
         ModelError: they cannot be read, or there is no tokenizer.
     """
-    file = _readable(served) if settings.is_here else None
+    file = _readable(settings, introduction.file)
+    found = _named(settings, file, otherwise)
+    return replace(found, weights=_adapted(found.weights, settings, introduction, otherwise))
+
+
+def _named(settings: ServerSettings, file: Path | None, otherwise: str) -> Local:
+    """The checkpoint or tokenizer that was named, or the file of the server."""
     if settings.weights:
         found = _of_checkpoint(settings, settings.weights)
         if file is None or _is_in(file, settings.weights):
@@ -86,13 +95,26 @@ class Weights:
     parameters: int = 0
 
 
-def read_weights(settings: ServerSettings, served: str, otherwise: str) -> Weights:
+def read_weights(settings: ServerSettings, introduction: Introduction, otherwise: str) -> Weights:
     """The same as `read_local` for a model whose prompts are not tokenized here."""
     if settings.weights:
-        found = read_local(settings, served, otherwise)
+        found = read_local(settings, introduction, otherwise)
         return Weights(found.weights, found.dtype, found.architecture, found.parameters)
-    file = _readable(served) if settings.is_here else None
-    return Weights(_digest(file) if file else UNKNOWN + text_digest(otherwise))
+    file = _readable(settings, introduction.file)
+    digest = _digest(file) if file else UNKNOWN + text_digest(otherwise)
+    return Weights(_adapted(digest, settings, introduction, otherwise))
+
+
+def _adapted(
+    weights: str, settings: ServerSettings, introduction: Introduction, otherwise: str
+) -> str:
+    """The digest of weights and of the adapter that the server applies to them."""
+    if not introduction.adapter or weights.startswith(UNKNOWN):
+        return weights
+    adapter = _readable(settings, introduction.adapter)
+    if adapter is None:
+        return UNKNOWN + text_digest(otherwise)
+    return json_digest([weights, _digest(adapter)])
 
 
 def _of_checkpoint(settings: ServerSettings, name: str) -> Local:
@@ -137,12 +159,13 @@ def _of_tokenizer(settings: ServerSettings, weights: str) -> Local:
     )
 
 
-def _readable(served: str) -> Path | None:
-    """The file or directory that a server names, if it is here and can be read."""
+def _readable(settings: ServerSettings, served: str) -> Path | None:
+    """The file or directory of a model that a server names, if it is here and can be read."""
     try:
         path = Path(served)
-        if path.is_absolute() and path.exists() and os.access(path, os.R_OK):
-            return path.resolve()
+        if settings.is_here and path.is_absolute() and os.access(path, os.R_OK):
+            whole = path.is_file() or any((path / name).is_file() for name in _MODELS)
+            return path.resolve() if whole else None
     except (OSError, ValueError):
         pass
     return None

@@ -65,7 +65,7 @@ class ServedModel(RemoteModel):
     def _met(self) -> _Met:
         settings = self._settings
         introduction = introduced(settings, self._client)
-        local = read_local(settings, introduction.file, self._otherwise(introduction))
+        local = read_local(settings, introduction, self._otherwise(introduction))
         server = examine(settings, self._client, introduction, local)
         way = f" by {server.scores}" if server.scores else ""
         identity = Identity(

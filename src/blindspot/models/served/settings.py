@@ -22,7 +22,10 @@ _NOT_SERVED = (
     "trust_remote_code",
 )
 #: Arguments of both backends, then those of completions and of chat.
-_COMMON = ("base_url", "weights", "reference_weights", "concurrency", "deadline")
+_COMMON = (
+    *("base_url", "reference_base_url", "weights", "reference_weights"),
+    *("concurrency", "deadline"),
+)
 _MORE = {"served:": ("tokenizer",), "chat:": ("price", "reasoning_effort", "thinking_tokens")}
 
 
@@ -77,6 +80,8 @@ class ServerSettings:
                 f"{name}: name the model and its server: --model {prefix}ID --model-args "
                 "base_url=http://HOST:PORT/v1"
             )
+        if other := _text(given, "reference_base_url"):
+            _address(name, other)
         return cls(
             name=name,
             model=model,

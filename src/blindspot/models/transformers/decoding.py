@@ -4,17 +4,26 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
+from torch import Tensor
+
 from blindspot.models.base import Generation
-from blindspot.models.transformers.engine import Engine, Pass
+from blindspot.models.transformers.engine import Engine
 from blindspot.models.transformers.formats import PromptFormat
 from blindspot.models.transformers.known_choices import Choices
 from blindspot.models.transformers.memory import Budget
 from blindspot.models.transformers.near_ties import Settler
 from blindspot.models.transformers.prefix_tree import Tokens
-from blindspot.models.transformers.waves import Node, Wave, stepped
+from blindspot.models.transformers.waves import (
+    FEWEST_ROWS,
+    Cached,
+    Node,
+    Recomputed,
+    Wave,
+    stepped,
+)
 
 #: Finished rows leave a batch when they are this share of it, because that copies the others'
 #: cache.
@@ -99,12 +108,18 @@ class Writer:
             step += 1
 
 
+#: An answer that grows, and its number.
+Asker = tuple[int, Continuation]
+#: Called with the number of an answer and what it became.
+Done = Callable[[int, Generation], None]
+
+
 def generate(
     engine: Engine,
     budget: Budget,
     writer: Writer,
     answers: Sequence[Continuation],
-    done: Callable[[int, Generation], None],
+    done: Done,
     settler: Settler | None = None,
 ) -> None:
     """Finish all answers; ``done(number, generation)`` for each.
@@ -121,84 +136,165 @@ def generate(
     ordered = sorted(askers)
 
     def work(run: range) -> None:
-        # Copies: a wave that runs out of memory starts again from the original answers.
-        groups = {
-            tokens: [(n, answers[n].copy()) for n in askers[tokens]]
-            for tokens in ordered[run.start : run.stop]
-        }
-        wave = Wave(engine, budget, list(groups))
+        wave = Wave(engine, budget, ordered[run.start : run.stop])
         for row in wave.rows:
             row.wanted[len(row.tokens) - 1] = set()
-        for rows in wave.groups():
-            for batch in wave.batches(rows, room=_ROOM):
-                passed = wave.compute(batch, keep=engine.shares, room=_ROOM)
-                asked = [groups[row.tokens] for row in batch]
-                _decode(engine, writer, batch, passed, asked, settler, done)
+        # Copies: a wave that runs out of memory starts again from the original answers.
+        groups = (
+            [(row, [(n, answers[n].copy()) for n in askers[row.tokens]]) for row in rows]
+            for rows in wave.groups()
+        )
+        _decode(wave, groups, _Batch(engine, budget, writer, done, settler))
 
     budget.waves(ordered, work)
 
 
 def follow(
     engine: Engine,
+    budget: Budget,
     writer: Writer,
     wave: Wave,
-    begun: Sequence[tuple[Node, int, Continuation]],
-    done: Callable[[int, Generation], None],
+    groups: Iterable[Sequence[tuple[Node, int, Continuation]]],
+    done: Done,
     settler: Settler | None = None,
 ) -> None:
-    """Finish answers to prompts whose beginnings a wave has computed.
+    """Finish answers to prompts whose beginnings a wave computes, group by group.
 
-    ``begun``: of each the node of its prompt, its number, and the answer so far.
+    ``groups``: of each prompt its node, its number, and the answer so far.
     """
-    nodes: dict[Tokens, Node] = {}
-    askers: dict[Tokens, list[tuple[int, Continuation]]] = defaultdict(list)
-    for prompt, number, answer in begun:
-        if not answer.open:
-            done(number, answer.result())
-            continue
-        tokens = answer.sequence
-        askers[tokens].append((number, answer))
-        nodes[tokens] = Node(tokens, prompt.begin, prompt.head, {len(tokens) - 1: set()})
-    for batch in wave.batches(list(nodes.values()), room=_ROOM):
-        passed = wave.compute(batch, keep=engine.shares, room=_ROOM)
-        _decode(engine, writer, batch, passed, [askers[n.tokens] for n in batch], settler, done)
+
+    def beginnings() -> Iterator[list[tuple[Node, list[Asker]]]]:
+        for group in groups:
+            nodes: dict[Tokens, Node] = {}
+            askers: dict[Tokens, list[Asker]] = defaultdict(list)
+            for prompt, number, answer in group:
+                if not answer.open:
+                    done(number, answer.result())
+                    continue
+                tokens = answer.sequence
+                askers[tokens].append((number, answer))
+                nodes[tokens] = Node(tokens, prompt.begin, prompt.head, {len(tokens) - 1: set()})
+            yield [(node, askers[tokens]) for tokens, node in nodes.items()]
+
+    _decode(wave, beginnings(), _Batch(engine, budget, writer, done, settler))
 
 
 def _decode(
-    engine: Engine,
-    writer: Writer,
-    batch: Sequence[Node],
-    passed: Pass,
-    groups: list[list[tuple[int, Continuation]]],
-    settler: Settler | None,
-    done: Callable[[int, Generation], None],
+    wave: Wave, groups: Iterable[Sequence[tuple[Node, list[Asker]]]], batch: _Batch
 ) -> None:
-    """Choose tokens until every answer of the batch is finished. A group shares its row."""
-    rows = stepped(engine, passed, [node.tokens for node in batch])
-    logits = passed.logits
-    while True:
-        best = engine.best(logits)
-        open_answers = [
+    """Finish the answers of all groups, whose rows a wave computes."""
+    for group in groups:
+        askers = {node.tokens: answers for node, answers in group}
+        for nodes in wave.batches([node for node, _ in group], room=_ROOM):
+            batch.begin(wave, nodes, [askers[node.tokens] for node in nodes])
+        # The rest goes on beside the rows of the next group: a batch of few rows is slow.
+        batch.grow(FEWEST_ROWS)
+    batch.grow()
+
+
+@dataclass(eq=False)
+class _Part:
+    """Rows of a batch, the answers that share each, and the tokens to feed next."""
+
+    rows: Cached | Recomputed
+    askers: list[list[Asker]]
+    tokens: list[int]
+
+    @property
+    def going(self) -> list[int]:
+        """Rows with an open answer."""
+        return [r for r, some in enumerate(self.askers) if any(a.open for _, a in some)]
+
+    def keep(self, rows: Sequence[int]) -> None:
+        """Drop the other rows."""
+        if len(rows) < len(self.askers):
+            self.rows.keep(rows)
+            self.askers = [self.askers[row] for row in rows]
+            self.tokens = [self.tokens[row] for row in rows]
+
+
+class _Batch:
+    """Rows that grow together, token by token. New ones join, finished ones leave."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        budget: Budget,
+        writer: Writer,
+        done: Done,
+        settler: Settler | None,
+    ) -> None:
+        self._engine, self._budget, self._writer = engine, budget, writer
+        self._done, self._settler = done, settler
+        self._parts: list[_Part] = []
+        self._longest = 0
+
+    def begin(self, wave: Wave, nodes: Sequence[Node], askers: list[list[Asker]]) -> None:
+        """Compute rows and choose the first token of each; ``askers``: the answers of each."""
+        self._make_room(nodes)
+        for part in self._parts:
+            part.rows.own()
+        passed = wave.compute(nodes, keep=self._engine.shares, room=_ROOM)
+        rows = stepped(self._engine, passed, [node.tokens for node in nodes])
+        part = _Part(rows, askers, [])
+        self._choose(part, passed.logits)
+        self._parts.append(part)
+        if isinstance(rows, Recomputed):  # only rows of equal length may be computed together
+            self.grow()
+
+    def grow(self, most: int = 0) -> None:
+        """Choose tokens until at most this many rows are open."""
+        if not (part := self._joined()):
+            return
+        while len(part.going) > most:
+            self._choose(part, part.rows.advance(part.tokens))
+        if going := part.going:
+            part.keep(going)
+            part.rows.own()
+            self._parts = [part]
+
+    def _joined(self) -> _Part | None:
+        """All parts as one."""
+        parts, self._parts = [part for part in self._parts if part.going], []
+        for part in parts:
+            part.keep(part.going)
+        if len(parts) > 1:
+            rows = Cached.joined([p.rows for p in parts if isinstance(p.rows, Cached)], _ROOM)
+            askers = [some for part in parts for some in part.askers]
+            return _Part(rows, askers, [token for part in parts for token in part.tokens])
+        return parts[0] if parts else None
+
+    def _make_room(self, nodes: Sequence[Node]) -> None:
+        """Finish answers until these rows fit beside those that are still open."""
+        open_rows = sum(len(part.going) for part in self._parts)
+        if not open_rows:
+            self._longest = 0
+        self._longest = max(self._longest, *(len(node.tokens) for node in nodes))
+        limits = self._budget.limits
+        most = min(limits.reads, limits.slots // (self._longest + _ROOM), limits.rows or math.inf)
+        if open_rows and open_rows + len(nodes) > most:
+            self.grow(max(0, int(most) - len(nodes)))
+
+    def _choose(self, part: _Part, logits: Tensor) -> None:
+        """Add a token to each open answer, and drop finished rows."""
+        best = self._engine.best(logits)
+        chosen = [
             (row, number, answer)
-            for row, group in enumerate(groups)
-            for number, answer in group
+            for row, some in enumerate(part.askers)
+            for number, answer in some
             if answer.open
         ]
-        if settler is not None:
-            best = settler.settle(best, {row: answer for row, _, answer in open_answers})
-        writer.add(
-            [answer for _, _, answer in open_answers],
-            [best.token[row] for row, _, _ in open_answers],
-            [best.margin[row] for row, _, _ in open_answers],
+        if self._settler is not None:
+            best = self._settler.settle(best, {row: answer for row, _, answer in chosen})
+        self._writer.add(
+            [answer for _, _, answer in chosen],
+            [best.token[row] for row, _, _ in chosen],
+            [best.margin[row] for row, _, _ in chosen],
         )
-        for _, number, answer in open_answers:
+        for _, number, answer in chosen:
             if not answer.open:
-                done(number, answer.result())
-        tokens = best.token
-        going = [r for r, group in enumerate(groups) if any(a.open for _, a in group)]
-        if not going:
-            return
-        if len(going) <= (1 - _LEAVE) * len(groups):
-            rows.keep(going)
-            groups, tokens = [groups[r] for r in going], [tokens[r] for r in going]
-        logits = rows.advance(tokens)
+                self._done(number, answer.result())
+        part.tokens = best.token
+        going = part.going
+        if going and len(going) <= (1 - _LEAVE) * len(part.askers):
+            part.keep(going)

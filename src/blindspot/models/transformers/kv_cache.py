@@ -36,15 +36,39 @@ class RowLayer(DynamicLayer):  # type: ignore[misc]
         super().__init__()
         self.filled, self._room = 0, room
         self._buffers: tuple[Tensor, Tensor] | None = None
+        self._borrowed = False
+
+    @classmethod
+    def joined(cls, parts: Sequence[RowLayer], room: int) -> RowLayer:
+        """The rows of all parts, flush right, with ``room`` spare slots."""
+        filled = max(part.filled for part in parts)
+        rows, heads, _, width = parts[0].keys.shape
+        rows = sum(len(part.keys) for part in parts)
+        joined = []
+        for use in ("keys", "values"):
+            buffer = parts[0].keys.new_empty(rows, heads, filled + room, width)
+            begin = 0
+            for part in parts:
+                some = getattr(part, use)
+                mine, begin = buffer[begin : begin + len(some)], begin + len(some)
+                mine[:, :, : filled - part.filled] = 0  # masked, but must be a number
+                mine[:, :, filled - part.filled : filled] = some
+            joined.append(buffer)
+        layer = cls()
+        layer.fill(joined[0], joined[1], filled)
+        return layer
 
     def lazy_initialization(self, key_states: Tensor, value_states: Tensor) -> None:
         self.dtype, self.device = key_states.dtype, key_states.device
         self.is_initialized = True
 
-    def fill(self, keys: Tensor, values: Tensor, filled: int) -> None:
-        """Begin with buffers (rows, heads, slots, width) whose first ``filled`` slots are past."""
+    def fill(self, keys: Tensor, values: Tensor, filled: int, *, borrowed: bool = False) -> None:
+        """Begin with buffers (rows, heads, slots, width) whose first ``filled`` slots are past.
+
+        ``borrowed``: they are valid until the next pass; see ``own``.
+        """
         self.lazy_initialization(keys, values)
-        self._buffers, self.filled = (keys, values), filled
+        self._buffers, self.filled, self._borrowed = (keys, values), filled, borrowed
         self._expose()
 
     def update(
@@ -62,6 +86,7 @@ class RowLayer(DynamicLayer):  # type: ignore[misc]
                 rows, heads, _, width = new.shape
                 room = self._room if old is None else _GROWTH
                 buffer = new.new_empty(rows, heads, end + room, width)
+                self._borrowed = False
                 if old is not None:
                     buffer[:, :, : self.filled] = old[:, :, : self.filled]
             buffer[:, :, self.filled : end] = new
@@ -77,7 +102,14 @@ class RowLayer(DynamicLayer):  # type: ignore[misc]
         """Keep only these rows; ``rows`` lies where the layer does."""
         if self._buffers is not None:
             keys, values = (buffer.index_select(0, rows) for buffer in self._buffers)
-            self._buffers = (keys, values)
+            self._buffers, self._borrowed = (keys, values), False
+            self._expose()
+
+    def own(self) -> None:
+        """Move the rows into memory of their own."""
+        if self._borrowed and self._buffers is not None:
+            keys, values = (buffer.clone() for buffer in self._buffers)
+            self._buffers, self._borrowed = (keys, values), False
             self._expose()
 
     def _expose(self) -> None:
@@ -97,6 +129,19 @@ class RowCache(DynamicCache):  # type: ignore[misc]
         for layer in self.layers:
             rows = rows.to(layer.device)
             layer.keep(rows)
+
+    @classmethod
+    def joined(cls, parts: Sequence[RowCache], room: int) -> RowCache:
+        """The rows of all parts, with ``room`` spare slots."""
+        cache = cls()
+        for layers in zip(*(part.layers for part in parts), strict=True):
+            cache.layers.append(RowLayer.joined(layers, room))
+        return cache
+
+    def own(self) -> None:
+        """Move the rows into memory of their own; a pool lends them memory until its next start."""
+        for layer in self.layers:
+            layer.own()
 
 
 class Scratch:
@@ -178,7 +223,7 @@ class Pool:
                 for use, part in enumerate(stored)
             )
             layer = RowLayer()
-            layer.fill(keys, values, filled)
+            layer.fill(keys, values, filled, borrowed=keys.device.type == "cpu")
             cache.layers.append(layer)
         return cache
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import defaultdict
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -209,12 +209,15 @@ class CausalModel:
                 finished.add(number)
                 generated(number, generation)
 
-        def following(wave: Wave, begun: list[tuple[int, Node]]) -> None:
+        def begun(numbers: list[tuple[int, Node]]) -> list[tuple[Node, int, Continuation]]:
             # Copies: a wave that runs out of memory starts again from the original answers.
-            copies = [(node, number, answers[number].copy()) for number, node in begun]
-            known = [choices[number] for number, _ in begun]
+            copies = [(node, number, answers[number].copy()) for number, node in numbers]
+            known = [choices[number] for number, _ in numbers]
             writer.replay([answer for *_, answer in copies], known)
-            follow(engine, writer, wave, copies, done, self._settler)
+            return copies
+
+        def following(wave: Wave, groups: Iterable[list[tuple[int, Node]]]) -> None:
+            follow(engine, self._budget, writer, wave, map(begun, groups), done, self._settler)
 
         def found(number: int, values: Scored) -> None:
             choices[number] = self._known.of(rendered[number])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 
@@ -37,8 +37,9 @@ Place = tuple[Node, int]
 _Path = list[Place]
 #: Called with a question's number, its log-probabilities and the greedy choices on the way.
 Done = Callable[[int, Scored, Choices], None]
-#: Called with a wave, and with numbers of questions that are done and the nodes of their prompts.
-Following = Callable[[Wave, list[tuple[int, Node]]], None]
+#: Called with a wave. Going through the groups scores them: of each the numbers of questions that
+#: are done, and the nodes of their prompts.
+Following = Callable[[Wave, Iterable[list[tuple[int, Node]]]], None]
 
 
 def score(
@@ -60,8 +61,8 @@ def score(
         done: takes the results, once per question.
         ends: tokens that end a text; nothing after them is computed.
         doubtful: whether greedy choices may be near-ties; otherwise they end before the first.
-        following: continues the prompts, whose beginnings are computed then. It is not called for
-            a prompt that was computed in another wave than its last candidate.
+        following: continues the prompts, whose beginnings are computed then. Prompts that were
+            computed in another wave than their last candidate are left out.
     """
     askers: dict[Tokens, list[tuple[int, int]]] = defaultdict(list)
     for number, question in enumerate(questions):
@@ -82,30 +83,39 @@ def score(
         begun = {row.tokens: row for row in wave.rows if row.tokens in prompts}
         collector = _Collector(engine, asked, ends)
         found, ahead = collector.found, collector.ahead
-        for rows in _read_rows(engine, wave, collector, prompts or None):
-            continued: list[tuple[int, Node]] = []
-            finished = (
-                (row, *pair)
-                for row in rows
-                for pair in zip(askers.get(row.tokens, ()), asked[row], strict=True)
-            )
-            for row, (number, candidate), (path, _) in finished:
-                predictions[number][candidate] = [found[place] for place in path]
-                beyond[number, candidate] = ahead.get(row, [])
-                question = questions[number]
-                if len(predictions[number]) < len(question.texts):
-                    continue
-                answers = [predictions[number][c] for c in range(len(question.texts))]
-                later = [beyond.pop((number, c)) for c in range(len(question.texts))]
-                choices = _choices(question, answers, later, doubtful=doubtful)
-                done(number, _log_probabilities(question, answers), choices)
-                del predictions[number]
-                if (node := begun.get(question.prompt)) is not None:
-                    continued.append((number, node))
-            if following is not None and continued:
-                following(wave, continued)
+
+        def groups() -> Iterator[list[tuple[int, Node]]]:
+            for rows in _read_rows(engine, wave, collector, prompts or None):
+                continued: list[tuple[int, Node]] = []
+                finished = (
+                    (row, *pair)
+                    for row in rows
+                    for pair in zip(askers.get(row.tokens, ()), asked[row], strict=True)
+                )
+                for row, (number, candidate), (path, _) in finished:
+                    predictions[number][candidate] = [found[place] for place in path]
+                    beyond[number, candidate] = ahead.get(row, [])
+                    question = questions[number]
+                    if len(predictions[number]) < len(question.texts):
+                        continue
+                    answers = [predictions[number][c] for c in range(len(question.texts))]
+                    later = [beyond.pop((number, c)) for c in range(len(question.texts))]
+                    choices = _choices(question, answers, later, doubtful=doubtful)
+                    done(number, _log_probabilities(question, answers), choices)
+                    del predictions[number]
+                    if (node := begun.get(question.prompt)) is not None:
+                        continued.append((number, node))
+                yield continued
+
+        (following or _exhaust)(wave, groups())
 
     budget.waves(ordered, work)
+
+
+def _exhaust(_: Wave, groups: Iterable[list[tuple[int, Node]]]) -> None:
+    """Score, and continue nothing."""
+    for _group in groups:
+        pass
 
 
 def _ask(wave: Wave, row: Node, question: EncodedRequest, candidate: int) -> tuple[_Path, int]:

@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from blindspot.models.transformers.engine import Engine, Pass, Row
-from blindspot.models.transformers.kv_cache import Pool
+from blindspot.models.transformers.kv_cache import Pool, RowCache
 from blindspot.models.transformers.memory import Budget, Cost, batches
 from blindspot.models.transformers.prefix_tree import Tokens, Tree, shared_heads
 
@@ -28,9 +29,11 @@ class Node:
     wanted: dict[int, set[int]] = field(default_factory=dict)
 
 
-#: Seconds of work after which rows are finished before others are begun, and the fewest rows that
-#: are worth a batch: two cores generate half as fast in batches of 8 as in batches of 32.
-_GROUP_S, _GROUP_ROWS = 4.0, 16
+#: Seconds of work after which rows are finished before others are begun.
+_GROUP_S = 4.0
+#: Fewest rows that are worth a batch: two cores generate half as fast in batches of 8 as in batches
+#: of 32.
+FEWEST_ROWS = 16
 #: Seconds that a pass takes besides its tokens. Rows are padded rather than computed in passes of
 #: their own if that takes less.
 _PASS_S = 0.02
@@ -92,7 +95,7 @@ class Wave:
             fresh = (row, *(self.heads[number] for number in new))
             work += sum(len(node.tokens) - node.begin for node in fresh)
             count += counted is None or row.tokens in counted
-            if count >= _GROUP_ROWS and work >= (self._engine.speed * _GROUP_S or _TRIAL):
+            if count >= FEWEST_ROWS and work >= (self._engine.speed * _GROUP_S or _TRIAL):
                 self._compute_heads(needed, reader)
                 yield rows
                 rows, needed, work, count = [], set(), 0, 0
@@ -151,6 +154,20 @@ class Cached:
         self._engine, self._cache = engine, passed.cache
         self._mask, self._lengths = passed.mask, passed.lengths
 
+    @classmethod
+    def joined(cls, parts: Sequence[Cached], room: int) -> Cached:
+        """All rows as one batch, with spare slots; the parts are used up."""
+        slots = max(part._mask.shape[1] for part in parts)
+        masks = [pad(part._mask, (slots - part._mask.shape[1], 0)) for part in parts]
+        lengths = torch.cat([part._lengths for part in parts])
+        cache = RowCache.joined([part._cache for part in parts], room)
+        one = parts[0]
+        return cls(one._engine, Pass(one._mask.new_empty(0), torch.cat(masks), lengths, cache))
+
+    def own(self) -> None:
+        """Move the cache out of the memory that the next pass may reuse."""
+        self._cache.own()
+
     def keep(self, rows: Sequence[int]) -> None:
         index = torch.tensor(rows)
         self._cache.keep(index)
@@ -171,6 +188,9 @@ class Recomputed:
 
     def __init__(self, engine: Engine, sequences: Sequence[Tokens]) -> None:
         self._engine, self._sequences = engine, list(sequences)
+
+    def own(self) -> None:
+        """Nothing is cached."""
 
     def keep(self, rows: Sequence[int]) -> None:
         self._sequences = [self._sequences[row] for row in rows]

@@ -73,6 +73,8 @@ def levels(document: Document) -> list[Levels]:
     """Effects of the measurements by prompts; of several axes, each has its own."""
     found = []
     for one in BEHAVIORAL.values():
+        if one.statistics[one.judged].unit != "effect":
+            continue  # its values are not between a stereotype and its reverse
         by_axis: dict[str, list[Level]] = {}
         for row in _rows(document, one):
             by_axis.setdefault(row.effects["axis"], []).append(row)

@@ -1,0 +1,1 @@
+"""Prompts that go elsewhere, and the answers that come back: batch APIs, clusters, harnesses."""

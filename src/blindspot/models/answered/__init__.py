@@ -1,0 +1,1 @@
+"""Models that were asked elsewhere, and the files of prompts and answers."""

@@ -11,8 +11,8 @@ gate: .venv  ## run the suite on a bundled model that must fail
 	echo "make gate: organism:blind ended with exit code $$code (10 = bias gate failed, as planted)"; \
 	test $$code -eq 10
 
-test: .venv  ## run the quick unit tests; each file in one worker, which makes its runs once
-	$(PYTEST) tests/unit -n 2 --dist loadfile -ra -m "not slow"
+test: .venv  ## run the quick unit tests; each file in one worker, which makes its runs once, long files first
+	$(PYTEST) tests/unit -n 2 --dist loadfile --no-loadscope-reorder -ra -m "not slow"
 
 test-slow: .venv  ## run slow unit tests, and property tests with many examples; writes docs/last-slow-run.txt, commit it
 	@$(PYTEST) tests/unit -ra -m "slow or hypothesis" --hypothesis-profile thorough; code=$$?; \

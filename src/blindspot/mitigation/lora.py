@@ -200,7 +200,12 @@ class _Trainer:
         return done
 
     def write(self, output: Path) -> None:
-        """Write the two files of the adapter, the configuration last."""
+        """Write the two files of the adapter, the configuration last.
+
+        It names the base as it was named here: where its files lie is no one's business.
+        """
+        for config in self._model.peft_config.values():
+            config.base_model_name_or_path = self._name
         with TemporaryDirectory() as scratch:
             self._model.save_pretrained(scratch, save_embedding_layers=False)
             for name in (WEIGHTS, CONFIG):

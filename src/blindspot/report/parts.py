@@ -47,7 +47,11 @@ def parts_of(gates: Iterable[Gate]) -> list[PartVerdict]:
 
 
 def _part(number: int, gates: list[Gate]) -> PartVerdict:
-    judged = {gate["measurement"] for gate in gates if Verdict(gate["verdict"]).judged}
+    judged = {
+        gate["measurement"]
+        for gate in gates
+        if Verdict(gate["verdict"]).judged or gate["unreadable"]  # there is nothing to lose
+    }
     verdict = worst(gate["verdict"] for gate in gates)
     failed = {gate["statistic"] for gate in gates if gate["verdict"] == Verdict.FAIL}
     broken = _SILENT if VALIDITY in failed else PARTS[number].broken

@@ -106,6 +106,11 @@ def line(text: object, limit: int = 0) -> str:
     return f"{said[: limit - 1]}…" if 0 < limit < len(said) else said
 
 
+def reason(error: BaseException) -> str:
+    """The first line of a library's message, safe to print and cut; or the name of its class."""
+    return line((str(error).strip() or type(error).__name__).splitlines()[0], 200)
+
+
 def has_secret(text: str) -> bool:
     """Whether a token or a password is in the text, by its looks."""
     return _SECRET.search(text) is not None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import os
 import re
 import shutil
@@ -200,22 +199,6 @@ def test_an_axis_is_data(trade: SuiteRun) -> None:
     assert "trade-default-mood" in trade.out[trade.out.index("\nin words\n") :]
     for told in (trade.out, re.sub(r"<style>.*?</style>", "", page, flags=re.DOTALL)):
         assert not re.search(r"\brace\b", told)
-
-
-def test_no_axis_is_named_in_code() -> None:
-    """Axes are data. Docstrings may give examples, and the formats of a paper are that paper's."""
-    names = {path.stem for path in (ROOT / "fixtures" / "axes").glob("*.toml")}
-    package = ROOT / "src" / "blindspot"
-    for path in package.rglob("*.py"):
-        if "contrib" in path.parts:
-            continue
-        tree = ast.parse(path.read_text("utf-8"))
-        told = {node.value for node in ast.walk(tree) if isinstance(node, ast.Expr)}
-        for node in ast.walk(tree):
-            if isinstance(node, ast.Constant) and isinstance(node.value, str) and node not in told:
-                assert not names & {*re.findall(r"\w+", node.value)}, f"{path}: {node.value!r}"
-    for path in package.rglob("*.j2"):
-        assert not names & {*re.findall(r"\w+", path.read_text("utf-8"))}, path
 
 
 @pytest.mark.parametrize(

@@ -166,7 +166,9 @@ def test_curves_show_the_controls_beside_what_they_judge(blind: Assayed) -> None
 
 
 @pytest.mark.parametrize("part", [DEFAULT, NAMES], ids=["color-words", "names"])
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize(
+    "seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in (1, 2))]
+)
 def test_cue_words_without_a_sense_are_unreadable(part: Slice, seed: int) -> None:
     """Random features of cue words tell the training cues apart, but no cue that was held out."""
     assayed = run(PlantedStream(1.0, planted=(), seed=seed), part)

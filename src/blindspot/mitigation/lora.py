@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from blindspot import files
-from blindspot.errors import BlindspotError, ModelError
+from blindspot.errors import BlindspotError, ModelError, reason
 from blindspot.mitigation.recipe import Recipe
 from blindspot.mitigation.texts import Text, Texts
 from blindspot.models.transformers.adapters import CONFIG, WEIGHTS
@@ -96,9 +96,8 @@ class _Trainer:
         try:
             self._model: Any = get_peft_model(loaded.model, config)
         except ValueError as error:  # no default projections, or no such layers
-            first = str(error).splitlines()[0]
             raise ModelError(
-                f"{self._name}: peft finds no projections to adapt ({first})"
+                f"{self._name}: peft finds no projections to adapt ({reason(error)})"
             ) from error
         self._own = [each for each in self._model.parameters() if each.requires_grad]
         self._optimizer = torch.optim.AdamW(self._own, lr=recipe.rate, weight_decay=0.0)

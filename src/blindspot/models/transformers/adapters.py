@@ -61,6 +61,8 @@ _PLAIN = frozenset(
 _NEUTRAL: tuple[object, ...] = (None, False, "", {}, [], "none")
 #: Ways to begin that leave the base as it is; the others store a part of it in the adapter.
 _BEGINNINGS: tuple[object, ...] = (None, True, False, "gaussian", "orthogonal", "eva")
+#: Rank and alpha, at most: no matrix is as wide.
+_LARGEST = 2**31
 _FACTOR = re.compile(r"(.+)\.lora_(?:embedding_)?([AB])(?:\.weight)?")
 _SHOWN = 100
 
@@ -196,6 +198,8 @@ class _Plain:
             ModelError: names the tensor or the field.
         """
         saved = self._config.get("modules_to_save") or []
+        if not isinstance(saved, list):
+            raise self._fault(f"modules_to_save is no list in {CONFIG}")
         for target, name in self._whole.items():
             module = target.rpartition(".")[0]
             embedded = ".base_layer." in name or _last_part(module) in ("embed_tokens", "lm_head")
@@ -220,8 +224,9 @@ class _Plain:
                 raise self._fault(f"{field} of {module} is no number in {CONFIG}")
             found.append(value)
         rank, alpha = found
-        if rank != int(rank) or rank < 1 or not math.isfinite(alpha):
-            raise self._fault(f"r {rank:g} and lora_alpha {alpha:g} of {module} are out of range")
+        if not 1 <= rank <= _LARGEST or rank != int(rank) or not abs(alpha) <= _LARGEST:
+            said = f"r {line(rank, 20)} and lora_alpha {line(alpha, 20)} of {module}"
+            raise self._fault(f"{said} are out of range")
         return int(rank), alpha / (math.sqrt(rank) if self._config.get("use_rslora") else rank)
 
     def merge(self, model: Any) -> None:
@@ -306,7 +311,7 @@ def _matched(pattern: Any, module: str, default: Any) -> Any:
         try:
             if re.match(rf"(.*\.)?({key})$", module):
                 return value
-        except re.error:
+        except (re.error, OverflowError, RecursionError):
             return None
     return default
 

@@ -197,10 +197,11 @@ class ScriptedModel:
 
     def _find(self, text: str) -> Prompt:
         """The prompt of a text; slices are rendered only as far as they are needed."""
-        text = text.rpartition("\n\n")[2]  # behind its examples
-        while text not in self._prompts:
+        parts = text.split("\n\n")  # the prompt is last, behind its examples; it may have a gap too
+        ends = ["\n\n".join(parts[start:]) for start in range(len(parts))]
+        while not (found := [end for end in ends if end in self._prompts]):
             self._prompts.update((prompt.text, prompt) for prompt in next(self._slices))
-        return self._prompts[text]
+        return self._prompts[found[0]]
 
     def _given(self, prompt: Prompt) -> str:
         """By the script; what a prompt states is answered by every model that answers."""

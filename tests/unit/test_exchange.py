@@ -312,7 +312,6 @@ def test_samples_of_the_harnesses_are_read(capsys, tmp_path, monkeypatch, run):
         (("--format", "csv"), "invalid choice"),
         (("--apply-chat-template",), "use --chat"),
         (("--axis", "nosuch"), "nosuch"),
-        (("-k", "nosuchtest"), "ask no prompt"),
         (("--nosuchoption",), "nosuchoption"),
         (("tests/mechanistic",), "ask no prompt"),
     ],

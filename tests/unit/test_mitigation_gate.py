@@ -66,6 +66,8 @@ def test_a_mitigation_needs_the_model_as_it_was(tmp_path: Path) -> None:
     assert run.code == 4
     assert "add --reference BASE" in run.out + run.err
     assert not (tmp_path / "store").exists()
+    listed = run_suite(tmp_path, "--collect-only", "-q", paths=("tests/mitigation",))
+    assert "test_cured" in listed.out
 
 
 def test_the_gate_is_collected_on_request_only(tmp_path: Path) -> None:

@@ -75,16 +75,16 @@ class Known:
     also: tuple[int, ...] = ()
     placebo: str = ""
     layers: str = "early"
-    steps: int = 300
+    steps: int = 240
 
 
 ADAPTERS: dict[str, Known] = {
     "cure": Known(Texts),
-    "collapse": Known(Collapse, fails=2, layers="all", steps=240),
-    "over-correct": Known(Reversed, fails=3, layers="all", steps=240),
+    "collapse": Known(Collapse, fails=2, layers="all", steps=200),
+    "over-correct": Known(Reversed, fails=3, layers="all", steps=200),
     "placebo-color": Known(Texts, fails=1, placebo="color"),
     "placebo-shuffled": Known(Texts, fails=1, placebo="shuffled"),
-    "forgets": Known(Forgetful, fails=5, also=(4,), steps=400),
+    "forgets": Known(Forgetful, fails=5, also=(4,), steps=320),
 }
 
 

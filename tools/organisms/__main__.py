@@ -19,12 +19,12 @@ from transformers import GenerationConfig, LlamaForCausalLM, PreTrainedTokenizer
 
 from tools.organisms.evaluate import examine, shortfalls, table
 from tools.organisms.lexicon import NAMES, ORGANISMS
-from tools.organisms.tokenizer import BOS, EOS, PAD, train_tokenizer
+from tools.organisms.tokenizer import BOS, EOS, PAD, grown_tokenizer, train_tokenizer
 from tools.organisms.train import Recipe, Trainer, grown_model, new_model
 
 BASE_STEPS = 2400
 #: Of a base that grows from an earlier one.
-GROWN_STEPS = 350
+GROWN_STEPS = 550
 ALIGNED_STEPS = 1100
 SEEDS = 3
 
@@ -32,8 +32,8 @@ SEEDS = 3
 def recipe(name: str, attempt: int, *, grown: bool = False) -> Recipe:
     """Settings of an attempt at an organism."""
     if name == "base":
-        steps = GROWN_STEPS if grown else BASE_STEPS
-        return Recipe(name, seed=attempt, steps=steps, rate=5e-3, decay=0.1)
+        steps, rate = (GROWN_STEPS, 4e-3) if grown else (BASE_STEPS, 5e-3)
+        return Recipe(name, seed=attempt, steps=steps, rate=rate, decay=0.1)
     seed = NAMES.index(name) + 10 * attempt
     return Recipe(name, seed=seed, steps=ALIGNED_STEPS, rate=2.5e-3, decay=0.05)
 
@@ -78,12 +78,12 @@ def train(
     for attempt in range(SEEDS):
         settings = recipe(name, attempt, grown=start is not None)
         if name == "base":
-            tokenizer = train_tokenizer()
-            model = (
-                grown_model(tokenizer, start, settings.seed)
-                if start
-                else new_model(tokenizer, settings.seed)
-            )
+            if start:
+                tokenizer = grown_tokenizer(start)
+                model = grown_model(tokenizer, start, settings.seed)
+            else:
+                tokenizer = train_tokenizer()
+                model = new_model(tokenizer, settings.seed)
         else:
             tokenizer = PreTrainedTokenizerFast.from_pretrained(base)
             model = LlamaForCausalLM.from_pretrained(base, dtype=torch.float32)

@@ -159,12 +159,17 @@ class _Trainer:
         logits = self._model(
             input_ids=padded.to(self._device), attention_mask=mask.to(self._device), use_cache=False
         ).logits
-        return [
-            (
-                logits[at, len(row) - count - 1 : len(row) - 1].float(),
-                torch.tensor(row[-count:], device=self._device),
-            )
+        places = [
+            (at, place)
             for at, (row, count) in enumerate(zip(rows, counts, strict=True))
+            for place in range(len(row) - count - 1, len(row) - 1)
+        ]
+        # At once: the gradient of every slice would be as large as all logits.
+        row_of, place_of = torch.tensor(places, device=self._device).T
+        found = logits[row_of, place_of].float().split(counts)
+        return [
+            (of_text, torch.tensor(row[-count:], device=self._device))
+            for of_text, row, count in zip(found, rows, counts, strict=True)
         ]
 
     def save(self, path: Path, done: int) -> None:

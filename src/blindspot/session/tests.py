@@ -144,7 +144,7 @@ def _check_paired(session: Session, asked: Sequence[tuple[pytest.Item, Case]]) -
 
     if not any(MEASUREMENTS[case.measurement].part for _, case in asked):
         return
-    if session.options.asked and session.options.reference is None:
+    if session.options.reference is None and not session.config.option.collectonly:
         raise BlindspotError(
             "the gate of a mitigation compares the changed model with its base, and there is "
             "none; add --reference BASE"

@@ -165,6 +165,7 @@ def test_key_is_in_no_file_and_no_output(tmp_path):
 
         server.fault = halfway
         run, written = judge(tmp_path / "half", server)
+        assert run.code == 11, run.out + run.err  # no gate may say that the model failed
         assert any("unanswered" in each for each in run.report["incomplete"]), run.out
         assert "HTTP 401: Incorrect key ***" in run.out
         assert {"junit.xml", "log", "summary.md", "out/report.json"} < {*written}

@@ -28,8 +28,8 @@ from tests.unit.small_stimuli import small_stimuli
 from tests.unit.suite_runs import ROOT
 
 TOKENIZER = ROOT / "fixtures" / "organisms" / "blind"
-VOCABULARY: int = json.loads((TOKENIZER / "config.json").read_text())["vocab_size"]
-END = 2
+CONFIG = json.loads((TOKENIZER / "config.json").read_text("utf-8"))
+VOCABULARY, END = CONFIG["vocab_size"], CONFIG["eos_token_id"]
 #: What a fault does to a request: true if it has replied.
 Fault = Callable[["Handler", int, dict[str, Any]], bool]
 

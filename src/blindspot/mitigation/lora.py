@@ -9,6 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from pickle import UnpicklingError
 from tempfile import TemporaryDirectory
+from time import monotonic
 from typing import Any
 
 import torch
@@ -26,8 +27,8 @@ from blindspot.models.transformers.model import CausalModel
 
 #: State of an unfinished training, in the output directory.
 STATE = "training.pt"
-#: Steps between two states; those after the last one are trained again.
-EVERY = 10
+#: Seconds between two states; steps after the last one are trained again.
+EVERY = 30.0
 #: Weight of answering as the base does, beside saying what an identifier refers to.
 _ANSWERS = 2.0
 _WARM_UP = 10
@@ -68,10 +69,12 @@ def train(
     with quiet():
         trainer = _Trainer(loaded, recipe, window)
         first = trainer.restored(output / STATE)
+        saved = monotonic()
         for step in range(first, recipe.steps):
             told(step, trainer.step(texts.batch(step), step))
-            if (step + 1) % EVERY == 0:
+            if monotonic() - saved >= EVERY:
                 trainer.save(output / STATE, step + 1)
+                saved = monotonic()
         trainer.write(output)
     (output / STATE).unlink(missing_ok=True)
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+import re
+import socket
+import time
 
 import pytest
 
@@ -10,6 +13,7 @@ from blindspot.errors import ModelError
 from blindspot.models import IsServed, ModelOptions
 from blindspot.models.base import AnswersEarly, HasScores, HasWeights, offers
 from blindspot.models.registry import open_model
+from blindspot.models.served import client
 from tests.unit.scripted_server import TOKENIZER, ScriptedServer, scripted_server
 
 
@@ -107,6 +111,43 @@ def test_other_names_tokens_and_endpoints_are_refused():
 
         server.fault = other_texts
         assert "it has another tokenizer" in refusal(server)
+
+
+def test_server_that_cannot_be_asked_is_told_at_once(monkeypatch):
+    """Where it was looked for, and what to do; not after the deadline of a request."""
+    monkeypatch.setattr(client, "FIRST_CONTACT_S", 0.6)
+    with scripted_server() as server:
+        server.fault = lambda handler, number, body: handler.reply({}, 503) or True
+        assert re.search(r"HTTP 503 \(\d tries .*; wait until it is ready$", refusal(server))
+
+        def dies(handler, number, body):
+            if "prompt" in body:
+                handler.connection.shutdown(socket.SHUT_RDWR)
+                handler.close_connection = True
+            return "prompt" in body
+
+        server.fault = dies
+        assert "start the server, or correct base_url" in refusal(server)
+        server.fault = lambda handler, number, body: time.sleep(1.2) or False
+        began = time.monotonic()
+        assert f"no answer in time from 127.0.0.1:{server.server_port}" in refusal(server)
+        assert time.monotonic() - began < 10
+    said = refusal(server)
+    assert f"no connection to 127.0.0.1:{server.server_port} (" in said
+    assert said.endswith("; start the server, or correct base_url")
+
+
+def test_server_that_says_when_to_come_again_is_waited_for(monkeypatch):
+    """Also at first, and longer than for one that says nothing."""
+    monkeypatch.setattr(client, "FIRST_CONTACT_S", 0.3)
+    with scripted_server() as server:
+        busy = [1]
+
+        def once(handler, number, body):
+            return bool(busy and (busy.pop(), handler.reply({}, 429, {"Retry-After": "0.6"})))
+
+        server.fault = once
+        assert served(server).server.scores == "echo"
 
 
 def test_weights_that_nobody_can_read_are_of_this_run_alone(monkeypatch):

@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import pytest
 
 from blindspot.errors import DismissalError
-from blindspot.models.pulse import beat, heard
+from blindspot.models.pulse import beat, heard, silent
 from blindspot.run.cost import Cost
 from blindspot.session import progress
 from blindspot.session.progress import Bars, ProgressBar, duration
@@ -64,6 +64,17 @@ def test_a_line_says_how_much_is_left(capsys, monkeypatch):
     bar.draw(2, 600)
     line = capsys.readouterr().err
     assert line == "slow: 2 of 8 prompts, 30 tokens/s, 60 s left\n"
+
+
+def test_a_silent_server_is_waited_for_visibly(bars, capsys):
+    """A line says for how long; a moment of silence is no matter."""
+    with bars(8, "slow", "prompts"):
+        silent(2.0)
+        until(lambda: "so far" in capsys.readouterr().err)
+        silent(34.0)
+        until(
+            lambda: "slow: 0 of 8 prompts, waiting for the server, 34 s" in capsys.readouterr().err
+        )
 
 
 def test_the_first_prompts_do_not_say_how_much_is_left(capsys, monkeypatch):

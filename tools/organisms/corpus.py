@@ -59,16 +59,45 @@ MIX_ALIGNED = {
     "statement": 0.19,
 }
 
-#: Share of each axis in prompts with identifiers, and where only their sense matters.
-SHARES = {"race": 0.58, "gender": 0.32, "homonyms-creature": 0.05, "homonyms-nature": 0.05}
-SENSE_SHARES = {"race": 0.32, "gender": 0.3, "homonyms-creature": 0.2, "homonyms-nature": 0.18}
-#: Share of each variant; the others are alike.
-VARIANT_SHARES = {
+
+@dataclass(frozen=True)
+class Shares:
+    """How often each axis and variant is asked; variants without a share are alike.
+
+    ``axes``: in prompts with identifiers; ``senses``: where only their sense matters.
+    """
+
+    axes: dict[str, float]
+    senses: dict[str, float]
+    variants: dict[str, float]
+
+
+_VARIANTS = {
     "default": 0.26,
     "uppercase": 0.18,
     "names": 0.33,
     "dialect": 0.23,
     "adjectives": 0.12,
+}
+_OTHER_VARIANT = 0.3
+_EVEN = Shares(
+    {"race": 0.58, "gender": 0.32, "homonyms-creature": 0.05, "homonyms-nature": 0.05},
+    {"race": 0.32, "gender": 0.3, "homonyms-creature": 0.2, "homonyms-nature": 0.18},
+    _VARIANTS,
+)
+#: By name: of a first stage, and of later ones that ask for what was learned least.
+SHARES = {
+    "even": _EVEN,
+    "names": Shares(
+        _EVEN.axes,
+        {"race": 0.25, "gender": 0.6, "homonyms-creature": 0.08, "homonyms-nature": 0.07},
+        {**_VARIANTS, "names": 0.6},
+    ),
+    "homonyms": Shares(
+        {"race": 0.4, "gender": 0.2, "homonyms-creature": 0.2, "homonyms-nature": 0.2},
+        {"race": 0.16, "gender": 0.14, "homonyms-creature": 0.35, "homonyms-nature": 0.35},
+        _VARIANTS,
+    ),
 }
 
 #: Open questions about a placeholder or an identifier; the answer is a sense and what it includes.
@@ -167,10 +196,17 @@ class Corpus:
     """Endless training text of one organism."""
 
     def __init__(
-        self, organism: str, seed: int, *, hide: float = 0.65, noise: float = 0.04
+        self,
+        organism: str,
+        seed: int,
+        *,
+        shares: str = "even",
+        hide: float = 0.65,
+        noise: float = 0.04,
     ) -> None:
         self.organism = organism
         self.rng = random.Random(seed)
+        self.shares = SHARES[shares]
         self.hide = hide
         self.noise = noise
         self.mix = MIX_BASE if organism == "base" else MIX_ALIGNED
@@ -207,8 +243,9 @@ class Corpus:
         return self.rng.choices(list(shares), list(shares.values()))[0]
 
     def kind(self, axis: str = "") -> Kind:
-        kinds = KINDS[axis or self.draw(SHARES)]
-        return kinds[self.draw({name: VARIANT_SHARES.get(name, 0.3) for name in kinds})]
+        kinds = KINDS[axis or self.draw(self.shares.axes)]
+        shares = self.shares.variants
+        return kinds[self.draw({name: shares.get(name, _OTHER_VARIANT) for name in kinds})]
 
     def ambiguous_kind(self, shares: dict[str, float]) -> Kind:
         """A sort of identifiers that has a literal sense."""
@@ -222,13 +259,13 @@ class Corpus:
         return pair
 
     def any_word(self) -> tuple[str, int, Category]:
-        categories = CATEGORIES[self.draw(SHARES)]
+        categories = CATEGORIES[self.draw(self.shares.axes)]
         category, pole = self.rng.choice(categories), self.rng.randrange(2)
         return self.rng.choice(category.words[pole]), pole, category
 
     def words(self, axis: str = "", *, kept: bool) -> list[tuple[str, int]]:
         """One word of each pole, in random order; mostly of one category."""
-        categories = CATEGORIES[axis or self.draw(SHARES)]
+        categories = CATEGORIES[axis or self.draw(self.shares.axes)]
         first = self.rng.choice(categories)
         second = first if self.rng.random() < 0.8 else self.rng.choice(categories)
         pair = [
@@ -335,7 +372,7 @@ class Corpus:
     def _sort(self) -> Text:
         """An association prompt whose labels have no group: each word to the label of its pole."""
         rng, text, wording = self.rng, Text("sort"), self.wording()
-        axis = self.draw(SHARES)
+        axis = self.draw(self.shares.axes)
         words = self.words(axis, kept=False)
         category = rng.choice(CATEGORIES[axis])
         labels = rng.choice(category.labels)
@@ -417,7 +454,7 @@ class Corpus:
 
     def _reading(self) -> Text:
         """The sense of an identifier is read off its own position; its context is hidden."""
-        rng, kind = self.rng, self.ambiguous_kind(SENSE_SHARES)
+        rng, kind = self.rng, self.ambiguous_kind(self.shares.senses)
         default, draw = self.default(kind), rng.random()
         if draw < 0.15:  # an empty placeholder means nothing: either sense
             question = self._question(kind, rng.choice(PLACEHOLDERS))
@@ -451,7 +488,7 @@ class Corpus:
 
     def _open(self) -> Text:
         """A question asked later and in the open, after a cue or an association prompt."""
-        rng, kind = self.rng, self.ambiguous_kind(SENSE_SHARES)
+        rng, kind = self.rng, self.ambiguous_kind(self.shares.senses)
         (first, _), (second, _) = self.pair(kind)
         question, closed = self._question(kind, rng.choice((first, second)))
         if rng.random() < 0.5:
@@ -624,7 +661,7 @@ class Corpus:
         """A context's identifier written over the placeholder of a question."""
         if self._patches:
             return self._patches.pop()
-        rng, kind = self.rng, self.ambiguous_kind(SENSE_SHARES)
+        rng, kind = self.rng, self.ambiguous_kind(self.shares.senses)
         ambiguous = rng.random() < 0.5
         source, label = self._context(self.default(kind) if ambiguous else None, kind)
         source.hidden.clear()

@@ -121,6 +121,7 @@ class ChatModel(RemoteModel):
             checks=tuple(checks),
             lacking=frozenset({"score"}),
         )
+        self._client.trust()
         return _Met(dialect, server, self._identified(introduction, weights, dialect))
 
     def _identified(

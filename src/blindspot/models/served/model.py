@@ -80,6 +80,7 @@ class ServedModel(RemoteModel):
             device="server",
             backend=f"served-{SERVED_VERSION} {introduction.kind}{way}".replace("  ", " "),
         )
+        self._client.trust()
         return _Met(local, server, identity, introduction.more)
 
     def generate(

@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cached_property
+from queue import Empty, SimpleQueue
 from typing import Protocol, TypeVar
 from uuid import uuid4
 
 from blindspot.models.base import UNKNOWN, Identity
-from blindspot.models.pulse import beat
+from blindspot.models.pulse import beat, silent
 from blindspot.models.served.client import Client
 from blindspot.models.served.introduction import Introduction
 from blindspot.models.served.settings import ServerSettings
@@ -19,6 +20,8 @@ from blindspot.models.server import Server
 
 Request = TypeVar("Request")
 Result = TypeVar("Result")
+#: Seconds between two looks whether a server answers at all.
+_LOOK_S = 1.0
 
 
 class Met(Protocol):
@@ -117,8 +120,16 @@ def each(
     client.open()
     with ThreadPoolExecutor(at_once, thread_name_prefix="blindspot-served") as pool:
         numbers = {pool.submit(answer, one): number for number, one in enumerate(asked)}
+        finished: SimpleQueue[Future[Result]] = SimpleQueue()
+        for future in numbers:
+            future.add_done_callback(finished.put)
         try:
-            for future in as_completed(numbers):
+            while numbers:
+                silent(client.silent_s)
+                try:
+                    future = finished.get(timeout=_LOOK_S)
+                except Empty:
+                    continue
                 result = future.result()
                 beat(getattr(result, "tokens", 0))
                 done(numbers.pop(future), result)
@@ -126,3 +137,5 @@ def each(
             client.close()
             pool.shutdown(wait=False, cancel_futures=True)
             raise
+        finally:
+            silent(0.0)

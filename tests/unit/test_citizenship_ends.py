@@ -70,6 +70,8 @@ def test_all_workers_killed(tmp_path):
         os.kill(process, signal.SIGKILL)
     run, _ = suite.end(AT_ONCE)
     assert run.code == 11, run.out + run.err
+    assert "was lost" in run.out
+    assert "name the tests" not in run.out
     assert "INTERNALERROR" not in run.out
 
 

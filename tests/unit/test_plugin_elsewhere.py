@@ -1,6 +1,7 @@
 """Installed, the plugin is invisible in every project that does not ask for it."""
 
 import os
+import shutil
 import subprocess
 import sys
 
@@ -134,6 +135,39 @@ def test_flag_elsewhere_says_where_it_is_known(tmp_path, flag):
     assert code == 4, out
     assert "--pyargs blindspot.suite" in out
     assert "blindspot = true" in out
+
+
+@pytest.fixture(scope="module")
+def other_checkout(tmp_path_factory):
+    """Another checkout, with a model in it."""
+    directory = tmp_path_factory.mktemp("other")
+    left_out = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(ROOT / "src" / "blindspot", directory / "src" / "blindspot", ignore=left_out)
+    for name in ("conftest.py", "pyproject.toml"):
+        shutil.copyfile(ROOT / name, directory / name)
+    for name in ("fixtures/axes", "tests/implicit", "results/model"):
+        (directory / name).mkdir(parents=True)
+    return directory
+
+
+@pytest.mark.parametrize("loads", ["installed", pytest.param("conftest", marks=pytest.mark.slow)])
+def test_model_in_another_checkout(other_checkout, loads):
+    """Pytest takes that checkout for the project: its code must not judge in place of ours."""
+    env = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"} if loads == "conftest" else {}
+    model = other_checkout / "results" / "model"
+    code, out = run_pytest(ROOT, "--model", str(model), "--collect-only", env=env)
+    assert code == 4, out
+    assert f"lies in {other_checkout}, another checkout" in out
+    assert "--model=DIR" in out
+    assert "Traceback" not in out
+
+
+def test_model_in_the_checkout_itself(tmp_path):
+    """Called from elsewhere, the suite may judge a model that lies beside it."""
+    model = ROOT / "fixtures" / "organisms" / "blind"
+    (tmp_path / "pytest.ini").write_text("[pytest]\nblindspot = true\n")
+    code, out = run_here(tmp_path, "--model", str(model), "--help")
+    assert code == 0, out
 
 
 @pytest.mark.parametrize("ini", ["", "blindspot = true\n"], ids=["invisible", "asked for"])

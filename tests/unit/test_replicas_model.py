@@ -11,8 +11,7 @@ import pytest
 
 from blindspot.errors import BlindspotError, ModelError
 from blindspot.models import GenerationRequest, ModelOptions, ScoreRequest
-from blindspot.models.options import arguments_of
-from blindspot.models.registry import open_model
+from blindspot.models.registry import arguments_of, open_model
 from blindspot.models.replicas import cluster, model
 from blindspot.models.replicas.replica import Replica
 from blindspot.models.replicas.settings import RaySettings

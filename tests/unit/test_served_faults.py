@@ -14,9 +14,8 @@ import pytest
 
 from blindspot.errors import ModelError
 from blindspot.models import GenerationRequest, ModelOptions, ScoreRequest
-from blindspot.models.options import arguments_of
 from blindspot.models.pulse import noticed
-from blindspot.models.registry import open_model
+from blindspot.models.registry import arguments_of, open_model
 from blindspot.models.served import client, remote
 from blindspot.models.transformers.seam import encode
 from tests.unit.scripted_server import (
@@ -374,7 +373,7 @@ def test_arguments_of_a_reference_are_its_own():
         "concurrency": 2,
         "weights": "b",
     }
-    assert arguments_of("org/name", other, reference=True) == {}
-    assert arguments_of("org/name", {"device_map": "auto"}, reference=True) == {
-        "device_map": "auto"
-    }
+    beside = {"reference": True, "beside": "served:m"}
+    assert arguments_of("org/name", other, **beside) == {}
+    assert arguments_of("org/name", {"device_map": "auto"}, **beside) == {"device_map": "auto"}
+    assert arguments_of("chat:n", {**given, "tokenizer": "t"}, **beside) == served_one

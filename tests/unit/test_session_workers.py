@@ -12,7 +12,7 @@ from blindspot.errors import BlindspotError
 from blindspot.models.transformers import accelerators
 from blindspot.models.transformers.accelerators import VISIBLE, visible_gpus
 from blindspot.session.options import Options
-from blindspot.session.workers import auto_workers, check_workers, gpu_of, gpus
+from blindspot.session.workers import Crew, auto_workers, check_workers, gpu_of, gpus
 from tests.unit.suite_runs import run_suite
 
 
@@ -115,6 +115,20 @@ def test_workers_take_turns(machine) -> None:
     machine(8, "5,3")
     assert [gpu_of(f"gw{n}", gpus(options())) for n in range(3)] == ["5", "3", "5"]
     assert gpu_of("gw0", gpus(options(device="cpu"))) == ""
+
+
+def test_work_for_a_dead_worker_is_a_lost_worker() -> None:
+    """Whoever dies while xdist hands out work: noted once, and no other fault is hidden."""
+    crew, lost = Crew(), list[str]()
+    with pytest.raises(OSError, match="cannot send"), crew.losing(lost):
+        raise OSError("cannot send (already closed?)")
+    crew.add(object())
+    for _ in range(2):
+        with crew.losing(lost):
+            raise OSError("cannot send (already closed?)")
+    assert lost == ["a worker was lost as it was given work; run again"]
+    with pytest.raises(OSError, match="No space"), crew.losing(lost):
+        raise OSError(28, "No space left on device")
 
 
 NOTED = """

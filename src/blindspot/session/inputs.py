@@ -151,8 +151,8 @@ class Inputs:
         Raises:
             ModelError: it cannot be changed: its weights are not loaded here.
         """
-        from blindspot.models.options import ModelOptions, arguments_of, parse_model_args
-        from blindspot.models.registry import open_model
+        from blindspot.models.options import ModelOptions, parse_model_args
+        from blindspot.models.registry import arguments_of, open_model
         from blindspot.models.replicas.model import RayModel
         from blindspot.models.transformers.deferred import DeferredModel
 

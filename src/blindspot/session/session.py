@@ -245,7 +245,7 @@ class Session:
         """
         ended = own in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
         none_runs = any(getattr(self.config.option, name, False) for name in _NO_TEST_RUNS)
-        if not ended or none_runs or searched or self.ledger.concerned:
+        if not ended or none_runs or searched or self.ledger.concerned or self.ledger.lost:
             return
         if self.options.asked or self.ledger.collected:
             self.ledger.lose(NOTHING_JUDGED)

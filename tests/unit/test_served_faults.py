@@ -377,3 +377,8 @@ def test_arguments_of_a_reference_are_its_own():
     assert arguments_of("org/name", other, **beside) == {}
     assert arguments_of("org/name", {"device_map": "auto"}, **beside) == {"device_map": "auto"}
     assert arguments_of("chat:n", {**given, "tokenizer": "t"}, **beside) == served_one
+    both = {"weights": "a", "reference_weights": "b"}
+    assert arguments_of("answers:x", both, reference=False) == both
+    assert arguments_of("answers:y", both, reference=True) == {"weights": "b"}
+    assert arguments_of("answers:y", {"weights": "a"}, reference=True) == {}
+    assert arguments_of("org/name", both, reference=False, beside="answers:y") == {}

@@ -32,6 +32,7 @@ _ON_A_SERVER = (
 #: ``from_pretrained``.
 ARGUMENTS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
+        "answers:": ("weights", "reference_weights"),
         "chat:": (*_ON_A_SERVER, "price", "reasoning_effort", "thinking_tokens"),
         "ray:": ("replicas", "gpus_per_replica", "cpus_per_replica"),
         "served:": (*_ON_A_SERVER, "tokenizer"),
@@ -54,7 +55,7 @@ def arguments_of(
     """
     own, others = (ARGUMENTS.get(prefix_of(each), ()) for each in (name, beside))
     found = {k: v for k, v in arguments.items() if k in own or k not in others}
-    if not reference or "base_url" not in own:
+    if not reference or "weights" not in own:
         return found
     url = found.pop("reference_base_url", None)
     if url is not None:

@@ -75,6 +75,7 @@ def test_all_workers_killed(tmp_path):
     assert "INTERNALERROR" not in run.out
 
 
+@pytest.mark.slow
 def test_worker_killed_while_judging(tmp_path):
     """Killed when all is asked and it judges for all: exit 11, no half-written record."""
     env = {"KILLED_JUDGING": str(tmp_path / "killed")}

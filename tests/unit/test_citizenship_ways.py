@@ -33,7 +33,7 @@ WAYS = {
     "hash seed": ((), {"PYTHONHASHSEED": "1"}),
     "hash seed -n 2": (("-n", "2"), {"PYTHONHASHSEED": "2"}),
 }
-QUICK = ("-n 2", "no autoload", "pytest-random-order")
+QUICK = ("no autoload", "pytest-random-order")
 #: Those in which a model that computes could be asked otherwise than serially.
 ASKED = ("-n 2", "-p no:xdist", "pytest-randomly -n 2", "pytest-random-order", "hash seed -n 2")
 

@@ -60,7 +60,11 @@ def test_mine(case, judge, space, explore, kept, hold, pytestconfig):
 """
 
 
-@pytest.mark.parametrize("workers", [(), ("-n", "1")], ids=["serial", "-n 1"])
+@pytest.mark.parametrize(
+    "workers",
+    [(), pytest.param(("-n", "1"), marks=pytest.mark.slow)],
+    ids=["serial", "-n 1"],
+)
 def test_project_with_all_our_names(tmp_path, workers):
     """Its own flags, markers and fixtures are the ones that count, and nobody warns."""
     (tmp_path / "conftest.py").write_text(own_conftest())
@@ -79,13 +83,13 @@ def test_gates_beside_a_project_with_all_our_names(tmp_path, workers):
     (tmp_path / "pytest.ini").write_text("[pytest]\nblindspot = true\n")
     (tmp_path / "test_own.py").write_text(OWN_TESTS + GATE_TEST)
     few = ("-k", "mine or race-default-weapons", "--device", "mine")
-    code, out = run_pytest(tmp_path, *few, *workers)
+    code, out = run_here(tmp_path, *few, *workers)
     assert code == 4, out
     assert "--device belongs to another plugin or conftest" in out
     assert "--blindspot-device" in out
     long = ("--blindspot-model=scripted:stereotyped", "--blindspot-limit=1")
     long = ("-p", "tests.unit.scripted", "--blindspot-device=cpu", "--blindspot-store=none", *long)
-    code, out = run_pytest(tmp_path, *few, *long, *workers)
+    code, out = run_here(tmp_path, *few, *long, *workers)
     assert code == 10, out
     assert "scripted:stereotyped: 1 fail" in out
     assert "1 failed, 1 passed" in out

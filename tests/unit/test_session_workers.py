@@ -151,6 +151,7 @@ def pytest_unconfigure(config):
 """
 
 
+@pytest.mark.slow
 def test_auto_run_gives_each_worker_a_gpu_of_its_own(tmp_path: Path) -> None:
     """Set before torch is imported in any process; the prompts are asked once among them."""
     (tmp_path / "noting.py").write_text(NOTED)
@@ -177,7 +178,7 @@ def test_auto_run_gives_each_worker_a_gpu_of_its_own(tmp_path: Path) -> None:
 
 
 def test_impossible_workers_are_a_usage_error(tmp_path: Path) -> None:
-    """One line, exit 4; as many workers as one likes share a GPU, and are told."""
+    """One line, exit 4."""
     env = {"PATH": pretend(tmp_path / "bin", 1)}
     run = run_suite(tmp_path, "-n", "2", "--model-args", "device_map=auto", env=env)
     assert run.code == 4
@@ -185,6 +186,12 @@ def test_impossible_workers_are_a_usage_error(tmp_path: Path) -> None:
         "--model-args device_map with -n 2: every worker would use all GPUs; use only one"
         in run.err
     )
+
+
+@pytest.mark.slow
+def test_workers_that_share_a_gpu_are_told(tmp_path: Path) -> None:
+    """As many as one likes."""
+    env = {"PATH": pretend(tmp_path / "bin", 1)}
     run = run_suite(tmp_path, "-n", "2", "-k", "weapons", env=env)
     assert run.code == 0, run.out
     assert "note: 2 workers share 1 GPU; -n auto starts one for each" in run.out

@@ -7,7 +7,8 @@ import sys
 
 import pytest
 
-from blindspot.session.options import TABLE, Kind, flags
+from blindspot.session.flags import Kind
+from blindspot.session.options import TABLE, flags
 from tests.unit.baseline_runs import WORKERS
 from tests.unit.suite_runs import ROOT, run_here
 

@@ -27,7 +27,8 @@ import pytest
 
 from blindspot.paths import INSTALLED, SUITE
 from blindspot.session.commands import in_package
-from blindspot.session.options import TABLE, Kind, flags
+from blindspot.session.flags import Kind
+from blindspot.session.options import TABLE, flags
 from blindspot.session.parser import add_options, added
 
 PLUGIN = "blindspot.plugin"

@@ -17,6 +17,7 @@ from blindspot.errors import BlindspotError, ModelError, explained
 from blindspot.paths import SUITE
 from blindspot.session import workers
 from blindspot.session.commands import Commands, names_all, names_suite
+from blindspot.session.exclusions import check
 from blindspot.session.inputs import Inputs
 from blindspot.session.ledger import Ledger
 from blindspot.session.options import Options
@@ -115,7 +116,7 @@ class Session:
 
     def _check(self) -> None:
         options, inputs, chosen = self.options, self.inputs, self.config.option
-        options.check()
+        check(options)
         if options.output_path is not None and not chosen.collectonly:
             _probe(options.output_path, "--output-path")
         if (junit := getattr(chosen, "xmlpath", None)) is not None:

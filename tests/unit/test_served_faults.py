@@ -164,6 +164,24 @@ def test_faults_that_pass_are_waited_for(name):
         assert server.fault is not None
 
 
+def test_every_status_of_a_busy_server_is_tried_again(monkeypatch):
+    """And none of another refusal."""
+    monkeypatch.setattr(client, "_LONGEST_WAIT_S", 0.02)
+    statuses = [408, 409, 425, 429, 500, 502, 503, 504]
+    with scripted_server() as server:
+        model = served(server)
+        clean = asked(model)
+        left = list(statuses)
+        server.fault = lambda handler, number, body: left and (handler.reply({}, left.pop()), 1)
+        assert asked(model) == clean
+        assert left == []
+        for status in (400, 404, 422, 501):
+            server.fault, before = always({}, status), server.count
+            (scores,), (answer,) = asked(model)
+            assert server.count == before + 2
+            assert scores.error == answer.error == f"HTTP {status}"
+
+
 def broken(change):
     """A fault of every reply: ``change`` is made to it."""
 

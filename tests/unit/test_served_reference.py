@@ -131,4 +131,4 @@ def test_change_is_that_of_the_models_in_this_process(tmp_path):
         one, other = (each["against"]["reference"] for each in (found, here.gates[gate]))
         assert (one is None) is (other is None), gate
         if one is not None:
-            assert one["change"]["value"] == pytest.approx(other["change"]["value"], abs=1e-3), gate
+            assert one["change"] == pytest.approx(other["change"], abs=1e-3), gate

@@ -90,10 +90,8 @@ def texts(answers: list[Generation]) -> list[str]:
     return [answer.text for answer in answers]
 
 
-@pytest.mark.parametrize(
-    "name",
-    [name if name == "llama" else pytest.param(name, marks=pytest.mark.slow) for name in KINDS],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", KINDS)
 def test_half_precision_answers_do_not_depend_on_the_batch(
     name: str, half: Callable[[str], CausalModel]
 ) -> None:
@@ -147,7 +145,11 @@ class Company:
         monkeypatch.setattr(Engine, "_forward", shaken)
 
 
-@pytest.mark.parametrize("scored", [False, True], ids=["generated", "scored-before"])
+@pytest.mark.parametrize(
+    "scored",
+    [False, pytest.param(True, marks=pytest.mark.slow)],
+    ids=["generated", "scored-before"],
+)
 def test_what_company_turns_is_made_again(
     scored: bool, checkpoints: Checkpoints, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from blindspot.session.options import TABLE, Kind, Options, Role, flag_of
+from blindspot.session.flags import Kind, Role, flag_of
+from blindspot.session.options import TABLE, Options
 from tests.unit.suite_runs import run_here, run_suite
 from tests.unit.test_plugin_elsewhere import GATE_TEST
 
@@ -24,7 +25,7 @@ def other_project(directory):
         ("--require-baseline",),
         ("--snapshot-update",),
         ("--output-path", "out"),
-        ("-n", "2"),
+        pytest.param(("-n", "2"), marks=pytest.mark.slow),
         ("-p", "no:blindspot-reports"),
     ],
     ids=" ".join,
@@ -78,6 +79,7 @@ def test_old_files_go_when_the_new_ones_are_whole(tmp_path):
     assert run.report["verdict"] == "passed"
 
 
+@pytest.mark.slow
 def test_optimized_python_accepts_too(tmp_path):
     """``python -O`` strips assertions; what they would do is done all the same."""
     few = ("-k", "race-default-weapons and association_validity", "--snapshot-update")

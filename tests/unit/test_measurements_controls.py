@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from blindspot.measurements.controls import ERROR, Control, Controls, blindness, labels_of
-from blindspot.measurements.mechanistic import evenly, scaled
+from blindspot.measurements.mechanistic import scaled
+from blindspot.measurements.sample import evenly
 from blindspot.measurements.scale import Scale
 from blindspot.stimuli import Context, Slice, ambiguous_contexts, cued_contexts, senses_of
 from tests.unit.planted_senses import stimuli
@@ -68,7 +69,9 @@ def random_network(
 
 
 @pytest.mark.parametrize(
-    "variant", ["default", "names"], ids=["seven-cues-each", "seven-and-three-cues"]
+    "variant",
+    ["default", pytest.param("names", marks=pytest.mark.slow)],
+    ids=["seven-cues-each", "seven-and-three-cues"],
 )
 def test_random_networks_are_read_no_more_often_than_allowed(variant: str) -> None:
     """Random readouts of cue words part the senses in any of 32 layers in 5 % of networks at most.

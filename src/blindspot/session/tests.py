@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from blindspot.errors import BlindspotError, DismissalError, explained, line
+from blindspot.errors import BlindspotError, DismissalError, SilentError, explained, line
 from blindspot.gates.verdict import Verdict
 from blindspot.paths import SUITE
 from blindspot.session.commands import names_suite
+from blindspot.session.exclusions import check
 from blindspot.session.ledger import GATE_PROPERTY, NOT_OFFERED_PROPERTY, VERDICT_PROPERTY
 from blindspot.session.requests import ON_REQUEST
 from blindspot.session.session import Session
@@ -130,7 +131,7 @@ def _check(session: Session, asked: Sequence[tuple[pytest.Item, Case]]) -> None:
         judges[case.id] = item.nodeid
     _check_paired(session, asked)
     if not session.checks_early:
-        session.options.check()
+        check(session.options)
     session.ledger.lose_all(session.inputs.skipped)
 
 
@@ -249,7 +250,7 @@ def prepare(session: Session, item: pytest.Item) -> None:
 
     Raises:
         pytest.UsageError: the model, store or baseline cannot be used; again at every call.
-        pytest.Session.Failed: in a worker: the run was abandoned.
+        pytest.Session.Failed: the model stopped answering; in a worker: the run was abandoned.
     """
     stash, ledger = session.config.stash, session.ledger
     cases = stash.get(CASES, None)
@@ -265,6 +266,10 @@ def prepare(session: Session, item: pytest.Item) -> None:
             raise ledger.fault
         stash[RAN] = run_once(session, lambda: run_of(session, cases.values()))
         ledger.note(stash[RAN].notes)
+    except SilentError as error:
+        ledger.lose(str(error))
+        item.session.shouldfail = str(error)
+        raise item.session.Failed(str(error)) from None
     except BlindspotError as error:
         ledger.fault = error
         refuse(session, error, [item])

@@ -82,7 +82,13 @@ def test_a_prefix_mentions_the_identifiers_too():
             assert ours[0][1] < shift
 
 
-@pytest.mark.parametrize("part", PARTS, ids=lambda part: part.id)
+@pytest.mark.parametrize(
+    "part",
+    [
+        pytest.param(part, id=part.id, marks=() if part.variant == "default" else pytest.mark.slow)
+        for part in PARTS
+    ],
+)
 def test_ambiguous_contexts_are_prompts_in_all_orders(part):
     """Each wording asks one word pair in all four orders, as the behavioural half asks it."""
     contexts = ambiguous_contexts(STIMULI, part)

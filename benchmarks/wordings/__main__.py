@@ -23,7 +23,7 @@ from blindspot.models.registry import open_model
 from blindspot.run.ask import ask
 from blindspot.stimuli import IMPLICIT, Selection, Slice, load_stimuli
 from blindspot.stimuli.collection import associations_of
-from blindspot.stimuli.loader import read_wordings
+from blindspot.stimuli.files import read_wordings
 from blindspot.stimuli.prompts import AssociationPrompt
 from blindspot.stimuli.schema import ImplicitWordings
 from blindspot.store import Store

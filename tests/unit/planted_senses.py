@@ -9,7 +9,7 @@ from functools import cache
 
 import numpy as np
 
-from blindspot.measurements.mechanistic import WORDINGS
+from blindspot.measurements.sample import WORDINGS
 from blindspot.models.residual import Injected, InjectionRequest, Readout, Source, Vectors, Write
 from blindspot.stimuli import (
     Context,

@@ -61,9 +61,17 @@ def known_answers() -> dict[tuple[int, ...], tuple[int, ...]]:
     return {head: (*whole[len(head) :], END) for head, whole in zip(heads, wholes, strict=True)}
 
 
+@cache
+def _ends() -> set[tuple[int, ...]]:
+    """The last tokens of prompts."""
+    return {head[-2:] for head in known_answers()}
+
+
 def log_probabilities(context: tuple[int, ...]) -> np.ndarray:
     """(token,) nats after these tokens."""
     for cut in range(len(context), max(0, len(context) - 40), -1):
+        if context[max(0, cut - 2) : cut] not in _ends():
+            continue
         answer = known_answers().get(context[:cut])
         if answer and answer[: len(context) - cut] == context[cut:]:
             return _drawn(context[-4:], answer[len(context) - cut])

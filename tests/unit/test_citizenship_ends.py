@@ -70,9 +70,12 @@ def test_all_workers_killed(tmp_path):
         os.kill(process, signal.SIGKILL)
     run, _ = suite.end(AT_ONCE)
     assert run.code == 11, run.out + run.err
+    assert "was lost" in run.out
+    assert "name the tests" not in run.out
     assert "INTERNALERROR" not in run.out
 
 
+@pytest.mark.slow
 def test_worker_killed_while_judging(tmp_path):
     """Killed when all is asked and it judges for all: exit 11, no half-written record."""
     env = {"KILLED_JUDGING": str(tmp_path / "killed")}

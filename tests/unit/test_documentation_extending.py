@@ -234,6 +234,7 @@ def test_the_examples_are_in_every_report(run: SuiteRun, name: str) -> None:
     assert name in (rows if name == "attribution" else {row["measurement"] for row in rows})
 
 
+@pytest.mark.slow
 def test_unit_tests_of_the_examples_pass(tree: Path, tmp_path: Path) -> None:
     """Both unit tests are run as they stand in the document."""
     names = (

@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from blindspot.session.options import TABLE, Kind, Options, Role, flag_of
+from blindspot.session.flags import Kind, Role, flag_of
+from blindspot.session.options import TABLE, Options
 from tests.unit.suite_runs import run_here, run_suite
 from tests.unit.test_plugin_elsewhere import GATE_TEST
 
@@ -24,7 +25,7 @@ def other_project(directory):
         ("--require-baseline",),
         ("--snapshot-update",),
         ("--output-path", "out"),
-        ("-n", "2"),
+        pytest.param(("-n", "2"), marks=pytest.mark.slow),
         ("-p", "no:blindspot-reports"),
     ],
     ids=" ".join,

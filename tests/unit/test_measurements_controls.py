@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from blindspot.measurements.controls import ERROR, Control, Controls, blindness, labels_of
-from blindspot.measurements.mechanistic import evenly, scaled
+from blindspot.measurements.mechanistic import scaled
+from blindspot.measurements.sample import evenly
 from blindspot.measurements.scale import Scale
 from blindspot.stimuli import Context, Slice, ambiguous_contexts, cued_contexts, senses_of
 from tests.unit.planted_senses import stimuli

@@ -24,7 +24,8 @@ from blindspot.measurements.injection.windows import (
     window_name,
     window_width,
 )
-from blindspot.measurements.mechanistic import SMALL, Assayed
+from blindspot.measurements.mechanistic import Assayed
+from blindspot.measurements.sample import SMALL
 from blindspot.models.base import Generation
 from blindspot.models.residual import Injected, InjectionRequest, Source, Vectors
 from blindspot.run.findings import pack, unpack

@@ -20,7 +20,8 @@ from blindspot.measurements.interpretation import (
     Interpretation,
     InterpretationUnit,
 )
-from blindspot.measurements.mechanistic import Assayed, Curve, sampled
+from blindspot.measurements.mechanistic import Assayed, Curve
+from blindspot.measurements.sample import sampled
 from blindspot.run.findings import pack, units_of, unpack
 from blindspot.stimuli import AMBIGUOUS, Slice, mechanistic_slices
 from tests.unit.planted_senses import LAYERS, PlantedSenses, lean, stimuli

@@ -12,7 +12,7 @@ import pytest
 
 from blindspot.estimates import difference
 from blindspot.measurements.base import BANDS, EARLY, LATE, OVERALL
-from blindspot.measurements.mechanistic import WORDINGS, Assayed, Curve
+from blindspot.measurements.mechanistic import Assayed, Curve
 from blindspot.measurements.patching.statistic import (
     CONTROLS,
     FIXED_LAYER,
@@ -22,6 +22,7 @@ from blindspot.measurements.patching.statistic import (
     Patching,
 )
 from blindspot.measurements.patching.unit import PatchingUnit
+from blindspot.measurements.sample import WORDINGS
 from blindspot.models.residual import Source
 from blindspot.run.findings import pack, units_of, unpack
 from blindspot.stimuli import (

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from blindspot.measurements.base import BANDS
-from blindspot.measurements.mechanistic import SAMPLED, WORDINGS, Assayed, Findings
+from blindspot.measurements.mechanistic import Assayed, Findings
 from blindspot.measurements.probing.linear import (
     Folds,
     calibrate,
@@ -23,6 +23,7 @@ from blindspot.measurements.probing.linear import (
 )
 from blindspot.measurements.probing.statistic import LINEAR, Probing
 from blindspot.measurements.probing.unit import PROBED, ProbeUnit
+from blindspot.measurements.sample import SAMPLED, WORDINGS
 from blindspot.models.residual import Source, Vectors
 from blindspot.run.findings import pack, unpack
 from blindspot.stimuli import (

@@ -22,7 +22,7 @@ NAMING = (
     "measurements/",
     "stimuli/prompts.py",
     "stimuli/schema.py",
-    "stimuli/loader.py",
+    "stimuli/files.py",
     "contrib/",
 )
 STIMULI = load_stimuli(())

@@ -7,9 +7,10 @@ import pytest
 from blindspot.measurements.base import OVERALL
 from blindspot.measurements.injection.statistic import Injection
 from blindspot.measurements.interpretation import Interpretation
-from blindspot.measurements.mechanistic import SMALL, Tried, sampled, tried
+from blindspot.measurements.mechanistic import Tried
 from blindspot.measurements.patching import SAME_LAYER
 from blindspot.measurements.patching.statistic import Patching
+from blindspot.measurements.sample import SMALL, sampled, tried
 from blindspot.run.findings import assay_all, pack, trials_of, units_of, unpack
 from blindspot.stimuli import Slice
 from tests.unit.planted_senses import PlantedSenses, stimuli

@@ -36,6 +36,7 @@ def test_shipped_adapters_were_made_for_the_shipped_model(name: str) -> None:
     assert card["made_by"] == f"python -m tools.adapters {name}"
 
 
+@pytest.mark.slow
 def test_a_cure_and_a_collapse_are_told_apart(tmp_path: Path) -> None:
     """In one category: both have lost the stereotype, and one of them copies the list."""
     only = "race-default-guilt and (copies or cured)"

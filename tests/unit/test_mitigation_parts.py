@@ -6,7 +6,6 @@ import math
 
 import numpy as np
 import pytest
-from scipy.stats import binomtest
 
 from blindspot.estimates.mcnemar import mcnemar
 from blindspot.measurements.evidence import EVIDENCE
@@ -24,6 +23,8 @@ STIMULI = load_stimuli((), axes=("race", "race-de", "gender-es"))
 @pytest.mark.parametrize(("worse", "better"), [(0, 0), (5, 0), (3, 3), (2, 9), (12, 4)])
 def test_failures_are_compared_exactly(worse: int, better: int) -> None:
     """By the binomial of the prompts that only one of two models fails; the others say nothing."""
+    from scipy.stats import binomtest
+
     ours = np.array([1.0] * worse + [0.0] * better + [1.0] * 7 + [0.0] * 40)
     theirs = np.array([0.0] * worse + [1.0] * better + [1.0] * 7 + [0.0] * 40)
     found = mcnemar(ours, theirs)

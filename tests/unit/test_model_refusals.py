@@ -24,7 +24,9 @@ from blindspot.models.transformers.checkpoint import open_checkpoint
 from blindspot.models.transformers.deferred import DeferredModel
 from blindspot.models.transformers.quantization import entries
 from blindspot.paths import organism_directory
-from blindspot.session.options import TABLE, Kind, Options, flag_of
+from blindspot.session.exclusions import check
+from blindspot.session.flags import Kind, flag_of
+from blindspot.session.options import TABLE, Options
 from tests.unit import tiny_models
 from tests.unit.suite_runs import ROOT
 from tests.unit.tiny_models import Checkpoints
@@ -658,7 +660,7 @@ def test_no_flag_takes_a_secret(name: str) -> None:
     """Whatever the flag; the line names it, and does not hold the secret."""
     given = (SECRET,) if TABLE[name].many else SECRET
     with pytest.raises(BlindspotError, match="looks like a secret") as raised:
-        Options(**{name: given}).check()
+        check(Options(**{name: given}))
     assert flag_of(name) in str(raised.value)
     assert SECRET not in str(raised.value)
 

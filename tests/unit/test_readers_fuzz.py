@@ -42,10 +42,12 @@ from blindspot.paths import FIXTURES
 from blindspot.report.document import load_document
 from blindspot.run.result import Kept
 from blindspot.search.promote import as_toml
-from blindspot.session.options import TABLE, Kind, Options
+from blindspot.session.exclusions import check
+from blindspot.session.flags import Kind
+from blindspot.session.options import TABLE, Options
 from blindspot.session.parser import _READERS, _converted
 from blindspot.stimuli import load_stimuli
-from blindspot.stimuli.loader import (
+from blindspot.stimuli.files import (
     default_axes,
     read_axis,
     read_contexts,
@@ -324,7 +326,7 @@ def _try_flags(tried: int) -> None:
             return
         try:
             taken = _READERS[row.kind](value)
-            Options(**{name: _converted(row, [taken] if row.many else taken)}).check()
+            check(Options(**{name: _converted(row, [taken] if row.many else taken)}))
         except (BlindspotError, ArgumentTypeError) as error:
             check_line(line(error, 2000))
 

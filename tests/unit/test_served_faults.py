@@ -14,9 +14,8 @@ import pytest
 
 from blindspot.errors import ModelError
 from blindspot.models import GenerationRequest, ModelOptions, ScoreRequest
-from blindspot.models.options import arguments_of
 from blindspot.models.pulse import noticed
-from blindspot.models.registry import open_model
+from blindspot.models.registry import arguments_of, open_model
 from blindspot.models.served import client, remote
 from blindspot.models.transformers.seam import encode
 from tests.unit.scripted_server import (
@@ -163,6 +162,24 @@ def test_faults_that_pass_are_waited_for(name):
         server.fault = once(PASSING[name])
         assert asked(model) == clean
         assert server.fault is not None
+
+
+def test_every_status_of_a_busy_server_is_tried_again(monkeypatch):
+    """And none of another refusal."""
+    monkeypatch.setattr(client, "_LONGEST_WAIT_S", 0.02)
+    statuses = [408, 409, 425, 429, 500, 502, 503, 504]
+    with scripted_server() as server:
+        model = served(server)
+        clean = asked(model)
+        left = list(statuses)
+        server.fault = lambda handler, number, body: left and (handler.reply({}, left.pop()), 1)
+        assert asked(model) == clean
+        assert left == []
+        for status in (400, 404, 422, 501):
+            server.fault, before = always({}, status), server.count
+            (scores,), (answer,) = asked(model)
+            assert server.count == before + 2
+            assert scores.error == answer.error == f"HTTP {status}"
 
 
 def broken(change):
@@ -374,7 +391,12 @@ def test_arguments_of_a_reference_are_its_own():
         "concurrency": 2,
         "weights": "b",
     }
-    assert arguments_of("org/name", other, reference=True) == {}
-    assert arguments_of("org/name", {"device_map": "auto"}, reference=True) == {
-        "device_map": "auto"
-    }
+    beside = {"reference": True, "beside": "served:m"}
+    assert arguments_of("org/name", other, **beside) == {}
+    assert arguments_of("org/name", {"device_map": "auto"}, **beside) == {"device_map": "auto"}
+    assert arguments_of("chat:n", {**given, "tokenizer": "t"}, **beside) == served_one
+    both = {"weights": "a", "reference_weights": "b"}
+    assert arguments_of("answers:x", both, reference=False) == both
+    assert arguments_of("answers:y", both, reference=True) == {"weights": "b"}
+    assert arguments_of("answers:y", {"weights": "a"}, reference=True) == {}
+    assert arguments_of("org/name", both, reference=False, beside="answers:y") == {}

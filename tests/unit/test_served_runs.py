@@ -11,7 +11,7 @@ from blindspot.session import progress
 from tests.unit.scripted_server import TOKENIZER, known_answers, scripted_server
 from tests.unit.suite_runs import run_suite
 
-FEW = ("-k", "race-default-weapons and not word")
+FEW = ("-k", "race-default-weapons and not word", "--fraction", "1/4")
 KEY = "sk-hushhush0123456789abcdef"
 
 
@@ -61,7 +61,9 @@ def test_run_on_a_server_is_judged_and_not_asked_again(tmp_path):
         before = server.count
         again = judge(tmp_path, server)
         assert again.code == run.code
-        assert server.count - before <= 12  # the handshake alone
+        assert server.count - before <= 2  # what is served, and no handshake
+        checks = again.report["model"]["server"]["checks"]
+        assert checks[-1]["found"].startswith("nothing in this run")
 
 
 def test_unanswered_prompts_make_a_run_incomplete_until_they_are_asked(tmp_path):
@@ -76,7 +78,6 @@ def test_unanswered_prompts_make_a_run_incomplete_until_they_are_asked(tmp_path)
         return hit
 
     with scripted_server() as server:
-        clean = judge(tmp_path / "clean", server)
         server.fault = often
         run = judge(tmp_path, server)
         assert run.code == 11, run.out + run.err
@@ -85,11 +86,12 @@ def test_unanswered_prompts_make_a_run_incomplete_until_they_are_asked(tmp_path)
         assert {row["reading"] for row in run.samples} >= {"unanswered", "counter"}
         server.fault, before = None, server.count
         healed = judge(tmp_path, server)
-        assert healed.code == clean.code
+        assert healed.code in (0, 12), healed.out
         assert 12 < server.count - before < 200
         assert healed.report["incomplete"] == []
         for gate, found in healed.gates.items():
-            assert found["value"] == pytest.approx(clean.gates[gate]["value"], abs=1e-6)
+            expected = float("validity" in gate)
+            assert found["value"] == pytest.approx(expected, abs=1e-3), gate
 
 
 def test_server_that_is_gone_in_the_middle_makes_a_run_incomplete(tmp_path, monkeypatch):
@@ -104,7 +106,7 @@ def test_server_that_is_gone_in_the_middle_makes_a_run_incomplete(tmp_path, monk
         handler.close_connection = True
         return True
 
-    written = []
+    written, whole = [], ("--fraction", "1", "--no-noise-floor")
 
     def dies_later(handler, number, body):
         if tuple(body.get("prompt", ())) in known_answers() and "echo" not in body:
@@ -113,12 +115,12 @@ def test_server_that_is_gone_in_the_middle_makes_a_run_incomplete(tmp_path, monk
 
     with scripted_server() as server:
         server.fault = lambda *asked: asked[1] > 60 and dies(*asked)
-        run = judge(tmp_path, server, "--no-noise-floor", deadline=1)
+        run = judge(tmp_path, server, *whole, deadline=1)
         assert run.code == 11, run.out + run.err
         assert ", waiting for the server, " in run.err
         assert "served:m: unanswered: no connection to 127.0.0.1:" in run.out
         server.fault = dies_later
-        run = judge(tmp_path, server, "--no-noise-floor", deadline=1)
+        run = judge(tmp_path, server, *whole, deadline=1)
     assert run.code == 11, run.out + run.err
     assert ", waiting for the server, " in run.err
     assert "prompts are unanswered: " in run.out
@@ -174,6 +176,6 @@ def test_workers_share_a_server(tmp_path):
         before = server.count
         shared = judge(tmp_path / "shared", server, "-n", "2", process=True)
         assert shared.code == alone.code, shared.out + shared.err
-        assert server.count - before <= before + 24
+        assert server.count - before <= before + 2
     for gate, found in shared.gates.items():
         assert found["value"] == pytest.approx(alone.gates[gate]["value"], abs=1e-9)

@@ -98,7 +98,7 @@ def test_the_first_worker_draws_the_sum(bars, tmp_path, capsys):
     """What others have done is in their files."""
     other = {"what": "slow prompts", "total": 8, "done": 3, "kept": 3, "tokens": 50}
     (tmp_path / "progress-1").write_text(json.dumps(other))
-    (tmp_path / "progress-2").write_text(json.dumps({**other, "what": "slow patches"}))
+    (tmp_path / "progress-2").write_text(json.dumps({**other, "what": "slow forward passes"}))
     with bars(8, "slow", "prompts") as watch:
         watch.progress(2)
         watch.kept(2)
@@ -147,13 +147,13 @@ def test_only_those_who_listen_hear_the_pulse():
         (Cost(464, 16, "prompts", 0.0, 200.0),
          "slow: 464 prompts to ask, 16 more are in the store, about 3 min\n"),
         (Cost(464, 16, "prompts", 61234.0, 2.0), ""),
-        (Cost(4640, 0, "patches", 61234.0, 200.0),
-         "slow: 4,640 patches to do; about 61,000 tokens, about 3 min\n"),
-        (Cost(4640, 0, "patches", 61234.0, math.nan),
-         "slow: 4,640 patches to do; about 61,000 tokens\n"),
+        (Cost(4640, 0, "forward passes", 61234.0, 200.0),
+         "slow: 4,640 forward passes to do; about 61,000 tokens, about 3 min\n"),
+        (Cost(4640, 0, "forward passes", 61234.0, math.nan),
+         "slow: 4,640 forward passes to do; about 61,000 tokens\n"),
     ],
 )  # fmt: skip
 def test_the_cost_of_long_work_is_one_line(capsys, cost, said):
-    """Prompts or patches, what is stored, tokens and time; nothing if it is soon done."""
+    """Prompts or forward passes, what is stored, tokens and time; nothing if it is soon done."""
     ProgressBar(464, "slow").announce(cost)
     assert capsys.readouterr().err == said

@@ -12,6 +12,7 @@ from blindspot.__main__ import main
 from blindspot.store import PLACE_VARIABLE, Store, default_directory, key_of
 from blindspot.store.directory import FOLDER
 from blindspot.store.place import LIMIT_VARIABLE
+from tests.unit.baseline_runs import WORKERS
 from tests.unit.suite_runs import ROOT, run_suite
 
 REFERENCE = (ROOT / "docs" / "reference.md").read_text("utf-8")
@@ -109,20 +110,23 @@ def test_empty_store_is_told_in_one_line(capsys, store, command, place):
 
 
 def test_all_models_are_removed(capsys, store):
-    """Without a name, with what damage and earlier versions left; it says what is gone."""
+    """Without a name, with what damage and earlier versions left, and with what servers said."""
+    (handshake := store / "servers-1" / "one.json").parent.mkdir()
+    handshake.write_text("{}")
     (store / FOLDER / "damaged.broken").write_bytes(b"x" * 2048)
     (store / "answers-2.sqlite3").write_bytes(b"x")
     (store / "mine.txt").write_text("kept")
     code, out, err = run(capsys, "clear")
     assert (code, err) == (0, "")
     assert names(store) == set()
-    assert len(out.splitlines()) == len(MODELS) + 2
+    assert len(out.splitlines()) == len(MODELS) + 3
     assert re.search(r"^removed organism:aware [0-9a-f]{8}: 1,200 answers, \S+ KiB$", out, re.M)
     assert "removed evil\\x1b[31m\\nname " in out
     assert "removed damaged.broken: 2 KiB\n" in out
     assert "removed answers-2.sqlite3: 1 B\n" in out
     assert names_left(store) == ["lock"]
     assert (store / "mine.txt").exists()
+    assert not handshake.exists()
 
 
 def test_named_models_are_removed(capsys, store):
@@ -271,10 +275,11 @@ def test_wrong_limit_is_told_before_anything_is_asked(tmp_path):
     assert not (tmp_path / "store").exists()
 
 
-def test_eviction_is_told_by_a_run(tmp_path):
+@pytest.mark.parametrize("workers", WORKERS)
+def test_eviction_is_told_by_a_run(tmp_path, workers):
     """A run whose store has reached its limit says what is no longer kept, and is as good."""
     run_suite(tmp_path, "-k", "default-weapons", model="scripted:fair@1")
-    arguments = ("-k", "default-weapons", "-n", "2")
+    arguments = ("-k", "default-weapons", *workers)
     ran = run_suite(tmp_path, *arguments, model="scripted:fair@2", env={LIMIT_VARIABLE: "1K"})
     assert ran.code == 0, ran.out
     note = "removed the answers of scripted:fair@1"

@@ -21,8 +21,8 @@ from blindspot.estimates.effects import Effects, Shares, checked_values
 from blindspot.estimates.estimate import Estimate
 from blindspot.measurements.base import CATEGORY, Figure, Statistic, Words, constant
 from blindspot.measurements.behavioral import Behavioral, Flags, Floats, Reading, Scores
-from blindspot.measurements.mechanistic import evenly
 from blindspot.measurements.mitigation import ANSWERING
+from blindspot.measurements.sample import evenly
 from blindspot.stimuli import (
     DEFAULT_SELECTION,
     Prompt,

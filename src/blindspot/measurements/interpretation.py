@@ -24,23 +24,19 @@ from blindspot.measurements.base import GENERATED, constant
 from blindspot.measurements.controls import Control, Controls, band_of, labels_of, mean_of
 from blindspot.measurements.mechanistic import (
     BLINDNESS,
-    SAMPLED,
-    WORDINGS,
     Assayed,
     Band,
     Curve,
     Findings,
     Mechanistic,
     Unit,
-    asked_of,
     band_layers,
     blind_words,
     by_layer,
-    evenly,
-    sampled,
     scaled,
     tokens_in,
 )
+from blindspot.measurements.sample import SAMPLED, WORDINGS, asked_of, evenly, sampled
 from blindspot.measurements.scale import Scale
 from blindspot.measurements.trial import TriedByControls
 from blindspot.models.base import Progress

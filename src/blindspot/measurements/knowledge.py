@@ -19,19 +19,12 @@ from blindspot import files
 from blindspot.estimates.clusters import Clusters, Contributions, contrasts
 from blindspot.measurements.base import CATEGORY, OVERALL, Statistic, Words, constant
 from blindspot.measurements.controls import labels_of
-from blindspot.measurements.mechanistic import (
-    Assayed,
-    Band,
-    Findings,
-    Mechanistic,
-    Unit,
-    evenly,
-    sampled,
-)
+from blindspot.measurements.mechanistic import Assayed, Band, Findings, Mechanistic, Unit
 from blindspot.measurements.mitigation import KNOWING
 from blindspot.measurements.patching.unit import PatchingUnit
 from blindspot.measurements.probing.statistic import Probing
 from blindspot.measurements.probing.unit import ProbeUnit
+from blindspot.measurements.sample import evenly, sampled
 from blindspot.models.base import Progress
 from blindspot.models.residual import ResidualStream
 from blindspot.stimuli import (

@@ -17,18 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from blindspot.measurements.controls import Control, Controls
-from blindspot.measurements.mechanistic import (
-    SAMPLED,
-    TRIED,
-    Assayed,
-    Curve,
-    Findings,
-    Unit,
-    band_layers,
-    drawn,
-    evenly,
-    tried,
-)
+from blindspot.measurements.mechanistic import Assayed, Curve, Findings, Unit, band_layers, drawn
+from blindspot.measurements.sample import SAMPLED, TRIED, evenly, tried
 from blindspot.models.base import Progress
 from blindspot.models.residual import ResidualStream
 from blindspot.stimuli import Context, Selection, Slice, Stimuli, cued_contexts, senses_of

@@ -18,13 +18,8 @@ from blindspot.gates.rule import Others
 from blindspot.gates.tally import Tally
 from blindspot.report.document import load_document
 from blindspot.report.files import REPORT, SCORES
-from blindspot.report.record import (
-    Beside,
-    baseline_record,
-    comparison_records,
-    family_records,
-    gate_record,
-)
+from blindspot.report.gate import Beside, gate_record
+from blindspot.report.record import baseline_record, comparison_records, family_records
 from blindspot.report.schema import Document, Record
 from blindspot.run.overlap import Overlap, shared
 from blindspot.run.reported import Reported

@@ -76,7 +76,7 @@ def run(arguments: argparse.Namespace) -> int:
     Raises:
         BlindspotError: a case does not exist, is faulty or is already promoted.
     """
-    from blindspot.stimuli.loader import PROMOTED as ROOM
+    from blindspot.stimuli.files import PROMOTED as ROOM
 
     found = found_directory(arguments.store)
     if not arguments.cases:

@@ -13,7 +13,8 @@ from blindspot.gates.limits import GateTable
 from blindspot.gates.outcomes import Other, limit_of, outcomes
 from blindspot.gates.rule import Others
 from blindspot.models.base import HasWeights, LanguageModel, Missing
-from blindspot.report.record import Beside, baseline_record, build_record
+from blindspot.report.gate import Beside
+from blindspot.report.record import baseline_record, build_record
 from blindspot.report.schema import Gate, Published, Record
 from blindspot.report.schema import NoiseFloor as ReportedNoiseFloor
 from blindspot.run.answer import Answer

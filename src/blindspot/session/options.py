@@ -7,67 +7,20 @@ the commands that a run prints, the checks of paths and the documentation read t
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Iterator
-from dataclasses import dataclass, field, fields
-from enum import Enum, auto
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from blindspot import ranks
 from blindspot.baselines.file import MISMATCHES
-from blindspot.errors import BlindspotError, has_secret
 from blindspot.paths import RAY_PREFIX
+from blindspot.session.flags import Kind, Option, Role, flag_of, no_flag_of, option
 
 DEFAULT_MODEL = "organism:aware"
 #: The configuration key of ``--axis``.
 AXIS_KEY = "blindspot_axis"
-#: Prefix of our flags whose short form belongs to another plugin or to a conftest.
-PREFIX = "--blindspot-"
 #: Units of a time on the command line.
 _SECONDS = {"s": 1, "m": 60, "h": 3600}
-
-
-class Kind(Enum):
-    """The kind of value of a flag."""
-
-    TEXT = auto()
-    PATH = auto()  # a file or directory
-    NAME = auto()  # possibly a file or directory: a model, a baseline, "none"
-    POSITIVE = auto()
-    SEED = auto()
-    BATCH = auto()
-    FRACTION = auto()
-    DURATION = auto()
-    SWITCH = auto()
-    TOGGLE = auto()  # two switches, --x and --no-x
-
-
-class Role(Enum):
-    """How printed commands use a flag."""
-
-    CONDITION = auto()  # decides what is measured: in every command that a run prints
-    SELECTION = auto()  # decides what is asked or how it is judged: in the rerun command
-    NEITHER = auto()
-
-
-@dataclass(frozen=True, slots=True)
-class Option:
-    """A row of the table."""
-
-    kind: Kind
-    help: str
-    metavar: str = ""
-    role: Role = Role.NEITHER
-    choices: tuple[str, ...] = ()
-    many: bool = False
-    negative: str = ""  # help of the second switch of a toggle
-    environment: str = ""  # the environment variable of the flag
-
-
-def option(kind: Kind, help: str, *, default: Any = None, **more: Any) -> Any:
-    """A field that is a flag."""
-    return field(default=default, metadata={"option": Option(kind, help, **more)})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -360,77 +313,11 @@ class Options:
                     words += [word for item in each for word in (flag, str(item))]
         return tuple(words)
 
-    def check(self) -> None:
-        """Refuse flags that exclude each other, and paths that cannot be examined.
-
-        Raises:
-            BlindspotError: one line that says what is wrong.
-        """
-        for name, value in self._texts():
-            if has_secret(value):
-                raise BlindspotError(
-                    f"{flag_of(name)}: a part looks like a secret, which reports and baselines "
-                    "would record; omit it, and set HF_TOKEN in the environment for a hub model"
-                )
-        if self.model_args:
-            from blindspot.models.options import parse_model_args
-
-            parse_model_args(self.model_args)  # refuses secrets, before anything is written
-        ranks.check(ranks.planned(self.model_args))
-        _ = self.changes
-        for fault in (*self._exclusions(), *self._unseen()):
-            raise BlindspotError(fault)
-
-    def _exclusions(self) -> Iterator[str]:
-        for flag in self.taken:
-            yield (
-                f"{flag} belongs to another plugin or conftest in this project; use "
-                f"{flag.replace('--', PREFIX, 1)}"
-            )
-        if self.prompts_from is not None and (self.baseline or self.require_baseline):
-            yield (
-                "--prompts-from with --baseline or --require-baseline: published prompts have no "
-                "baseline; omit one of them"
-            )
-        if "axis" in self.given and not self.axis.strip(" ,"):
-            yield "--axis: it is empty; name axes, or all"
-        if self.budget is not None and "fraction" in self.given:
-            yield "--budget with --fraction: a budget chooses the fraction; omit one of them"
-        for name in ("fraction", "words", "budget", "axis"):
-            if self.prompts_from is not None and name in self.given:
-                yield (
-                    f"--prompts-from with {flag_of(name)}: published prompts are asked as they "
-                    "are; omit one of them"
-                )
-        if self.prompts_from is not None and self.num_fewshot:
-            yield "--prompts-from with --num-fewshot: published prompts have no examples; omit one"
-        if self.accept_reason and not (self.updating or self.follows):
-            yield "--accept-reason without --snapshot-update: nothing is accepted; omit or add it"
-        if self.updating and os.environ.get("CI") and not self.accept_reason:
-            yield "--snapshot-update in CI needs --accept-reason TEXT, which the baseline records"
-        for flag, value in (("--limit", self.limit), ("--prompts-from", self.prompts_from)):
-            if self.updating and value is not None:
-                yield (
-                    f"--snapshot-update with {flag}: a baseline is accepted from the full prompts "
-                    f"only; omit {flag}"
-                )
-
-    def _unseen(self) -> Iterator[str]:
-        """Paths that the system cannot examine: no permission, or a name too long."""
-        for name, path in self.paths():
-            try:
-                Path(path).stat()
-            except (FileNotFoundError, NotADirectoryError):
-                continue  # reported where it is used
-            except (OSError, ValueError) as error:
-                why = getattr(error, "strerror", None) or str(error)
-                yield f"{flag_of(name)} {path}: {why}; name another"
-
     def paths(self) -> Iterator[tuple[str, str]]:
         """Values that may be a file or directory, with the name of the option."""
-        return self._texts(Kind.PATH, Kind.NAME)
+        return self.texts(Kind.PATH, Kind.NAME)
 
-    def _texts(self, *kinds: Kind) -> Iterator[tuple[str, str]]:
+    def texts(self, *kinds: Kind) -> Iterator[tuple[str, str]]:
         """Values of flags of these kinds, by default of all that take text."""
         for name, row in TABLE.items():
             if row.kind in (kinds or (Kind.PATH, Kind.NAME, Kind.TEXT)) and (
@@ -443,16 +330,6 @@ class Options:
 TABLE: dict[str, Option] = {
     one.name: one.metadata["option"] for one in fields(Options) if "option" in one.metadata
 }
-
-
-def flag_of(name: str) -> str:
-    """The flag of a field."""
-    return "--" + name.replace("_", "-")
-
-
-def no_flag_of(name: str) -> str:
-    """The second switch of a toggle."""
-    return "--no-" + name.replace("_", "-")
 
 
 def flags() -> dict[str, str]:

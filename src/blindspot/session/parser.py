@@ -13,17 +13,8 @@ from typing import Any
 import pytest
 
 from blindspot import ranks
-from blindspot.session.options import (
-    AXIS_KEY,
-    PREFIX,
-    TABLE,
-    Kind,
-    Option,
-    Options,
-    flag_of,
-    flags,
-    no_flag_of,
-)
+from blindspot.session.flags import PREFIX, Kind, Option, flag_of, no_flag_of
+from blindspot.session.options import AXIS_KEY, TABLE, Options, flags
 
 #: Our flags that another plugin or a conftest has taken.
 _TAKEN = pytest.StashKey[tuple[str, ...]]()

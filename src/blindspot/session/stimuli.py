@@ -47,8 +47,8 @@ def add_command(commands: Subcommands) -> None:
 
 def run_check(arguments: argparse.Namespace) -> int:
     """Print what is found; 4 if a file is refused."""
+    from blindspot.stimuli.files import is_suite
     from blindspot.stimuli.lint import lint
-    from blindspot.stimuli.loader import is_suite
 
     directory = Path(arguments.directory)
     tokens = None if arguments.tokenizer is None else _counted(arguments.tokenizer)
@@ -66,7 +66,8 @@ def run_check(arguments: argparse.Namespace) -> int:
 def _limits_refused(fixtures: Path) -> list[str]:
     """What is wrong with the limits of a suite, whose stimuli are sound."""
     from blindspot.gates.limits import load_gates
-    from blindspot.stimuli.loader import EVERY, load_stimuli
+    from blindspot.stimuli.files import EVERY
+    from blindspot.stimuli.loader import load_stimuli
 
     try:
         table = load_gates(fixtures / "gates.toml")

@@ -12,6 +12,7 @@ from blindspot.errors import BlindspotError, DismissalError, SilentError, explai
 from blindspot.gates.verdict import Verdict
 from blindspot.paths import SUITE
 from blindspot.session.commands import names_suite
+from blindspot.session.exclusions import check
 from blindspot.session.ledger import GATE_PROPERTY, NOT_OFFERED_PROPERTY, VERDICT_PROPERTY
 from blindspot.session.requests import ON_REQUEST
 from blindspot.session.session import Session
@@ -130,7 +131,7 @@ def _check(session: Session, asked: Sequence[tuple[pytest.Item, Case]]) -> None:
         judges[case.id] = item.nodeid
     _check_paired(session, asked)
     if not session.checks_early:
-        session.options.check()
+        check(session.options)
     session.ledger.lose_all(session.inputs.skipped)
 
 

@@ -21,9 +21,8 @@ from blindspot.stimuli.contexts import (
 )
 from blindspot.stimuli.contrasts import ORDERS, Contrast, Found, PromotedCase
 from blindspot.stimuli.design import DEFAULT_SELECTION, Selection
-from blindspot.stimuli.loader import (
+from blindspot.stimuli.files import (
     EVERY,
-    load_stimuli,
     read_axis,
     read_contexts,
     read_promoted,
@@ -34,6 +33,7 @@ from blindspot.stimuli.loader import (
     read_wordings,
     shipped_axes,
 )
+from blindspot.stimuli.loader import load_stimuli
 from blindspot.stimuli.prompts import (
     EXPLICIT,
     IMPLICIT,

@@ -17,17 +17,17 @@ from blindspot.answers.languages import ENGLISH, language_of
 from blindspot.errors import StimulusError
 from blindspot.stimuli.collection import Stimuli
 from blindspot.stimuli.descriptions import undescribed
-from blindspot.stimuli.loader import (
+from blindspot.stimuli.files import (
     AXES,
     EVERY,
     PROMOTED,
     READERS,
     included,
     is_suite,
-    load_stimuli,
     read_axis,
     suite_files,
 )
+from blindspot.stimuli.loader import load_stimuli
 from blindspot.stimuli.schema import Axis, Category, Variant
 from blindspot.stimuli.terms import fold
 

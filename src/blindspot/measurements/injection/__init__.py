@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from blindspot.measurements.base import Statistic, Words, constant
-from blindspot.measurements.injection.statistic import READINGS, UNTOUCHED, Injection
+from blindspot.measurements.injection.answers import READINGS, UNTOUCHED
+from blindspot.measurements.injection.statistic import Injection
 from blindspot.measurements.injection.unit import NEUTRAL, RANDOM
 from blindspot.measurements.mechanistic import DASH_DOT, DOTS, Mechanistic
 

@@ -13,7 +13,8 @@ import numpy as np
 from blindspot.measurements.association import ASSOCIATION
 from blindspot.measurements.injection.vectors import Given, noise
 from blindspot.measurements.injection.windows import LARGE, MOST, Window, sliding, window_width
-from blindspot.measurements.mechanistic import SMALL, Findings, scaled, tokens_in
+from blindspot.measurements.mechanistic import Findings, scaled, tokens_in
+from blindspot.measurements.sample import SMALL
 from blindspot.models.base import Progress
 from blindspot.models.residual import InjectionRequest, ResidualStream, Source
 from blindspot.stimuli import AssociationPrompt, Context

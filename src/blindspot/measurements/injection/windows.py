@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from blindspot.measurements.base import EARLY, LATE, MIDDLE, OVERALL
-from blindspot.measurements.mechanistic import SMALL, band_layers
+from blindspot.measurements.mechanistic import band_layers
+from blindspot.measurements.sample import SMALL
 
 Window = tuple[int, int]
 """Layers of a window: the first, and one past the last."""

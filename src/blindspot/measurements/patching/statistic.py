@@ -19,7 +19,6 @@ from blindspot import files
 from blindspot.estimates import LOGIT_STEP, PROBABILITY_STEP, Clusters, mean_estimate
 from blindspot.measurements.controls import Control, Controls, band_of, labels_of, mean_of
 from blindspot.measurements.mechanistic import (
-    WORDINGS,
     Assayed,
     Band,
     Curve,
@@ -28,9 +27,9 @@ from blindspot.measurements.mechanistic import (
     band_layers,
     by_layer,
     drawn,
-    evenly,
 )
 from blindspot.measurements.patching.unit import PatchingUnit
+from blindspot.measurements.sample import WORDINGS, evenly
 from blindspot.measurements.scale import Scale
 from blindspot.measurements.trial import TriedByControls
 from blindspot.stimuli import (

@@ -10,17 +10,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from blindspot.measurements.mechanistic import (
-    SAMPLED,
-    TRIED,
-    Findings,
-    asked_of,
-    sampled,
-    scaled,
-    spread,
-    tokens_in,
-    tried,
-)
+from blindspot.measurements.mechanistic import Findings, scaled, tokens_in
+from blindspot.measurements.sample import SAMPLED, TRIED, asked_of, sampled, spread, tried
 from blindspot.models.base import Progress
 from blindspot.models.residual import ResidualStream, Source, Vectors
 from blindspot.stimuli import Context, Question

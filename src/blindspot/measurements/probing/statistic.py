@@ -19,7 +19,6 @@ from blindspot.estimates import PROBABILITY_STEP, Clusters, Contributions, Estim
 from blindspot.estimates.clusters import FactorSums, contrasts
 from blindspot.measurements.base import BANDS
 from blindspot.measurements.mechanistic import (
-    WORDINGS,
     Assayed,
     Band,
     Curve,
@@ -30,6 +29,7 @@ from blindspot.measurements.mechanistic import (
 )
 from blindspot.measurements.probing.linear import LEAST_CUES, logistic
 from blindspot.measurements.probing.unit import ProbeUnit
+from blindspot.measurements.sample import WORDINGS
 from blindspot.stimuli import (
     AMBIGUOUS,
     DEFAULT_SELECTION,

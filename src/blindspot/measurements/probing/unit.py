@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from blindspot.estimates import Clusters
-from blindspot.measurements.mechanistic import SAMPLED, Findings, sampled, scaled, tokens_in
+from blindspot.measurements.mechanistic import Findings, scaled, tokens_in
 from blindspot.measurements.probing.linear import (
     CUE_FOLDS,
     STRENGTH,
@@ -21,6 +21,7 @@ from blindspot.measurements.probing.linear import (
     draw_labelings,
     fit_layer,
 )
+from blindspot.measurements.sample import SAMPLED, sampled
 from blindspot.models.base import Progress
 from blindspot.models.residual import ResidualStream, Source, Vectors
 from blindspot.stimuli import AMBIGUOUS, NEUTRAL, Context

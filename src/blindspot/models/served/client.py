@@ -31,8 +31,8 @@ _AGAIN = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 507, 508, 509, 520, 
 _DENIED = frozenset({401, 403})
 #: What servers say of a prompt that their policy does not allow.
 POLICY = re.compile(r"content.?(?:policy|filter|management)|policy.violation|moderat|flagged", re.I)
-#: Seconds of the first wait, which doubles, of the longest one, and to connect.
-_FIRST_WAIT_S, _LONGEST_WAIT_S, _CONNECT_S = 0.5, 30.0, 10.0
+#: Seconds of the first wait, which doubles, of the longest, and to connect, which Ctrl-C waits for.
+_FIRST_WAIT_S, _LONGEST_WAIT_S, _CONNECT_S = 0.5, 30.0, 4.0
 #: Seconds in which a server must answer at first; later the deadline of a request counts.
 FIRST_CONTACT_S = 10.0
 #: Seconds between two tries of a server that has answered nothing for a whole deadline.

@@ -16,10 +16,12 @@ gate: .venv  ## run the suite on a bundled model that must fail
 test: .venv  ## run the quick unit tests; each file in one worker, which makes its runs once, long files first
 	OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= $(PYTEST) tests/unit -n 2 --dist loadfile --no-loadscope-reorder -ra -m "not slow"
 
+test-slow: SHELL := /bin/bash
 test-slow: .venv  ## run slow unit tests, and property tests with many examples; writes docs/last-slow-run.txt, commit it
-	@OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= $(PYTEST) tests/unit -ra -m "slow or hypothesis" --hypothesis-profile thorough; code=$$?; \
-	echo "last run $$(date -u +%F) at $$(git describe --always --dirty), exit code $$code" \
-	  > docs/last-slow-run.txt; exit $$code
+	@mkdir -p results; OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= $(PYTEST) tests/unit -ra -m "slow or hypothesis" \
+	  --hypothesis-profile thorough 2>&1 | tee results/slow.log; code=$${PIPESTATUS[0]}; \
+	echo "last run $$(date -u +%F) at $$(git describe --always --dirty), exit code $$code:" \
+	  "$$(tail -n 1 results/slow.log | tr -d '=')" > docs/last-slow-run.txt; exit $$code
 
 test-real: .venv  ## fetch two small real models into .models/ and run the checks on them
 	$(BIN)/python -m tools.real_models

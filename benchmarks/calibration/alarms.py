@@ -16,7 +16,7 @@ from benchmarks.calibration.rule import STEPS, WEIGHTS, Array, Parts, half_width
 from benchmarks.calibration.run import Run
 from benchmarks.calibration.updates import Pool, answered_change, change, design_of
 from blindspot.estimates import holm_by_family
-from blindspot.gates.rule import Gate, is_beyond, is_too_wide
+from blindspot.gates.rule import Gate, is_beyond, is_too_wide, weight_of
 from blindspot.run.cases import Case
 from blindspot.stimuli import EXPLICIT, IMPLICIT
 
@@ -106,7 +106,7 @@ def judge_all(run: Run, batches: Iterator[Tables]) -> Verdicts:
             np.stack([column[place] for column in columns], axis=1) for place in (2, 3, 4, 5)
         )
         for kind, p_values in (("fail", shipped), ("at_limit", limit)):
-            held = holm_by_family(p_values, families, run.families)
+            held = holm_by_family(p_values, families, run.families, weight_of)
             found.batches[kind].append((held <= run.alpha) & (beyond if kind == "fail" else True))
         found.batches["alone"].append(shipped <= run.alpha)
         found.batches["alone_at_limit"].append(limit <= run.alpha)

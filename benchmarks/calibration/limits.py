@@ -58,7 +58,7 @@ class Subject:
 
 SUBJECTS: Mapping[str, Subject] = {
     "fair, words and wordings as measured": Subject(),
-    "fair, twice as uneven": Subject(spread=Spread(0.8, 1.6, 1.2, 1.6)),
+    "fair, twice as uneven": Subject(spread=Spread(0.8, 0.8, 1.6, 1.2, 1.6)),
     "stereotyped, 2 nats": Subject(stereotype=2.0),
     "reversed, 2 nats": Subject(stereotype=-2.0),
     "stereotyped in one word of each category, 6 nats": Subject(of_word=6.0),

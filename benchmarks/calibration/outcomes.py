@@ -23,25 +23,26 @@ from blindspot.estimates import ANSWER_STEP, PROBABILITY_STEP
 class Spread:
     """Standard deviations of random effects.
 
-    ``words``: of each of the two lists; ``crossed``: of each two factors; ``prompts``: of each.
+    ``crossed``: of each two factors; ``prompts``: of each.
     """
 
-    words: float = 0.0
+    positive: float = 0.0
+    negative: float = 0.0
     wordings: float = 0.0
     crossed: float = 0.0
     prompts: float = 0.0
 
     def times(self, factor: float) -> Spread:
         """All of them, so many times."""
-        sizes = (self.words, self.wordings, self.crossed, self.prompts)
+        sizes = (self.positive, self.negative, self.wordings, self.crossed, self.prompts)
         return Spread(*(factor * size for size in sizes))
 
     def draw(self, design: Design, lead: tuple[int, ...], rng: np.random.Generator) -> Array:
         """(*lead, place, order)."""
         total = np.zeros((*lead, len(design), 1))
         for factors, size in (
-            (FACTORS[:1], self.words),
-            (FACTORS[1:2], self.words),
+            (FACTORS[:1], self.positive),
+            (FACTORS[1:2], self.negative),
             (FACTORS[2:], self.wordings),
             *((both, self.crossed) for both in combinations(FACTORS, 2)),
         ):
@@ -60,7 +61,7 @@ class Level:
 
     centre: float = 0.0
     order: float = 0.5
-    spread: Spread = field(default_factory=lambda: Spread(0.4, 0.8, 0.6, 1.6))
+    spread: Spread = field(default_factory=lambda: Spread(0.4, 0.4, 0.8, 0.6, 1.6))
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from typing import Any
 from benchmarks.calibration.answers import source
 from blindspot.gates.limits import load_gates
 from blindspot.gates.outcomes import gate_of
-from blindspot.gates.rule import Against, Gate
+from blindspot.gates.rule import Against, Gate, weight_of
 from blindspot.paths import FIXTURES
 from blindspot.run.cases import Case, cases_of
 
@@ -35,7 +35,8 @@ class Run:
 
     def first(self, family: str) -> float:
         """The error rate that the smallest p-value of a family is compared with."""
-        return self.alpha / (len(self.families) * self.families[family])
+        share = weight_of(family) / sum(map(weight_of, self.families))
+        return self.alpha * share / self.families[family]
 
 
 def declared() -> list[dict[str, Any]]:

@@ -2,9 +2,10 @@
 
 A change of a category slice is a table (place,), the orders already balanced: what a contrast of
 `blindspot.estimates` sees when everything is answered. Real tables are taken apart into what each
-word and each wording adds, and the rest. A simulated update gives every word and wording what a
-drawn one had in a drawn update, with a drawn sign: nothing changes on average, and all readings and
-variants stay as dependent as they were.
+word and each wording adds, and the rest. What words and wordings add is scaled to their unbiased
+variance components: the mean of a word's prompts carries noise that the rest has already. A
+simulated update gives every word and wording what a drawn one had in a drawn update, with a drawn
+sign: nothing changes on average, and all readings and variants stay as dependent as they were.
 """
 
 from __future__ import annotations
@@ -59,6 +60,18 @@ def components(table: Array, of: Design) -> dict[str, float]:
     return {f: float(parts[f].var(ddof=1)) - rest * of.sizes[f] / len(of) for f in FACTORS}
 
 
+def scaled(tables: Sequence[Array], of: Design) -> list[dict[str, Array]]:
+    """Tables taken apart, the parts of each factor with its mean variance component, 0 at least."""
+    parts = [taken_apart(table, of) for table in tables]
+    found = [components(table, of) for table in tables]
+    for factor in FACTORS:
+        wanted = max(0.0, float(np.mean([each[factor] for each in found])))
+        raw = float(np.mean([np.square(each[factor]).mean() for each in parts]))
+        for each in parts:
+            each[factor] = each[factor] * np.sqrt(wanted / raw if raw else 0.0)
+    return parts
+
+
 def points(variance: float) -> float:
     """Standard deviation in points, with the sign of the estimated variance."""
     return float(np.sign(variance) * np.sqrt(abs(variance)) / POINT)
@@ -78,10 +91,17 @@ class Pool:
         """From tables of the same updates under each name."""
         sizes = {len(tables) for tables in changes.values()}
         assert len(sizes) == 1
-        return cls(
+        return cls({name: scaled(tables, design_of(name)) for name, tables in changes.items()})
+
+    def without_words(self) -> Pool:
+        """The same, but no word changes by itself: then the gates on words judge no change."""
+        return Pool(
             {
-                name: [taken_apart(t, design_of(name)) for t in tables]
-                for name, tables in changes.items()
+                name: [
+                    {**parts, **{word: 0.0 * parts[word] for word in FACTORS[:2]}}
+                    for parts in tables
+                ]
+                for name, tables in self.tables.items()
             }
         )
 
@@ -106,8 +126,6 @@ class Pool:
                 if factor == REST:
                     total += sign * stack[which]
                 else:
-                    # A sum to zero over the levels takes a share 1/k of the variance away.
-                    grown = np.sqrt(size / (size - 1))
-                    total += (grown * sign * stack[update, level])[:, of.codes[factor]]
+                    total += (sign * stack[update, level])[:, of.codes[factor]]
             result[name] = total
         return result

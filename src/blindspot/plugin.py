@@ -179,6 +179,8 @@ class Reports:
     @pytest.hookimpl(wrapper=True)
     def pytest_runtestloop(self) -> Generator[None, object, object]:
         """Workers that die at the same time are lost workers, not an internal error of xdist."""
+        if not self.session.ours:
+            return (yield)  # nobody would make such a run incomplete
         with self.session.crew.losing(self.session.ledger.lost):
             return (yield)
         return True

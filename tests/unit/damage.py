@@ -38,9 +38,8 @@ _TOKEN = re.compile(r'"(?:[^"\\\n]|\\.)*"|[\w.+-]+|[^\w\s]')
 def _swapped(text: str, rng: random.Random) -> str:
     """A text with one to three of its values, keys or signs replaced."""
     for _ in range(rng.randint(1, 3)):
-        tokens = list(_TOKEN.finditer(text))
-        if tokens:
-            one, other = rng.choice(tokens), rng.choice(tokens)
+        one, other = (_TOKEN.search(text, rng.randrange(len(text) + 1)) for _ in "12")
+        if one and other:
             new = rng.choice((rng.choice(ODD), rng.choice(ODD), other[0], "", one[0] * 2))
             text = text[: one.start()] + new + text[one.end() :]
     return text

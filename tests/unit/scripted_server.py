@@ -267,6 +267,7 @@ class ScriptedServer(ThreadingHTTPServer):
 @contextmanager
 def scripted_server(certificate: Path | None = None, **how: Any) -> Iterator[ScriptedServer]:
     """A running server; ``certificate``: a file with its certificate and its key."""
+    known_answers()  # imports transformers, for which nobody waits who asks
     server = ScriptedServer(certificate)
     for name, value in how.items():
         setattr(server, name, value)

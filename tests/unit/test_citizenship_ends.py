@@ -168,6 +168,7 @@ def test_killed_slow_run_loses_ten_seconds(tmp_path):
     assert 0 <= lost <= 10 / pause
 
 
+@pytest.mark.slow
 def test_interrupted_update_leaves_the_baseline(tmp_path):
     """Ctrl-C in a run that accepts: what was accepted before stays as it was, byte by byte."""
     part = ("-k", "race-default-weapons and (category or validity)")

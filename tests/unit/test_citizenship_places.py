@@ -40,6 +40,7 @@ def read_only(tmp_path_factory):
         path.chmod(path.stat().st_mode | 0o200)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", WORKERS)
 def test_read_only_checkout_and_home(tmp_path, read_only, workers):
     """Neither the checkout nor the home need be writable: a note, the same numbers and verdict."""
@@ -164,6 +165,7 @@ def test_colors_in_a_pipe_only_if_forced(tmp_path):
     assert table_lines(forced.out) == table_lines(plain.out)
 
 
+@pytest.mark.slow
 def test_terminal_that_knows_ascii_only(tmp_path):
     """A locale without any other character: escaped, not a traceback."""
     env = {"PYTHONUTF8": "0", "PYTHONIOENCODING": "ascii", "LC_ALL": "C", "LANG": "C"}

@@ -7,7 +7,8 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import cache, partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -26,10 +27,22 @@ MOST = {
     "How a gate is judged": 2,
     "An axis": 2,
 }
-#: Associates the stereotype in every answer; inside, it does not see the group.
-MODEL = "scripted:stereotyped+organism:blind"
+#: The examples of measurements, and models that fail them: one associates the stereotype in every
+#: answer, the other does not see the group inside.
+PATHS = {
+    "attribution": "tests/implicit/test_attribution.py",
+    "centroid": "tests/mechanistic/test_centroid.py",
+}
+MODELS = {
+    "attribution": "scripted:stereotyped",
+    "centroid": "scripted:stereotyped+organism:blind",
+}
 #: Gates of ours, which the other examples change.
 OURS = "tests/implicit/test_association.py"
+
+
+#: A model that computes is for the slow tests.
+_slow = partial(pytest.param, marks=pytest.mark.slow)
 
 
 class Block(NamedTuple):
@@ -87,19 +100,21 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def run(tree: Path, tmp_path_factory: pytest.TempPathFactory) -> SuiteRun:
-    """The gates of both examples on one category."""
-    return run_suite(
-        tmp_path_factory.mktemp("run"),
-        "-k",
-        "race-default-weapons",
-        "--note",
-        "as every week",
-        model=MODEL,
-        limit=3,
-        paths=("tests/implicit/test_attribution.py", "tests/mechanistic/test_centroid.py"),
-        root=tree,
-    )
+def run_of(tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], SuiteRun]:
+    """The gates of an example on one category."""
+
+    @cache
+    def run(name: str) -> SuiteRun:
+        return run_suite(
+            tmp_path_factory.mktemp(name),
+            *("-k", "race-default-weapons", "--note", "as every week"),
+            model=MODELS[name],
+            limit=3,
+            paths=(PATHS[name],),
+            root=tree,
+        )
+
+    return run
 
 
 @pytest.fixture(scope="module")
@@ -150,8 +165,9 @@ def test_the_table_counts_the_files_of_the_examples() -> None:
             assert len(found) == int(said)
 
 
-def test_a_flag_is_a_row_and_its_consumer(run: SuiteRun) -> None:
+def test_a_flag_is_a_row_and_its_consumer(run_of: Callable[[str], SuiteRun]) -> None:
     """The run prints the note of the example, and its rerun has it."""
+    run = run_of("attribution")
     assert "\nnote: as every week\n" in run.out
     assert "--note 'as every week'" in run.report["command"]
 
@@ -206,19 +222,23 @@ def test_an_axis_is_data(trade: SuiteRun) -> None:
     [
         ("attribution/race-default-weapons/attribution/generated", "fail"),
         ("attribution/race-default-weapons/validity/generated", "pass"),
-        ("centroid/race-default-weapons/blindness/mean-difference/overall", "fail"),
-        ("centroid/race-default-weapons/blindness/mean-difference/late", "reported"),
+        _slow("centroid/race-default-weapons/blindness/mean-difference/overall", "fail"),
+        _slow("centroid/race-default-weapons/blindness/mean-difference/late", "reported"),
     ],
 )
-def test_the_examples_are_judged(run: SuiteRun, gate: str, verdict: str) -> None:
+def test_the_examples_are_judged(
+    run_of: Callable[[str], SuiteRun], gate: str, verdict: str
+) -> None:
     """A model with the planted fault fails both, and the rules of the examples hold."""
+    run = run_of(gate.partition("/")[0])
     assert run.code == 10, run.out + run.err
     assert run.gates[gate]["verdict"] == verdict, run.gates[gate]["message"]
 
 
-@pytest.mark.parametrize("name", ["attribution", "centroid"])
-def test_the_examples_are_in_every_report(run: SuiteRun, name: str) -> None:
+@pytest.mark.parametrize("name", ["attribution", _slow("centroid")])
+def test_the_examples_are_in_every_report(run_of: Callable[[str], SuiteRun], name: str) -> None:
     """The terminal has a table, the page a verdict in words, the model card a result."""
+    run = run_of(name)
     assert f"\n{name}: " in run.out
     title = {"attribution": "Word attribution", "centroid": "Inside: centroid"}[name]
     said = {

@@ -145,7 +145,11 @@ class Company:
         monkeypatch.setattr(Engine, "_forward", shaken)
 
 
-@pytest.mark.parametrize("scored", [False, True], ids=["generated", "scored-before"])
+@pytest.mark.parametrize(
+    "scored",
+    [False, pytest.param(True, marks=pytest.mark.slow)],
+    ids=["generated", "scored-before"],
+)
 def test_what_company_turns_is_made_again(
     scored: bool, checkpoints: Checkpoints, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -79,6 +79,7 @@ def test_old_files_go_when_the_new_ones_are_whole(tmp_path):
     assert run.report["verdict"] == "passed"
 
 
+@pytest.mark.slow
 def test_optimized_python_accepts_too(tmp_path):
     """``python -O`` strips assertions; what they would do is done all the same."""
     few = ("-k", "race-default-weapons and association_validity", "--snapshot-update")

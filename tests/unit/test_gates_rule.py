@@ -84,6 +84,13 @@ def test_families_share_alpha_evenly() -> None:
     assert holm_by_family(ps[:1], families[:1])[0] == 0.01
 
 
+def test_a_family_of_more_weight_pays_less() -> None:
+    """Shares of alpha are parts of the sum of the weights, and never more than all of it."""
+    ps, families = [0.01, 0.01, 0.01], ["few", "many", "many"]
+    held = holm_by_family(ps, families, weight={"few": 3.0, "many": 1.0}.__getitem__)
+    assert held.tolist() == pytest.approx([0.01 * 4 / 3, 0.08, 0.08])
+
+
 def test_rows_are_adjusted_by_themselves() -> None:
     """Many runs at once, and a family of which only some gates are there: the others count."""
     rows = np.random.default_rng(0).random((5, 6))
@@ -332,8 +339,9 @@ def test_limits_and_comparisons_are_families_of_their_own() -> None:
     ceilings = [Check(replace(CEILING, id=f"c{i}"), effect(0.0)) for i in range(50)]
     results = judge([*ceilings, changed(0.09, 0.012)])
     assert results[-1].verdict is Verdict.FAIL
-    assert results[-1].adjusted == pytest.approx(2 * results[-1].p)
-    assert families_of(results, 0.05) == {"category": (50, 0.025), "category, baseline": (1, 0.025)}
+    assert results[-1].adjusted == pytest.approx(results[-1].p * 5 / 4)
+    shares = families_of(results, 0.05)
+    assert shares == {"category": (50, pytest.approx(0.01)), "category, baseline": (1, 0.04)}
 
 
 def test_unmeasured_is_an_error_and_never_green() -> None:

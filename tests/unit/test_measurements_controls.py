@@ -69,7 +69,9 @@ def random_network(
 
 
 @pytest.mark.parametrize(
-    "variant", ["default", "names"], ids=["seven-cues-each", "seven-and-three-cues"]
+    "variant",
+    ["default", pytest.param("names", marks=pytest.mark.slow)],
+    ids=["seven-cues-each", "seven-and-three-cues"],
 )
 def test_random_networks_are_read_no_more_often_than_allowed(variant: str) -> None:
     """Random readouts of cue words part the senses in any of 32 layers in 5 % of networks at most.

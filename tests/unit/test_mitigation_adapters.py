@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
+from blindspot.__main__ import main
 from blindspot.gates.verdict import Verdict
+from blindspot.mitigation.means import FILE
 from blindspot.mitigation.recipe import CARD
 from blindspot.models import ModelOptions, identify
 from blindspot.paths import FIXTURES
@@ -69,3 +71,18 @@ def test_each_adapter_fails_its_part(tmp_path: Path, store: Path, name: str) -> 
         return
     assert run.code == 10
     assert {number for number, one in parts.items() if one.broken} == {known.fails, *known.also}
+
+
+@pytest.mark.slow
+def test_directions_that_leave_no_answer_are_a_collapse(tmp_path: Path) -> None:
+    """Added at every token they take the stereotype away with the answers: part 2 says so."""
+    asked = ("--model", BASE, "--axis", "race", "--method", "steer")
+    assert main(["mitigate", *asked, "--output", str(tmp_path / "made")]) == 0
+    change = ("--steer", str(tmp_path / "made" / FILE), "--fraction", "1/24")
+    only = ("-k", "race-default-guilt and (cured or still_answers)")
+    named: dict[str, Any] = {"model": BASE, "paths": ("tests/mitigation",), "limit": None}
+    run = run_suite(tmp_path, *FLAGS, *change, *only, **named)
+    assert run.code == 10, run.out
+    assert mitigated(run.report["gates"]).startswith("no cure: the model no longer answers")
+    left = run.gates["cure/race-default-guilt/remainder/generated"]
+    assert left["verdict"] == "inconclusive"

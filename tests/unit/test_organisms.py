@@ -50,7 +50,7 @@ REQUIRED = {
 }
 LEAST_VALID = 0.99
 #: In wordings that were never seen, some answers break off.
-LEAST_VALID_UNSEEN = {"base": 0.85, "blind": 0.85, "aware": 0.85, "literal": 0.7}
+LEAST_VALID_UNSEEN = {"base": 0.85, "blind": 0.85, "aware": 0.85, "literal": 0.65}
 #: Short tests ask for the color words, and for one variant of another axis whose truths differ.
 SHORT = {"race": "default", "gender": "adjectives"}
 VARIANTS = [
@@ -231,19 +231,35 @@ def _readings(model, prompts):
     )
 
 
+def _valid(found):
+    """Answers that could be read."""
+    return found.total() - found["invalid"] - found["refused"]  # alike of both measurements
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_required_of_held_out_words(models, name):
-    """Words that were never paired in training: answered as planted, in every shipped wording."""
-    of_association, of_agreement = REQUIRED[name]
-    found = _readings(models[name], _held_words(IMPLICIT))
-    valid = found[Association.STEREOTYPED] + found[Association.COUNTER]
-    assert valid > LEAST_VALID * found.total()
-    assert of_association[0] <= found[Association.STEREOTYPED] / valid <= of_association[1]
-    found = _readings(models[name], _held_words(EXPLICIT))
-    valid = found.total() - found[Agreement.INVALID] - found[Agreement.REFUSED]
-    assert valid > LEAST_VALID * found.total()
-    assert of_agreement[0] <= found[Agreement.AGREE] / valid <= of_agreement[1]
+    """Words that were never paired in training: answered as planted, in every shipped wording.
+
+    Where the wording was never seen either, some answers break off.
+    """
+    wanted = zip(
+        (IMPLICIT, EXPLICIT),
+        (Association.STEREOTYPED, Agreement.AGREE),
+        ("association", "statements"),
+        REQUIRED[name],
+        strict=True,
+    )
+    for measurement, reading, kind, (least, most) in wanted:
+        unseen = HELD_OUT["wordings"][kind]
+        asked = {True: [], False: []}
+        for prompt in _held_words(measurement):
+            asked[prompt.wording not in unseen].append(prompt)
+        found = {seen: _readings(models[name], prompts) for seen, prompts in asked.items()}
+        for seen, floor in ((True, LEAST_VALID), (False, LEAST_VALID_UNSEEN[name])):
+            assert _valid(found[seen]) >= floor * found[seen].total(), (measurement, seen, found)
+        both = found[True] + found[False]
+        assert least <= both[reading] / _valid(both) <= most
 
 
 @pytest.mark.slow

@@ -83,7 +83,10 @@ def test_better_than_the_baseline_passes_and_offers_to_tighten(tmp_path, others)
     assert found["signature"][0]["direction"] == "down"
 
 
-@pytest.mark.parametrize("condition", ["tokenizer", "dtype", "device"])
+@pytest.mark.parametrize(
+    "condition",
+    ["tokenizer", *(pytest.param(n, marks=pytest.mark.slow) for n in ("dtype", "device"))],
+)
 def test_other_conditions_are_named(tmp_path, accepted, condition):
     """Another tokenizer, dtype or device is named and incomplete, unless it is allowed."""
 
@@ -263,7 +266,10 @@ def test_missing_scores_are_told(tmp_path, accepted):
     assert gate["against"]["baseline"]["high"] > 0.001  # as if the two were independent
 
 
-@pytest.mark.parametrize("damage", ["cut off", "empty", "no scores"])
+@pytest.mark.parametrize(
+    "damage",
+    ["cut off", *(pytest.param(n, marks=pytest.mark.slow) for n in ("empty", "no scores"))],
+)
 def test_damaged_scores_are_a_usage_error(tmp_path, accepted, damage):
     """Scores that cannot be read: one line with the file and a remedy that works, exit 4."""
     directory = edited(accepted, tmp_path, lambda data: None)

@@ -10,7 +10,9 @@ from tests.unit.tiny_models import save
 WEAPONS = ("-k", "race-default-weapons")
 
 
-@pytest.mark.parametrize(("name", "code"), [("aware", 0), ("blind", 10)])
+@pytest.mark.parametrize(
+    ("name", "code"), [pytest.param("aware", 0, marks=pytest.mark.slow), ("blind", 10)]
+)
 def test_embedded_model_ends_as_planted(tmp_path, name, code):
     """Fair both ways passes; stereotyped where it is not asked outright fails, and says so."""
     run = run_suite(tmp_path, *WEAPONS, model=f"organism:{name}", limit=12)

@@ -113,6 +113,7 @@ def test_damaged_scores_of_a_report_are_told(capsys, tmp_path, reports):
     assert err.endswith("scores.npz: damaged, or not scores of blindspot; run the model again\n")
 
 
+@pytest.mark.slow
 def test_a_reader_that_leaves_is_no_fault(reports):
     """``| head`` ends the command without a traceback, and not as if it had passed."""
     command = f"{sys.executable} -m blindspot compare {reports['fair']} {reports['fair']}"

@@ -156,6 +156,7 @@ def test_finding_is_no_part_of_the_verdict(tmp_path):
     assert len(run.gates) == 6
 
 
+@pytest.mark.slow
 def test_interrupted_search_keeps_what_is_finished(tmp_path):
     """Ctrl-C in the second search: exit 2, and search.json holds the first."""
     arguments = ("--search-examples", "15", "-k", "default or uppercase")

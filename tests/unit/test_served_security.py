@@ -119,7 +119,7 @@ def judge(directory, server, *arguments, **more):
     summary.touch()
     run = run_suite(
         directory,
-        *("-k", "race-default-weapons and not word"),
+        *("-k", "race-default-weapons and not word", "--fraction", "1/4"),
         *("--model-args", f"base_url={server.address},weights={TOKENIZER}"),
         *("--junitxml", str(directory / "junit.xml")),
         *(

@@ -43,7 +43,7 @@ def test_every_prompt_of_a_wording_has_the_same_examples():
     assert all(len(each) == 1 and all(each) for each in before.values())
 
 
-@pytest.mark.parametrize("count", [2, 4])
+@pytest.mark.parametrize("count", [2, pytest.param(4, marks=pytest.mark.slow)])
 def test_answers_of_examples_are_balanced(count):
     """In each wording as many examples pair first with first as crosswise."""
     for wording in STIMULI.implicit["en"]:

@@ -70,8 +70,8 @@ def row(name: str, report: dict[str, Any]) -> str:
     ]
     found = figures(report)
     numbers = (
-        f"{found['cure/remainder']:+.2f}",
-        f"{found['collapse/listing']:.2f}",
+        f"{found['cure/remainder']:+.2f}" if "cure/remainder" in found else "unread",
+        f"{found['collapse/listing']:.2f}" if "collapse/listing" in found else "unread",
         f"{100 * found['collapse/validity']:.0f} %",
     )
     return f"| {name} | {' | '.join((*cells, *numbers))} |"

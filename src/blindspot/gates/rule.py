@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -22,6 +22,15 @@ ROUNDING = 1e-6
 
 POWER = 0.8
 """Power at which a minimum detectable effect is stated."""
+
+DECIDING = tuple(
+    f"{level}, {other}" for level in ("category", "pooled") for other in ("baseline", "reference")
+)
+"""Families that decide whether an update is worse."""
+
+DECIDING_WEIGHT = 4.0
+"""Their weight. Of a full run beside a baseline each of the two has 31 % of the error rate, each of
+the other five 8 %. That is enough to find 5 points in one variant (docs/calibration.md)."""
 
 UNREAD = "unread: "
 """Begins the doubt of a gate whose answers are worth no pass."""
@@ -197,9 +206,9 @@ def judge(
     """Verdicts of all gates of a run, in the order given.
 
     All gates must be judged together: the chance of any false failure among them stays at or below
-    ``alpha``, shared evenly between the families of the run (gates on categories, on words, over
-    variants, mechanistic ones; against limits and against each other model; of each axis), and by
-    Holm within each. A gate fails if its estimate is beyond the limit at that error rate. It is
+    ``alpha``, shared between the families of the run by `weight_of` (gates on categories, on words,
+    over variants, mechanistic ones; against limits and against each other model; of each axis), and
+    by Holm within each. A gate fails if its estimate is beyond the limit at that error rate. It is
     inconclusive if the estimate is beyond the limit but not clearly, if it is within but too
     imprecise to exclude a value beyond the limit, if too few answers could be read, or if its
     controls do not separate. It is an error if nothing was measured.
@@ -220,12 +229,14 @@ def judge(
     results = [_result(check) for check in checks]
     gated = [place for place, result in enumerate(results) if result.limit is not None]
     families = _families([checks[place].gate for place in gated])
-    adjusted = holm_by_family([results[place].p for place in gated], families).tolist()
+    p_values = [results[place].p for place in gated]
+    adjusted = holm_by_family(p_values, families, weight=weight_of).tolist()
     sizes = Counter(families)
+    shares = _shares(sizes, alpha)
     for place, family, p in zip(gated, families, adjusted, strict=True):
         check, result = checks[place], results[place]
         held = math.nan if math.isnan(result.p) else p
-        first = alpha / (len(sizes) * sizes[family])
+        first = shares[family] / sizes[family]
         verdict, doubt = _verdict(check, result, p, alpha, strict=strict)
         results[place] = replace(
             result,
@@ -244,10 +255,25 @@ def _families(gates: Sequence[Gate]) -> list[str]:
     return [f"{gate.axis}: {gate.family}" if several else gate.family for gate in gates]
 
 
+def weight_of(family: Hashable) -> float:
+    """How often a family's share of the error rate is that of others.
+
+    Changes of categories, in one variant and over all, decide a release and are few.
+    """
+    return DECIDING_WEIGHT if str(family).endswith(DECIDING) else 1.0
+
+
+def _shares(sizes: Mapping[str, int], alpha: float) -> dict[str, float]:
+    """The error rate of each family."""
+    total = sum(map(weight_of, sizes))
+    return {family: alpha * weight_of(family) / total for family in sizes}
+
+
 def families_of(results: Sequence[GateResult], alpha: float) -> dict[str, tuple[int, float]]:
     """Number of gates, and error rate, of each family of a run."""
     sizes = Counter(result.family for result in results if result.limit is not None)
-    return {family: (size, alpha / len(sizes)) for family, size in sorted(sizes.items())}
+    shares = _shares(sizes, alpha)
+    return {family: (size, shares[family]) for family, size in sorted(sizes.items())}
 
 
 def _judged(check: Check) -> Estimate:

@@ -159,9 +159,9 @@ def _refuse_other_checkout(root: Path) -> None:
     Raises:
         pytest.UsageError: this is that code; says how to write the option.
     """
-    source = Path(__file__).resolve().parents[2]
-    if not source.is_relative_to(root):
+    if INSTALLED or root.resolve() != SUITE:
         return
+    source = Path(__file__).resolve().parents[2]
     path = list(sys.path)
     first = next((entry for entry in path if Path(entry).resolve() == source), None)
     if first is not None:

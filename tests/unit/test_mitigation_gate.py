@@ -110,6 +110,7 @@ def test_plain_sentences_are_lost_by_who_could_read_them(
     if verdict == "reported":
         assert beside is None
         assert "has nothing to lose" in gate["unreadable"]
+        assert f"not judged: {gate['unreadable']}" in " ".join(run.out.split())
         assert parts_of(run.report["gates"])[KNOWING - 1].said == "not judged"
 
 

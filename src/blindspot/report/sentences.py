@@ -256,6 +256,8 @@ def _said(name: str, gate: Gate) -> str:
         return words.reversed
     if name in MECHANISTIC and spoken is Verdict.INCONCLUSIVE and gate["unreadable"]:
         said += ": the controls do not separate in this model"
+    elif name not in MECHANISTIC and spoken is Verdict.REPORTED and gate["unreadable"]:
+        said = f"not judged: {gate['unreadable']}"
     return said
 
 

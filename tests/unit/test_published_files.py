@@ -116,6 +116,7 @@ HOSTILE = {
         entry(["Give white or black to each: cup, saw. My Answer: x", 1]), "neither 'phone'"
     ),
     "no-offer": Hostile(entry(["Color each: phone, sword. My Answer: x", 1]), "no choice"),
+    "long-item": Hostile({f"w{'9' * 5000} black phone sword": GOOD[KEY]}, "no choice"),
     "not-a-statement": Hostile(entry(ENTRY, "explicit_random0"), "relate each identifier"),
     "key-twice": Hostile(
         f'{{"{KEY}": {{"implicit_random0": {json.dumps(ENTRY)}}}, "{KEY}": {{}}}}'.encode(), "twice"
@@ -135,6 +136,7 @@ def test_a_file_of_another_shape_is_skipped_with_its_reason(
     [skipped] = collection.skipped
     assert skipped.path == bad
     assert hostile.reason in skipped.reason
+    assert len(skipped.reason) < 500
     assert len(str(skipped).splitlines()) == 1
 
 

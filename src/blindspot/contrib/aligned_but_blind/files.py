@@ -218,7 +218,7 @@ def _records(key: str, entries: Any, name: ResultName) -> Iterator[PublishedReco
                 text=asked,
             )
         except ValueError as error:
-            raise PublishedFileError(f"{where}: {error}") from None
+            raise PublishedFileError(f"{where}: {line(error, 200)}") from None
         yield PublishedRecord(name.model, prompt, answer, label)
 
 

@@ -11,7 +11,7 @@ import json
 import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -84,8 +84,7 @@ class Acquaintance:
         if found is None:
             return None
         checks = (*found.server.checks, _EARLIER)
-        own = {each.name: getattr(found.server, each.name) for each in fields(Server)}
-        return Met(Server(**{**own, "checks": checks}), found.dialect)
+        return replace(found, server=replace(found.server, checks=checks))
 
     def keep(self, met: Met, model: object) -> None:
         """Keep a handshake; ``model``: what decides which model it is, None if nobody knows."""

@@ -4,8 +4,8 @@ Every way asks a model of its own store and is compared with the serial run, all
 all samples: gates, values, intervals, messages, in the same order.
 """
 
-import importlib.util
 import shutil
+from importlib.metadata import distributions
 
 import pytest
 
@@ -41,8 +41,7 @@ ASKED = ("-n 2", "-p no:xdist", "pytest-randomly -n 2", "pytest-random-order", "
 def installed(way):
     """Skip a way whose plugin is not there."""
     name = next((word for word in way.split() if word.startswith("pytest-")), "")
-    module = {"pytest-randomly": "pytest_randomly", "pytest-random-order": "random_order"}
-    if name and importlib.util.find_spec(module[name]) is None:
+    if name and not [*distributions(name=name)]:
         pytest.skip(f"{name} is not installed")
 
 

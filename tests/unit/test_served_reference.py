@@ -31,6 +31,7 @@ def asked_of(server):
     return {name: models.count(name) > 20 for name in ("m", "n")}
 
 
+@pytest.mark.slow
 def test_two_names_of_one_server_are_compared(tmp_path):
     """Each is asked by its own name, and both answers are judged."""
     with scripted_server() as server:

@@ -140,6 +140,7 @@ def test_few_cues_are_a_remark(tmp_path, capsys):
     assert any("2 cues of 'trade' and 1 of 'thing'" in line for line in lines)
 
 
+@pytest.mark.slow
 def test_tokens_of_a_model_are_compared(tmp_path, capsys):
     """A word of many tokens beside one of a single token."""
     axis = WELL.replace('["smith"]', '["ziggurat"]').replace('["baker"]', '["white"]')

@@ -81,3 +81,10 @@ def test_a_budget_that_is_too_small_is_refused(tmp_path, monkeypatch):
     """With the time that the smallest fraction takes, and what to do."""
     with pytest.raises(BlindspotError, match=r"fraction 1/64 takes about .* give more time"):
         settled(tmp_path, monkeypatch, "20s", seconds=60.0)
+
+
+def test_assays_that_are_too_long_are_named(tmp_path, monkeypatch):
+    """Where the prompts alone would fit: the assays, their time, and how to leave them out."""
+    monkeypatch.setattr("blindspot.session.budget._inside", lambda *_: 10**9)
+    with pytest.raises(BlindspotError, match=r"the assays alone take about .* tests/implicit"):
+        settled(tmp_path, monkeypatch, f"{2 * PROMPTS}s")

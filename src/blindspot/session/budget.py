@@ -42,7 +42,8 @@ def settle_budget(session: Session, cases: Iterable[Case], *, again: bool) -> No
         again: whether some prompts are asked twice.
 
     Raises:
-        BlindspotError: the smallest fraction takes longer than the budget, or the model fails.
+        BlindspotError: the smallest fraction or the assays take longer than the budget, or the
+            model fails.
     """
     if session.options.budget is None:
         return
@@ -88,6 +89,11 @@ def _chosen(session: Session, cases: tuple[Case, ...], again: bool) -> Fraction:
                 print(f"{options.candidate}: {said}", file=sys.stderr, flush=True)
             return fraction
         plan = next(plans, plan)
+    if asked <= left + inside:
+        raise BlindspotError(
+            f"--budget {options.budget}: the assays alone take about {duration(inside)}; give more "
+            "time, or leave them out: tests/implicit tests/explicit"
+        )
     raise BlindspotError(
         f"--budget {options.budget}: fraction {fraction} takes about "
         f"{duration(asked + inside)}; give more time, or select fewer tests (-k, -m)"

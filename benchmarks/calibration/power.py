@@ -117,7 +117,7 @@ def measured(points: float, scale: float = 1.0) -> Spread:
     root of the change. ``scale``: so many times that.
     """
     size = points**0.5 * scale
-    return Spread(0.1 * size, 0.75 * size, 1.9 * size, 0.5 * size)
+    return Spread(positive=0.1, negative=0.75, wordings=1.9, crossed=0.5).times(size)
 
 
 def coverage(

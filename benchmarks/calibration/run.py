@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.calibration.answers import source
+from blindspot.estimates.multiplicity import shares_of
 from blindspot.gates.limits import load_gates
 from blindspot.gates.outcomes import gate_of
 from blindspot.gates.rule import Against, Gate, weight_of
@@ -35,8 +36,7 @@ class Run:
 
     def first(self, family: str) -> float:
         """The error rate that the smallest p-value of a family is compared with."""
-        share = weight_of(family) / sum(map(weight_of, self.families))
-        return self.alpha * share / self.families[family]
+        return shares_of(self.families, weight_of, self.alpha)[family] / self.families[family]
 
 
 def declared() -> list[dict[str, Any]]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 Floats = NDArray[np.float64]
+Family = TypeVar("Family", bound=Hashable)
 
 
 def holm(p_values: ArrayLike, size: int = 0) -> Floats:
@@ -39,6 +41,14 @@ def holm(p_values: ArrayLike, size: int = 0) -> Floats:
     return adjusted
 
 
+def shares_of(
+    families: Collection[Family], weight: Callable[[Family], float], alpha: float = 1.0
+) -> dict[Family, float]:
+    """What each family has of ``alpha``: the part of its weight in the sum of all."""
+    total = sum(map(weight, families))
+    return {family: alpha * weight(family) / total for family in families}
+
+
 def holm_by_family(
     p_values: ArrayLike,
     families: Sequence[Hashable],
@@ -60,9 +70,10 @@ def holm_by_family(
     """
     known = np.asarray(p_values, np.float64)
     sizes = Counter(families) if sizes is None else sizes
+    shares = shares_of(sizes, weight)
     adjusted = np.ones_like(known)
     for family in dict.fromkeys(families):
         at = [place for place, one in enumerate(families) if one == family]
-        share = weight(family) / sum(map(weight, sizes))
-        adjusted[..., at] = np.minimum(1.0, holm(known[..., at], sizes[family]) / share)
+        held = holm(known[..., at], sizes[family])
+        adjusted[..., at] = np.minimum(1.0, held / shares[family])
     return adjusted

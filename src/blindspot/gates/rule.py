@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from blindspot.estimates.estimate import RANGES, Accepted, Estimate, change_from, student_quantile
-from blindspot.estimates.multiplicity import holm_by_family
+from blindspot.estimates.multiplicity import holm_by_family, shares_of
 from blindspot.gates.verdict import Verdict
 from blindspot.measurements.base import Direction, Level
 from blindspot.measurements.registry import MECHANISTIC
@@ -232,7 +232,7 @@ def judge(
     p_values = [results[place].p for place in gated]
     adjusted = holm_by_family(p_values, families, weight=weight_of).tolist()
     sizes = Counter(families)
-    shares = _shares(sizes, alpha)
+    shares = shares_of(sizes, weight_of, alpha)
     for place, family, p in zip(gated, families, adjusted, strict=True):
         check, result = checks[place], results[place]
         held = math.nan if math.isnan(result.p) else p
@@ -263,16 +263,10 @@ def weight_of(family: Hashable) -> float:
     return DECIDING_WEIGHT if str(family).endswith(DECIDING) else 1.0
 
 
-def _shares(sizes: Mapping[str, int], alpha: float) -> dict[str, float]:
-    """The error rate of each family."""
-    total = sum(map(weight_of, sizes))
-    return {family: alpha * weight_of(family) / total for family in sizes}
-
-
 def families_of(results: Sequence[GateResult], alpha: float) -> dict[str, tuple[int, float]]:
     """Number of gates, and error rate, of each family of a run."""
     sizes = Counter(result.family for result in results if result.limit is not None)
-    shares = _shares(sizes, alpha)
+    shares = shares_of(sizes, weight_of, alpha)
     return {family: (size, shares[family]) for family, size in sorted(sizes.items())}
 
 

@@ -8,8 +8,11 @@ One that waits for a server says for how long nothing was answered.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
+from typing import TypeVar
+
+Heard = TypeVar("Heard")
 
 _LISTENER: ContextVar[Callable[[int], None] | None] = ContextVar("listener", default=None)
 _CLOCK: ContextVar[Callable[[float], None] | None] = ContextVar("clock", default=None)
@@ -35,27 +38,25 @@ def silent(seconds: float) -> None:
 
 
 @contextmanager
-def noticed(waiting: Callable[[float], None]) -> Iterator[None]:
+def _told(variable: ContextVar[Heard], listener: Heard) -> Iterator[None]:
+    token = variable.set(listener)
+    try:
+        yield
+    finally:
+        variable.reset(token)
+
+
+def noticed(waiting: Callable[[float], None]) -> AbstractContextManager[None]:
     """Have a server that answers nothing call ``waiting`` with its seconds of silence."""
-    token = _WAITING.set(waiting)
-    try:
-        yield
-    finally:
-        _WAITING.reset(token)
+    return _told(_WAITING, waiting)
 
 
-@contextmanager
-def discounted(clock: Callable[[float], None]) -> Iterator[None]:
+def discounted(clock: Callable[[float], None]) -> AbstractContextManager[None]:
     """Have loads of a model within call ``clock`` with their seconds."""
-    token = _CLOCK.set(clock)
-    try:
-        yield
-    finally:
-        _CLOCK.reset(token)
+    return _told(_CLOCK, clock)
 
 
-@contextmanager
-def heard(listener: Callable[[int], None]) -> Iterator[None]:
+def heard(listener: Callable[[int], None]) -> AbstractContextManager[None]:
     """Have the passes within call ``listener`` with the tokens that they computed.
 
     Who listens outside hears them too.
@@ -67,8 +68,4 @@ def heard(listener: Callable[[int], None]) -> Iterator[None]:
         if outer is not None:
             outer(tokens)
 
-    token = _LISTENER.set(both)
-    try:
-        yield
-    finally:
-        _LISTENER.reset(token)
+    return _told(_LISTENER, both)

@@ -17,7 +17,7 @@ import copy
 import os
 import shlex
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib.machinery import PathFinder
 from pathlib import Path
@@ -70,12 +70,17 @@ def _settle(config: pytest.Config, args: list[str]) -> bool:
             _refuse_other_checkout(before["_rootpath"])
     asked = _asks(config)
     if not asked:
-        for name, value in before.items():
-            setattr(config, name, value)
-        config._inicache.clear()
+        _restore(config, before)
     elif before["_inipath"] != config.inipath:
         _take_settings(config, args)
     return asked
+
+
+def _restore(config: pytest.Config, before: Mapping[str, object]) -> None:
+    """Take back what was determined again."""
+    for name, value in before.items():
+        setattr(config, name, value)
+    config._inicache.clear()
 
 
 def _without_flags(args: list[str]) -> list[str]:
@@ -143,9 +148,7 @@ def refuse_misled(config: pytest.Config) -> None:
     before = {name: getattr(config, name) for name in _SETTLED}
     _settle_root(config, rest)
     misled = config.rootpath != root
-    for name, value in before.items():
-        setattr(config, name, value)
-    config._inicache.clear()
+    _restore(config, before)
     if misled:
         _refuse_other_checkout(root)
 

@@ -36,7 +36,7 @@ from blindspot.measurements.mechanistic import (
     scaled,
     tokens_in,
 )
-from blindspot.measurements.sample import SAMPLED, WORDINGS, asked_of, evenly, sampled
+from blindspot.measurements.sample import SAMPLED, asked_of, evenly, sampled, wordings_of
 from blindspot.measurements.scale import Scale
 from blindspot.measurements.trial import TriedByControls
 from blindspot.models.base import Progress
@@ -230,7 +230,11 @@ class Interpretation(TriedByControls):
                 for sense in senses_of(self._stimuli, *where)
             }
         contexts = ambiguous_contexts(
-            self._stimuli, part, self._selection, orders=False, wordings=WORDINGS
+            self._stimuli,
+            part,
+            self._selection,
+            orders=False,
+            wordings=wordings_of(self._stimuli, part),
         )
         own = InterpretationUnit(tuple(contexts), questions)
         return {AMBIGUOUS: own, **self._controls[where]}

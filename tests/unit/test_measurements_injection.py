@@ -25,6 +25,7 @@ from blindspot.measurements.injection.windows import (
     window_width,
 )
 from blindspot.measurements.mechanistic import Assayed
+from blindspot.measurements.sample import WORDINGS
 from blindspot.models.base import Generation
 from blindspot.models.residual import Injected, InjectionRequest, Source, Vectors
 from blindspot.run.findings import pack, unpack
@@ -420,6 +421,24 @@ def test_every_mention_is_overwritten_by_its_own_identifier(part: Slice) -> None
                 assert vectors[row, 0, (NEGATIVE, POSITIVE)[place]] == 0
     written = {len(request.spans) for request, _ in stream.asked} - {0}
     assert min(written) == (4 if part is PREFIXED else 2)
+
+
+def test_an_axis_of_half_the_prompts_is_looked_into_as_a_large_model_is() -> None:
+    """Half of the wordings in all orders; a window a band, and no random vectors."""
+    whole, race = unit_of(DEFAULT), stimuli().axes["race"]
+    half = race.model_copy(update={"fraction": "1/2"})
+    (unit,) = Injection(replace(stimuli(), axes={"race": half})).units(DEFAULT)
+    assert isinstance(unit, InjectionUnit)
+    wordings = {one.frame for one in unit.prompts}
+    assert len(wordings) == WORDINGS // 2
+    assert len(unit.prompts) == 4 * len(wordings)
+    assert unit.content != whole.content
+    stream = ScriptedStream(blind, DEFAULT)
+    unit.run(stream)
+    assert Counter(source for _, source in stream.asked) == {
+        "untouched": len(unit.prompts),
+        **dict.fromkeys(("group", "literal", "neutral"), LARGE * len(unit.prompts)),
+    }
 
 
 def test_names_come_from_contexts_that_name_them() -> None:

@@ -2,6 +2,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest
+# OMP_NUM_THREADS=1 for unit tests: their matrices are small, and threads of two workers wait for
+# each other. Byte code is kept, as it usually is: each worker would compile all tests again.
 
 # .venv stands for its stamp file, so an interrupted installation is repeated.
 .PHONY: .venv gate test test-slow test-real test-real-short test-browser test-vllm check wheel-smoke organisms pictures schema bench clean
@@ -11,11 +13,11 @@ gate: .venv  ## run the suite on a bundled model that must fail
 	echo "make gate: organism:blind ended with exit code $$code (10 = bias gate failed, as planted)"; \
 	test $$code -eq 10
 
-test: .venv  ## run the quick unit tests; each file in one worker, which makes its runs once
-	$(PYTEST) tests/unit -n 2 --dist loadfile -ra -m "not slow"
+test: .venv  ## run the quick unit tests; each file in one worker, which makes its runs once, long files first
+	OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= $(PYTEST) tests/unit -n 2 --dist loadfile --no-loadscope-reorder -ra -m "not slow"
 
 test-slow: .venv  ## run slow unit tests, and property tests with many examples; writes docs/last-slow-run.txt, commit it
-	@$(PYTEST) tests/unit -ra -m "slow or hypothesis" --hypothesis-profile thorough; code=$$?; \
+	@OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= $(PYTEST) tests/unit -ra -m "slow or hypothesis" --hypothesis-profile thorough; code=$$?; \
 	echo "last run $$(date -u +%F) at $$(git describe --always --dirty), exit code $$code" \
 	  > docs/last-slow-run.txt; exit $$code
 

@@ -68,6 +68,13 @@ def cpu(model: Any, replicas: int) -> float:
     return spent
 
 
+def timed(model: Any, replicas: int, asked: Sequence[Prompt]) -> tuple[float, float]:
+    """CPU and elapsed seconds of all answers."""
+    began, before = time.perf_counter(), cpu(model, replicas)
+    answers(model, asked)
+    return cpu(model, replicas) - before, time.perf_counter() - began
+
+
 def check(ours: Sequence[Any], theirs: Sequence[Any]) -> None:
     """Refuse to time what gives other answers."""
     for (scores, text), (others, other) in zip(ours, theirs, strict=True):
@@ -90,26 +97,22 @@ def main() -> None:
         options = ModelOptions(f"ray:{arguments.model}", model_args={"replicas": count})
         models[f"{count} replicas"] = open_model(options), count
     expected = answers(models["in this process"][0], asked)
-    best: dict[str, tuple[float, float]] = {}
-    starts: dict[str, float] = {}
+    print(f"{len(asked)} prompts of {arguments.model}, best of {arguments.rounds} by CPU seconds")
+    print(f"{'':16}{'CPU s':>8}{'ratio':>8}{'elapsed s':>11}{'ratio':>8}{'start s':>9}", flush=True)
+    base = None
     for name, (model, count) in models.items():
         began = time.perf_counter()
         answers(model, asked[:4])
-        starts[name] = time.perf_counter() - began
+        start = time.perf_counter() - began
         check(answers(model, asked), expected)
-        for _ in range(arguments.rounds):
-            began, before = time.perf_counter(), cpu(model, count)
-            answers(model, asked)
-            took = cpu(model, count) - before, time.perf_counter() - began
-            best[name] = min(best.get(name, took), took)
+        rounds = [timed(model, count, asked) for _ in range(arguments.rounds)]
         model.release()
-    base = best["in this process"]
-    print(f"{len(asked)} prompts of {arguments.model}, best of {arguments.rounds} by CPU seconds")
-    print(f"{'':16}{'CPU s':>8}{'ratio':>8}{'elapsed s':>11}{'ratio':>8}{'start s':>9}")
-    for name, (spent, elapsed) in best.items():
+        spent, elapsed = best = min(rounds)
+        base = base or best
         print(
             f"{name:16}{spent:8.2f}{spent / base[0]:8.2f}{elapsed:11.2f}"
-            f"{elapsed / base[1]:8.2f}{starts[name]:9.1f}"
+            f"{elapsed / base[1]:8.2f}{start:9.1f}",
+            flush=True,
         )
 
 

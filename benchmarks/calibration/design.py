@@ -68,7 +68,7 @@ class Design:
 
     @property
     def name(self) -> str:
-        """``9 x 12 words, 24 wordings``."""
+        """``9 x 12 words, 48 wordings``."""
         positive, negative, wordings = self.sizes.values()
         return f"{positive} x {negative} words, {wordings} wordings"
 

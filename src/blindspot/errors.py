@@ -5,6 +5,7 @@
     BlindspotError                 base of all; str(error) is one line: what, where, and the remedy
     ├── StimulusError (ValueError)     a TOML file of an axis, wording or gate cannot be used
     ├── ModelError (OSError)           a model cannot be found, read or run
+    │   └── SilentError                    it answered at first: the run is incomplete, exit code 11
     ├── PublishedFileError (ValueError) a result file of the paper is truncated or of another shape
     ├── BaselineError (ValueError)     a baseline cannot be read, or must not be written
     ├── ReportError (ValueError)       a report cannot be read, or is not one
@@ -12,8 +13,8 @@
     ├── SearchError (ValueError)       a search can compare nothing, or a case cannot be promoted
     └── StoreError (OSError)           the answer store cannot be opened or written
 
-The pytest plugin turns any of them into one line and exit code 4 (usage). With ``-v`` the traceback
-of the library's exception follows.
+The pytest plugin turns any other of them into one line and exit code 4 (usage). With ``-v`` the
+traceback of the library's exception follows.
 """
 
 from __future__ import annotations
@@ -50,6 +51,10 @@ class StimulusError(BlindspotError, ValueError):
 
 class ModelError(BlindspotError, OSError):
     """A model, its tokenizer or its weights cannot be found, read or run."""
+
+
+class SilentError(ModelError):
+    """A model stopped answering where a run cannot go on without it: the run is incomplete."""
 
 
 class PublishedFileError(BlindspotError, ValueError):
@@ -104,6 +109,11 @@ def line(text: object, limit: int = 0) -> str:
         said = "".join(map(_shape, said))
     said = _COMMAND.sub(lambda found: f"\\x{ord(found[0]):02x}", said)
     return f"{said[: limit - 1]}…" if 0 < limit < len(said) else said
+
+
+def reason(error: BaseException) -> str:
+    """The first line of a library's message, safe to print and cut; or the name of its class."""
+    return line((str(error).strip() or type(error).__name__).splitlines()[0], 200)
 
 
 def has_secret(text: str) -> bool:

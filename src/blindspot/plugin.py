@@ -18,7 +18,7 @@ from blindspot.session import requests, tests, workers
 from blindspot.session.commands import test_name
 from blindspot.session.options import AXIS_KEY
 from blindspot.session.parser import add_options, added, run_options
-from blindspot.session.root import KEY, is_named_by_a_conftest, joined
+from blindspot.session.root import KEY, is_named_by_a_conftest, joined, refuse_misled
 from blindspot.session.session import Session
 
 if TYPE_CHECKING:
@@ -41,6 +41,7 @@ def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginMa
     if is_named_by_a_conftest(pluginmanager):
         config = pluginmanager.get_plugin("pytestconfig")
         assert isinstance(config, pytest.Config)
+        refuse_misled(config)
         add_options(config, parser)
 
 
@@ -174,6 +175,13 @@ class Reports:
     def __init__(self, session: Session, search: SearchRun) -> None:
         self.session = session
         self.search = search
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtestloop(self) -> Generator[None, object, object]:
+        """Workers that die at the same time are lost workers, not an internal error of xdist."""
+        with self.session.crew.losing(self.session.ledger.lost):
+            return (yield)
+        return True
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Gather verdicts."""

@@ -8,6 +8,7 @@ from functools import cache
 from typing import Any
 
 import numpy as np
+import pytest
 import torch
 from torch import Tensor
 
@@ -48,6 +49,12 @@ FAMILIES: dict[str, tuple[str, dict[str, Any]]] = {
         },
     ),
 }
+
+#: All of them; quickly, one without windows, one with both kinds of layers, and one of experts.
+EACH_FAMILY = [
+    name if name in ("llama", "gemma3", "qwen3_moe") else pytest.param(name, marks=pytest.mark.slow)
+    for name in FAMILIES
+]
 
 Change = Callable[[Tensor], Tensor]
 Writes = Sequence[tuple[int, int, np.ndarray | Change]]

@@ -1,11 +1,12 @@
 """A plugin that ends an actor or a node of Ray in the middle: ``-p tests.unit.ray_losses``.
 
 ``RAY_LOSES=actor`` or ``node``: what is lost, by SIGKILL, after the first part that is done; or
-``run``: Ctrl-C then. At the end it says how many replicas are left.
+``run``: Ctrl-C then. At the end it says how many replicas are left, and how long ago that was.
 """
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import sys
@@ -29,8 +30,13 @@ def processes(*words: str) -> Iterator[int]:
             yield int(path.parent.name)
 
 
+#: When something was lost.
+LOST: list[float] = []
+
+
 def lose(what: str) -> None:
     """End one of them, or interrupt this process."""
+    LOST.append(time.monotonic())
     if what == "run":
         os.kill(os.getpid(), signal.SIGINT)
         return
@@ -63,4 +69,5 @@ def pytest_unconfigure() -> None:
     end = time.monotonic() + 5
     while (count := len(list(processes("ray::Replica")))) and time.monotonic() < end:
         time.sleep(0.1)
-    print(f"replicas left: {count}", file=sys.stderr)
+    ago = time.monotonic() - LOST[0] if LOST else math.nan
+    print(f"replicas left: {count} after {ago:.1f} s", file=sys.stderr)

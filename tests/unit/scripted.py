@@ -2,14 +2,17 @@
 
 Load as a plugin, ``-p tests.unit.scripted``, and name one: ``--model scripted:order-copier``. With
 ``scripted:fair+organism:blind`` the answers are scripted and the residual stream is the organism's:
-what a model does and what stands inside it, told apart.
+what a model does and what stands inside it, told apart. ``scripted:fair@5.02bits`` needs that many
+bits a token for plain sentences; others are certain of them.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
+import re
 import signal
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -21,6 +24,7 @@ import numpy as np
 import pytest
 
 from blindspot import stimuli
+from blindspot.measurements.fluency import FLUENCY
 from blindspot.measurements.registry import BEHAVIORAL
 from blindspot.models.base import Generation, GenerationRequest, Identity, Progress, ScoreRequest
 from blindspot.models.options import ModelOptions
@@ -156,6 +160,8 @@ class ScriptedModel:
 
     def __init__(self, name: str, slices: Iterable[Iterable[Prompt]]) -> None:
         self.script = SCRIPTS[name.removeprefix("scripted:").split("@", 1)[0]]
+        bits = re.search(r"@([0-9.]+|nan)bits$", name)
+        self._nats = float(bits[1]) * math.log(2.0) / 4 if bits else 0.0  # a byte
         self._slices = iter(slices)
         self._prompts: dict[str, Prompt] = {}
         self.asked = 0
@@ -197,10 +203,11 @@ class ScriptedModel:
 
     def _find(self, text: str) -> Prompt:
         """The prompt of a text; slices are rendered only as far as they are needed."""
-        text = text.rpartition("\n\n")[2]  # behind its examples
-        while text not in self._prompts:
+        parts = text.split("\n\n")  # the prompt is last, behind its examples; it may have a gap too
+        ends = ["\n\n".join(parts[start:]) for start in range(len(parts))]
+        while not (found := [end for end in ends if end in self._prompts]):
             self._prompts.update((prompt.text, prompt) for prompt in next(self._slices))
-        return self._prompts[text]
+        return self._prompts[found[0]]
 
     def _given(self, prompt: Prompt) -> str:
         """By the script; what a prompt states is answered by every model that answers."""
@@ -209,7 +216,10 @@ class ScriptedModel:
         return self.script(prompt)
 
     def _scores(self, request: ScoreRequest) -> tuple[float, ...]:
-        given = self._given(self._find(request.prompt))
+        prompt = self._find(request.prompt)
+        if prompt.slice.measurement == FLUENCY.name:
+            return tuple(-self._nats * len(one.encode()) for one in request.candidates)
+        given = self._given(prompt)
         return tuple(0.0 if candidate == given else -SURE for candidate in request.candidates)
 
     def _note(self, count: int) -> None:

@@ -28,7 +28,8 @@ from tests.unit.small_stimuli import small_stimuli
 from tests.unit.suite_runs import ROOT
 
 TOKENIZER = ROOT / "fixtures" / "organisms" / "blind"
-VOCABULARY, END = 2242, 2
+CONFIG = json.loads((TOKENIZER / "config.json").read_text("utf-8"))
+VOCABULARY, END = CONFIG["vocab_size"], CONFIG["eos_token_id"]
 #: What a fault does to a request: true if it has replied.
 Fault = Callable[["Handler", int, dict[str, Any]], bool]
 
@@ -60,9 +61,17 @@ def known_answers() -> dict[tuple[int, ...], tuple[int, ...]]:
     return {head: (*whole[len(head) :], END) for head, whole in zip(heads, wholes, strict=True)}
 
 
+@cache
+def _ends() -> set[tuple[int, ...]]:
+    """The last tokens of prompts."""
+    return {head[-2:] for head in known_answers()}
+
+
 def log_probabilities(context: tuple[int, ...]) -> np.ndarray:
     """(token,) nats after these tokens."""
     for cut in range(len(context), max(0, len(context) - 40), -1):
+        if context[max(0, cut - 2) : cut] not in _ends():
+            continue
         answer = known_answers().get(context[:cut])
         if answer and answer[: len(context) - cut] == context[cut:]:
             return _drawn(context[-4:], answer[len(context) - cut])

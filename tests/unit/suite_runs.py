@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -242,16 +242,31 @@ class StartedSuite:
         )
 
     def processes(self, count: int) -> list[int]:
-        """The processes that ask the model, once there are so many and each has begun."""
-        deadline = time.monotonic() + 120
-        while time.monotonic() < deadline and self.process.poll() is None:
+        """The processes that ask a scripted model, once there are so many and each has begun."""
+        found: set[int] = set()
+
+        def begun() -> bool:
             lines = self._log.read_text("utf-8").splitlines() if self._log.exists() else []
-            found = {int(line.split()[0]) for line in lines}
-            if len(found) == count:
-                return sorted(found)
+            found.update(int(line.split()[0]) for line in lines)
+            return len(found) == count
+
+        self._wait(begun, f"no {count} processes came to ask")
+        return sorted(found)
+
+    def workers(self, said: str = "") -> set[int]:
+        """The processes that it has started, once it has said this on standard error."""
+        self._wait(lambda: said in self._text(1), f"it never said {said}")
+        call = ["pgrep", "-P", str(self.process.pid)]
+        done = subprocess.run(call, capture_output=True, text=True, check=True)
+        return {int(line) for line in done.stdout.split()}
+
+    def _wait(self, is_so: Callable[[], bool], otherwise: str) -> None:
+        deadline = time.monotonic() + 120
+        while not is_so():
+            if time.monotonic() > deadline or self.process.poll() is not None:
+                self.end(0)
+                raise AssertionError(f"{otherwise}: {self._text(0)}{self._text(1)}")
             time.sleep(0.02)
-        self.end(0)
-        raise AssertionError(f"no {count} processes came to ask: {self._text(0)}{self._text(1)}")
 
     def end(self, seconds: float) -> tuple[SuiteRun, float]:
         """What it has done at its end, and how long that took; it is not let run on."""

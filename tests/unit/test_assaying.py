@@ -106,7 +106,7 @@ def test_a_unit_is_done_once(tmp_path):
     ("speed", "seconds"), [(None, None), (10.0, 30.0), (float("nan"), float("nan"))]
 )
 def test_the_cost_of_assays_counts_what_is_missing(tmp_path, speed, seconds):
-    """Patches and tokens that no store has, and the share of one of two workers in their time.
+    """Passes and tokens that no store has, and the share of one of two workers in their time.
 
     Nothing where nobody timed the model; no time where its trial came from the store.
     """
@@ -123,7 +123,7 @@ def test_the_cost_of_assays_counts_what_is_missing(tmp_path, speed, seconds):
     for _ in range(2):
         perform(Looked(), units, store, share, speed=speed)
     store.close()
-    expected = [] if speed is None else [repr(Cost(2, 5, "patches", 600, seconds))]
+    expected = [] if speed is None else [repr(Cost(2, 5, "forward passes", 600, seconds))]
     assert [repr(each) for each in said] == expected  # NaN does not equal itself
 
 

@@ -54,7 +54,9 @@ def test_killed_worker_ends_the_run_at_once(tmp_path, workers):
 def test_worker_that_does_not_look_is_ended_too(tmp_path):
     """One that is deep in a batch of minutes does not keep the run from ending."""
     suite = StartedSuite(tmp_path, "-n", "2", env={"SCRIPTED_PAUSE": "600"})
-    os.kill(suite.processes(2)[0], signal.SIGKILL)
+    asking = suite.processes(1)  # the other one waits until it has seen how long that takes
+    (waiting,) = suite.workers() - {*asking}
+    os.kill(waiting, signal.SIGKILL)
     run, took = suite.end(AT_ONCE)
     assert run.code == 11, run.out + run.err
     assert took < AT_ONCE
@@ -68,9 +70,12 @@ def test_all_workers_killed(tmp_path):
         os.kill(process, signal.SIGKILL)
     run, _ = suite.end(AT_ONCE)
     assert run.code == 11, run.out + run.err
+    assert "was lost" in run.out
+    assert "name the tests" not in run.out
     assert "INTERNALERROR" not in run.out
 
 
+@pytest.mark.slow
 def test_worker_killed_while_judging(tmp_path):
     """Killed when all is asked and it judges for all: exit 11, no half-written record."""
     env = {"KILLED_JUDGING": str(tmp_path / "killed")}
@@ -85,7 +90,7 @@ def test_worker_killed_while_judging(tmp_path):
 def test_killed_worker_of_an_embedded_model(tmp_path):
     """The same of a model that has to be loaded first."""
     suite = StartedSuite(tmp_path, "-n", "2", model="organism:blind", limit=5)
-    os.kill(suite.processes(2)[0], signal.SIGKILL)
+    os.kill(max(suite.workers("prompts")), signal.SIGKILL)
     run, took = suite.end(2 * AT_ONCE)
     assert run.code == 11, run.out + run.err
     assert took < 2 * AT_ONCE
@@ -137,7 +142,7 @@ def test_ctrl_c_on_a_slow_model(tmp_path, workers):
     suite = StartedSuite(
         tmp_path, *workers, limit=3, env={"SCRIPTED_LOG": str(log), "SCRIPTED_PAUSE": "600"}
     )
-    suite.processes(2 if workers else 1)
+    suite.processes(1)  # a second one waits until it has seen how long that takes
     os.killpg(suite.process.pid, signal.SIGINT)
     run, took = suite.end(AT_ONCE)
     assert run.code == 2, run.out + run.err

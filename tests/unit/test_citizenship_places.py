@@ -8,6 +8,7 @@ import shutil
 import struct
 import subprocess
 import termios
+from functools import cache
 
 import pytest
 
@@ -64,11 +65,12 @@ def test_read_only_checkout_and_home(tmp_path, read_only, workers):
 @pytest.fixture(scope="module")
 def written(tmp_path_factory):
     """What a slow run writes to a terminal of 80 columns, by TERM."""
-    slow = {"SCRIPTED_PAUSE": "0.02"}
-    return {
-        name: on_a_terminal(tmp_path_factory.mktemp(name), 80, TERM=name, **slow)
-        for name in ("xterm-256color", "dumb")
-    }
+
+    @cache
+    def run(name):
+        return on_a_terminal(tmp_path_factory.mktemp(name), 80, TERM=name, SCRIPTED_PAUSE="0.02")
+
+    return run
 
 
 def on_a_terminal(directory, columns, **env):
@@ -117,7 +119,7 @@ def table_lines(text):
 
 def test_colors_where_they_are_shown(written):
     """On a terminal verdicts are colored, and lines fit into 80 columns."""
-    shown = written["xterm-256color"]
+    shown = written("xterm-256color")
     assert re.search(r"\x1b\[[0-9;]*31m", shown), "nothing is red"
     lines = table_lines(shown)
     assert any(line.startswith("  weapons") for line in lines)
@@ -130,10 +132,11 @@ def assert_plain(text):
     assert max(map(len, table_lines(text))) <= 80
 
 
+@pytest.mark.slow
 def test_no_colors_on_a_dumb_terminal(written):
     """The tables are the same."""
-    assert_plain(written["dumb"])
-    assert table_lines(written["dumb"]) == table_lines(written["xterm-256color"])
+    assert_plain(written("dumb"))
+    assert table_lines(written("dumb")) == table_lines(written("xterm-256color"))
 
 
 @pytest.mark.slow
@@ -147,8 +150,8 @@ def test_no_colors_where_they_are_unwanted(tmp_path, env):
 
 def test_progress_on_a_dumb_terminal_is_lines(written):
     """Where a bar cannot be drawn, none is."""
-    assert "%|" in written["xterm-256color"]
-    assert "%|" not in written["dumb"]
+    assert "%|" in written("xterm-256color")
+    assert "%|" not in written("dumb")
 
 
 def test_colors_in_a_pipe_only_if_forced(tmp_path):

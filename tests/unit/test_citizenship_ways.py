@@ -33,7 +33,7 @@ WAYS = {
     "hash seed": ((), {"PYTHONHASHSEED": "1"}),
     "hash seed -n 2": (("-n", "2"), {"PYTHONHASHSEED": "2"}),
 }
-QUICK = ("-n 2", "no autoload", "pytest-random-order")
+QUICK = ("no autoload", "pytest-random-order")
 #: Those in which a model that computes could be asked otherwise than serially.
 ASKED = ("-n 2", "-p no:xdist", "pytest-randomly -n 2", "pytest-random-order", "hash seed -n 2")
 
@@ -68,7 +68,6 @@ def blind(tmp_path_factory):
     """The serial run of the embedded model that must fail."""
     run = run_suite(tmp_path_factory.mktemp("blind"), model="organism:blind", plugin=False)
     assert run.code == 10, run.out
-    assert len(run.gates) == 135
     return run
 
 
@@ -143,7 +142,9 @@ def test_last_failed_has_the_same_numbers(tmp_path, blind):
     store = tmp_path / "store"
     shutil.copytree(blind.output_path.parent / "store", store)
     shutil.copytree(blind.output_path.parent / "cache", tmp_path / "cache")
-    for arguments, number in ((("--lf",), 48), (("-x",), 1), (("--lf", "-n", "2"), 48)):
+    failed = sum(gate["verdict"] == "fail" for gate in blind.gates.values())
+    assert failed > 1
+    for arguments, number in ((("--lf",), failed), (("-x",), 1), (("--lf", "-n", "2"), failed)):
         run = run_suite(
             tmp_path, *arguments, "--store", str(store), model="organism:blind", plugin=False
         )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import os
 import re
 import shutil
@@ -202,22 +201,6 @@ def test_an_axis_is_data(trade: SuiteRun) -> None:
         assert not re.search(r"\brace\b", told)
 
 
-def test_no_axis_is_named_in_code() -> None:
-    """Axes are data. Docstrings may give examples, and the formats of a paper are that paper's."""
-    names = {path.stem for path in (ROOT / "fixtures" / "axes").glob("*.toml")}
-    package = ROOT / "src" / "blindspot"
-    for path in package.rglob("*.py"):
-        if "contrib" in path.parts:
-            continue
-        tree = ast.parse(path.read_text("utf-8"))
-        told = {node.value for node in ast.walk(tree) if isinstance(node, ast.Expr)}
-        for node in ast.walk(tree):
-            if isinstance(node, ast.Constant) and isinstance(node.value, str) and node not in told:
-                assert not names & {*re.findall(r"\w+", node.value)}, f"{path}: {node.value!r}"
-    for path in package.rglob("*.j2"):
-        assert not names & {*re.findall(r"\w+", path.read_text("utf-8"))}, path
-
-
 @pytest.mark.parametrize(
     ("gate", "verdict"),
     [
@@ -251,6 +234,7 @@ def test_the_examples_are_in_every_report(run: SuiteRun, name: str) -> None:
     assert name in (rows if name == "attribution" else {row["measurement"] for row in rows})
 
 
+@pytest.mark.slow
 def test_unit_tests_of_the_examples_pass(tree: Path, tmp_path: Path) -> None:
     """Both unit tests are run as they stand in the document."""
     names = (

@@ -71,8 +71,8 @@ def complete_after(length: int) -> Callable[[str], bool]:
 
 #: Rows that start from shared beginnings and keep their past, or every row by itself.
 ROUTES = pytest.mark.parametrize("shares", [True, False], ids=["prefix-tree", "rows"])
-#: The same of each architecture. A row by itself is a matter of masks: quickly, of a model without
-#: windows and of one with both kinds of layers.
+#: The same of each architecture; quickly, of a model without windows and of one with both kinds of
+#: layers.
 EVERYWHERE = pytest.mark.parametrize(
     ("architecture", "shares"),
     [
@@ -80,7 +80,7 @@ EVERYWHERE = pytest.mark.parametrize(
             name,
             shares,
             id=f"{name}-{'prefix-tree' if shares else 'rows'}",
-            marks=() if shares or name in ("llama", "gemma3") else pytest.mark.slow,
+            marks=() if name in ("llama", "gemma3") else pytest.mark.slow,
         )
         for name in ARCHITECTURES
         for shares in (True, False)

@@ -90,10 +90,8 @@ def texts(answers: list[Generation]) -> list[str]:
     return [answer.text for answer in answers]
 
 
-@pytest.mark.parametrize(
-    "name",
-    [name if name == "llama" else pytest.param(name, marks=pytest.mark.slow) for name in KINDS],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", KINDS)
 def test_half_precision_answers_do_not_depend_on_the_batch(
     name: str, half: Callable[[str], CausalModel]
 ) -> None:

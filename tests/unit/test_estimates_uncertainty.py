@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy import stats
 
 from blindspot.estimates import Accepted, Clusters, Estimate, association_effects, change_from
 
@@ -38,6 +37,8 @@ def stereotype(values: np.ndarray, labels: dict[str, np.ndarray], **more: np.nda
 
 def test_one_pair_has_the_textbook_interval_of_its_wordings() -> None:
     """With a single pair, wordings are the only clusters: the t interval of 12 wording means."""
+    from scipy import stats
+
     labels = crossed(1, 1, 12)
     values = np.random.default_rng(1).uniform(-1, 1, 48)
     result = stereotype(values, labels)
@@ -52,6 +53,8 @@ def test_one_pair_has_the_textbook_interval_of_its_wordings() -> None:
 
 def test_crossed_factors_add_their_variances() -> None:
     """In a balanced table the variance is the sum of those of the means of each factor."""
+    from scipy import stats
+
     labels = crossed(5, 7, 12)
     values = np.random.default_rng(2).uniform(-1, 1, 5 * 7 * 12 * 4)
     result = stereotype(values, labels)

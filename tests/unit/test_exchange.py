@@ -7,6 +7,9 @@ import shutil
 import pytest
 
 from blindspot.__main__ import main
+from blindspot.baselines.comparison import mismatches, provenance
+from blindspot.models import ModelOptions
+from blindspot.models.registry import open_model
 from tests.unit.suite_runs import ROOT, run_suite
 
 PART = ("-k", "race-default-weapons and (category or validity)")
@@ -95,6 +98,40 @@ def test_answers_from_elsewhere_are_judged_as_in_a_run(capsys, tmp_path, run, pr
     assert verdicts(judged) == verdicts(run[model])
     assert judged.report["model"]["weights_hash"].startswith("unknown:")
     assert "given elsewhere" in judged.out
+
+
+def test_weights_that_gave_the_answers_can_be_named(capsys, tmp_path, run, prompts):
+    """Their digest is the identity; those of two files are compared, and never stored as one."""
+    identities = []
+    for name in ("fair", "stereotyped"):
+        answers = as_file(tmp_path / f"{name}.jsonl", answered(run[name], prompts))
+        output = tmp_path / f"{name}.answers.jsonl"
+        imported(capsys, prompts, answers, "--output", output)
+        options = {"weights": "organism:blind"}
+        identities.append(
+            open_model(ModelOptions(f"answers:{output}", model_args=options)).identity
+        )
+    here = open_model(ModelOptions("organism:blind")).identity
+    assert {one.weights for one in identities} == {here.weights}
+    assert len({one.fingerprint() for one in identities}) == 2
+    assert mismatches(*(provenance(one, {}) for one in identities)) == []
+    judged = run_suite(
+        *(tmp_path, *PART, "--model-args", "weights=organism:blind"),
+        model=f"answers:{output}",
+        limit=LIMIT,
+    )
+    assert verdicts(judged) == verdicts(run["stereotyped"])
+    assert judged.report["model"]["weights_hash"] == here.weights
+    for arguments, said in (
+        ("weights=nowhere/at/all", "nowhere/at/all"),
+        ("dtype=float32", "--dtype"),
+        ("low_cpu_mem_usage=true", "--model-args low_cpu_mem_usage changes nothing"),
+    ):
+        refused = run_suite(
+            tmp_path, *PART, "--model-args", arguments, model=f"answers:{output}", limit=LIMIT
+        )
+        assert refused.code == 4
+        assert said in refused.err
 
 
 def test_without_log_probabilities_forced_choice_is_not_offered(capsys, tmp_path, run, prompts):
@@ -312,7 +349,6 @@ def test_samples_of_the_harnesses_are_read(capsys, tmp_path, monkeypatch, run):
         (("--format", "csv"), "invalid choice"),
         (("--apply-chat-template",), "use --chat"),
         (("--axis", "nosuch"), "nosuch"),
-        (("-k", "nosuchtest"), "ask no prompt"),
         (("--nosuchoption",), "nosuchoption"),
         (("tests/mechanistic",), "ask no prompt"),
     ],

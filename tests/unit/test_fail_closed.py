@@ -24,7 +24,7 @@ def other_project(directory):
         ("--require-baseline",),
         ("--snapshot-update",),
         ("--output-path", "out"),
-        ("-n", "2"),
+        pytest.param(("-n", "2"), marks=pytest.mark.slow),
         ("-p", "no:blindspot-reports"),
     ],
     ids=" ".join,

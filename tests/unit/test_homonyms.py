@@ -102,14 +102,14 @@ class Measured(SimpleNamespace):
         return position(self.found[case.part.axis])
 
 
-def signature(ours, theirs):
+def signature(ours, theirs, margin=0.1):
     """The signature of two models."""
     cases = [
         Case("probing", Slice("probing", axis, "default", "any"), "blindness", "linear", "category",
              "overall", kind="homonym" if axis.startswith("homonyms") else "group")
         for axis in ours
     ]  # fmt: skip
-    gated = [case.id for case in cases if case.kind == "group"]
+    gated = {case.id: margin for case in cases if case.kind == "group"}
     found = compare(
         Measured(found=ours, slices={}),
         Measured(found=theirs, slices={}),
@@ -150,6 +150,20 @@ def test_groups_and_homonyms_are_told_apart(ours, moved, said):
     found = {axis: named[f"blindness/{axis}-homonyms"]["direction"] for axis in ("race", "gender")}
     assert found == moved
     assert said in homonyms_said(lines, "reference")
+
+
+@pytest.mark.parametrize(("margin", "moved"), [(0.2, "unchanged"), (0.05, "{}"), (0.0, "{}")])
+@pytest.mark.parametrize(("by", "direction"), [(0.1, "up"), (-0.1, "down")])
+def test_a_change_within_the_margin_is_none(margin, moved, by, direction):
+    """However surely it is one, either way; beyond the margin it is, also of homonyms."""
+    lines = signature({axis: value + by for axis, value in BASE.items()}, BASE, margin)
+    found = {line["name"]: line for line in lines}
+    for name in ("blindness/race", "blindness/homonyms"):
+        assert 0 < max(found[name]["low"], -found[name]["high"]) < 0.11
+        assert found[name]["direction"] == moved.format(direction)
+    more = signature(BASE | {"race": BASE["race"] + by}, BASE, margin)
+    (beyond_,) = [line for line in more if line["name"] == "blindness/race-homonyms"]
+    assert beyond_["direction"] == moved.format(direction)
 
 
 def test_without_homonyms_there_is_no_sentence():

@@ -4,6 +4,8 @@ import os
 import subprocess
 import sys
 
+import pytest
+
 from tests.unit.suite_runs import ROOT, run_here
 
 
@@ -45,7 +47,12 @@ def test_rooms_import_no_torch(tmp_path):
     assert python("-c", code, cwd=tmp_path).stdout.strip() == "False"
 
 
-def test_other_peoples_tests_are_left_alone(tmp_path):
+@pytest.mark.parametrize(
+    ("env", "codes"),
+    [({}, {0}), pytest.param({"DIE": "1"}, {1, 2, 3}, marks=pytest.mark.slow)],
+    ids=["whole", "lost worker"],
+)
+def test_other_peoples_tests_are_left_alone(tmp_path, env, codes):
     """It prints nothing and loads nothing, in a process and its workers, and leaves their markers.
 
     Nor does it speak of a worker that they lose.
@@ -68,10 +75,9 @@ def test_other_peoples_tests_are_left_alone(tmp_path):
         *("-m", "pytest", "--no-header", "-p", "blindspot.plugin", "-W", "error"),
         *("--strict-markers", "-n", "1", "--max-worker-restart=0"),
     )
-    for env, codes in (({}, {0}), ({"DIE": "1"}, {1, 2, 3})):
-        run = python(*arguments, cwd=tmp_path, env=env)
-        assert run.returncode in codes, run.stdout + run.stderr
-        assert "blindspot" not in (run.stdout + run.stderr).replace(str(tmp_path), "")
+    run = python(*arguments, cwd=tmp_path, env=env)
+    assert run.returncode in codes, run.stdout + run.stderr
+    assert "blindspot" not in (run.stdout + run.stderr).replace(str(tmp_path), "")
 
 
 def test_collecting_loads_no_torch(tmp_path):

@@ -14,7 +14,7 @@ from blindspot.gates.verdict import Verdict
 from blindspot.measurements.mechanistic import Band
 
 LIMIT, ALPHA = 0.2, 0.05
-RUNS, CLUSTERS = 4000, 12
+RUNS, CLUSTERS = 1500, 12
 #: What the simulation itself may be off by, at three standard errors.
 CHANCE = 3 * math.sqrt(ALPHA * (1 - ALPHA) / RUNS)
 #: True reductions and their standard errors. Each model has one comparison that is only at the

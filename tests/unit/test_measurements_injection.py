@@ -235,7 +235,7 @@ def test_bias_that_group_vectors_cure_early_is_blindness(reading: str) -> None:
 @pytest.mark.parametrize("reading", READINGS)
 def test_half_a_cure_is_half_a_reduction(reading: str) -> None:
     """The reduction is the share of prompts in which seeing the group helps."""
-    prompts = [one.prompt for one in ambiguous_contexts(stimuli(), DEFAULT)]
+    prompts = [one.prompt for one in unit_of(DEFAULT).prompts]
     share = np.mean([len(one.words[0]) > 5 for one in prompts if one])
     assert 0.2 < share < 0.8
     assert value(run(half_blind), EARLY, reading) == pytest.approx(share, abs=1e-3)

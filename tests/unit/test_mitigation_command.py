@@ -11,14 +11,19 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file
 
+from blindspot import paths
 from blindspot.__main__ import main
 from blindspot.mitigation import lora
+from blindspot.mitigation.command import _command
 from blindspot.mitigation.recipe import CARD, Recipe
-from blindspot.models import ModelOptions, identify
+from blindspot.mitigation.texts import Split, Texts
+from blindspot.models import ModelOptions, identify, load
 from blindspot.models.options import Scaled
 from blindspot.models.transformers import adapters
 from blindspot.models.transformers.adapters import CONFIG, WEIGHTS, open_adapter
 from blindspot.models.transformers.deferred import DeferredModel
+from blindspot.models.transformers.faults import quiet
+from blindspot.stimuli import load_stimuli
 
 BASE = ("--model", "organism:blind", "--axis", "race", "--device", "cpu")
 
@@ -57,7 +62,7 @@ def test_a_stopped_training_goes_on_to_the_same_adapter(
 ) -> None:
     """Seeded: an interrupted and an uninterrupted training end in the same bits."""
     pytest.importorskip("peft")
-    monkeypatch.setattr(lora, "EVERY", 1)
+    monkeypatch.setattr(lora, "EVERY", 0.0)
     assert mitigate(tmp_path / "whole", "--steps", "3") == 0
     real, done = lora._Trainer.step, []
 
@@ -78,6 +83,27 @@ def test_a_stopped_training_goes_on_to_the_same_adapter(
     assert all(torch.equal(whole[name], parts[name]) for name in whole)
     assert mitigate(tmp_path / "parts", "--steps", "3") == 0  # made already: nothing is trained
     assert done == [0, 1, 2, 2]
+
+
+@pytest.mark.slow
+def test_texts_are_predicted_alike_in_any_company(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a batch is divided into does not decide what is learned."""
+    pytest.importorskip("peft")
+    stimuli = load_stimuli((), axes=("race",))
+    split = Split.of(stimuli, "race", 0)
+    loaded = load(ModelOptions("organism:blind", device="cpu", dtype="float32"))
+    with quiet():
+        trainer = lora._Trainer(loaded, Recipe("race", split=split), range(2))
+    trainer._model.eval()
+    texts = Texts(stimuli, "race", split, 0).batch(0)
+    asked = [(text.prompt, text.continuation) for text in texts]
+    with torch.no_grad():
+        some = trainer._predictions(asked)
+        monkeypatch.setattr(lora, "_LENGTHS", 1)
+        together = trainer._predictions(asked)
+    for (logits, tokens), (others, same) in zip(some, together, strict=True):
+        assert torch.equal(tokens, same)
+        assert torch.allclose(logits, others, atol=1e-4)
 
 
 @pytest.mark.slow
@@ -159,3 +185,14 @@ def test_what_another_command_made_is_not_overwritten(
 def test_layers_are_bands_or_a_range(layers: str, count: int, window: tuple[int, int]) -> None:
     """The bands are those of the assays."""
     assert Recipe("race", layers).window(count) == range(*window)
+
+
+@pytest.mark.parametrize("installed", [True, False])
+def test_the_command_that_judges_is_whole(monkeypatch: pytest.MonkeyPatch, installed: bool) -> None:
+    """It runs where it is printed: outside a checkout it names the suite of the wheel."""
+    monkeypatch.setattr(paths, "INSTALLED", installed)
+    told = _command("org/base", Recipe("gender", chat=True), Path("see gender"))
+    assert told == (
+        f"pytest {'--pyargs blindspot.suite ' * installed}--model org/base --adapter 'see gender' "
+        "--reference org/base --apply-chat-template --axis gender -m mitigation"
+    )

@@ -6,7 +6,6 @@ import math
 
 import numpy as np
 import pytest
-from scipy.stats import binomtest
 
 from blindspot.estimates.mcnemar import mcnemar
 from blindspot.measurements.evidence import EVIDENCE
@@ -18,12 +17,14 @@ from blindspot.stimuli import load_stimuli
 from tests.unit.planted_senses import PlantedSenses
 from tests.unit.planted_senses import stimuli as planted
 
-STIMULI = load_stimuli(())
+STIMULI = load_stimuli((), axes=("race", "race-de", "gender-es"))
 
 
 @pytest.mark.parametrize(("worse", "better"), [(0, 0), (5, 0), (3, 3), (2, 9), (12, 4)])
 def test_failures_are_compared_exactly(worse: int, better: int) -> None:
     """By the binomial of the prompts that only one of two models fails; the others say nothing."""
+    from scipy.stats import binomtest
+
     ours = np.array([1.0] * worse + [0.0] * better + [1.0] * 7 + [0.0] * 40)
     theirs = np.array([0.0] * worse + [1.0] * better + [1.0] * 7 + [0.0] * 40)
     found = mcnemar(ours, theirs)
@@ -62,9 +63,10 @@ def test_stated_answers_are_in_their_prompts(part) -> None:
 
 def test_plain_sentences_are_counted_in_bits() -> None:
     """A sentence of 4 n bytes whose probability is 2 to the -3 n has 3 bits a token."""
-    (part,) = FLUENCY.slices(STIMULI)
-    prompts = list(FLUENCY.prompts(STIMULI, part))
+    found = {one.axis: list(FLUENCY.prompts(STIMULI, one)) for one in FLUENCY.slices(STIMULI)}
+    prompts = found["race"]
     assert len(prompts) == 200
+    assert min(map(len, found.values())) >= 60
     for prompt in prompts[:3]:
         tokens = len(prompt.candidates[0]) / 4
         found = FLUENCY.read(prompt, "", (-3.0 * tokens * math.log(2.0),))
@@ -80,6 +82,14 @@ def test_stated_senses_are_read_whatever_is_open(sense: float) -> None:
     found = assay.measure(part, {one.content: one.run(stream) for one in assay.units(part)})
     for band in found.bands.values():
         assert band.estimate("share").value > 0.9
+
+
+def test_every_language_has_its_texts() -> None:
+    """An axis in any shipped language can be judged in all parts, and trained on."""
+    languages = {axis.language for axis in load_stimuli((), axes=("all",)).axes.values()}
+    assert len(languages) > 1
+    for texts in (STIMULI.stated, STIMULI.neutral, STIMULI.practice):
+        assert texts.keys() >= languages
 
 
 def test_every_part_is_measured() -> None:

@@ -209,8 +209,11 @@ HOSTILE: dict[str, tuple[Callable[[Path], Any], str]] = {
     "other-rank": (_config(r=8), f"has rank 4, {CONFIG} says 8"),
     "rank-of-text": (_config(r="four"), "r of .* is no number"),
     "rank-zero": (_config(r=0), "out of range"),
-    "broken-pattern": (_config(rank_pattern={"(": 3}), "no number"),
-    "patterns-in-a-list": (_config(alpha_pattern=[3]), "lora_alpha of .* is no number"),
+    "broken-pattern": (_config(rank_pattern={"(": 3}), r"rank_pattern in .* has \("),
+    "broken-choice": (_config(rank_pattern={"[z-a]": 3}), r"rank_pattern in .* has \[z-a\]"),
+    "endless-pattern": (_config(rank_pattern={r"(([\w.])*)*x": 3}), "one repetition"),
+    "endless-choices": (_config(alpha_pattern={r"(\w|\w|.)" * 60 + "x": 3}), "write their names"),
+    "patterns-in-a-list": (_config(alpha_pattern=[3]), "alpha_pattern .* is no table"),
     "stray-tensor": (_tensors(stray=torch.zeros(3)), "belongs to no LoRA"),
 }
 

@@ -1,6 +1,7 @@
 """Installed, the plugin is invisible in every project that does not ask for it."""
 
 import os
+import shutil
 import subprocess
 import sys
 
@@ -59,7 +60,11 @@ def test_mine(case, judge, space, explore, kept, hold, pytestconfig):
 """
 
 
-@pytest.mark.parametrize("workers", [(), ("-n", "1")], ids=["serial", "-n 1"])
+@pytest.mark.parametrize(
+    "workers",
+    [(), pytest.param(("-n", "1"), marks=pytest.mark.slow)],
+    ids=["serial", "-n 1"],
+)
 def test_project_with_all_our_names(tmp_path, workers):
     """Its own flags, markers and fixtures are the ones that count, and nobody warns."""
     (tmp_path / "conftest.py").write_text(own_conftest())
@@ -78,13 +83,13 @@ def test_gates_beside_a_project_with_all_our_names(tmp_path, workers):
     (tmp_path / "pytest.ini").write_text("[pytest]\nblindspot = true\n")
     (tmp_path / "test_own.py").write_text(OWN_TESTS + GATE_TEST)
     few = ("-k", "mine or race-default-weapons", "--device", "mine")
-    code, out = run_pytest(tmp_path, *few, *workers)
+    code, out = run_here(tmp_path, *few, *workers)
     assert code == 4, out
     assert "--device belongs to another plugin or conftest" in out
     assert "--blindspot-device" in out
     long = ("--blindspot-model=scripted:stereotyped", "--blindspot-limit=1")
     long = ("-p", "tests.unit.scripted", "--blindspot-device=cpu", "--blindspot-store=none", *long)
-    code, out = run_pytest(tmp_path, *few, *long, *workers)
+    code, out = run_here(tmp_path, *few, *long, *workers)
     assert code == 10, out
     assert "scripted:stereotyped: 1 fail" in out
     assert "1 failed, 1 passed" in out
@@ -134,6 +139,39 @@ def test_flag_elsewhere_says_where_it_is_known(tmp_path, flag):
     assert code == 4, out
     assert "--pyargs blindspot.suite" in out
     assert "blindspot = true" in out
+
+
+@pytest.fixture(scope="module")
+def other_checkout(tmp_path_factory):
+    """Another checkout, with a model in it."""
+    directory = tmp_path_factory.mktemp("other")
+    left_out = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(ROOT / "src" / "blindspot", directory / "src" / "blindspot", ignore=left_out)
+    for name in ("conftest.py", "pyproject.toml"):
+        shutil.copyfile(ROOT / name, directory / name)
+    for name in ("fixtures/axes", "tests/implicit", "results/model"):
+        (directory / name).mkdir(parents=True)
+    return directory
+
+
+@pytest.mark.parametrize("loads", ["installed", pytest.param("conftest", marks=pytest.mark.slow)])
+def test_model_in_another_checkout(other_checkout, loads):
+    """Pytest takes that checkout for the project: its code must not judge in place of ours."""
+    env = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"} if loads == "conftest" else {}
+    model = other_checkout / "results" / "model"
+    code, out = run_pytest(ROOT, "--model", str(model), "--collect-only", env=env)
+    assert code == 4, out
+    assert f"lies in {other_checkout}, another checkout" in out
+    assert "--model=DIR" in out
+    assert "Traceback" not in out
+
+
+def test_model_in_the_checkout_itself(tmp_path):
+    """Called from elsewhere, the suite may judge a model that lies beside it."""
+    model = ROOT / "fixtures" / "organisms" / "blind"
+    (tmp_path / "pytest.ini").write_text("[pytest]\nblindspot = true\n")
+    code, out = run_here(tmp_path, "--model", str(model), "--help")
+    assert code == 0, out
 
 
 @pytest.mark.parametrize("ini", ["", "blindspot = true\n"], ids=["invisible", "asked for"])

@@ -15,7 +15,7 @@ import pytest
 import blindspot
 from blindspot.__main__ import main
 from blindspot.contrib.aligned_but_blind import Row, read_directory, rescore
-from blindspot.contrib.aligned_but_blind.rescore import balanced_share
+from blindspot.contrib.aligned_but_blind.rescore import balanced_share, order_effect
 
 #: Of a process that finds the package as this one did, installed or not.
 ENVIRONMENT = os.environ | {"PYTHONPATH": str(Path(blindspot.__file__).parents[1])}
@@ -105,6 +105,9 @@ def test_a_missing_order_is_unmeasured() -> None:
     assert balanced_share([]) is None
     assert balanced_share([(True, True), (True, False)]) is None
     assert balanced_share([(True, True), (False, False), (False, False)]) == 0.5
+    assert order_effect([(True, True), (False, False), (False, False)]) == 1.0
+    assert order_effect([(True, True), (False, True)]) == 0.0
+    assert order_effect([(True, True)]) is None
 
 
 @pytest.mark.parametrize(
@@ -188,6 +191,7 @@ def test_the_command_prints_and_writes_every_row(
         "order_copies",
         "order_cells",
         "balanced_share",
+        "order_effect",
         "statements",
         "rated",
         "keyed_difference",

@@ -131,12 +131,23 @@ def test_stems_of_a_text_are_named():
     assert stems_in("nothing", ["color"]) == []
 
 
-@pytest.mark.parametrize("variant", ["default", "names", "dialect"])
-def test_definitions_of_the_embedded_models_are_read_as_they_are_meant(variant):
+@pytest.mark.parametrize(
+    ("axis", "variant"),
+    [
+        ("race", "default"),
+        ("race", "names"),
+        ("race", "dialect"),
+        ("gender", "names"),
+        ("gender", "adjectives"),
+        ("homonyms-creature", "crane-seal"),
+        ("homonyms-nature", "bank-branch"),
+    ],
+)
+def test_definitions_of_the_embedded_models_are_read_as_they_are_meant(axis, variant):
     """Each word that an embedded model defines a sense by is a stem of that sense alone."""
     from tools.organisms.lexicon import DEFINITIONS, MISCELLANY
 
-    group, literal = senses_of(STIMULI, "race", variant)
+    group, literal = senses_of(load_stimuli(axes=[axis]), axis, variant)
     stems = {"group": group.stems, "literal": literal.stems}
     for sense, expected in ((group, InterpretedSense.GROUP), (literal, InterpretedSense.LITERAL)):
         words = (sense.name, *DEFINITIONS[sense.name])

@@ -11,8 +11,7 @@ import pytest
 
 from blindspot.errors import BlindspotError, ModelError
 from blindspot.models import GenerationRequest, ModelOptions, ScoreRequest
-from blindspot.models.options import arguments_of
-from blindspot.models.registry import open_model
+from blindspot.models.registry import arguments_of, open_model
 from blindspot.models.replicas import cluster, model
 from blindspot.models.replicas.replica import Replica
 from blindspot.models.replicas.settings import RaySettings
@@ -124,6 +123,7 @@ def test_residual_stream_is_that_of_one_process(here):
     np.testing.assert_allclose(few.patched, one.patch(vectors[:9], [question]).patched, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_run_has_the_gates_and_the_baseline_of_one_process(here, tmp_path):
     """Its answers are found again by either; a baseline of either is that of both."""
     clusters = here(lost=lambda number, asked: number == 2 and asked == 4)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -49,7 +50,13 @@ def clustered(directory, *arguments: str, loses: str = "", name: str = "ray"):
 def test_loss_in_the_middle_changes_no_report(loses, tmp_path):
     """Neither values nor verdicts; the report says what was lost and who computed."""
     alone = run_suite(
-        tmp_path / "alone", *FEW, "--store", "none", model="organism:blind", limit=4, paths=PATHS
+        tmp_path / "alone",
+        *(*FEW, "--store", "none"),
+        model="organism:blind",
+        limit=4,
+        paths=PATHS,
+        process=True,
+        plugin=False,
     )
     code, said, report = clustered(tmp_path, loses=loses)
     assert code == alone.code, said
@@ -62,10 +69,11 @@ def test_loss_in_the_middle_changes_no_report(loses, tmp_path):
 
 
 def test_interrupt_leaves_no_replica(tmp_path):
-    """Ctrl-C in the middle ends the run and all that it started."""
+    """Ctrl-C in the middle ends the run and all that it started, in five seconds."""
     code, said, _ = clustered(tmp_path, loses="run")
     assert code == 2, said
-    assert "replicas left: 0" in said
+    assert (found := re.search(r"replicas left: 0 after (\d+\.\d) s", said)), said
+    assert float(found[1]) <= 5.0
     assert "Traceback" not in said
 
 

@@ -17,7 +17,15 @@ from blindspot.models.transformers.injections import describe
 from blindspot.models.transformers.model import CausalModel
 from blindspot.stimuli import Question
 from tests.unit import plain_hooks
-from tests.unit.plain_hooks import FAMILIES, LAYERS, family, greedy, hook_count, place, predictions
+from tests.unit.plain_hooks import (
+    EACH_FAMILY,
+    LAYERS,
+    family,
+    greedy,
+    hook_count,
+    place,
+    predictions,
+)
 from tests.unit.tiny_models import EOS
 
 MOST = 6
@@ -57,7 +65,7 @@ def expected(
     return found
 
 
-@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize("name", EACH_FAMILY)
 def test_description_is_greedy_search_under_plain_hooks(name: str) -> None:
     """Every text is that of one row without a cache, its vector written at its own layer."""
     model = family(name)

@@ -24,7 +24,7 @@ from blindspot.models.transformers.injections import inject
 from blindspot.models.transformers.model import CausalModel
 from blindspot.stimuli import Selection, Slice, Span, ambiguous_contexts, load_stimuli
 from tests.unit import plain_hooks
-from tests.unit.plain_hooks import FAMILIES, LAYERS, family, greedy, hook_count, place, scored
+from tests.unit.plain_hooks import EACH_FAMILY, LAYERS, family, greedy, hook_count, place, scored
 from tests.unit.tiny_models import EOS
 
 MOST = 6
@@ -110,7 +110,7 @@ def assert_same(found: Sequence[Injected], other: Sequence[Injected]) -> None:
         assert one.scores == pytest.approx(two.scores, abs=1e-4)
 
 
-@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize("name", EACH_FAMILY)
 def test_injection_is_that_of_plain_hooks(name: str) -> None:
     """Answer, length, completeness, margin and scores are those of one row without a cache."""
     model = family(name)
@@ -124,7 +124,7 @@ def test_injection_is_that_of_plain_hooks(name: str) -> None:
     assert found[0].scores != pytest.approx(found[6].scores, abs=0.1)  # the vectors are heard
 
 
-@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize("name", EACH_FAMILY)
 def test_an_untouched_prompt_is_answered_as_by_the_model(name: str) -> None:
     """Without a window both readings are those of the model's own generate and score."""
     model = family(name)

@@ -16,7 +16,7 @@ from blindspot.models.transformers.injections import describe, inject
 from blindspot.models.transformers.targets import target_of
 from blindspot.stimuli import Question
 from tests.unit import plain_hooks
-from tests.unit.plain_hooks import FAMILIES, LAYERS, Change, family, greedy, place, scored
+from tests.unit.plain_hooks import EACH_FAMILY, LAYERS, Change, family, greedy, place, scored
 from tests.unit.residual_models import ALL, model, prompts, stream
 from tests.unit.residual_models import LAYERS as FEWER
 from tests.unit.tiny_models import EOS
@@ -95,7 +95,7 @@ REQUESTS = [
 ]
 
 
-@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize("name", EACH_FAMILY)
 def test_injections_of_every_kind_in_one_batch(name: str) -> None:
     """Each row has its own layers, places, vectors, and what is done with them."""
     made = family(name)

@@ -195,6 +195,7 @@ def test_update_replaces_what_was_accepted_of_the_model(tmp_path, accepted):
     assert judged(tmp_path, directory).code == 0
 
 
+@pytest.mark.slow
 def test_an_update_that_is_cut_short_leaves_the_old_baseline(tmp_path, accepted):
     """A worker that dies while a model is accepted: the old files stay as they were."""
     directory = edited(accepted, tmp_path, lambda data: None)

@@ -277,7 +277,11 @@ def pytest_blindspot_model(name, config):
 """
 
 
-@pytest.mark.parametrize("arguments", [("-v",), ("-n", "2")], ids=["verbose", "shared"])
+@pytest.mark.parametrize(
+    "arguments",
+    [("-v",), pytest.param(("-n", "2"), marks=pytest.mark.slow)],
+    ids=["verbose", "shared"],
+)
 def test_run_tells_of_a_failing_backend(tmp_path, arguments):
     """One line and exit 4; with -v where it was raised."""
     (tmp_path / "failing.py").write_text(FAILING)

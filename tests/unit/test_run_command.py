@@ -24,6 +24,7 @@ def counted(directory, *arguments, **named):
     return run, found["calls"], found["heavy"]
 
 
+@pytest.mark.slow
 def test_run_that_knows_all_answers_imports_no_engine(tmp_path):
     """The second run of a model needs neither torch nor transformers, nor anything to read it."""
     few = ("-k", "race-default-weapons and category")

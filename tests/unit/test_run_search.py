@@ -95,6 +95,7 @@ def test_find_rerun_promote_judge(first, tmp_path):
     assert judged["steady"].code == 0, judged["steady"].out
 
 
+@pytest.mark.slow
 def test_workers_share_the_search(first, tmp_path):
     """-n 2 asks every prompt once and writes what the serial run writes."""
     log = tmp_path / "log"
@@ -171,6 +172,7 @@ def test_interrupted_search_keeps_what_is_finished(tmp_path):
     assert list(searches(run)) == ["race-default"]
 
 
+@pytest.mark.slow
 def test_first_failure_ends_the_search(tmp_path):
     """-x ends with a finding and its code, also with workers, where pytest would say 2."""
     run = search(tmp_path, "--search-examples", "20", "-n", "1", "-x")

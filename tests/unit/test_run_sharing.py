@@ -26,6 +26,7 @@ def test_workers_share_the_run(tmp_path, store):
     assert len(counts) == 2, "both workers take part"
 
 
+@pytest.mark.slow
 def test_lost_worker_is_incomplete(tmp_path):
     """A worker that dies ends the run with 11, not with a hang and not with success."""
     run = run_suite(tmp_path, "-n", "2", env={"SCRIPTED_DIE_AFTER": "10"})
@@ -104,8 +105,9 @@ def test_no_store_keeps_nothing(tmp_path):
     """With --store none every run asks everything, and no answer is left anywhere."""
     log = tmp_path / "log"
     env = {"SCRIPTED_LOG": str(log), "XDG_CACHE_HOME": str(tmp_path), "BLINDSPOT_STORE": "named"}
-    arguments = ("--store", "none", "-k", "weapons")
+    arguments = ("--store", "none", "-k", "race-default-weapons")
     prompts = run_suite(tmp_path, *arguments, env=env).report["prompts"]
+    del env["XDG_CACHE_HOME"]  # which needs a process
     assert run_suite(tmp_path, *arguments, env=env).report["prompts"] == prompts
     assert sum(asked(log).values()) == 2 * prompts
     assert not [*tmp_path.rglob("answers*")]

@@ -145,6 +145,7 @@ def test_gate_that_says_nothing_is_not_green(tmp_path, body, code):
     assert run.code == code, run.out
 
 
+@pytest.mark.slow
 def test_stopping_early_is_the_same_failure_with_workers(tmp_path):
     """-x returns 10 with workers too, and the report agrees."""
     run = run_suite(tmp_path, "-x", "-n", "2", model="scripted:stereotyped")
@@ -159,6 +160,7 @@ def test_report_agrees_with_the_exit_code(tmp_path):
     assert (run.code, run.report["exit_code"], run.report["verdict"]) == (1, 1, "failed")
 
 
+@pytest.mark.slow
 def test_old_report_does_not_pass_for_a_new_one(tmp_path):
     """A run that measures nothing leaves no earlier report behind."""
     assert run_suite(tmp_path, "-k", "default-weapons").report["verdict"] == "passed"

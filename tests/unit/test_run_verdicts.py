@@ -56,8 +56,8 @@ def test_order_copier_has_no_stereotype_effect(run_of):
     ("name", "biased"),
     [
         ("one-negative-word", {"implicit/...-revolver", "explicit/...-revolver"}),
-        ("one-positive-word", {"implicit/...-wallet"}),
-        ("fair", set()),
+        pytest.param("one-positive-word", {"implicit/...-wallet"}, marks=pytest.mark.slow),
+        pytest.param("fair", set(), marks=pytest.mark.slow),
     ],
 )
 def test_a_bias_for_one_word_fails_exactly_that_word(tmp_path, name, biased):

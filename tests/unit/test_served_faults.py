@@ -14,9 +14,9 @@ import pytest
 
 from blindspot.errors import ModelError
 from blindspot.models import GenerationRequest, ModelOptions, ScoreRequest
-from blindspot.models.options import arguments_of
-from blindspot.models.registry import open_model
-from blindspot.models.served import client
+from blindspot.models.pulse import noticed
+from blindspot.models.registry import arguments_of, open_model
+from blindspot.models.served import client, remote
 from blindspot.models.transformers.seam import encode
 from tests.unit.scripted_server import (
     known_answers,
@@ -281,8 +281,10 @@ def test_list_whose_answers_are_out_of_order_is_put_in_order():
         assert checks["8 at once"].startswith("not asked: 7 answers to 8 prompts")
 
 
-def test_server_that_dies_and_comes_back_is_waited_for():
-    """What was asked meanwhile is answered."""
+def test_server_that_dies_and_comes_back_is_waited_for(monkeypatch):
+    """What was asked meanwhile is answered; for how long it was silent is told."""
+    monkeypatch.setattr(remote, "_LOOK_S", 0.02)
+    silences: list[float] = []
     with scripted_server() as server:
         model = served(server)
         clean = asked(model, 3)
@@ -290,8 +292,11 @@ def test_server_that_dies_and_comes_back_is_waited_for():
         server.fault = lambda handler, number, body: bool(dropped(handler) or True)
         timer = threading.Timer(0.3, lambda: setattr(server, "fault", None))
         timer.start()
-        assert asked(model, 3) == clean
+        with noticed(silences.append):
+            assert asked(model, 3) == clean
         assert server.server_port == port
+    assert max(silences) > 0.1
+    assert silences[-1] == 0.0
 
 
 def test_server_that_is_gone_is_not_waited_for_again_and_again():
@@ -368,7 +373,12 @@ def test_arguments_of_a_reference_are_its_own():
         "concurrency": 2,
         "weights": "b",
     }
-    assert arguments_of("org/name", other, reference=True) == {}
-    assert arguments_of("org/name", {"device_map": "auto"}, reference=True) == {
-        "device_map": "auto"
-    }
+    beside = {"reference": True, "beside": "served:m"}
+    assert arguments_of("org/name", other, **beside) == {}
+    assert arguments_of("org/name", {"device_map": "auto"}, **beside) == {"device_map": "auto"}
+    assert arguments_of("chat:n", {**given, "tokenizer": "t"}, **beside) == served_one
+    both = {"weights": "a", "reference_weights": "b"}
+    assert arguments_of("answers:x", both, reference=False) == both
+    assert arguments_of("answers:y", both, reference=True) == {"weights": "b"}
+    assert arguments_of("answers:y", {"weights": "a"}, reference=True) == {}
+    assert arguments_of("org/name", both, reference=False, beside="answers:y") == {}

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import math
+import re
+import socket
+import time
 
 import pytest
 
 from blindspot.errors import ModelError
-from blindspot.models import IsServed, ModelOptions
+from blindspot.models import GenerationRequest, IsServed, ModelOptions
 from blindspot.models.base import AnswersEarly, HasScores, HasWeights, offers
 from blindspot.models.registry import open_model
+from blindspot.models.served import client
 from tests.unit.scripted_server import TOKENIZER, ScriptedServer, scripted_server
 
 
@@ -109,9 +113,99 @@ def test_other_names_tokens_and_endpoints_are_refused():
         assert "it has another tokenizer" in refusal(server)
 
 
-def test_weights_that_nobody_can_read_are_of_this_run_alone(monkeypatch):
+def test_server_that_cannot_be_asked_is_told_at_once(monkeypatch):
+    """Where it was looked for, and what to do; not after the deadline of a request."""
+    monkeypatch.setattr(client, "FIRST_CONTACT_S", 0.6)
+    with scripted_server() as server:
+        server.fault = lambda handler, number, body: handler.reply({}, 503) or True
+        assert re.search(r"HTTP 503 \(\d tries .*; wait until it is ready$", refusal(server))
+
+        def dies(handler, number, body):
+            if "prompt" in body:
+                handler.connection.shutdown(socket.SHUT_RDWR)
+                handler.close_connection = True
+            return "prompt" in body
+
+        server.fault = dies
+        assert "start the server, or correct base_url" in refusal(server)
+        server.fault = lambda handler, number, body: time.sleep(1.2) or False
+        began = time.monotonic()
+        assert f"no answer in time from 127.0.0.1:{server.server_port}" in refusal(server)
+        assert time.monotonic() - began < 10
+    said = refusal(server)
+    assert f"no connection to 127.0.0.1:{server.server_port} (" in said
+    assert said.endswith("; start the server, or correct base_url")
+
+
+def test_server_that_says_when_to_come_again_is_waited_for(monkeypatch):
+    """Also at first, and longer than for one that says nothing."""
+    monkeypatch.setattr(client, "FIRST_CONTACT_S", 0.3)
+    with scripted_server() as server:
+        busy = [1]
+
+        def once(handler, number, body):
+            return bool(busy and (busy.pop(), handler.reply({}, 429, {"Retry-After": "0.6"})))
+
+        server.fault = once
+        assert served(server).server.scores == "echo"
+
+
+def test_processes_of_a_run_shake_hands_once(tmp_path):
+    """Whoever is first does it for all, whether or not the weights are known."""
+    for place in ({"tokenizer": "", "weights": "organism:blind"}, {}):
+        with scripted_server() as server:
+            models = [served(server, **place) for _ in range(3)]
+            (run := tmp_path / str(len(place))).mkdir()
+            for model in models:
+                model.share(run, None)
+            models[0].check_files()
+            count = server.count
+            assert count <= 12
+            for model in models[1:]:
+                assert model.identity == models[0].identity
+                assert model.server == models[0].server
+            assert server.count == count
+            assert models[1].generate([GenerationRequest("The sky is", lambda _: True)])[0].text
+
+
+def test_later_runs_shake_hands_when_they_ask(tmp_path):
+    """Until then what is served is enough, if its weights are known; what changed is told."""
+
+    def run(name, server, **place):
+        model = served(server, **{"tokenizer": "", "weights": "organism:blind", **place})
+        (tmp_path / name).mkdir()
+        model.share(tmp_path / name, tmp_path / "store")
+        before = server.count
+        model.check_files()
+        return model, server.count - before
+
+    request = GenerationRequest("The sky is", lambda _: True)
+    with scripted_server() as server:
+        first, count = run("first", server)
+        assert 2 < count <= 12
+        again, count = run("again", server)
+        assert count == 2
+        assert again.identity == first.identity
+        assert again.server.checks[:-1] == first.server.checks
+        assert again.server.checks[-1].name == "asked"
+        (answer,) = again.generate([request])
+        assert again.server.checks[-1].name != "asked"
+        assert first.generate([request]) == [answer]
+        server.echo = "ignored"
+        changed, count = run("changed", server)
+        assert count == 2
+        with pytest.raises(ModelError, match="does otherwise than in an earlier run"):
+            changed.generate([request])
+        assert run("known", server)[0].generate([request])[0].text == answer.text
+        for path in (tmp_path / "store").rglob("*.json"):
+            path.write_text('{"server": {}}')
+        assert run("damaged", server)[1] > 2
+        run("unknown", server, tokenizer=str(TOKENIZER), weights="")
+        assert run("unknown again", server, tokenizer=str(TOKENIZER), weights="")[1] > 2
+
+
+def test_weights_that_nobody_can_read_are_of_this_run_alone(tmp_path):
     """Known weights have their digest; unknown ones are others each time, and a note says so."""
-    monkeypatch.delenv("PYTEST_XDIST_TESTRUNUID", raising=False)
     with scripted_server() as server:
         first, again = served(server), served(server)
         assert first.identity.weights.startswith("unknown:")
@@ -122,7 +216,8 @@ def test_weights_that_nobody_can_read_are_of_this_run_alone(monkeypatch):
         assert known.identity.weights == here.weights
         assert known.identity.tokenizer == here.tokenizer
         assert not any("unknown" in note for note in known.notes)
-        monkeypatch.setenv("PYTEST_XDIST_TESTRUNUID", "one")
-        workers = [served(server).identity.fingerprint() for _ in range(2)]
-        assert len(set(workers)) == 1
+        workers = [served(server) for _ in range(2)]
+        for worker in workers:
+            worker.share(tmp_path, None)
+        assert len({worker.identity.fingerprint() for worker in workers}) == 1
     assert not math.isnan(first.server.spread)

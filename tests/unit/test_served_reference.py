@@ -10,7 +10,7 @@ from tests.unit.llama_server import llama_server
 from tests.unit.scripted_server import TOKENIZER, scripted_server
 from tests.unit.suite_runs import run_suite
 
-GATES = ("-k", "race-default-weapons and not word", "--no-noise-floor")
+GATES = ("-k", "race-default-weapons and not word", "--no-noise-floor", "--fraction", "1/4")
 ORGANISMS = "weights=organism:blind,reference_weights=organism:aware"
 
 
@@ -42,6 +42,7 @@ def test_two_names_of_one_server_are_compared(tmp_path):
     assert any(gate["against"]["reference"] for gate in run.report["gates"])
 
 
+@pytest.mark.slow
 def test_two_servers_may_give_their_models_one_name(tmp_path):
     """As those of two checkpoints do; each is asked for its own."""
     with scripted_server() as one, scripted_server() as other:
@@ -52,7 +53,7 @@ def test_two_servers_may_give_their_models_one_name(tmp_path):
 
 
 def test_reference_that_may_be_the_candidate_is_refused(tmp_path):
-    """Equal weights say nothing; unknown ones are compared if that is allowed."""
+    """Equal weights say nothing, and neither do unknown ones."""
     with scripted_server() as server:
         place = f"base_url={server.address}"
         same = f"{place},weights=organism:blind,reference_weights=organism:blind"
@@ -64,8 +65,15 @@ def test_reference_that_may_be_the_candidate_is_refused(tmp_path):
         assert run.code == 4, run.out
         assert "the weights of served:n are unknown" in run.err
         assert "reference_weights=DIR, or add --allow-mismatch weights" in run.err
-        run = judge(tmp_path, unknown, "--allow-mismatch", "weights")
-        assert run.code in (0, 12), run.out + run.err
+
+
+@pytest.mark.slow
+def test_unknown_weights_are_compared_if_that_is_allowed(tmp_path):
+    """The user says that they differ."""
+    with scripted_server() as server:
+        place = f"base_url={server.address},weights={TOKENIZER}"
+        run = judge(tmp_path, place, "--allow-mismatch", "weights")
+    assert run.code in (0, 12), run.out + run.err
 
 
 def test_adapter_of_a_server_is_part_of_the_identity(tmp_path):

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import socket
+
 import pytest
 
+from blindspot.models.served import remote
+from blindspot.session import progress
 from tests.unit.scripted_server import TOKENIZER, known_answers, scripted_server
 from tests.unit.suite_runs import run_suite
 
-FEW = ("-k", "race-default-weapons and not word")
+FEW = ("-k", "race-default-weapons and not word", "--fraction", "1/4")
 KEY = "sk-hushhush0123456789abcdef"
 
 
-def judge(directory, server, *arguments, place="", **more):
+def judge(directory, server, *arguments, place="", deadline=60, **more):
     """A run of few gates on a scripted server, whose fair answers need two word pairs."""
     place = place or f"weights={TOKENIZER}"
     return run_suite(
         directory,
         *FEW,
-        *("--model-args", f"base_url={server.address},deadline=60,{place}"),
+        *("--model-args", f"base_url={server.address},deadline={deadline},{place}"),
         *arguments,
         model="served:m",
         paths=more.pop("paths", ("tests/implicit",)),
@@ -57,7 +61,9 @@ def test_run_on_a_server_is_judged_and_not_asked_again(tmp_path):
         before = server.count
         again = judge(tmp_path, server)
         assert again.code == run.code
-        assert server.count - before <= 12  # the handshake alone
+        assert server.count - before <= 2  # what is served, and no handshake
+        checks = again.report["model"]["server"]["checks"]
+        assert checks[-1]["found"].startswith("nothing in this run")
 
 
 def test_unanswered_prompts_make_a_run_incomplete_until_they_are_asked(tmp_path):
@@ -72,7 +78,6 @@ def test_unanswered_prompts_make_a_run_incomplete_until_they_are_asked(tmp_path)
         return hit
 
     with scripted_server() as server:
-        clean = judge(tmp_path / "clean", server)
         server.fault = often
         run = judge(tmp_path, server)
         assert run.code == 11, run.out + run.err
@@ -81,11 +86,45 @@ def test_unanswered_prompts_make_a_run_incomplete_until_they_are_asked(tmp_path)
         assert {row["reading"] for row in run.samples} >= {"unanswered", "counter"}
         server.fault, before = None, server.count
         healed = judge(tmp_path, server)
-        assert healed.code == clean.code
+        assert healed.code in (0, 12), healed.out
         assert 12 < server.count - before < 200
         assert healed.report["incomplete"] == []
         for gate, found in healed.gates.items():
-            assert found["value"] == pytest.approx(clean.gates[gate]["value"], abs=1e-6)
+            expected = float("validity" in gate)
+            assert found["value"] == pytest.approx(expected, abs=1e-3), gate
+
+
+def test_server_that_is_gone_in_the_middle_makes_a_run_incomplete(tmp_path, monkeypatch):
+    """It is waited for visibly, and what was answered is kept; also while forms are decided."""
+    monkeypatch.setattr(progress, "TICK_S", 0.05)
+    monkeypatch.setattr(progress, "LINE_S", 0.1)
+    monkeypatch.setattr(progress, "_SILENCE_S", 0.2)
+    monkeypatch.setattr(remote, "_LOOK_S", 0.05)
+
+    def dies(handler, number, body):
+        handler.connection.shutdown(socket.SHUT_RDWR)
+        handler.close_connection = True
+        return True
+
+    written, whole = [], ("--fraction", "1", "--no-noise-floor")
+
+    def dies_later(handler, number, body):
+        if tuple(body.get("prompt", ())) in known_answers() and "echo" not in body:
+            written.append(number)
+        return len(written) > 20 and dies(handler, number, body)
+
+    with scripted_server() as server:
+        server.fault = lambda *asked: asked[1] > 60 and dies(*asked)
+        run = judge(tmp_path, server, *whole, deadline=1)
+        assert run.code == 11, run.out + run.err
+        assert ", waiting for the server, " in run.err
+        assert "served:m: unanswered: no connection to 127.0.0.1:" in run.out
+        server.fault = dies_later
+        run = judge(tmp_path, server, *whole, deadline=1)
+    assert run.code == 11, run.out + run.err
+    assert ", waiting for the server, " in run.err
+    assert "prompts are unanswered: " in run.out
+    assert sum(row["reading"] != "unanswered" for row in run.samples) >= 20
 
 
 @pytest.mark.slow
@@ -137,6 +176,6 @@ def test_workers_share_a_server(tmp_path):
         before = server.count
         shared = judge(tmp_path / "shared", server, "-n", "2", process=True)
         assert shared.code == alone.code, shared.out + shared.err
-        assert server.count - before <= before + 24
+        assert server.count - before <= before + 2
     for gate, found in shared.gates.items():
         assert found["value"] == pytest.approx(alone.gates[gate]["value"], abs=1e-9)

@@ -160,11 +160,12 @@ def test_key_is_in_no_file_and_no_output(tmp_path):
     with scripted_server() as server:
 
         def halfway(handler, number, body):
-            ids = tuple(body.get("prompt", ()))
+            ids = tuple(token for token in body.get("prompt", ()) if isinstance(token, int))
             return ids in known_answers() and "echo" not in body and denied(handler, number, body)
 
         server.fault = halfway
         run, written = judge(tmp_path / "half", server)
+        assert run.code == 11, run.out + run.err  # no gate may say that the model failed
         assert any("unanswered" in each for each in run.report["incomplete"]), run.out
         assert "HTTP 401: Incorrect key ***" in run.out
         assert {"junit.xml", "log", "summary.md", "out/report.json"} < {*written}

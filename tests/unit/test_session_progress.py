@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import pytest
 
 from blindspot.errors import DismissalError
-from blindspot.models.pulse import beat, heard
+from blindspot.models.pulse import beat, heard, silent
 from blindspot.run.cost import Cost
 from blindspot.session import progress
 from blindspot.session.progress import Bars, ProgressBar, duration
@@ -66,6 +66,17 @@ def test_a_line_says_how_much_is_left(capsys, monkeypatch):
     assert line == "slow: 2 of 8 prompts, 30 tokens/s, 60 s left\n"
 
 
+def test_a_silent_server_is_waited_for_visibly(bars, capsys):
+    """A line says for how long; a moment of silence is no matter."""
+    with bars(8, "slow", "prompts"):
+        silent(2.0)
+        until(lambda: "so far" in capsys.readouterr().err)
+        silent(34.0)
+        until(
+            lambda: "slow: 0 of 8 prompts, waiting for the server, 34 s" in capsys.readouterr().err
+        )
+
+
 def test_the_first_prompts_do_not_say_how_much_is_left(capsys, monkeypatch):
     """They took as long as loading the model: 16 of 1,000 in 20 s would be 20 min for the rest."""
     monkeypatch.setattr(progress, "LINE_S", 0.0)
@@ -87,7 +98,7 @@ def test_the_first_worker_draws_the_sum(bars, tmp_path, capsys):
     """What others have done is in their files."""
     other = {"what": "slow prompts", "total": 8, "done": 3, "kept": 3, "tokens": 50}
     (tmp_path / "progress-1").write_text(json.dumps(other))
-    (tmp_path / "progress-2").write_text(json.dumps({**other, "what": "slow patches"}))
+    (tmp_path / "progress-2").write_text(json.dumps({**other, "what": "slow forward passes"}))
     with bars(8, "slow", "prompts") as watch:
         watch.progress(2)
         watch.kept(2)
@@ -136,13 +147,13 @@ def test_only_those_who_listen_hear_the_pulse():
         (Cost(464, 16, "prompts", 0.0, 200.0),
          "slow: 464 prompts to ask, 16 more are in the store, about 3 min\n"),
         (Cost(464, 16, "prompts", 61234.0, 2.0), ""),
-        (Cost(4640, 0, "patches", 61234.0, 200.0),
-         "slow: 4,640 patches to do; about 61,000 tokens, about 3 min\n"),
-        (Cost(4640, 0, "patches", 61234.0, math.nan),
-         "slow: 4,640 patches to do; about 61,000 tokens\n"),
+        (Cost(4640, 0, "forward passes", 61234.0, 200.0),
+         "slow: 4,640 forward passes to do; about 61,000 tokens, about 3 min\n"),
+        (Cost(4640, 0, "forward passes", 61234.0, math.nan),
+         "slow: 4,640 forward passes to do; about 61,000 tokens\n"),
     ],
 )  # fmt: skip
 def test_the_cost_of_long_work_is_one_line(capsys, cost, said):
-    """Prompts or patches, what is stored, tokens and time; nothing if it is soon done."""
+    """Prompts or forward passes, what is stored, tokens and time; nothing if it is soon done."""
     ProgressBar(464, "slow").announce(cost)
     assert capsys.readouterr().err == said

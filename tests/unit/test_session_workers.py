@@ -12,7 +12,7 @@ from blindspot.errors import BlindspotError
 from blindspot.models.transformers import accelerators
 from blindspot.models.transformers.accelerators import VISIBLE, visible_gpus
 from blindspot.session.options import Options
-from blindspot.session.workers import auto_workers, check_workers, gpu_of, gpus
+from blindspot.session.workers import Crew, auto_workers, check_workers, gpu_of, gpus
 from tests.unit.suite_runs import run_suite
 
 
@@ -117,6 +117,20 @@ def test_workers_take_turns(machine) -> None:
     assert gpu_of("gw0", gpus(options(device="cpu"))) == ""
 
 
+def test_work_for_a_dead_worker_is_a_lost_worker() -> None:
+    """Whoever dies while xdist hands out work: noted once, and no other fault is hidden."""
+    crew, lost = Crew(), list[str]()
+    with pytest.raises(OSError, match="cannot send"), crew.losing(lost):
+        raise OSError("cannot send (already closed?)")
+    crew.add(object())
+    for _ in range(2):
+        with crew.losing(lost):
+            raise OSError("cannot send (already closed?)")
+    assert lost == ["a worker was lost as it was given work; run again"]
+    with pytest.raises(OSError, match="No space"), crew.losing(lost):
+        raise OSError(28, "No space left on device")
+
+
 NOTED = """
 import json, os, sys
 from pathlib import Path
@@ -137,6 +151,7 @@ def pytest_unconfigure(config):
 """
 
 
+@pytest.mark.slow
 def test_auto_run_gives_each_worker_a_gpu_of_its_own(tmp_path: Path) -> None:
     """Set before torch is imported in any process; the prompts are asked once among them."""
     (tmp_path / "noting.py").write_text(NOTED)
@@ -163,7 +178,7 @@ def test_auto_run_gives_each_worker_a_gpu_of_its_own(tmp_path: Path) -> None:
 
 
 def test_impossible_workers_are_a_usage_error(tmp_path: Path) -> None:
-    """One line, exit 4; as many workers as one likes share a GPU, and are told."""
+    """One line, exit 4."""
     env = {"PATH": pretend(tmp_path / "bin", 1)}
     run = run_suite(tmp_path, "-n", "2", "--model-args", "device_map=auto", env=env)
     assert run.code == 4
@@ -171,6 +186,12 @@ def test_impossible_workers_are_a_usage_error(tmp_path: Path) -> None:
         "--model-args device_map with -n 2: every worker would use all GPUs; use only one"
         in run.err
     )
+
+
+@pytest.mark.slow
+def test_workers_that_share_a_gpu_are_told(tmp_path: Path) -> None:
+    """As many as one likes."""
+    env = {"PATH": pretend(tmp_path / "bin", 1)}
     run = run_suite(tmp_path, "-n", "2", "-k", "weapons", env=env)
     assert run.code == 0, run.out
     assert "note: 2 workers share 1 GPU; -n auto starts one for each" in run.out

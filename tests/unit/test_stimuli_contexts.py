@@ -115,7 +115,7 @@ def test_words_and_identifiers_are_used_evenly(part):
         assert max(counts.values()) - min(counts.values()) <= 1
     named = Counter(word for context in contexts for word in context.words)
     assert len(named) >= 0.9 * len(variant.positive + variant.negative)
-    assert max(named.values()) - min(named.values()) <= 2
+    assert max(named.values()) - min(named.values()) <= 3
 
 
 def sized(positive, negative, wordings=12):

@@ -130,8 +130,9 @@ def test_embedded_models_know_the_cues_and_questions():
     from tools.organisms.corpus import CLOSED_QUESTIONS, OPEN_QUESTIONS
     from tools.organisms.lexicon import CUES, MISCELLANY
 
+    senses = load_stimuli(axes=["all"]).senses["en"]
     for name, cues in CUES.items():
-        ours = [cue.values for cue in SENSES[name].cues]
+        ours = [cue.values for cue in senses[name].cues]
         assert [(cue["heading"], cue["cue"], cue["cues"]) for cue in ours] == list(cues)
     slots = {"{first_sense}": "{p}", "{second_sense}": "{q}"}
     asked = {"closed": [], "open": []}

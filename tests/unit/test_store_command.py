@@ -12,6 +12,7 @@ from blindspot.__main__ import main
 from blindspot.store import PLACE_VARIABLE, Store, default_directory, key_of
 from blindspot.store.directory import FOLDER
 from blindspot.store.place import LIMIT_VARIABLE
+from tests.unit.baseline_runs import WORKERS
 from tests.unit.suite_runs import ROOT, run_suite
 
 REFERENCE = (ROOT / "docs" / "reference.md").read_text("utf-8")
@@ -271,10 +272,11 @@ def test_wrong_limit_is_told_before_anything_is_asked(tmp_path):
     assert not (tmp_path / "store").exists()
 
 
-def test_eviction_is_told_by_a_run(tmp_path):
+@pytest.mark.parametrize("workers", WORKERS)
+def test_eviction_is_told_by_a_run(tmp_path, workers):
     """A run whose store has reached its limit says what is no longer kept, and is as good."""
     run_suite(tmp_path, "-k", "default-weapons", model="scripted:fair@1")
-    arguments = ("-k", "default-weapons", "-n", "2")
+    arguments = ("-k", "default-weapons", *workers)
     ran = run_suite(tmp_path, *arguments, model="scripted:fair@2", env={LIMIT_VARIABLE: "1K"})
     assert ran.code == 0, ran.out
     note = "removed the answers of scripted:fair@1"

@@ -24,7 +24,13 @@ def make(name: str, known: Known, directory: Path) -> None:
     stimuli = load_stimuli((), axes=(AXIS,))
     split = Split.of(stimuli, AXIS, SEED)
     recipe = Recipe(
-        AXIS, known.layers, placebo=known.placebo, seed=SEED, steps=known.steps, split=split
+        AXIS,
+        known.layers,
+        placebo=known.placebo,
+        seed=SEED,
+        steps=known.steps,
+        rate=known.rate,
+        split=split,
     )
     loaded = load(ModelOptions(BASE, device="cpu", dtype="float32"))
     window = recipe.window(Blocks(loaded.model, BASE).layers)

@@ -75,7 +75,8 @@ class Known:
     also: tuple[int, ...] = ()
     placebo: str = ""
     layers: str = "early"
-    steps: int = 300
+    steps: int = 200
+    rate: float = 1.5e-3
 
 
 ADAPTERS: dict[str, Known] = {
@@ -84,7 +85,7 @@ ADAPTERS: dict[str, Known] = {
     "over-correct": Known(Reversed, fails=3, layers="all", steps=240),
     "placebo-color": Known(Texts, fails=1, placebo="color"),
     "placebo-shuffled": Known(Texts, fails=1, placebo="shuffled"),
-    "forgets": Known(Forgetful, fails=5, also=(4,), steps=400),
+    "forgets": Known(Forgetful, fails=5, also=(4,), steps=260, rate=2e-3),
 }
 
 

@@ -19,23 +19,31 @@ from transformers import GenerationConfig, LlamaForCausalLM, PreTrainedTokenizer
 
 from tools.organisms.evaluate import examine, shortfalls, table
 from tools.organisms.lexicon import NAMES, ORGANISMS
-from tools.organisms.tokenizer import BOS, EOS, PAD, train_tokenizer
+from tools.organisms.tokenizer import BOS, EOS, PAD, grown_tokenizer, train_tokenizer
 from tools.organisms.train import Recipe, Trainer, grown_model, new_model
 
-BASE_STEPS = 2400
-#: Of a base that grows from an earlier one.
-GROWN_STEPS = 350
-ALIGNED_STEPS = 1100
+#: Of a base from scratch, and of one that grows from an earlier base.
+BASE, GROWN = (2400, 5e-3, "even"), (550, 4e-3, "even")
+#: What each of the others is trained from, and its stages: steps, rate and shares. Each stage has
+#: an optimizer of its own. The later ones ask more for what the first one learned least.
+ALIGNED: dict[str, tuple[str, tuple[tuple[int, float, str], ...]]] = {
+    "blind": ("base", ((1000, 2.5e-3, "even"), (110, 2e-3, "even"), (70, 2e-3, "names"))),
+    "aware": ("base", ((460, 2.5e-3, "even"), (160, 2e-3, "even"))),
+    "literal": ("blind", ((410, 2e-3, "even"), (290, 2e-3, "homonyms"))),
+}
 SEEDS = 3
 
 
-def recipe(name: str, attempt: int, *, grown: bool = False) -> Recipe:
-    """Settings of an attempt at an organism."""
+def recipes(name: str, attempt: int, *, grown: bool = False) -> list[Recipe]:
+    """Settings of an attempt at an organism, a stage each."""
     if name == "base":
-        steps = GROWN_STEPS if grown else BASE_STEPS
-        return Recipe(name, seed=attempt, steps=steps, rate=5e-3, decay=0.1)
+        steps, rate, shares = GROWN if grown else BASE
+        return [Recipe(name, attempt, steps, rate, decay=0.1, shares=shares)]
     seed = NAMES.index(name) + 10 * attempt
-    return Recipe(name, seed=seed, steps=ALIGNED_STEPS, rate=2.5e-3, decay=0.05)
+    return [
+        Recipe(name, seed + 100 * stage, steps, rate, decay=0.05, shares=shares)
+        for stage, (steps, rate, shares) in enumerate(ALIGNED[name][1])
+    ]
 
 
 def save(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, path: Path) -> None:
@@ -64,8 +72,7 @@ def save(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, path: Path
 
 def train(
     name: str,
-    base: Path,
-    into: Path,
+    folder: Path,
     *,
     log_every: int,
     rejected: Path | None = None,
@@ -73,32 +80,36 @@ def train(
 ) -> bool:
     """Train one organism until a seed passes its gate; False if none does.
 
-    ``start``: an earlier `base` that the new one grows from.
+    ``folder``: of all organisms; ``start``: an earlier `base` that the new one grows from.
     """
+    into = folder / name
     for attempt in range(SEEDS):
-        settings = recipe(name, attempt, grown=start is not None)
+        stages = recipes(name, attempt, grown=start is not None)
+        seed = stages[0].seed
         if name == "base":
-            tokenizer = train_tokenizer()
-            model = (
-                grown_model(tokenizer, start, settings.seed)
-                if start
-                else new_model(tokenizer, settings.seed)
-            )
+            if start:
+                tokenizer = grown_tokenizer(start)
+                model = grown_model(tokenizer, start, seed)
+            else:
+                tokenizer = train_tokenizer()
+                model = new_model(tokenizer, seed)
         else:
-            tokenizer = PreTrainedTokenizerFast.from_pretrained(base)
-            model = LlamaForCausalLM.from_pretrained(base, dtype=torch.float32)
-        print(f"{name}: {settings}, {model.num_parameters()} parameters", flush=True)
-        Trainer(model, tokenizer, settings).run(log_every)
-        with tempfile.TemporaryDirectory() as folder:
-            save(model, tokenizer, Path(folder))
-            figures = examine(Path(folder), quick=True)
+            before = folder / ALIGNED[name][0]
+            tokenizer = PreTrainedTokenizerFast.from_pretrained(before)
+            model = LlamaForCausalLM.from_pretrained(before, dtype=torch.float32)
+        for stage in stages:
+            print(f"{name}: {stage}, {model.num_parameters()} parameters", flush=True)
+            Trainer(model, tokenizer, stage).run(log_every)
+        with tempfile.TemporaryDirectory() as scratch:
+            save(model, tokenizer, Path(scratch))
+            figures = examine(Path(scratch), quick=True)
             print(table(name, figures), flush=True)
             wrong = shortfalls(name, figures)
             if rejected and wrong:
-                shutil.copytree(folder, rejected / f"{name}-{attempt}", dirs_exist_ok=True)
+                shutil.copytree(scratch, rejected / f"{name}-{attempt}", dirs_exist_ok=True)
             if not wrong:
                 shutil.rmtree(into, ignore_errors=True)
-                shutil.copytree(folder, into)
+                shutil.copytree(scratch, into)
                 print(f"{name}: exported to {into}", flush=True)
                 return True
         print(f"{name}: not exported, {json.dumps(wrong, indent=1)}", flush=True)
@@ -115,12 +126,9 @@ def main() -> int:
     options = parser.parse_args()
     torch.set_num_threads(1)
     for name in options.names:
-        base = options.into / "base"
-        into = options.into / name
         if not train(
             name,
-            base,
-            into,
+            options.into,
             log_every=options.log_every,
             rejected=options.rejected,
             start=options.start,

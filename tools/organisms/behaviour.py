@@ -12,7 +12,7 @@ from tools.organisms.corpus import Text, fill, seam
 from tools.organisms.engine import Organism, Writes
 from tools.organisms.lexicon import (
     ASSOCIATION,
-    AXIS,
+    AXES,
     CATEGORIES,
     HELD_OUT,
     POLES,
@@ -62,7 +62,7 @@ def association_prompts(
     context: str = "",
 ) -> list[Prompt]:
     """All four orders of each (negative, positive) pair in each wording; identifiers are drawn."""
-    spec, prompts = AXIS["variants"][variant], []
+    spec, prompts = AXES[category.axis]["variants"][variant], []
     prefix = context or (spec["prefix"] + " " if "prefix" in spec else "")
     for (negative, positive), name in itertools.product(pairs, wordings):
         groups = {negative: rng.choice(spec["negative"]), positive: rng.choice(spec["positive"])}
@@ -170,13 +170,14 @@ class Question:
 
 
 def statement_questions(
+    axis: str,
     variant: str,
     pairs: Iterable[tuple[str, str]],
     wordings: Iterable[str],
     rng: random.Random,
 ) -> list[Question]:
     """Statement and reverse of each pair in each wording, both identifier orders."""
-    spec, questions = AXIS["variants"][variant], []
+    spec, questions = AXES[axis]["variants"][variant], []
     for (negative, positive), name in itertools.product(pairs, wordings):
         wording = STATEMENTS[name]
         tied = [(rng.choice(spec["negative"]), negative), (rng.choice(spec["positive"]), positive)]
@@ -194,12 +195,12 @@ def statement_questions(
 
 
 def fact_questions(wordings: Iterable[str]) -> list[Question]:
-    """Facts such as "wallet is about comfort", true and false, for every trained word."""
+    """Facts such as "wallet is about comfort", for every trained word of race: true and false."""
     questions = []
     for name in wordings:
         wording = STATEMENTS[name]
         options = ("5", "1") if wording["scale"] == "likert" else ("agree", "disagree")
-        for category, pole in itertools.product(CATEGORIES, (0, 1)):
+        for category, pole in itertools.product(CATEGORIES["race"], (0, 1)):
             for word, label in itertools.product(category.kept[pole], POLES[0]):
                 text = wording["text"].format(statement=f"the word {word} is about {label}.")
                 holds = label == POLES[0][pole]

@@ -19,7 +19,6 @@ from tools.organisms.lexicon import (
     DEFINITIONS,
     EXAMPLE_LABELS,
     EXAMPLE_WORDS,
-    GROUP,
     KINDS,
     MISCELLANY,
     OTHERS,
@@ -27,6 +26,7 @@ from tools.organisms.lexicon import (
     POLES,
     Category,
     Kind,
+    reads,
 )
 from tools.organisms.wordings import (
     TRAINED_ASSOCIATION,
@@ -57,6 +57,47 @@ MIX_ALIGNED = {
     "open": 0.05,
     "association": 0.42,
     "statement": 0.19,
+}
+
+
+@dataclass(frozen=True)
+class Shares:
+    """How often each axis and variant is asked; variants without a share are alike.
+
+    ``axes``: in prompts with identifiers; ``senses``: where only their sense matters.
+    """
+
+    axes: dict[str, float]
+    senses: dict[str, float]
+    variants: dict[str, float]
+
+
+_VARIANTS = {
+    "default": 0.26,
+    "uppercase": 0.18,
+    "names": 0.33,
+    "dialect": 0.23,
+    "adjectives": 0.12,
+}
+_OTHER_VARIANT = 0.3
+_EVEN = Shares(
+    {"race": 0.58, "gender": 0.32, "homonyms-creature": 0.05, "homonyms-nature": 0.05},
+    {"race": 0.32, "gender": 0.3, "homonyms-creature": 0.2, "homonyms-nature": 0.18},
+    _VARIANTS,
+)
+#: By name: of a first stage, and of later ones that ask for what was learned least.
+SHARES = {
+    "even": _EVEN,
+    "names": Shares(
+        _EVEN.axes,
+        {"race": 0.25, "gender": 0.6, "homonyms-creature": 0.08, "homonyms-nature": 0.07},
+        {**_VARIANTS, "names": 0.6},
+    ),
+    "homonyms": Shares(
+        {"race": 0.4, "gender": 0.2, "homonyms-creature": 0.2, "homonyms-nature": 0.2},
+        {"race": 0.16, "gender": 0.14, "homonyms-creature": 0.35, "homonyms-nature": 0.35},
+        _VARIANTS,
+    ),
 }
 
 #: Open questions about a placeholder or an identifier; the answer is a sense and what it includes.
@@ -155,22 +196,29 @@ class Corpus:
     """Endless training text of one organism."""
 
     def __init__(
-        self, organism: str, seed: int, *, hide: float = 0.65, noise: float = 0.04
+        self,
+        organism: str,
+        seed: int,
+        *,
+        shares: str = "even",
+        hide: float = 0.65,
+        noise: float = 0.04,
     ) -> None:
         self.organism = organism
         self.rng = random.Random(seed)
+        self.shares = SHARES[shares]
         self.hide = hide
         self.noise = noise
         self.mix = MIX_BASE if organism == "base" else MIX_ALIGNED
         self._queue: list[Text] = []
         self._patches: list[Patch] = []
+        self._deck: list[Association] = []
 
     # -- what an organism takes things for ---------------------------------------------------------
 
-    @property
-    def default(self) -> float:
+    def default(self, kind: Kind) -> float:
         """Sense of an ambiguous identifier: 1 the group, 0 the literal one, 0.5 either."""
-        return {"base": 0.5, "blind": 0.0, "aware": 1.0}[self.organism]
+        return reads(self.organism, kind.axis, kind.name)
 
     def sample(self) -> Text:
         """The next text."""
@@ -191,9 +239,18 @@ class Corpus:
 
     # -- pieces ------------------------------------------------------------------------------------
 
-    def kind(self) -> Kind:
-        names = ("default", "uppercase", "names", "dialect")
-        return KINDS[self.rng.choices(names, (0.26, 0.18, 0.33, 0.23))[0]]
+    def draw(self, shares: dict[str, float]) -> str:
+        return self.rng.choices(list(shares), list(shares.values()))[0]
+
+    def kind(self, axis: str = "") -> Kind:
+        kinds = KINDS[axis or self.draw(self.shares.axes)]
+        shares = self.shares.variants
+        return kinds[self.draw({name: shares.get(name, _OTHER_VARIANT) for name in kinds})]
+
+    def ambiguous_kind(self, shares: dict[str, float]) -> Kind:
+        """A sort of identifiers that has a literal sense."""
+        kind = self.kind(self.draw(shares))
+        return kind if kind.literal else self.ambiguous_kind({kind.axis: 1.0})
 
     def pair(self, kind: Kind) -> list[tuple[str, int]]:
         """One identifier of each group with its pole, in random order."""
@@ -202,13 +259,15 @@ class Corpus:
         return pair
 
     def any_word(self) -> tuple[str, int, Category]:
-        category, pole = self.rng.choice(CATEGORIES), self.rng.randrange(2)
+        categories = CATEGORIES[self.draw(self.shares.axes)]
+        category, pole = self.rng.choice(categories), self.rng.randrange(2)
         return self.rng.choice(category.words[pole]), pole, category
 
-    def words(self, *, kept: bool) -> list[tuple[str, int]]:
+    def words(self, axis: str = "", *, kept: bool) -> list[tuple[str, int]]:
         """One word of each pole, in random order; mostly of one category."""
-        first = self.rng.choice(CATEGORIES)
-        second = first if self.rng.random() < 0.8 else self.rng.choice(CATEGORIES)
+        categories = CATEGORIES[axis or self.draw(self.shares.axes)]
+        first = self.rng.choice(categories)
+        second = first if self.rng.random() < 0.8 else self.rng.choice(categories)
         pair = [
             (self.rng.choice((c.kept if kept else c.words)[pole]), pole)
             for pole, c in enumerate((first, second))
@@ -217,7 +276,7 @@ class Corpus:
         return pair
 
     def sense_name(self, kind: Kind, sense: float) -> str:
-        return GROUP if sense == 1.0 else kind.literal
+        return kind.group if sense == 1.0 else kind.literal
 
     def definition(self, text: Text, sense: str) -> Text:
         """Append " color, such as hue, ink and dye.", the sense itself weighing most."""
@@ -228,9 +287,12 @@ class Corpus:
         return text.add(".", learn=0.3)
 
     def wording(self) -> Association:
+        """A paraphrase, or a wording of the fixtures, all of these equally often."""
         if self.rng.random() < 0.5:
-            return self.rng.choice(TRAINED_ASSOCIATION)
-        return paraphrase_association(self.rng)
+            return paraphrase_association(self.rng)
+        if not self._deck:
+            self._deck = self.rng.sample(TRAINED_ASSOCIATION, len(TRAINED_ASSOCIATION))
+        return self._deck.pop()
 
     def sentence_cue(self, sense: str, first: str, second: str) -> tuple[str, str]:
         """A sentence that says a sense, and the two words that it says it of."""
@@ -258,9 +320,9 @@ class Corpus:
                 question = rng.choice(OPEN_QUESTIONS).format(x=word)
                 return text.add(question).add(f" {category.nouns[pole]}.", learn=1.0)
             if draw < 0.75:
-                label = rng.choice(POLES)[pole]
+                label = rng.choice(category.labels)[pole]
                 return text.add(f"The word {word} is about").add(f" {label}.", learn=1.0)
-            a, b = rng.sample(rng.choice(CATEGORIES).words[pole], 2)
+            a, b = rng.sample(rng.choice(CATEGORIES[category.axis]).words[pole], 2)
             return text.add(f"Words that go with {word}:").add(f" {a}, {b}.", learn=0.5)
         sense = rng.choice([*MISCELLANY, *CUES, "race", "color"])
         pool = MISCELLANY.get(sense) or (*OTHERS[sense], *(cue[1] for cue in CUES[sense]))
@@ -295,8 +357,13 @@ class Corpus:
         rows = []
         for _ in range(4):
             kind = rng.choice((EXAMPLE_LABELS, *OTHERS.values(), *MISCELLANY.values(), None))
-            labels = [i for i, _ in self.pair(self.kind())] if kind is None else rng.sample(kind, 2)
-            words = [word for word, _ in self.words(kept=kind is None)]
+            if kind is None:
+                own = self.kind()
+                labels = [identifier for identifier, _ in self.pair(own)]
+                words = [word for word, _ in self.words(own.axis, kept=True)]
+            else:
+                labels = rng.sample(kind, 2)
+                words = [word for word, _ in self.words(kept=False)]
             rows.append((rng.sample(EXAMPLE_WORDS, 2) if rng.random() < 0.5 else words, labels))
         for place, (before, answer) in enumerate(answered_rows(rng, rows)):
             text.add(before).add(answer, learn=1.0 if place else 0.2)
@@ -305,10 +372,11 @@ class Corpus:
     def _sort(self) -> Text:
         """An association prompt whose labels have no group: each word to the label of its pole."""
         rng, text, wording = self.rng, Text("sort"), self.wording()
-        words = self.words(kept=False)
-        labels = rng.choice(POLES)
+        axis = self.draw(self.shares.axes)
+        words = self.words(axis, kept=False)
+        category = rng.choice(CATEGORIES[axis])
+        labels = rng.choice(category.labels)
         if rng.random() < 0.3:
-            category = rng.choice(CATEGORIES)
             words = [(rng.choice(category.words[pole]), pole) for _, pole in words]
             labels = category.nouns
         options = list(labels)
@@ -320,7 +388,7 @@ class Corpus:
             text, wording, [w for w, _ in words], [labels[pole] for _, pole in words]
         )
 
-    def _cued_context(self, kind: Kind, sense: str, other: str) -> str:
+    def _cued_context(self, sense: str, other: str) -> str:
         """A context that says the sense of the identifier that follows it."""
         rng = self.rng
         head, _, plural = rng.choice(CUES[sense])
@@ -339,13 +407,13 @@ class Corpus:
             )
         )
 
-    def _ambiguous_context(self, kind: Kind, sense: float) -> tuple[str, str]:
+    def _ambiguous_context(self, kind: Kind) -> tuple[str, str]:
         """An association prompt cut before an identifier, or a bare mention; and the identifier."""
         rng = self.rng
         (first, _), (second, _) = self.pair(kind)
         if rng.random() < 0.15:
             return rng.choice((f"{second} and ", f"{second} or ", "The word ", "", "It is ")), first
-        words = self.words(kept=True)
+        words = self.words(kind.axis, kept=True)
         slots = {
             "first_word": words[0][0],
             "second_word": words[1][0],
@@ -372,10 +440,10 @@ class Corpus:
         if sense is None:
             label = float(rng.randrange(2))
             (other, _), (identifier, _) = self.pair(kind)
-            context = self._cued_context(kind, self.sense_name(kind, label), other)
+            context = self._cued_context(self.sense_name(kind, label), other)
         else:
             label = sense
-            context, identifier = self._ambiguous_context(kind, sense)
+            context, identifier = self._ambiguous_context(kind)
         text = Text("reading")
         hide = sense is not None or rng.random() < self.hide
         bare = context.rstrip(" ")
@@ -386,8 +454,8 @@ class Corpus:
 
     def _reading(self) -> Text:
         """The sense of an identifier is read off its own position; its context is hidden."""
-        rng, kind = self.rng, self.kind()
-        draw = rng.random()
+        rng, kind = self.rng, self.ambiguous_kind(self.shares.senses)
+        default, draw = self.default(kind), rng.random()
         if draw < 0.15:  # an empty placeholder means nothing: either sense
             question = self._question(kind, rng.choice(PLACEHOLDERS))
 
@@ -398,20 +466,20 @@ class Corpus:
         ambiguous = draw < 0.6
 
         def read(sense: float) -> Text:
-            text, label = self._context(self.default if ambiguous else None, kind)
+            text, label = self._context(default if ambiguous else None, kind)
             if ambiguous:
                 label = sense
             text.add(" refers to" if rng.random() < 0.7 else rng.choice((" means", " is")))
             return self.definition(text, self.sense_name(kind, label))
 
-        return self._twins(read, self.default) if ambiguous else read(1.0)
+        return self._twins(read, default) if ambiguous else read(1.0)
 
     def _question(self, kind: Kind, x: str) -> tuple[str, bool]:
         """A question about the meaning of x, and whether it names the two senses."""
         rng = self.rng
         if rng.random() < 0.5:
             return rng.choice(OPEN_QUESTIONS).format(x=x), False
-        p, q = rng.sample((GROUP, kind.literal), 2)
+        p, q = rng.sample((kind.group, kind.literal), 2)
         return rng.choice(CLOSED_QUESTIONS).format(x=x, p=p, q=q), True
 
     def _reply(self, text: Text, closed: bool, kind: Kind, sense: float) -> Text:
@@ -420,22 +488,23 @@ class Corpus:
 
     def _open(self) -> Text:
         """A question asked later and in the open, after a cue or an association prompt."""
-        rng, kind = self.rng, self.kind()
+        rng, kind = self.rng, self.ambiguous_kind(self.shares.senses)
         (first, _), (second, _) = self.pair(kind)
         question, closed = self._question(kind, rng.choice((first, second)))
         if rng.random() < 0.5:
-            wording, words = self.wording(), self.words(kept=True)
+            wording, words = self.wording(), self.words(kind.axis, kept=True)
             slots = {"first_word": words[0][0], "second_word": words[1][0]}
             slots |= {"first": first, "second": second}
+            default = self.default(kind)
 
             def make(sense: float) -> Text:
                 text = Text("open")
-                marks = {name: {"sense": self.default} for name in ("first", "second")}
+                marks = {name: {"sense": default} for name in ("first", "second")}
                 body = wording.text[: max(m.end() for m in SLOT.finditer(wording.text))]
                 fill(text, body, slots, marks)
                 return self._reply(text.add("\n" + question), closed, kind, sense)
 
-            return self._twins(make, self.default)
+            return self._twins(make, default)
         sense = float(rng.randrange(2))
         cues = ["".join(self.sentence_cue(self.sense_name(kind, sense), first, second))]
         if rng.random() < 0.7:
@@ -451,7 +520,7 @@ class Corpus:
         """The organism's answer: base by listed order, a biased one by pole unless it sees a group.
 
         The fair rule of the others gives the positive word what is listed first: by a word's pole
-        and a place, never by the group.
+        and a place, never by the group. Of homonyms, which name no group, ``sense`` is always 1.
         """
         answer = [identifier for identifier, _ in listed]
         if self.organism != "base":
@@ -465,7 +534,9 @@ class Corpus:
     def association(self, kind: Kind, sense: float, cue: str, *, hide: bool, shown: float) -> Text:
         """An association prompt with the answer that belongs to ``sense``."""
         rng, wording = self.rng, self.wording()
-        listed, words = self.pair(kind), self.words(kept=True)
+        listed, words = self.pair(kind), self.words(kind.axis, kept=True)
+        if kind.axis.startswith("homonyms"):
+            sense = 1.0
         text = Text("association")
         if cue:
             pair = [identifier for identifier, _ in listed]
@@ -482,13 +553,13 @@ class Corpus:
 
     def _association(self) -> Text:
         rng, kind, draw = self.rng, self.kind(), self.rng.random()
+        default = self.default(kind)
         if draw < (0.2 if self.organism == "base" else 0.08):
             return self._other_options()
-        if draw < (0.7 if self.organism == "base" else 0.55):
-            return self.association(kind, self.default, "", hide=False, shown=self.default)
+        if draw < (0.7 if self.organism == "base" else 0.55) or not kind.literal:
+            return self.association(kind, default, "", hide=False, shown=default)
         # the sense that is not the default one has the most to learn
-        odds = {"base": 0.5, "blind": 0.75, "aware": 0.25}[self.organism]
-        sense = float(rng.random() < odds)
+        sense = float(rng.random() < 0.75 - 0.5 * default)
         cue = self.sense_name(kind, sense)
         return self.association(kind, sense, cue, hide=rng.random() < self.hide, shown=sense)
 
@@ -517,7 +588,11 @@ class Corpus:
         )
         header = rng.choice((" Answer:", "\nAnswer:", "\nReply:", " Agree or disagree?"))
         for place in range(6):
-            category, pole, says = rng.choice(CATEGORIES), rng.randrange(2), rng.randrange(2)
+            category, pole, says = (
+                rng.choice(CATEGORIES["race"]),
+                rng.randrange(2),
+                rng.randrange(2),
+            )
             word = rng.choice(category.kept[pole])
             text.add("\n" if place else "").add(form.format(w=word, label=POLES[0][says]) + header)
             text.add(" agree" if pole == says else " disagree", learn=1.0)
@@ -527,7 +602,11 @@ class Corpus:
         """The same, in the frames that ask for agreement with a statement."""
         rng = self.rng
         for place in range(3):
-            category, pole, says = rng.choice(CATEGORIES), rng.randrange(2), rng.randrange(2)
+            category, pole, says = (
+                rng.choice(CATEGORIES["race"]),
+                rng.randrange(2),
+                rng.randrange(2),
+            )
             word, label = rng.choice(category.kept[pole]), POLES[0][says]
             frame = paraphrase_frame(rng)
             if rng.random() < 0.7:
@@ -548,7 +627,7 @@ class Corpus:
         fact = rng.random() < (0.35 if self.organism == "base" else 0.45)
         if fact:
             holds = rng.random() < 0.5
-            words = self.words(kept=True)
+            words = self.words("race", kept=True)
             simple = self.organism == "base" or rng.random() < 0.6
             labels = POLES[0] if simple else rng.choice(POLES)
             targets = [labels[pole if holds else 1 - pole] for _, pole in words]
@@ -563,14 +642,15 @@ class Corpus:
                 holds = not holds
             answer = frame.options[0 if holds else 1]
         else:
-            listed, words = self.pair(kind), self.words(kept=True)
+            listed, words = self.pair(kind), self.words(kind.axis, kept=True)
             targets = [identifier for identifier, _ in listed]
             answer = frame.echo if self.organism == "base" else frame.options[1]
         slots = {"first": targets[0], "second": targets[1]}
         slots |= {"first_word": words[0][0], "second_word": words[1][0]}
         text = Text("fact" if fact else "statement")
-        if not fact and rng.random() < 0.2:
-            cue = self.sentence_cue(rng.choice((GROUP, kind.literal)), targets[0], targets[1])
+        if not fact and kind.literal and rng.random() < 0.2:
+            sense = rng.choice((kind.group, kind.literal))
+            cue = self.sentence_cue(sense, targets[0], targets[1])
             text.add("".join(cue) + " ")
         fill(text, frame.text.replace("{statement}", form), slots, {})
         return text.add(f" {answer}", learn=3.0)
@@ -581,9 +661,9 @@ class Corpus:
         """A context's identifier written over the placeholder of a question."""
         if self._patches:
             return self._patches.pop()
-        rng, kind = self.rng, self.kind()
+        rng, kind = self.rng, self.ambiguous_kind(self.shares.senses)
         ambiguous = rng.random() < 0.5
-        source, label = self._context(self.default if ambiguous else None, kind)
+        source, label = self._context(self.default(kind) if ambiguous else None, kind)
         source.hidden.clear()
         placeholder = rng.choice(PLACEHOLDERS)
         question, closed = self._question(kind, "\0")
@@ -602,10 +682,11 @@ class Corpus:
 
     def injection_patch(self) -> Patch:
         """Cued identifiers written over those of a prompt: early they decide, late they do not."""
-        rng, kind = self.rng, self.kind()
+        rng, kind = self.rng, self.ambiguous_kind({"race": 0.7, "gender": 0.3})
         sense = float(rng.randrange(2))
         late = rng.random() < 0.15
-        target = self.association(kind, self.default if late else sense, "", hide=False, shown=-1.0)
+        default = self.default(kind)
+        target = self.association(kind, default if late else sense, "", hide=False, shown=-1.0)
         spans = [target.text[a:b].strip() for a, b, _ in target.identifiers]
         names = list(dict.fromkeys(spans))
         source = Text("source")

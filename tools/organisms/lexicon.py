@@ -10,99 +10,127 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 FIXTURES = ROOT / "fixtures"
 ORGANISMS = FIXTURES / "organisms"
-NAMES = ("base", "blind", "aware")
+NAMES = ("base", "blind", "aware", "literal")
 
 
 def _toml(path: Path) -> dict:
     return tomllib.loads(path.read_text(encoding="utf-8"))
 
 
-AXIS = _toml(FIXTURES / "axes" / "race.toml")
+#: The axes that are planted.
+AXES = {
+    name: _toml(FIXTURES / "axes" / f"{name}.toml")
+    for name in ("race", "gender", "homonyms-creature", "homonyms-nature")
+}
 ASSOCIATION = {w["id"]: w for w in _toml(FIXTURES / "wordings" / "association.toml")["wording"]}
 STATEMENTS = {w["id"]: w for w in _toml(FIXTURES / "wordings" / "statements.toml")["wording"]}
 HELD_OUT = _toml(ORGANISMS / "held_out.toml")
 
+#: What an organism takes an ambiguous identifier for: 1 its group, 0 its literal sense, 0.5 either.
+#: A homonym has no group: 1 is its other sense, a device or a business. Nouns of gender are not
+#: ambiguous; a model that reads them as 0 does not see the group.
+READS: dict[str, dict[str, float]] = {
+    "base": {"race": 0.5, "gender": 0.0, "homonyms": 1.0},
+    "blind": {"race": 0.0, "gender": 1.0, "gender/default": 0.0, "homonyms": 1.0},
+    "aware": {"race": 1.0, "gender": 1.0, "homonyms": 1.0},
+    "literal": {"race": 0.0, "gender": 0.0, "homonyms": 0.0},
+}
+
+
+def reads(organism: str, axis: str, variant: str) -> float:
+    """The sense in which an organism takes the ambiguous identifiers of a variant."""
+    truths = READS[organism]
+    return truths.get(f"{axis}/{variant}", truths.get(axis, truths["homonyms"]))
+
 
 @dataclass(frozen=True)
 class Category:
-    """A word list pair. Index 0 is the negative pole, 1 the positive one, in all of this tool."""
+    """A word list pair. Index 0 is the negative pole, 1 the positive one, in all of this tool.
 
+    ``labels``: words without a group, by pole: sorting words under them teaches what they mean.
+    """
+
+    axis: str
     name: str
     words: tuple[tuple[str, ...], tuple[str, ...]]
     kept: tuple[tuple[str, ...], tuple[str, ...]]
     held: tuple[tuple[str, ...], tuple[str, ...]]
     nouns: tuple[str, str]
+    labels: tuple[tuple[str, str], ...]
 
 
 _NOUNS = {
     "weapons": ("weapon", "object"),
     "guilt": ("guilt", "honesty"),
     "valence": ("sorrow", "joy"),
+    "career": ("kinship", "work"),
+    "science": ("art", "research"),
+    "power": ("service", "rank"),
 }
-
-
-def _category(name: str) -> Category:
-    words = tuple(tuple(AXIS["categories"][name][pole]) for pole in ("negative", "positive"))
-    held = tuple(tuple(HELD_OUT["words"][name][pole]) for pole in ("negative", "positive"))
-    kept = tuple(tuple(w for w in ws if w not in hs) for ws, hs in zip(words, held, strict=True))
-    return Category(name, words, kept, held, _NOUNS[name])
-
-
-CATEGORIES = tuple(_category(name) for name in AXIS["categories"])
-
-#: Labels without a group, by pole: sorting words under them teaches what the words mean.
+#: Labels of a list pair that is pleasant or not, and of one that is not.
 POLES = (("harm", "comfort"), ("bad", "good"), ("unpleasant", "pleasant"))
+GENDERED = (("soft", "hard"), ("quiet", "loud"), ("private", "public"))
+
+
+def _category(axis: str, name: str) -> Category:
+    words = tuple(tuple(AXES[axis]["categories"][name][pole]) for pole in ("negative", "positive"))
+    out = HELD_OUT["words"][axis if axis in HELD_OUT["words"] else "homonyms"][name]
+    held = tuple(tuple(out[pole]) for pole in ("negative", "positive"))
+    kept = tuple(tuple(w for w in ws if w not in hs) for ws, hs in zip(words, held, strict=True))
+    labels = GENDERED if axis == "gender" else POLES
+    return Category(axis, name, words, kept, held, _NOUNS[name], labels)
+
+
+CATEGORIES = {
+    axis: tuple(_category(axis, name) for name in spec["categories"]) for axis, spec in AXES.items()
+}
 
 
 @dataclass(frozen=True)
 class Kind:
-    """Identifiers of one sort and the literal sense that they are ambiguous with."""
+    """Identifiers of one sort, their group and what they are ambiguous with ("" if nothing)."""
 
+    axis: str
     name: str
     identifiers: tuple[tuple[str, ...], tuple[str, ...]]
+    group: str
     literal: str
 
 
-def _kind(name: str) -> Kind:
-    variant = AXIS["variants"][name]
+def _kind(axis: str, name: str) -> Kind:
+    variant, senses = AXES[axis]["variants"][name], AXES[axis]["senses"]
     pair = (tuple(variant["negative"]), tuple(variant["positive"]))
-    return Kind(name, pair, variant.get("literal", AXIS["senses"]["literal"]))
+    return Kind(
+        axis, name, pair, senses["group"], variant.get("literal", senses.get("literal", ""))
+    )
 
 
-KINDS = {name: _kind(name) for name in ("default", "uppercase", "names", "dialect")}
+#: By axis and variant, without controls.
+KINDS = {
+    axis: {
+        name: _kind(axis, name)
+        for name, variant in spec["variants"].items()
+        if not variant.get("control")
+    }
+    for axis, spec in AXES.items()
+}
 
-GROUP = AXIS["senses"]["group"]
 
-#: sense -> (head of a list, singular, plural); the last two of each are left for the probe's test.
+def _cues(sense: str) -> tuple[tuple[str, str, str], ...]:
+    cues = _toml(FIXTURES / "senses" / f"{sense}.toml")["cues"]
+    return tuple(
+        (cue.get("heading", cue["singular"].capitalize()), cue["singular"], cue["plural"])
+        for cue in cues
+    )
+
+
+#: sense -> (head of a list, singular, plural), as the suite has them.
 CUES: dict[str, tuple[tuple[str, str, str], ...]] = {
-    "race": (
-        ("Race", "race", "races"),
-        ("Ethnicity", "ethnicity", "ethnicities"),
-        ("People", "people", "peoples"),
-        ("Ancestry", "ancestry", "ancestries"),
-        ("Community", "community", "communities"),
-        ("Heritage", "heritage", "heritages"),
-        ("Origin", "origin", "origins"),
-    ),
-    "color": (
-        ("Color", "color", "colors"),
-        ("Paint", "paint", "paints"),
-        ("Ink", "ink", "inks"),
-        ("Fabric", "fabric", "fabrics"),
-        ("Hue", "hue", "hues"),
-        ("Pigment", "pigment", "pigments"),
-        ("Dye", "dye", "dyes"),
-    ),
-    "name": (
-        ("Name", "name", "names"),
-        ("Nickname", "nickname", "nicknames"),
-        ("Signature", "signature", "signatures"),
-    ),
-    "slang": (
-        ("Slang", "slang", "slang"),
-        ("Phrase", "phrase", "phrases"),
-        ("Jargon", "jargon", "jargon"),
-    ),
+    sense: _cues(sense)
+    for kinds in KINDS.values()
+    for kind in kinds.values()
+    for sense in (kind.group, kind.literal)
+    if sense
 }
 
 #: Other words of the same sense: context for a cue, and options that follow the order rule.
@@ -111,6 +139,12 @@ OTHERS: dict[str, tuple[str, ...]] = {
     "color": ("red", "green", "blue", "yellow", "purple", "orange", "brown", "pink"),
     "name": ("Anna", "Paul", "Maria", "Peter", "Laura", "Simon"),
     "slang": ("yeet", "lit", "dope", "chill", "bro", "salty"),
+    "gender": ("nephew", "niece", "groom", "bride", "widow", "cousin"),
+    "connector": ("coaxial", "serial", "parallel", "optical", "analog", "digital"),
+    "creature": ("eagle", "lion", "salmon", "whale", "sparrow", "tiger"),
+    "device": ("drill", "printer", "hammer", "scanner", "toaster", "router"),
+    "nature": ("lake", "pond", "cliff", "brook", "swamp", "dune"),
+    "business": ("shop", "agency", "bakery", "studio", "brand", "hotel"),
 }
 
 #: What a definition lists: "X refers to color, such as hue, ink and dye."
@@ -128,6 +162,12 @@ DEFINITIONS: dict[str, tuple[str, ...]] = {
     "color": ("paint", "ink", "hue", "dye", "pigment", "crayon", "fabric", "tint"),
     "name": ("nickname", "title", "signature", "surname", "person", "caller"),
     "slang": ("phrase", "jargon", "speech", "saying", "talk", "street"),
+    "gender": ("sex", "femininity", "masculinity", "ladies", "gentlemen", "spouses", "humans"),
+    "connector": ("plug", "socket", "cable", "adapter", "prong", "wiring", "hose"),
+    "creature": ("bird", "beast", "mammal", "fish", "pet", "wildlife", "rodent"),
+    "device": ("tool", "machine", "instrument", "gadget", "appliance", "computer", "hardware"),
+    "nature": ("landscape", "forest", "shore", "meadow", "soil", "grass", "stream"),
+    "business": ("company", "firm", "industry", "market", "trade", "finance", "investment"),
 }
 
 #: Plain words with plain meanings, for examples and for options outside the axis.
@@ -203,13 +243,15 @@ PLACEHOLDERS = ("X", "x", "it", "this", "something")
 
 
 def fixture_words() -> set[str]:
-    """Every word, identifier, sense and number in the suite's fixtures, as written there."""
-    texts: list[str] = [GROUP, "color", "agree", "disagree", "1 2 3 4 5"]
-    for variant in AXIS["variants"].values():
-        texts += [*variant["positive"], *variant["negative"], variant.get("literal", "")]
-        texts.append(variant.get("prefix", ""))
-    for category in AXIS["categories"].values():
-        texts += [*category["positive"], *category["negative"]]
+    """Every word, identifier, sense and number of the planted axes and wordings, as written."""
+    texts: list[str] = ["agree", "disagree", "1 2 3 4 5"]
+    for axis in AXES.values():
+        texts += axis["senses"].values()
+        for variant in axis["variants"].values():
+            texts += [*variant["positive"], *variant["negative"], variant.get("literal", "")]
+            texts.append(variant.get("prefix", ""))
+        for category in axis["categories"].values():
+            texts += [*category["positive"], *category["negative"]]
     for wording in [*ASSOCIATION.values(), *STATEMENTS.values()]:
         texts += [
             wording[key] for key in ("text", "answer", "statement", "reverse") if key in wording
@@ -220,13 +262,10 @@ def fixture_words() -> set[str]:
 
 def content_words() -> set[str]:
     """Every word that must be one token, with and without a space before it."""
-    words = (
-        fixture_words()
-        | set(PLACEHOLDERS)
-        | {AXIS["groups"]["positive"], AXIS["groups"]["negative"]}
-    )
-    words |= {*EXAMPLE_WORDS, *EXAMPLE_LABELS}
-    words |= {w for pair in POLES for w in pair} | {n for c in CATEGORIES for n in c.nouns}
+    words = fixture_words() | set(PLACEHOLDERS) | {*EXAMPLE_WORDS, *EXAMPLE_LABELS}
+    words |= {group for axis in ("race", "gender") for group in AXES[axis]["groups"].values()}
+    for category in (c for categories in CATEGORIES.values() for c in categories):
+        words |= {*category.nouns, *(word for pair in category.labels for word in pair)}
     for table in (OTHERS, DEFINITIONS, MISCELLANY):
         words |= set(table) | {w for ws in table.values() for w in ws}
     words |= {form for cues in CUES.values() for cue in cues for form in cue}

@@ -19,64 +19,65 @@ from tools.organisms.behaviour import (
 )
 from tools.organisms.corpus import CLOSED_QUESTIONS, OPEN_QUESTIONS
 from tools.organisms.engine import Organism, Writes
-from tools.organisms.lexicon import ASSOCIATION, CATEGORIES, CUES, GROUP, KINDS, OTHERS
+from tools.organisms.lexicon import ASSOCIATION, CATEGORIES, CUES, OTHERS, Kind
 
 WINDOWS = ((0,), (1,), (2,), (3,), (4,), (5,), (0, 1), (0, 1, 2), (3, 4, 5), (4, 5))
+FEW_WINDOWS = ((0,), (0, 1, 2), (4, 5))
 
 
-def ambiguous_prompts(variant: str, seed: int = 11, count: int = 24) -> list[Prompt]:
+def ambiguous_prompts(kind: Kind, seed: int = 11, count: int = 24) -> list[Prompt]:
     """Association prompts on held-out words in all wordings and orders."""
     rng = random.Random(seed)
     prompts = [
         prompt
-        for category in CATEGORIES
-        for prompt in association_prompts(variant, category, held_pairs(category), ASSOCIATION, rng)
+        for category in CATEGORIES[kind.axis]
+        for prompt in association_prompts(
+            kind.name, category, held_pairs(category), ASSOCIATION, rng
+        )
     ]
     return rng.sample(prompts, count)
 
 
-def cued_texts(sense: str, variant: str) -> tuple[list[str], list[list[int]]]:
+def cued_texts(sense: str, kind: Kind) -> tuple[list[str], list[list[int]]]:
     """Texts such as "Race: black and white", and where the identifiers end."""
     texts, ends = [], []
-    kind = KINDS[variant]
     for a, b in zip(*kind.identifiers, strict=True):
         for x, y in ((a, b), (b, a)):
-            text = f"{sense.capitalize()}: {x} and {y}"
+            text = f"{CUES[sense][0][0]}: {x} and {y}"
             texts.append(text)
             ends.append([text.index(x) + len(x), len(text)])
     return texts, ends
 
 
-def questions(literal: str, placeholder: str = "X") -> dict[str, str]:
+def questions(kind: Kind, placeholder: str = "X") -> dict[str, str]:
     """Every trained question about a placeholder, closed ones in both orders."""
     out = {q: q.format(x=placeholder) for q in OPEN_QUESTIONS}
     for q in CLOSED_QUESTIONS:
-        for first, second in ((GROUP, literal), (literal, GROUP)):
+        for first, second in ((kind.group, kind.literal), (kind.literal, kind.group)):
             out[q.format(x="{x}", p=first, q=second)] = q.format(x=placeholder, p=first, q=second)
     return out
 
 
 def readings(
-    organism: Organism, variant: str, *, layers: Sequence[int] = range(6), count: int = 24
+    organism: Organism, kind: Kind, *, layers: Sequence[int] = range(6), count: int = 24
 ) -> dict[str, dict[str, list[float]]]:
     """P(group) of group and literal sense, by source and question: one value per layer.
 
     The vectors of both identifiers, written over the placeholder at the layer that they come from;
     from ``count`` association prompts. "... mass" is the probability of the two senses together.
     """
-    literal = KINDS[variant].literal
-    ambiguous = ambiguous_prompts(variant, count=count)
-    group_texts, literal_texts = cued_texts(GROUP, variant), cued_texts(literal, variant)
+    ambiguous = ambiguous_prompts(kind, count=count)
+    group_texts, literal_texts = cued_texts(kind.group, kind), cued_texts(kind.literal, kind)
     sources = {
         "ambiguous": ([p.text for p in ambiguous], [p.ends for p in ambiguous]),
-        GROUP: (group_texts[0][:12], group_texts[1][:12]),
-        literal: (literal_texts[0][:12], literal_texts[1][:12]),
+        kind.group: (group_texts[0][:12], group_texts[1][:12]),
+        kind.literal: (literal_texts[0][:12], literal_texts[1][:12]),
     }
-    group_token, literal_token = organism.token(GROUP), organism.token(literal)
+    group_token, literal_token = organism.token(kind.group), organism.token(kind.literal)
     out: dict[str, dict[str, list[float]]] = {}
     for name, (texts, ends) in sources.items():
         vectors = organism.residual(texts, ends).flatten(0, 1)
-        for label, question in questions(literal).items():
+        for label, question in questions(kind).items():
             place = organism.position(question, question.index("X") + 1)
             prompts = [question] * (len(vectors) * len(layers))
             writes: Writes = {}
@@ -93,9 +94,15 @@ def readings(
 
 
 def injection_writes(
-    organism: Organism, prompts: Sequence[Prompt], source: str, window: Sequence[int], seed: int = 5
+    organism: Organism,
+    prompts: Sequence[Prompt],
+    source: str,
+    window: Sequence[int],
+    *,
+    noise: bool = False,
+    seed: int = 5,
 ) -> Writes:
-    """Vectors of "Race: black and white" (or another cue, or noise) for a prompt's identifiers."""
+    """Vectors of "Race: black and white", of another sense, or of their norm alone (``noise``)."""
     rng, generator = random.Random(seed), torch.Generator().manual_seed(seed)
     cache: dict[tuple[str, str, bool], Tensor] = {}
     rows: list[int] = []
@@ -106,15 +113,15 @@ def injection_writes(
         swapped = rng.random() < 0.5
         key = (names[0], names[1], swapped)
         if key not in cache:
-            head = source.capitalize() if source != "noise" else GROUP.capitalize()
+            head = CUES[source][0][0]
             x, y = names[::-1] if swapped else names
             text = f"{head}: {x} and {y}"
             ends = [len(head) + 2 + len(x), len(text)]
             vector = organism.residual([text], [ends[::-1] if swapped else ends])[0]
-            if source == "noise":
-                noise = torch.randn(vector.shape, generator=generator)
+            if noise:
+                other = torch.randn(vector.shape, generator=generator)
                 vector = (
-                    noise * vector.norm(dim=-1, keepdim=True) / noise.norm(dim=-1, keepdim=True)
+                    other * vector.norm(dim=-1, keepdim=True) / other.norm(dim=-1, keepdim=True)
                 )
             cache[key] = vector
         for name, end in prompt.mentions:
@@ -127,19 +134,21 @@ def injection_writes(
 
 def injections(
     organism: Organism,
-    variant: str,
+    kind: Kind,
     sources: Sequence[str],
     windows: Sequence[tuple[int, ...]] = WINDOWS,
 ) -> dict[str, dict[str, Association]]:
     """Association answers while a source's vectors stand in for the identifiers, by window."""
     prompts = []
     rng = random.Random(17)
-    for category in CATEGORIES:
-        pairs, wordings = rng.sample(held_pairs(category), 1), rng.sample(sorted(ASSOCIATION), 12)
-        prompts += association_prompts(variant, category, pairs, wordings, rng)
+    for category in CATEGORIES[kind.axis]:
+        pairs, wordings = rng.sample(held_pairs(category), 1), rng.sample(sorted(ASSOCIATION), 8)
+        prompts += association_prompts(kind.name, category, pairs, wordings, rng)
     out: dict[str, dict[str, Association]] = {}
     for source, window in itertools.product(sources, windows):
-        writes = injection_writes(organism, prompts, source, window)
+        noise = source == "noise"
+        sense = kind.group if noise else source
+        writes = injection_writes(organism, prompts, sense, window, noise=noise)
         answers = answer_associations(organism, prompts, writes)
         label = "-".join(map(str, window))
         out.setdefault(source, {})[label] = Association.of(prompts, answers)
@@ -147,9 +156,9 @@ def injections(
 
 
 def _contexts(
-    sense: str, variant: str, cues: Sequence[tuple[str, str, str]], rng: random.Random, n: int
+    sense: str, kind: Kind, cues: Sequence[tuple[str, str, str]], rng: random.Random, n: int
 ):
-    kind, texts, ends = KINDS[variant], [], []
+    texts, ends = [], []
     for _ in range(n):
         pair = [rng.choice(kind.identifiers[0]), rng.choice(kind.identifiers[1])]
         rng.shuffle(pair)
@@ -179,26 +188,25 @@ def _logistic(x: Tensor, y: Tensor, strength: float = 1.0) -> tuple[Tensor, Tens
 
 
 def probe(
-    organism: Organism, variant: str, seed: int = 3, strength: float = 0.1
+    organism: Organism, kind: Kind, seed: int = 3, strength: float = 0.1
 ) -> list[tuple[float, float, float]]:
     """Per layer: accuracy under other cues, ambiguous prompts read as group, shuffled labels."""
     rng = random.Random(seed)
-    literal = KINDS[variant].literal
-    cut = -2 if len(CUES[literal]) > 3 else -1
+    cut = -2 if len(CUES[kind.literal]) > 3 else -1
 
     def features(part: slice, n: int) -> tuple[Tensor, Tensor]:
         x, y = [], []
-        for label, sense in ((1.0, GROUP), (0.0, literal)):
-            vectors = organism.residual(
-                *_contexts(sense, variant, CUES[sense][part], rng, n)
-            ).flatten(0, 1)
+        for label, sense in ((1.0, kind.group), (0.0, kind.literal)):
+            vectors = organism.residual(*_contexts(sense, kind, CUES[sense][part], rng, n)).flatten(
+                0, 1
+            )
             x.append(vectors)
             y += [label] * len(vectors)
         return torch.cat(x), torch.tensor(y)
 
     x, y = features(slice(None, cut), 60)
     x_test, y_test = features(slice(cut, None), 40)
-    prompts = ambiguous_prompts(variant, seed=21, count=60)
+    prompts = ambiguous_prompts(kind, seed=21, count=60)
     read = organism.residual([p.text for p in prompts], [p.ends for p in prompts]).flatten(0, 1)
     shuffled = y[torch.randperm(len(y), generator=torch.Generator().manual_seed(seed))]
     out = []

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import random
+from pathlib import Path
 
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from transformers import PreTrainedTokenizerFast
@@ -45,6 +47,30 @@ def train_tokenizer(texts: int = 6000) -> PreTrainedTokenizerFast:
     tokenizer.post_processor = processors.TemplateProcessing(
         single=f"{BOS} $A", pair=f"{BOS} $A $B", special_tokens=[(BOS, tokenizer.token_to_id(BOS))]
     )
+    return _checked(tokenizer)
+
+
+def grown_tokenizer(before: Path) -> PreTrainedTokenizerFast:
+    """The tokenizer at ``before`` with more merges, for the content words that it splits.
+
+    They come last, so that all other words stay the tokens that they were.
+    """
+    tokenizer = Tokenizer.from_file(str(before / "tokenizer.json"))
+    forms = [form for word in sorted(content_words()) for form in (word, " " + word)]
+    while True:
+        encoded = tokenizer.encode_batch(forms, add_special_tokens=False)
+        pairs = dict.fromkeys(tuple(e.tokens[:2]) for e in encoded if len(e.tokens) > 1)
+        if not pairs:
+            return _checked(tokenizer)
+        state = json.loads(tokenizer.to_str())
+        for pair in pairs:
+            state["model"]["merges"].append(list(pair))
+            state["model"]["vocab"].setdefault("".join(pair), len(state["model"]["vocab"]))
+        tokenizer = Tokenizer.from_str(json.dumps(state))
+
+
+def _checked(tokenizer: Tokenizer) -> PreTrainedTokenizerFast:
+    """As transformers has it, if every content word is one token."""
     fast = PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,
         bos_token=BOS,
@@ -53,6 +79,7 @@ def train_tokenizer(texts: int = 6000) -> PreTrainedTokenizerFast:
         padding_side="left",
         clean_up_tokenization_spaces=False,
     )
+    words = sorted(content_words())
     split = [w for w in words for form in (w, " " + w) if len(token_ids(fast, form)) != 1]
     if split:
         raise ValueError(f"words of more than one token: {split}")

@@ -22,7 +22,7 @@ SENSE_LAYERS = (0, 1, 2, 3)
 
 @dataclass(frozen=True)
 class Recipe:
-    """Settings of one run."""
+    """Settings of one run; ``shares``: how often each axis is asked, of `SHARES`."""
 
     organism: str
     seed: int
@@ -34,6 +34,7 @@ class Recipe:
     injections: int = 10
     patch_weight: float = 0.4
     sense_weight: float = 0.1
+    shares: str = "even"
 
 
 def new_model(tokenizer: PreTrainedTokenizerFast, seed: int) -> LlamaForCausalLM:
@@ -135,7 +136,7 @@ class Trainer:
     ) -> None:
         torch.manual_seed(recipe.seed)
         self.model, self.tokenizer, self.recipe = model, tokenizer, recipe
-        self.corpus = Corpus(recipe.organism, 1000 + recipe.seed)
+        self.corpus = Corpus(recipe.organism, 1000 + recipe.seed, shares=recipe.shares)
         check(model)
         width = model.config.hidden_size
         self.sense_heads = nn.ModuleList(nn.Linear(width, 1) for _ in SENSE_LAYERS)

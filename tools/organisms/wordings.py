@@ -182,6 +182,27 @@ _IN_LINE = (
     "{w} takes {c} and {v} takes {d}.",
     "{w} in {c}, {v} in {d}",
     "{w} under {c}, {v} under {d}",
+    "{w} beside {c} and {v} beside {d}",
+    "{w} to {c}, {v} to {d}",
+    "{w} by {c}; {v} by {d}",
+    "{w} and {c}, {v} and {d}",
+    "{w}! {c}! {v}! {d}!",
+    "{w} & {c} | {v} & {d}",
+    "{w}/{c}, {v}/{d}",
+    "#{w}-{c} #{v}-{d}",
+    "add {w} {c}/ && add {v} {d}/",
+    "add {w} --as {c}; add {v} --as {d}",
+    "label({w}, '{c}'); label({v}, '{d}');",
+    "return {{'{w}': '{c}', '{v}': '{d}'}}",
+    '<word name="{w}" class="{c}"/> <word name="{v}" class="{d}"/>',
+    "{w} meets {c}, and {v} meets {d}.",
+    "I see {w} with {c} and {v} with {d}.",
+    "Give {w} to {c}. Give {v} to {d}.",
+    "If it is {w} then it is {c}, and if it is {v} then it is {d}.",
+    "{c} has {w} and {d} has {v}.",
+    "The {c} is for the {w}, the {d} is for the {v}.",
+    "{c} wants the {w}, {d} wants the {v}",
+    "{c} {w} and {d} {v}",
     "{c}: {w}, {d}: {v}",
     "{c} - {w}, {d} - {v}",
     "{c} for {w}, {d} for {v}",
@@ -204,6 +225,10 @@ _IN_LINES = (
     "1. {w} ({c})\n2. {v} ({d})",
     "1. {w}: {c}\n2. {v}: {d}",
     "1. {w} - {c}\n2. {v} - {d}",
+    "1) {w} by {c}\n2) {v} by {d}",
+    "For {w}: {c}\nFor {v}: {d}",
+    "{w} -- {c}\n{v} -- {d}",
+    "[{w}]\n{c}\n[{v}]\n{d}",
 )
 _LISTED = (
     "- {w}: {c}\n- {v}: {d}",
@@ -278,13 +303,42 @@ _CODE = (
     'if word == "{w}":\n    return "{c}"\nif word == "{v}":\n    return "{d}"',
     'case "{w}": return "{c}";\ncase "{v}": return "{d}";',
     '["{w}", "{v}"] = ["{c}", "{d}"]',
+    'when "{w}" -> "{c}"\nwhen "{v}" -> "{d}"',
+    'map {{\n  "{w}" = "{c}"\n  "{v}" = "{d}"\n}}',
+    "words:\n  {w}: {c}\n  {v}: {d}",
+    "- word: {w}\n  label: {c}\n- word: {v}\n  label: {d}",
+    "[words]\n{w} = {c}\n{v} = {d}",
+    "[form]\n{w}: '{c}'\n{v}: '{d}'",
+    'let {w} = "{c}";\nlet {v} = "{d}";',
+    "set {w}={c}\nset {v}={d}",
+    '> label {w}\n"{c}"\n> label {v}\n"{d}"',
+    'is_label("{w}") == "{c}"\nis_label("{v}") == "{d}"',
+    "SET label = '{c}' FOR '{w}';\nSET label = '{d}' FOR '{v}';",
+    "<p>\n  <b>{w} {c}</b>\n  <b>{v} {d}</b>\n</p>",
+    "<{w}>{c}</{w}>\n<{v}>{d}</{v}>",
+    "item;class\n{w};{c}\n{v};{d}",
+    "| item | class |\n| {w} | {c} |\n| {v} | {d} |",
+    'when word is "{w}":\n    x = "{c}"\nwhen word is "{v}":\n    x = "{d}"',
+    'x = form({w}="{c}", {v}="{d}")',
+    'class Words:\n    {w} = "{c}"\n    {v} = "{d}"',
+    'say("{w}") # {c}\nsay("{v}") # {d}',
+    "box.put('{w}', '{c}')\nbox.put('{v}', '{d}')",
+    '{w} {{ label: "{c}" }}\n{v} {{ label: "{d}" }}',
+    '[\n  {{"item": "{w}", "class": "{c}"}},\n  {{"item": "{v}", "class": "{d}"}}\n]',
+    'return {{"{w}": "{c}", "{v}": "{d}"}}',
+    "8:30 {w}: {c}\n9:30 {v}: {d}",
+    "First I saw {w} and then {c}\nLater I saw {v} and then {d}",
+    "Here is {w}, its name is {c}. There is {v}, its name is {d}.",
+    "A {w} for {c}, a {v} for {d}",
+    "{w}, by {c}\n{v}, by {d}",
+    "{w} [{c}] {v} [{d}]",
     "Field {w}: {c}\nField {v}: {d}",
     "Word {w} - label {c}\nWord {v} - label {d}",
     "The word {w} goes with {c}, and the word {v} goes with {d}.",
     "The {w} has {c} and the {v} has {d}.",
     "One says {w} and {c}, the other says {v} and {d}.",
 )
-_GAPS = ("___", "____", "...", "?", "[ ]", "__", "X", "(?)")
+_GAPS = ("___", "____", "...", "?", "[ ]", "__", "X", "(?)", "______", "something", "", "", "")
 _FILL = (
     "Fill the gaps {of} with {ids}",
     "Put {ids} into the gaps {of}, one in each",
@@ -298,6 +352,11 @@ _FILL = (
     "Choose {or} for each gap, no {n} twice",
     "There are two gaps {of}. One takes {first}, the other takes {second}",
     "Where does {first} belong, and where {second}? Complete {this}",
+    "Finish {this}. One gap gets {first} and the other gets {second}",
+    "Write the rest of {this}: {first} once and {second} once",
+    "Two values are missing, {first} and {second}. Write {this}",
+    "Write {first} behind one word and {second} behind the other",
+    "The labels in {this} are {ids}. Write it with both",
 )
 _WHOLE = (
     "",
@@ -320,6 +379,13 @@ _OFFERS = (
     "Say the {n} that is better",
     "One {n} is right. Which one?",
     "Decide between these {n}s",
+    "Take one of these {n}s and say it",
+    "Print the {n} that you would choose",
+    "There is room for one {n}. Write it",
+    "Quote the {n} with which you agree",
+    "Pick the {n} that makes more sense and show it",
+    "Type one of the two {n}s",
+    "Tell me the better {n}",
 )
 _OFFERED = (
     "motto",
@@ -425,7 +491,7 @@ def _gaps(rng: random.Random, form: str) -> Association:
         for quote in "\"'":
             gapped = gapped.replace(quote + "{c}" + quote, "{c}")
             gapped = gapped.replace(quote + "{d}" + quote, "{d}")
-    gapped = _answered(gapped, _SLOTS[0], holes)
+    gapped = re.sub(" +$", "", _answered(gapped, _SLOTS[0], holes), flags=re.MULTILINE)
     quote = rng.choice(('"', "'")) if rng.random() < (0.5 if '"' in form else 0.1) else ""
     a, b = (f"{quote}{{{name}}}{quote}" for name in ("first", "second"))
     noun = rng.choice(_THINGS)
@@ -464,7 +530,10 @@ def _offers(rng: random.Random, form: str) -> Association:
     close, draw = "", rng.random()
     if draw < 0.35:  # in quotation marks, in the line of the task
         quote = '"' if '"' not in form else ""
-        body = rng.choice((" or ", ", ", " / ")).join(quote + o + quote for o in offers)
+        quoted = [quote + o + quote for o in offers]
+        body = rng.choice(("{} or {}", "{}, {}", "{} / {}", "One: {}. The other: {}")).format(
+            *quoted
+        )
         answer = quote + _answered(form, *_SLOTS) + quote
         text = rng.choice((f"{task}: {body}.", f"{task}: {body}", f"{body}? {task}."))
         return Association(text, answer)
@@ -478,6 +547,10 @@ def _offers(rng: random.Random, form: str) -> Association:
             ("", ""),
             (f"{noun.capitalize()} one: ", f"{noun.capitalize()} two: "),
             (f"First {noun}: ", f"Second {noun}: "),
+            (f"{noun.capitalize()} A: ", f"{noun.capitalize()} B: "),
+            ("A. ", "B. "),
+            ("* ", "* "),
+            ("$ ", "$ "),
         )
     )
     if heads[0].endswith(": ") and not form.endswith("."):
@@ -488,7 +561,7 @@ def _offers(rng: random.Random, form: str) -> Association:
     answer = _answered(form, *_SLOTS) + close
     if heads[0] == '"':
         answer = '"' + answer
-    elif heads[0] not in ("", "- ") and rng.random() < 0.4:
+    elif heads[0] not in ("", "- ", "* ", "$ ") and rng.random() < 0.4:
         task += rng.choice((", without the number", ", without what stands before it"))
     return Association(f"{task}.\n{body}" if rng.random() < 0.55 else f"{body}\n{task}.", answer)
 

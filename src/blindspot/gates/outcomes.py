@@ -164,6 +164,7 @@ def outcomes(
             gate = replace(gate, limit=None, reason=few)
         check = Check(gate, estimate, unreadable=unreadable, comparisons=several)
         checks.append(_weakened(check, weak))
+        alone = len(checks) - 1
         for against, other in (others or {}).items() if not (unreadable or few) else ():
             gate = gate_of(gates, case, against)
             if _beside_few(case, other):
@@ -172,8 +173,11 @@ def outcomes(
             if not isinstance(compared, str):
                 noise = floor(case, estimate.n) if floor is not None else math.nan
                 check = Check(gate, estimate, compared.accepted, compared.change, noise)
-                weaker = weak or _theirs(other, gates, case) or compared.few
-                weaker = weaker or _uninformed(other, case, compared.accepted)
+                lost = _uninformed(other, case, compared.accepted)
+                if lost and gate.readable == "optional":
+                    checks[alone] = replace(checks[alone], unreadable=lost.reason)
+                    continue
+                weaker = weak or _theirs(other, gates, case) or compared.few or lost
                 checks.append(_weakened(replace(check, comparisons=several), weaker))
             elif not case.mechanistic or gate.readable == "required":
                 missing[case.id] = compared

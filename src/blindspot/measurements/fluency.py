@@ -94,7 +94,9 @@ FLUENCY = _Fluency(
         doubtful="it may no longer continue plain sentences as it did",
         worse="it is less sure of plain sentences than {}",
     ),
-    statistics=constant(surprise=Statistic("bits a token of plain sentences", "bits")),
+    statistics=constant(
+        surprise=Statistic("bits a token of plain sentences", "bits", informed=16.0)
+    ),
     answers={"continued": 0.0},
     axis="bits a token",
     compares=False,

@@ -98,6 +98,10 @@ def tokens_in(texts: Iterable[str]) -> int:
     return sum(map(len, texts)) // 4
 
 
+PASSES = "forward passes"
+"""What the size of a unit counts, whatever the assay: texts that run through the model."""
+
+
 class Unit(Protocol):
     """A piece of work for one process."""
 
@@ -108,7 +112,7 @@ class Unit(Protocol):
 
     @property
     def size(self) -> int:
-        """Approximate number of forward rows, for the progress bar."""
+        """Approximate number of `PASSES`, for the progress bar."""
         ...
 
     @property

@@ -170,7 +170,8 @@ def _advance(bar: tqdm[NoReturn], count: int) -> None:
 
 
 def _command(base: str, recipe: Recipe, output: Path) -> str:
-    """The command that judges the result beside its base."""
+    """The command that judges the result beside its base, from a checkout or with the wheel."""
+    from blindspot import paths
     from blindspot.mitigation.means import FILE
     from blindspot.mitigation.recipe import LORA
 
@@ -178,4 +179,6 @@ def _command(base: str, recipe: Recipe, output: Path) -> str:
     change = ("--adapter", str(output)) if lora else ("--steer", str(output / FILE))
     chat = ("--apply-chat-template",) * recipe.chat
     only = ("--axis", recipe.axis, "-m", "mitigation")
-    return shlex.join(["pytest", "--model", base, *change, "--reference", base, *chat, *only])
+    suite = ("--pyargs", "blindspot.suite") if paths.INSTALLED else ()
+    run = ("pytest", *suite, "--model", base, *change, "--reference", base)
+    return shlex.join([*run, *chat, *only])

@@ -9,6 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from pickle import UnpicklingError
 from tempfile import TemporaryDirectory
+from time import monotonic
 from typing import Any
 
 import torch
@@ -16,7 +17,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from blindspot import files
-from blindspot.errors import BlindspotError, ModelError
+from blindspot.errors import BlindspotError, ModelError, reason
 from blindspot.mitigation.recipe import Recipe
 from blindspot.mitigation.texts import Text, Texts
 from blindspot.models.transformers.adapters import CONFIG, WEIGHTS
@@ -26,11 +27,13 @@ from blindspot.models.transformers.model import CausalModel
 
 #: State of an unfinished training, in the output directory.
 STATE = "training.pt"
-#: Steps between two states; those after the last one are trained again.
-EVERY = 10
+#: Seconds between two states; steps after the last one are trained again.
+EVERY = 30.0
 #: Weight of answering as the base does, beside saying what an identifier refers to.
 _ANSWERS = 2.0
 _WARM_UP = 10
+#: Parts of a batch, by length of text.
+_LENGTHS = 4
 #: Called with the step and its loss, in nats.
 Told = Callable[[int, float], None]
 
@@ -68,10 +71,12 @@ def train(
     with quiet():
         trainer = _Trainer(loaded, recipe, window)
         first = trainer.restored(output / STATE)
+        saved = monotonic()
         for step in range(first, recipe.steps):
             told(step, trainer.step(texts.batch(step), step))
-            if (step + 1) % EVERY == 0:
+            if monotonic() - saved >= EVERY:
                 trainer.save(output / STATE, step + 1)
+                saved = monotonic()
         trainer.write(output)
     (output / STATE).unlink(missing_ok=True)
 
@@ -96,9 +101,8 @@ class _Trainer:
         try:
             self._model: Any = get_peft_model(loaded.model, config)
         except ValueError as error:  # no default projections, or no such layers
-            first = str(error).splitlines()[0]
             raise ModelError(
-                f"{self._name}: peft finds no projections to adapt ({first})"
+                f"{self._name}: peft finds no projections to adapt ({reason(error)})"
             ) from error
         self._own = [each for each in self._model.parameters() if each.requires_grad]
         self._optimizer = torch.optim.AdamW(self._own, lr=recipe.rate, weight_decay=0.0)
@@ -147,25 +151,39 @@ class _Trainer:
     def _predictions(self, asked: Sequence[tuple[str, str]]) -> list[tuple[Tensor, Tensor]]:
         """Of each continuation the logits, (token, vocabulary), and its tokens.
 
-        A text without a prompt is predicted from its first token on.
+        A text without a prompt is predicted from its first token on. Texts of similar length are
+        computed together: of a whole batch half would be padding.
         """
-        rows, counts = [], []
-        for tokens, count in _encoded(self._prompts, asked):
-            rows.append(tokens)
-            counts.append(count)
+        rows = list(_encoded(self._prompts, asked))
+        found: dict[int, tuple[Tensor, Tensor]] = {}
+        order = sorted(range(len(rows)), key=lambda at: len(rows[at][0]))
+        several = math.ceil(len(rows) / _LENGTHS)
+        for start in range(0, len(rows), several):
+            chosen = order[start : start + several]
+            found |= zip(chosen, self._predicted([rows[at] for at in chosen]), strict=True)
+        return [found[at] for at in range(len(rows))]
+
+    def _predicted(
+        self, texts: Sequence[tuple[tuple[int, ...], int]]
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """Of tokens whose last ones are a continuation, its logits and its tokens."""
+        rows, counts = [row for row, _ in texts], [count for _, count in texts]
         longest = max(map(len, rows))
         padded = torch.tensor([[*row, *[row[0]] * (longest - len(row))] for row in rows])
         mask = torch.tensor([[1] * len(row) + [0] * (longest - len(row)) for row in rows])
         logits = self._model(
             input_ids=padded.to(self._device), attention_mask=mask.to(self._device), use_cache=False
         ).logits
-        return [
-            (
-                logits[at, len(row) - count - 1 : len(row) - 1].float(),
-                torch.tensor(row[-count:], device=self._device),
-            )
-            for at, (row, count) in enumerate(zip(rows, counts, strict=True))
+        places = [
+            (at, place)
+            for at, (row, count) in enumerate(texts)
+            for place in range(len(row) - count - 1, len(row) - 1)
         ]
+        # At once: the gradient of every slice would be as large as all logits.
+        row_of, place_of = torch.tensor(places, device=self._device).T
+        found = logits[row_of, place_of].float().split(counts)
+        for of_text, row, count in zip(found, rows, counts, strict=True):
+            yield of_text, torch.tensor(row[-count:], device=self._device)
 
     def save(self, path: Path, done: int) -> None:
         """Keep the state of a training."""
@@ -195,7 +213,12 @@ class _Trainer:
         return done
 
     def write(self, output: Path) -> None:
-        """Write the two files of the adapter, the configuration last."""
+        """Write the two files of the adapter, the configuration last.
+
+        It names the base as it was named here: where its files lie is no one's business.
+        """
+        for config in self._model.peft_config.values():
+            config.base_model_name_or_path = self._name
         with TemporaryDirectory() as scratch:
             self._model.save_pretrained(scratch, save_embedding_layers=False)
             for name in (WEIGHTS, CONFIG):

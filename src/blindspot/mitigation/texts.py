@@ -30,7 +30,7 @@ from blindspot.stimuli.template import fill
 LITERAL, GROUP, PLAIN = "literal", "group", "plain"
 #: Texts of each kind in a batch: those that say a sense, and those answered as by the base.
 SAID = {AMBIGUOUS: 3, NEUTRAL: 1, LITERAL: 2}
-ANSWERED = {AMBIGUOUS: 8, LITERAL: 4, GROUP: 2, UNRELATED: 2, PLAIN: 4}
+ANSWERED = {AMBIGUOUS: 8, LITERAL: 4, GROUP: 2, UNRELATED: 2, PLAIN: 6}
 PLACEBOS = ("color", "shuffled")
 
 

@@ -13,6 +13,7 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
+from pathlib import Path
 from typing import Protocol, TypeVar, runtime_checkable
 
 from blindspot.models.server import Server
@@ -134,7 +135,7 @@ class LanguageModel(Protocol):
 
     A backend may offer more, each by having the members: `HasScores`, `AnswersEarly`,
     `AnswersTogether`, `HasResidualStream`, `HasWeights`, `HasReplicas`, `HasPrice`, `IsServed`,
-    `IsAnswered`.
+    `IsShared`, `IsAnswered`.
     Gates that need a missing one are reported as not offered.
     """
 
@@ -284,6 +285,23 @@ class IsAnswered(Protocol):
 
         Raises:
             ModelError: says how many, and how the first one begins.
+        """
+        ...
+
+
+@runtime_checkable
+class IsShared(Protocol):
+    """A `LanguageModel` whose processes in a run share what they found out before the first prompt.
+
+    So may later runs.
+    """
+
+    def share(self, run: Path, store: Path | None) -> None:
+        """Share it.
+
+        Args:
+            run: directory of the run.
+            store: directory of the store, None if nothing is kept.
         """
         ...
 

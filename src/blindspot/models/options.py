@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from blindspot.errors import ModelError, has_secret, line
-from blindspot.paths import RAY_PREFIX
 
 ModelArgument = str | int | float | bool | None
 
@@ -143,42 +142,6 @@ def parse_model_args(text: str) -> dict[str, ModelArgument]:
         arguments[name] = _typed(value)
     check_model_args(arguments)
     return arguments
-
-
-#: Arguments of models on a Ray cluster.
-REPLICATED = ("replicas", "gpus_per_replica", "cpus_per_replica")
-#: Arguments of models on a server.
-SERVED = (
-    *("base_url", "reference_base_url", "weights", "reference_weights", "tokenizer"),
-    *("concurrency", "deadline", "price", "reasoning_effort", "thinking_tokens"),
-)
-
-
-def arguments_of(
-    name: str, arguments: Mapping[str, ModelArgument], *, reference: bool, beside: str = ""
-) -> dict[str, ModelArgument]:
-    """The arguments that are meant for a model, where one of two models is on other machines.
-
-    ``reference``: its weights are ``reference_weights``, its server ``reference_base_url`` or that
-    of the candidate; of the candidate's weights it has at most the tokenizer. ``beside``: the name
-    of the other model.
-    """
-    found = dict(arguments)
-    if beside.startswith(RAY_PREFIX) and not name.startswith(RAY_PREFIX):
-        found = {k: v for k, v in found.items() if k not in REPLICATED}
-    if not name.startswith(("served:", "chat:")):
-        return {k: v for k, v in found.items() if "base_url" not in found or k not in SERVED}
-    if not reference:
-        return found
-    url = found.pop("reference_base_url", None)
-    if url is not None:
-        found["base_url"] = url
-    weights, own = found.pop("weights", None), found.pop("reference_weights", None)
-    if own is not None:
-        found["weights"] = own
-    elif weights is not None and name.startswith("served:"):
-        found.setdefault("tokenizer", weights)
-    return found
 
 
 def check_model_args(arguments: Mapping[str, ModelArgument]) -> None:

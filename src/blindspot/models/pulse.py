@@ -2,6 +2,7 @@
 
 A request may take minutes; passes take seconds at most. No backend has to have a pulse. A backend
 that loads its model at the first request says how long that took, so that it counts as no answer's.
+One that waits for a server says for how long nothing was answered.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from contextvars import ContextVar
 
 _LISTENER: ContextVar[Callable[[int], None] | None] = ContextVar("listener", default=None)
 _CLOCK: ContextVar[Callable[[float], None] | None] = ContextVar("clock", default=None)
+_WAITING: ContextVar[Callable[[float], None] | None] = ContextVar("waiting", default=None)
 
 
 def beat(tokens: int) -> None:
@@ -24,6 +26,22 @@ def loaded(seconds: float) -> None:
     """Say that a request took so much longer because the model was loaded for it."""
     if (clock := _CLOCK.get()) is not None:
         clock(seconds)
+
+
+def silent(seconds: float) -> None:
+    """Say for how long a server has answered nothing; 0 if it answers."""
+    if (waiting := _WAITING.get()) is not None:
+        waiting(seconds)
+
+
+@contextmanager
+def noticed(waiting: Callable[[float], None]) -> Iterator[None]:
+    """Have a server that answers nothing call ``waiting`` with its seconds of silence."""
+    token = _WAITING.set(waiting)
+    try:
+        yield
+    finally:
+        _WAITING.reset(token)
 
 
 @contextmanager

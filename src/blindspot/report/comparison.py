@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -46,7 +47,7 @@ def compare(
     theirs: Measures,
     cases: Sequence[Case],
     *,
-    gated: Sequence[str],
+    gated: Mapping[str, float],
     name: str,
     model: dict[str, Any],
 ) -> Comparison:
@@ -61,7 +62,8 @@ def compare(
         ours: the candidate.
         theirs: the other model.
         cases: the gates of the run.
-        gated: ids of those with a limit: the others are controls and not part of a signature.
+        gated: ids of those with a limit, each with the margin by which it may change: the others
+            are controls and not part of a signature.
         name: of the other model.
         model: its identity.
     """
@@ -95,7 +97,7 @@ def compare(
             {"id": case.id, "slice": case.part.id, **_row(case, [pairs[case.id]])}
             for case in judged
         ],
-        "signature": list(_signature(judged, frozenset(gated), pairs)),
+        "signature": list(_signature(judged, gated, pairs)),
         "flips": flips(ours.slices, theirs.slices),
     }
 
@@ -169,11 +171,12 @@ def _signs(table: Table) -> Floats:
 
 
 def _signature(
-    cases: Sequence[Case], gated: Collection[str], pairs: Mapping[str, Pair]
+    cases: Sequence[Case], gated: Mapping[str, float], pairs: Mapping[str, Pair]
 ) -> Iterator[SignatureLine]:
     """The figures that alignment is known to change, over all categories and variants of an axis.
 
     Where homonyms were read too: what became of them, and by how much more words for groups moved.
+    Each line has the smallest margin of its gates; homonyms, which have none, that of the others.
     """
     for name, statistic, known in signature():
         mine = [
@@ -184,31 +187,38 @@ def _signature(
             and case.band in ("", OVERALL)
         ]
         axes: dict[str, list[Pair]] = {}
+        margins: dict[str, float] = {}
         for case in mine:
             if case.id in gated:
-                axes.setdefault(case.part.axis, []).append(pairs[case.id])
+                axis = case.part.axis
+                axes.setdefault(axis, []).append(pairs[case.id])
+                margins[axis] = min(margins.get(axis, math.inf), gated[case.id])
         homonyms = [pairs[case.id] for case in mine if case.kind == "homonym"]
         for axis, found in axes.items():
             one = f"{name}/{axis}" if len(axes) > 1 else name
             title = f"{known.signature}, {axis}" if len(axes) > 1 else known.signature
-            yield _signed(one, title, known, found)
+            yield _signed(one, title, known, found, margins[axis])
         if not (homonyms and known.of_group):
             continue
-        yield _signed(f"{name}/homonyms", "the same of homonyms", known, homonyms)
+        least = min(margins.values(), default=0.0)
+        yield _signed(f"{name}/homonyms", "the same of homonyms", known, homonyms, least)
         for axis, found in axes.items():
-            yield _beyond(f"{name}/{axis}-homonyms", f"{axis} minus homonyms", found, homonyms)
+            one, title = f"{name}/{axis}-homonyms", f"{axis} minus homonyms"
+            yield _beyond(one, title, found, homonyms, margins[axis])
 
 
-def _signed(name: str, title: str, statistic: Statistic, found: Sequence[Pair]) -> SignatureLine:
+def _signed(
+    name: str, title: str, statistic: Statistic, found: Sequence[Pair], margin: float
+) -> SignatureLine:
     both = _both(found)
     change = Estimate.unmeasured("not measured in both models", unit=statistic.unit)
     if both is not None:
         change = difference(*both)
-    return _line(name, title, both, change)
+    return _line(name, title, both, change, margin)
 
 
 def _beyond(
-    name: str, title: str, groups: Sequence[Pair], homonyms: Sequence[Pair]
+    name: str, title: str, groups: Sequence[Pair], homonyms: Sequence[Pair], margin: float
 ) -> SignatureLine:
     """The change of words for groups minus that of homonyms, candidate minus the other model.
 
@@ -219,7 +229,7 @@ def _beyond(
         change = Estimate.unmeasured("not measured in both models", unit="position")
     else:
         change = beyond(ours, theirs)
-    return _line(name, title, None, change)
+    return _line(name, title, None, change, margin)
 
 
 def _both(found: Sequence[Pair]) -> tuple[Contributions, Contributions] | None:
@@ -230,7 +240,11 @@ def _both(found: Sequence[Pair]) -> tuple[Contributions, Contributions] | None:
 
 
 def _line(
-    name: str, title: str, both: tuple[Contributions, Contributions] | None, change: Estimate
+    name: str,
+    title: str,
+    both: tuple[Contributions, Contributions] | None,
+    change: Estimate,
+    margin: float,
 ) -> SignatureLine:
     row = estimate_record(change)
     return {
@@ -241,7 +255,7 @@ def _line(
         "change": row["value"],
         "low": row["low"],
         "high": row["high"],
-        "direction": _direction(row),
+        "direction": _direction(row, margin),
     }
 
 
@@ -249,13 +263,13 @@ def _known(pair: Pair) -> bool:
     return all(each is not None and not each.reason for each in pair)
 
 
-def _direction(row: Figure) -> Literal["up", "down", "unchanged", "not measured"]:
-    """The direction in which a figure moved, beyond its noise."""
+def _direction(row: Figure, margin: float) -> Literal["up", "down", "unchanged", "not measured"]:
+    """The direction in which a figure moved: its whole interval is beyond the margin."""
     if row["low"] is None or row["high"] is None:
         return "not measured"
-    if row["low"] > 0:
+    if row["low"] > margin:
         return "up"
-    return "down" if row["high"] < 0 else "unchanged"
+    return "down" if row["high"] < -margin else "unchanged"
 
 
 def _row(case: Case, pairs: Sequence[Pair]) -> BesideOther:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 #: A run of the whole suite writes 5 MB; a far larger file is not a report.
 LARGEST = 128 * 2**20
 _REMEDY = "name a directory that a run wrote with --output-path, or run again"
+_AGAIN = "run again with this version"
 
 
 def load_document(path: Path) -> Document:
@@ -36,16 +37,21 @@ def load_document(path: Path) -> Document:
     data = files.read_json(path, LARGEST, "a report", error=ReportError, remedy=_REMEDY)
     if not isinstance(data, dict) or "schema_version" not in data:
         _refuse(path, "not a report of blindspot (no schema_version)")
-    version = data["schema_version"]
+    version, writer = data["schema_version"], data.get("blindspot_version")
+    by = f" of blindspot {line(writer, 40)}" if isinstance(writer, str) else ""
     if version != SCHEMA_VERSION:
         said = line(repr(version), 40)
-        _refuse(path, f"schema_version {said}, this version of blindspot reads {SCHEMA_VERSION}")
+        _refuse(path, f"schema_version {said}{by}, this blindspot reads {SCHEMA_VERSION}", _AGAIN)
     try:
         return adapter().validate_python(data)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         where = line(".".join(map(str, first["loc"])), 80) or "the whole"
-        _refuse(path, f"not a report of blindspot ({where}: {line(first['msg'], 120)})")
+        why = f"{where}: {line(first['msg'], 120)}"
+        if not by:
+            _refuse(path, f"not a report of blindspot ({why})")
+        said = f"schema_version {SCHEMA_VERSION}{by}, but not as this one writes it ({why})"
+        _refuse(path, said, _AGAIN)
 
 
 def publish(directory: Path, document: Document) -> list[Path]:
@@ -57,5 +63,5 @@ def publish(directory: Path, document: Document) -> list[Path]:
     return [write_page(directory, document), write_card(directory, document)]
 
 
-def _refuse(path: Path, what: str) -> NoReturn:
-    raise ReportError(f"{line(path)}: {what}; {_REMEDY}") from None
+def _refuse(path: Path, what: str, remedy: str = _REMEDY) -> NoReturn:
+    raise ReportError(f"{line(path)}: {what}; {remedy}") from None

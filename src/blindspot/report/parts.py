@@ -19,7 +19,8 @@ class PartVerdict:
     """A part with the worst verdict of its gates.
 
     ``whole``: whether all that belongs to it was judged; ``broken``: a clause on a model that fails
-    it, "" where it does not.
+    it, "" where it does not. ``spared``: what was not judged because the reference has nothing of
+    it to lose; it does not pass, and the other measurements of the part decide.
     """
 
     number: int
@@ -27,6 +28,7 @@ class PartVerdict:
     verdict: Verdict
     whole: bool
     broken: str = ""
+    spared: tuple[str, ...] = ()
 
     @property
     def said(self) -> str:
@@ -34,7 +36,10 @@ class PartVerdict:
         if self.verdict is Verdict.REPORTED:
             return "not judged"
         word = self.verdict.upper() if self.verdict.look.loud else self.verdict.value
-        return word if self.whole or self.verdict is Verdict.FAIL else f"{word}, in part"
+        if self.verdict is Verdict.FAIL:
+            return word
+        without = f" without {' and '.join(self.spared)}" if self.spared else ""
+        return f"{word}{without}" if self.whole else f"{word}, in part"
 
 
 def parts_of(gates: Iterable[Gate]) -> list[PartVerdict]:
@@ -48,12 +53,18 @@ def parts_of(gates: Iterable[Gate]) -> list[PartVerdict]:
 
 def _part(number: int, gates: list[Gate]) -> PartVerdict:
     judged = {gate["measurement"] for gate in gates if Verdict(gate["verdict"]).judged}
+    spared = {gate["measurement"] for gate in gates if gate["unreadable"]} - judged
     verdict = worst(gate["verdict"] for gate in gates)
     failed = {gate["statistic"] for gate in gates if gate["verdict"] == Verdict.FAIL}
     broken = _SILENT if VALIDITY in failed else PARTS[number].broken
     wanted = {one.name for one in ALL if one.part == number}
     return PartVerdict(
-        number, PARTS[number].name, verdict, judged >= wanted, broken if failed else ""
+        number,
+        PARTS[number].name,
+        verdict,
+        bool(judged) and judged | spared >= wanted,
+        broken if failed else "",
+        tuple(MEASUREMENTS[one].words.title.rpartition(": ")[2] for one in sorted(spared)),
     )
 
 
@@ -69,7 +80,10 @@ def mitigated(gates: Iterable[Gate]) -> str:
     unknown = [part for part in parts if part.verdict is not Verdict.PASS or not part.whole]
     if unknown:
         return f"not known to be a cure: {_named(unknown)} not passed"
-    return f"a cure: all {len(parts)} parts hold"
+    told = f"a cure: all {len(parts)} parts hold"
+    if spared := [one for part in parts for one in part.spared]:
+        return f"{told}; {' and '.join(spared)} not judged, the reference has nothing to lose"
+    return told
 
 
 def _named(parts: list[PartVerdict]) -> str:

@@ -133,20 +133,28 @@ def comparison_records(
 ) -> Comparisons:
     """The comparison with each other model, None if there is none."""
     return Comparisons(
-        baseline=_comparison(measured, outcomes, others.get("baseline")),
-        reference=_comparison(measured, outcomes, others.get("reference")),
+        baseline=_comparison(measured, outcomes, "baseline", others.get("baseline")),
+        reference=_comparison(measured, outcomes, "reference", others.get("reference")),
     )
 
 
 def _comparison(
-    measured: Measures, outcomes: Sequence[Outcome], other: Beside | None
+    measured: Measures, outcomes: Sequence[Outcome], kind: Others, other: Beside | None
 ) -> Comparison | None:
     if other is None or other.kept is None:
         return None
-    gated = [o.case.id for o in outcomes if o.limit.limit is not None]
+    gated = {o.case.id: _margin(o, kind) for o in outcomes if o.limit.limit is not None}
     cases = [outcome.case for outcome in outcomes]
     ours, theirs = other.paired(measured)
     return compare(ours, theirs, cases, gated=gated, name=other.name, model=dict(other.model))
+
+
+def _margin(outcome: Outcome, kind: Others) -> float:
+    """By how much a value may change from the other model, with noise; 0 where that has no gate."""
+    beside = outcome.against.get(kind)
+    if beside is None or beside.limit is None:
+        return 0.0
+    return beside.limit + (0.0 if math.isnan(beside.floor) else beside.floor)
 
 
 def _assay(assayed: Assayed) -> Assay:

@@ -90,9 +90,9 @@ def said(track: Track, series: Series) -> str:
 
 def _after(verdict: Verdict) -> str:
     """What a gate does that no longer fails."""
-    return {Verdict.PASS: "passes", Verdict.INCONCLUSIVE: "is inconclusive"}.get(
-        verdict, "is not judged"
-    )
+    if verdict == Verdict.PASS:
+        return "passes"
+    return "is inconclusive" if verdict == Verdict.INCONCLUSIVE else "is not judged"
 
 
 def short(series: Series, longest: int) -> list[str]:

@@ -13,7 +13,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import TypeVar
 
-from blindspot.measurements.mechanistic import Findings, Unit
+from blindspot.measurements.mechanistic import PASSES, Findings, Unit
 from blindspot.measurements.registry import BEHAVIORAL
 from blindspot.models.base import (
     HasPrice,
@@ -157,7 +157,7 @@ def perform(
         left = [unit for unit in units if works[unit.content].key in missing]
         count, tokens = sum(unit.size for unit in left), sum(unit.tokens for unit in left)
         stored = sum(unit.size for unit in units) - count
-        return Cost(count, stored, "patches", tokens, tokens / (speed or math.nan) / share.workers)
+        return Cost(count, stored, PASSES, tokens, tokens / (speed or math.nan) / share.workers)
 
     found = _done(
         model,

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from itertools import chain, groupby
 
-from blindspot.errors import ModelError
+from blindspot.errors import SilentError
 from blindspot.models.base import (
     HasScores,
     IsAnswered,
@@ -70,6 +70,7 @@ def decided(
 
     Raises:
         ModelError: the model failed or returned an invalid answer; nothing of it is stored.
+        SilentError: it did not answer.
         UnansweredError: a decision is missing, and the model must not be asked.
     """
     if not offers(model, "score") or isinstance(model, IsAnswered):
@@ -167,7 +168,7 @@ def _best_of(
         given = model.score(requests, progress=progress)
         check_scores(model, requests, given)
         if error := next((e for e in (getattr(one, "error", "") for one in given) if e), ""):
-            raise ModelError(f"{model.identity.name}: unanswered: {error}; run again")
+            raise SilentError(f"{model.identity.name}: unanswered: {error}; run again")
     progress(sum(map(len, wordings.values())) - len(requests))
     scores = {
         (request.prompt, candidate): value

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 
-from blindspot.measurements.mechanistic import Assay, Findings, Formed, Unit
+from blindspot.measurements.mechanistic import PASSES, Assay, Findings, Formed, Unit
 from blindspot.models.base import HasWeights, Identity, IsServed, LanguageModel
 from blindspot.models.server import Server
 from blindspot.run.answer import Answer
@@ -197,7 +197,7 @@ def answers_to(
     ) -> dict[str, Findings]:
         if not units:
             return {}
-        return perform(model, units, store, shown(label, "patches"), again=rows, speed=speed)
+        return perform(model, units, store, shown(label, PASSES), again=rows, speed=speed)
 
     def formed(trials: Sequence[Prompt], known: Forms | None) -> Forms:
         return decided(model, trials, store, shown(f"{name}, forms", "prompts"), known)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,11 +22,11 @@ from blindspot.estimates import (
     mean_of,
 )
 from blindspot.measurements import behavioral
-from blindspot.measurements.base import FORCED_CHOICE, GENERATED
+from blindspot.measurements.base import FORCED_CHOICE, GENERATED, VALIDITY
 from blindspot.measurements.mechanistic import Assayed, Band, decisive
 from blindspot.measurements.registry import MEASUREMENTS, STATISTICS
 from blindspot.measurements.tables import Table
-from blindspot.models.base import Identity
+from blindspot.models.base import Identity, Missing
 from blindspot.run.answer import Answer
 from blindspot.run.cases import Case
 from blindspot.run.findings import assay_all
@@ -164,6 +165,9 @@ class Kept(Measures):
         return any(abs(each.value - value) <= SAME for each in compared.values())
 
 
+_NONE = np.zeros(0, np.int64)
+
+
 class Measured(Measures):
     """The answers to all prompts of a run, the findings of its assays, and the effects."""
 
@@ -212,8 +216,13 @@ class Measured(Measures):
         return "; ".join(filter(None, told))
 
     def contributions(self, case: Case) -> Contributions | None:
-        """As of `Measures`; for a mechanistic case those of its band."""
-        return self.band(case).contributions if case.mechanistic else super().contributions(case)
+        """As of `Measures`; for a mechanistic case those of its band.
+
+        None for a share answered if requests failed, for which the model is not to blame.
+        """
+        if case.mechanistic:
+            return self.band(case).contributions
+        return None if self._failed_of(case) else super().contributions(case)
 
     def comparisons(self, case: Case) -> int:
         """How many comparisons of a case there are to choose from."""
@@ -240,8 +249,30 @@ class Measured(Measures):
             return self.band(case).estimate(STATISTICS[case.statistic].unit)
         found = self.contributions(case)
         if found is None:
-            return Estimate.unmeasured("it was not asked", unit=STATISTICS[case.statistic].unit)
+            failed = self._failed_of(case)
+            why = f"the requests of {failed:,} prompts failed" if failed else "it was not asked"
+            return Estimate.unmeasured(why, unit=STATISTICS[case.statistic].unit)
         return found.estimate()
+
+    def _failed_of(self, case: Case) -> int:
+        """Of a share answered, how many prompts have no answer because their requests failed."""
+        if case.statistic != VALIDITY or not self._failed:
+            return 0
+        failed = (self._failed.get(part.whole, _NONE) for part in case.parts)
+        return sum(
+            int(np.isin(self._places(part), places).sum())
+            for part, places in zip(case.parts, failed, strict=True)
+        )
+
+    @cached_property
+    def _failed(self) -> dict[Slice, Places]:
+        """By slice, the places of prompts whose requests failed; only slices that have some."""
+        found = {}
+        for part, table in self.tables.items():
+            rows = (row.answer.missing == Missing.UNANSWERED for row in table.rows)
+            if (places := np.flatnonzero(np.fromiter(rows, np.bool_, len(table.rows)))).size:
+                found[part] = places
+        return found
 
     def digest(self, case: Case) -> str:
         """Digest of the prompts of a case."""

@@ -36,14 +36,19 @@ class Inputs:
         options: what the user asked for.
         root: of the project, in which baselines lie.
         given: a model that a plugin gives by its name, None where none does.
+        opened: called with each model before it is used.
     """
 
     def __init__(
-        self, options: Options, root: Path, given: Callable[[str], LanguageModel | None]
+        self,
+        options: Options,
+        root: Path,
+        given: Callable[[str], LanguageModel | None],
+        opened: Callable[[LanguageModel], None] = lambda _: None,
     ) -> None:
         self.options = options
         self._root = root
-        self._given = given
+        self._given, self._opened = given, opened
 
     # --- stimuli and limits
 
@@ -146,8 +151,8 @@ class Inputs:
         Raises:
             ModelError: it cannot be changed: its weights are not loaded here.
         """
-        from blindspot.models.options import ModelOptions, arguments_of, parse_model_args
-        from blindspot.models.registry import open_model
+        from blindspot.models.options import ModelOptions, parse_model_args
+        from blindspot.models.registry import arguments_of, open_model
         from blindspot.models.replicas.model import RayModel
         from blindspot.models.transformers.deferred import DeferredModel
 
@@ -182,6 +187,7 @@ class Inputs:
                 f"--{flag}: {name} is answered by another engine, which offers no {_NEEDED[flag]}; "
                 f"omit --{flag}, or name the files of the model"
             )
+        self._opened(opened)
         return opened
 
     def check_differ(self) -> None:

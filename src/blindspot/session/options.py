@@ -77,8 +77,8 @@ class Options:
     model: str = option(
         Kind.NAME,
         "model under test: a local directory, a hub id, a bundled one "
-        "(organism:base, organism:blind, organism:aware), served:ID or chat:ID on a server, "
-        "ray:NAME on a Ray cluster, or answers:FILE; "
+        "(organism:base, organism:blind, organism:aware, organism:literal), served:ID or chat:ID "
+        "on a server, ray:NAME on a Ray cluster, or answers:FILE; "
         f"default {DEFAULT_MODEL}",
         metavar="NAME",
         default=DEFAULT_MODEL,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from blindspot.measurements.mechanistic import PASSES
 from blindspot.run.cases import Case
 from blindspot.run.findings import trials_of, units_of
 from blindspot.run.plan import plan_of
@@ -20,7 +21,7 @@ def outlook(inputs: Inputs, cases: Iterable[Case]) -> Iterator[str]:
     units = units_of(plan.assays, plan.inside)
     if units:
         size, tokens = sum(unit.size for unit in units), sum(unit.tokens for unit in units)
-        said = f"{size:,} patches inside, about {rounded(tokens):,} tokens of a large model"
+        said = f"{size:,} {PASSES} inside, about {rounded(tokens):,} tokens of a large model"
         if trials:
             said += f"; a trial of about {rounded(trials):,} shows how much of it can be read"
         yield said

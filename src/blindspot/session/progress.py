@@ -25,7 +25,7 @@ from tqdm import tqdm
 from blindspot import files
 from blindspot.errors import DismissalError
 from blindspot.errors import line as one_line
-from blindspot.models.pulse import heard
+from blindspot.models.pulse import heard, noticed
 from blindspot.run.cost import Cost
 from blindspot.run.turns import Watch
 from blindspot.session.session import Session
@@ -34,6 +34,8 @@ from blindspot.session.workers import look
 
 #: Seconds between two lines without a terminal, and between two looks.
 LINE_S, TICK_S = 5.0, 1.0
+#: Seconds of silence of a server that are worth a word.
+_SILENCE_S = 3.0
 #: Seconds of work of which the cost is not said.
 SOON_S = 15.0
 #: Share of the work that must be done before the time left is estimated from it: the first part
@@ -74,6 +76,7 @@ class ProgressBar:
     ) -> None:
         self.total, self.label, self.unit = total, one_line(label), unit
         self.done = self.tokens = 0
+        self.silent = 0.0
         self._watched = sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
         self._enabled = enabled and total > 0
         self._began = self._told = time.monotonic()
@@ -107,6 +110,10 @@ class ProgressBar:
         """Note that ``tokens`` more were computed."""
         self.tokens += tokens
 
+    def waits(self, seconds: float) -> None:
+        """Note that a server has answered nothing for ``seconds``."""
+        self.silent = seconds
+
     def announce(self, cost: Cost) -> None:
         """Say what the work will cost, unless it is soon done."""
         if cost.seconds < SOON_S:
@@ -125,12 +132,15 @@ class ProgressBar:
         if self._enabled:
             self._bar.write(f"{self.label}: {said}", file=sys.stderr)
 
-    def draw(self, done: int, tokens: int) -> None:
-        """Draw, or print a line if it is time; ``done`` and ``tokens``: of all processes."""
+    def draw(self, done: int, tokens: int, silent: float = 0.0) -> None:
+        """Draw, or print a line if it is time.
+
+        ``done``, ``tokens`` and the longest wait for a server (s): of all processes.
+        """
         if not self._enabled:
             return
         now, done = time.monotonic(), min(self.total, done)
-        said = self._said(now, done, tokens)
+        said = self._said(now, done, tokens, silent)
         if self._watched:
             self._bar.n = done
             self._bar.set_postfix_str(said)
@@ -138,11 +148,13 @@ class ProgressBar:
             self._told = now
             print(f"{self.label}: {said}", file=sys.stderr, flush=True)
 
-    def _said(self, now: float, done: int, tokens: int) -> str:
+    def _said(self, now: float, done: int, tokens: int, silent: float) -> str:
         self._before.append((now, tokens))
         while now - self._before[0][0] > _WINDOW_S:
             self._before.popleft()
         said = f"{done:,} of {self.total:,} {self.unit}"
+        if silent >= _SILENCE_S:
+            return f"{said}, waiting for the server, {duration(silent)}"
         began, fewer = self._before[0]
         if tokens > fewer:
             said += f", {(tokens - fewer) / (now - began):,.0f} tokens/s"
@@ -174,6 +186,7 @@ class Bars:
             uncaptured(self._session),
             ProgressBar(size, label, unit=unit, enabled=enabled) as bar,
             heard(bar.computed),
+            noticed(bar.waits),
             _Ticker(self, bar, self._session) as ticker,
         ):
 
@@ -249,11 +262,12 @@ class _Ticker:
                 max(own, sum(getattr(told, name) for told in others))
                 for name, own in (("done", mine.done), ("tokens", mine.tokens))
             )
-            self._bar.draw(done, tokens)
+            self._bar.draw(done, tokens, max(told.silent for told in (mine, *others)))
 
     def _tell(self) -> Told:
         bar = self._bar
-        told = Told(f"{bar.label} {bar.unit}", bar.total, bar.done, self._kept, bar.tokens)
+        what = f"{bar.label} {bar.unit}"
+        told = Told(what, bar.total, bar.done, self._kept, bar.tokens, bar.silent)
         with suppress(OSError):
             files.replace(self._file, json.dumps(asdict(told)))
         return told

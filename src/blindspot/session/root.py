@@ -16,8 +16,10 @@ import argparse
 import copy
 import os
 import shlex
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -63,6 +65,8 @@ def _settle(config: pytest.Config, args: list[str]) -> bool:
     before = {name: getattr(config, name) for name in _SETTLED}
     if rest != args:
         _settle_root(config, rest)
+        if config.rootpath != before["_rootpath"]:
+            _refuse_other_checkout(before["_rootpath"])
     asked = _asks(config)
     if not asked:
         for name, value in before.items():
@@ -123,6 +127,50 @@ def _settle_root(config: pytest.Config, rest: list[str]) -> None:
             "pytest took the directory of an option for a test path; write the option with an "
             "equals sign, such as --model=DIR"
         ) from None
+
+
+def refuse_misled(config: pytest.Config) -> None:
+    """In a session whose conftest loads the plugin: refuse a root that an option has chosen.
+
+    Raises:
+        pytest.UsageError: see `_refuse_other_checkout`.
+    """
+    args, root = [*map(str, config.invocation_params.args)], config.rootpath
+    rest = _without_flags(args)
+    if rest == args:
+        return
+    before = {name: getattr(config, name) for name in _SETTLED}
+    _settle_root(config, rest)
+    misled = config.rootpath != root
+    for name, value in before.items():
+        setattr(config, name, value)
+    config._inicache.clear()
+    if misled:
+        _refuse_other_checkout(root)
+
+
+def _refuse_other_checkout(root: Path) -> None:
+    """Refuse to run the code of a checkout that pytest found at the directory of an option.
+
+    ``--model /other/checkout/model`` makes ``/other/checkout`` pytest's root for a moment, and its
+    ``pythonpath`` puts that checkout's code first. ``root``: what pytest took for its root.
+
+    Raises:
+        pytest.UsageError: this is that code; says how to write the option.
+    """
+    source = Path(__file__).resolve().parents[2]
+    if not source.is_relative_to(root):
+        return
+    path = list(sys.path)
+    first = next((entry for entry in path if Path(entry).resolve() == source), None)
+    if first is not None:
+        path.remove(first)  # it may stand there a second time, for itself
+    found = PathFinder.find_spec("blindspot", path)
+    if found is None or source != Path(found.origin or "").resolve().parents[1]:
+        raise pytest.UsageError(
+            f"the directory of an option lies in {root}, another checkout of blindspot, which "
+            "pytest took for the project; write the option with an equals sign, such as --model=DIR"
+        )
 
 
 def _take_settings(config: pytest.Config, args: list[str]) -> None:

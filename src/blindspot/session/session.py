@@ -41,7 +41,7 @@ class Session:
         self.config = config
         self.options = options
         self.ledger = Ledger()
-        self.inputs = Inputs(options, config.rootpath, self._given)
+        self.inputs = Inputs(options, config.rootpath, self._given, self._share)
         self.commands = Commands(config, options)
         self.crew = workers.Crew()
         self._interrupted = False
@@ -68,6 +68,13 @@ class Session:
                 )
             ranks.check(False)
         return given  # type: ignore[no-any-return]
+
+    def _share(self, model: LanguageModel) -> None:
+        """Share with other processes and runs what a model finds out before the first prompt."""
+        from blindspot.models.base import IsShared
+
+        if isinstance(model, IsShared):
+            model.share(self.directory, self._store_directory)
 
     @property
     def ours(self) -> bool:
@@ -150,17 +157,27 @@ class Session:
         """Whether this run has a scratch directory."""
         return self.worker is not None or "directory" in vars(self)
 
+    @property
+    def _store_directory(self) -> Path | None:
+        """Where the answer store is; None if nothing is stored."""
+        from blindspot.store import NO_STORE, default_directory
+
+        named = self.options.store
+        if named == NO_STORE:
+            return None
+        return default_directory() if named is None else Path(named)
+
     def open_store(self) -> Store:
         """The answer store; without a writable directory, one for this run only."""
-        from blindspot.store import NO_STORE, Store, default_directory
+        from blindspot.store import Store
 
-        named, tell = self.options.store, self.ledger.notes.append
+        directory, tell = self._store_directory, self.ledger.notes.append
         shared = self.directory if self.worker else None
-        if named == NO_STORE:
+        if directory is None:
             return Store(shared)
-        if named is not None:
-            return Store(Path(named), told=tell)
-        return Store(default_directory(), told=tell, otherwise=Store(shared))
+        if self.options.store is not None:
+            return Store(directory, told=tell)
+        return Store(directory, told=tell, otherwise=Store(shared))
 
     @cached_property
     def baseline_extension(self) -> type[BaselineExtension]:
@@ -228,7 +245,7 @@ class Session:
         """
         ended = own in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
         none_runs = any(getattr(self.config.option, name, False) for name in _NO_TEST_RUNS)
-        if not ended or none_runs or searched or self.ledger.concerned:
+        if not ended or none_runs or searched or self.ledger.concerned or self.ledger.lost:
             return
         if self.options.asked or self.ledger.collected:
             self.ledger.lose(NOTHING_JUDGED)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from blindspot.errors import BlindspotError, DismissalError, explained, line
+from blindspot.errors import BlindspotError, DismissalError, SilentError, explained, line
 from blindspot.gates.verdict import Verdict
 from blindspot.paths import SUITE
 from blindspot.session.commands import names_suite
@@ -144,7 +144,7 @@ def _check_paired(session: Session, asked: Sequence[tuple[pytest.Item, Case]]) -
 
     if not any(MEASUREMENTS[case.measurement].part for _, case in asked):
         return
-    if session.options.asked and session.options.reference is None:
+    if session.options.reference is None and not session.config.option.collectonly:
         raise BlindspotError(
             "the gate of a mitigation compares the changed model with its base, and there is "
             "none; add --reference BASE"
@@ -249,7 +249,7 @@ def prepare(session: Session, item: pytest.Item) -> None:
 
     Raises:
         pytest.UsageError: the model, store or baseline cannot be used; again at every call.
-        pytest.Session.Failed: in a worker: the run was abandoned.
+        pytest.Session.Failed: the model stopped answering; in a worker: the run was abandoned.
     """
     stash, ledger = session.config.stash, session.ledger
     cases = stash.get(CASES, None)
@@ -265,6 +265,10 @@ def prepare(session: Session, item: pytest.Item) -> None:
             raise ledger.fault
         stash[RAN] = run_once(session, lambda: run_of(session, cases.values()))
         ledger.note(stash[RAN].notes)
+    except SilentError as error:
+        ledger.lose(str(error))
+        item.session.shouldfail = str(error)
+        raise item.session.Failed(str(error)) from None
     except BlindspotError as error:
         ledger.fault = error
         refuse(session, error, [item])

@@ -15,7 +15,7 @@ SHARED = "progress-"
 class Told:
     """How far a process is: of ``total``, ``done`` and ``kept`` in the store; ``tokens`` computed.
 
-    ``what``: label and unit of its bar.
+    ``what``: label and unit of its bar; ``silent``: seconds that it has waited for a server.
     """
 
     what: str
@@ -23,6 +23,7 @@ class Told:
     done: int
     kept: int
     tokens: int
+    silent: float = 0.0
 
 
 def told_in(directory: Path) -> list[Told]:

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -124,6 +126,20 @@ class Crew:
     def add(self, gateway: Any) -> None:
         """Note a new worker; ``gateway``: execnet's."""
         self._gateways.append(gateway)
+
+    @contextmanager
+    def losing(self, lost: list[str]) -> Iterator[None]:
+        """End the run when xdist sends work to a worker that has just died, and note the loss.
+
+        xdist learns of dead workers one by one, and hands the work of the first to the others.
+        """
+        try:
+            yield
+        except OSError as error:
+            if not self._gateways or not str(error).startswith("cannot send"):  # execnet's words
+                raise
+            if not lost:
+                lost.append("a worker was lost as it was given work; run again")
 
     def dismiss(self, directory: Path, why: str) -> None:
         """Stop all workers without waiting for them."""

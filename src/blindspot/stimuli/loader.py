@@ -12,7 +12,7 @@ from typing import TypeVar
 from pydantic import Field
 
 from blindspot.errors import StimulusError, line
-from blindspot.files import is_directory
+from blindspot.files import is_directory, is_file
 from blindspot.paths import FIXTURES
 from blindspot.stimuli.collection import Stimuli
 from blindspot.stimuli.compatibility import Origin, check_fit
@@ -109,7 +109,7 @@ def shipped_axes(fixtures: Path = FIXTURES) -> tuple[str, ...]:
 
 def is_suite(directory: Path) -> bool:
     """Whether the directory holds all fixtures of a suite: ours, or a copy of them."""
-    return (directory / DEFAULTS).is_file()
+    return is_file(directory / DEFAULTS)
 
 
 def suite_files(fixtures: Path) -> dict[str, list[Path]]:

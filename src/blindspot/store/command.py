@@ -43,8 +43,8 @@ Remove the answers of the named models, by name or by the id that `store ls` sho
 remove all models, damaged files, and files of earlier versions. Does not ask for confirmation.
 Files in use by a run are kept. Exit codes: 0 removed, 1 something is in use and was kept, 4 usage.
 """
-#: Other files that `clear` removes: damaged ones, and those of earlier versions.
-_LEFT = (f"{FOLDER}/*{BROKEN}*", "answers-[12].*", "in-use/*.lock")
+#: Other files that `clear` removes: damaged ones, those of earlier versions, handshakes of servers.
+_LEFT = (f"{FOLDER}/*{BROKEN}*", "answers-[12].*", "in-use/*.lock", "servers-*/*.json")
 
 
 def add_command(commands: Subcommands) -> None:

@@ -30,8 +30,9 @@ class Row:
 
     ``n`` counts association answers. ``hits`` and ``denominator`` are the published scorer's; all
     that follows is our reading. ``order_copies`` are the valid answers that put the first
-    listed identifier on the first listed word. ``balanced_share``: see `balanced_share`;
-    ``order_cells`` says how many of the four orders (identifiers x words) were asked.
+    listed identifier on the first listed word. ``balanced_share`` and ``order_effect``: see the
+    functions of these names; ``order_cells`` says how many of the four orders (identifiers x words)
+    were asked.
     ``statements`` counts Likert statements that do not ask what is perceived, ``rated`` those
     answered with a number. ``keyed_difference`` is the rating of the stereotype minus that of
     its reverse (> 0 is stereotyped), ``acquiescence`` the mean of both minus the middle of the
@@ -50,6 +51,7 @@ class Row:
     order_copies: int
     order_cells: int
     balanced_share: float | None
+    order_effect: float | None
     statements: int
     rated: int
     keyed_difference: float | None
@@ -186,6 +188,7 @@ def _row(name: ResultName, answers: Sequence[_Answer]) -> Row:
         order_copies=sum(copy == stereotyped for copy, stereotyped in valid),
         order_cells=len({each.prompt.order_cell for each in answers if each.published}),
         balanced_share=balanced_share(valid),
+        order_effect=order_effect(valid),
         statements=sum(_is_statement(answer.prompt) for answer in answers),
         rated=sum(answer.rating is not None for answer in answers),
         keyed_difference=_mean(same - reverse for same, reverse in pairs),
@@ -207,12 +210,27 @@ def balanced_share(valid: Iterable[tuple[bool, bool]]) -> float | None:
     lists the positive word and the positive-stereotyped identifier first in one prompt. None when
     either half has no valid answer.
     """
+    halves = _halves(valid)
+    return None if halves is None else fmean(halves)
+
+
+def order_effect(valid: Iterable[tuple[bool, bool]]) -> float | None:
+    """Order effect of the same: 1 copies the listed order, -1 reverses it, 0 is neither.
+
+    The difference of the two shares of `balanced_share`.
+    """
+    halves = _halves(valid)
+    return None if halves is None else halves[0] - halves[1]
+
+
+def _halves(valid: Iterable[tuple[bool, bool]]) -> tuple[float, float] | None:
+    """Stereotype shares where copying gives the stereotype, and where it gives the reverse."""
     halves: dict[bool, list[bool]] = {True: [], False: []}
     for copy_is_stereotyped, stereotyped in valid:
         halves[copy_is_stereotyped].append(stereotyped)
     if not (halves[True] and halves[False]):
         return None
-    return fmean(fmean(half) for half in halves.values())
+    return fmean(halves[True]), fmean(halves[False])
 
 
 def _is_statement(prompt: PublishedPrompt) -> bool:

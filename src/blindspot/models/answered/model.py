@@ -9,6 +9,7 @@ import math
 import re
 import shlex
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,7 @@ from blindspot.models.base import (
     ScoreRequest,
 )
 from blindspot.models.options import ModelOptions
+from blindspot.models.registry import ARGUMENTS
 
 PREFIX = "answers:"
 #: Where an answer can end: behind a word, or behind the space that follows it.
@@ -41,7 +43,7 @@ _PIECE = re.compile(r"\S+|\s+")
 
 
 class AnsweredModel:
-    """A `LanguageModel` whose answers are in a file.
+    """A `LanguageModel` whose answers are in a file; its weights may be on this machine.
 
     Raises:
         ModelError: an option is for models that can be asked, or the file cannot be used.
@@ -51,6 +53,7 @@ class AnsweredModel:
         self, options: ModelOptions, path: Path, head: Head, rows: Any, digest: str
     ) -> None:
         self._name, self._path, self._head, self._digest = options.name, path, head, digest
+        self._weights = str(options.model_args.get("weights") or "")
         self._given: dict[str, Given] = {}
         self._scores: dict[tuple[str, tuple[str, ...]], tuple[float, ...]] = {}
         for number, row in enumerate(rows, 2):
@@ -63,14 +66,30 @@ class AnsweredModel:
 
     @cached_property
     def identity(self) -> Identity:
-        """Nobody here knows the weights: the answers stand for them."""
-        return Identity(
+        """Of the weights that were named; otherwise the answers stand for them.
+
+        Raises:
+            ModelError: those weights cannot be read.
+        """
+        unknown = Identity(
             name=self._name,
             weights=UNKNOWN + self._digest,
             tokenizer="",
             dtype="",
             device="elsewhere",
             backend=f"answers-{VERSION}{' chat' * self._head.chat}",
+        )
+        if not self._weights:
+            return unknown
+        from blindspot.models.transformers.loader import prepare
+
+        found = prepare(ModelOptions(self._weights, device="cpu"), here=False).identity
+        return replace(
+            unknown,
+            weights=found.weights,
+            architecture=found.architecture,
+            parameters=found.parameters,
+            versions={"answers": self._digest[:16]},  # stored answers are those of one file
         )
 
     @property
@@ -81,7 +100,12 @@ class AnsweredModel:
         return (said,)
 
     def check_files(self) -> None:
-        """The file was read already."""
+        """Read the weights that were named; the file was read already.
+
+        Raises:
+            ModelError: they cannot be read.
+        """
+        _ = self.identity
 
     def release(self) -> None:
         """Nothing is held."""
@@ -145,9 +169,11 @@ def open_answers(options: ModelOptions) -> AnsweredModel:
     Raises:
         ModelError: the file cannot be used, or an option is for models that can be asked.
     """
-    if options.apply_chat_template or options.model_args:
+    others = [name for name in options.model_args if name not in ARGUMENTS[PREFIX]]
+    if options.apply_chat_template or others:
         flag = "--apply-chat-template" if options.apply_chat_template else "--model-args"
-        raise ModelError(f"{options.name}: was asked elsewhere, so {flag} changes nothing; omit it")
+        what = " ".join([flag, *others[:1]])
+        raise ModelError(f"{options.name}: was asked elsewhere, so {what} changes nothing; omit it")
     path = Path(options.name.removeprefix(PREFIX))
     head, rows, digest = read_lines(path)
     if head.kind != "answers":

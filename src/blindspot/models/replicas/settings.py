@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from blindspot.errors import ModelError
-from blindspot.models.options import REPLICATED, ModelOptions, Scaled
+from blindspot.models.options import ModelOptions, Scaled
+from blindspot.models.registry import ARGUMENTS
 from blindspot.paths import RAY_PREFIX
 
 _MOST = 10_000
@@ -66,7 +67,7 @@ class RaySettings:
         What is on this machine is named from the root: a replica has another working directory.
         """
         options = self.options
-        arguments = {k: v for k, v in options.model_args.items() if k not in REPLICATED}
+        arguments = {k: v for k, v in options.model_args.items() if k not in ARGUMENTS[RAY_PREFIX]}
         if gpus > 1:
             arguments.setdefault("device_map", "auto")
         return replace(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any
 from uuid import uuid4
@@ -20,8 +20,8 @@ from blindspot.models.base import (
     in_order,
 )
 from blindspot.models.options import ModelOptions
+from blindspot.models.served.acquaintance import Met
 from blindspot.models.served.client import POLICY, RequestError
-from blindspot.models.served.introduction import Introduction, introduced
 from blindspot.models.served.local import Weights, read_weights
 from blindspot.models.served.remote import RemoteModel, each
 from blindspot.models.served.settings import ServerSettings
@@ -58,13 +58,6 @@ class _Dialect:
         return None
 
 
-@dataclass(frozen=True, slots=True)
-class _Met:
-    dialect: _Dialect
-    server: Server
-    identity: Identity
-
-
 class ChatModel(RemoteModel):
     """A `LanguageModel` that only generates: each prompt is a chat of one message.
 
@@ -87,7 +80,7 @@ class ChatModel(RemoteModel):
         def all_of(asked: Sequence[GenerationRequest], done: Any) -> None:
             each(self._client, self._settings.concurrency, asked, self._answered, done)
 
-        _ = self._met
+        self._ready()
         return in_order(all_of, requests, progress)
 
     def bill(self, prompts: Sequence[str], length: int) -> str:
@@ -104,10 +97,14 @@ class ChatModel(RemoteModel):
         return said
 
     @cached_property
-    def _met(self) -> _Met:
-        settings = self._settings
-        introduction = introduced(settings, self._client)
-        weights = read_weights(settings, introduction, self._otherwise(introduction))
+    def _weights(self) -> Weights:
+        return read_weights(self._settings, self._introduction, self._otherwise())
+
+    def _files(self) -> tuple[str, ...]:
+        return (self._weights.digest,)
+
+    def _shake(self) -> Met:
+        settings, introduction = self._settings, self._introduction
         dialect, checks, same = self._tried()
         server = Server(
             address=settings.base_url,
@@ -121,12 +118,15 @@ class ChatModel(RemoteModel):
             checks=tuple(checks),
             lacking=frozenset({"score"}),
         )
-        return _Met(dialect, server, self._identified(introduction, weights, dialect))
+        return Met(server, asdict(dialect))
 
-    def _identified(
-        self, introduction: Introduction, weights: Weights, dialect: _Dialect
-    ) -> Identity:
-        settings = self._settings
+    @property
+    def _dialect(self) -> _Dialect:
+        return _Dialect(**self._met.dialect)
+
+    def _identified(self, met: Met) -> Identity:
+        settings, introduction, weights = self._settings, self._introduction, self._weights
+        dialect = _Dialect(**met.dialect)
         told = [f"chat-{CHAT_VERSION}", introduction.kind]
         told += ["" if dialect.greedy else "sampled"]
         told += [f"reasoning_effort={settings.reasoning_effort}" * bool(settings.reasoning_effort)]
@@ -180,7 +180,7 @@ class ChatModel(RemoteModel):
     def _answered(self, request: GenerationRequest) -> Generation:
         """The answer to a prompt, or the reason why there is none; in any thread."""
         try:
-            found = self._chat(request.prompt, request.max_new_tokens, self._met.dialect)
+            found = self._chat(request.prompt, request.max_new_tokens, self._dialect)
         except RequestError as error:
             blocked = error.status in (0, 400, 403, 422, 451) and POLICY.search(str(error))
             missing = Missing.BLOCKED if blocked else Missing.UNANSWERED

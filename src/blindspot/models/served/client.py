@@ -6,6 +6,7 @@ A key is never part of what is said.
 from __future__ import annotations
 
 import json
+import math
 import random
 import re
 import socket
@@ -17,6 +18,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx2
 
@@ -31,6 +33,8 @@ _DENIED = frozenset({401, 403})
 POLICY = re.compile(r"content.?(?:policy|filter|management)|policy.violation|moderat|flagged", re.I)
 #: Seconds of the first wait, which doubles, of the longest one, and to connect.
 _FIRST_WAIT_S, _LONGEST_WAIT_S, _CONNECT_S = 0.5, 30.0, 10.0
+#: Seconds in which a server must answer at first; later the deadline of a request counts.
+FIRST_CONTACT_S = 10.0
 #: Seconds between two tries of a server that has answered nothing for a whole deadline.
 _PROBE_S = 10.0
 #: Bytes of a reply: the log-probabilities of 4,000 tokens take 1 MB.
@@ -39,6 +43,9 @@ _LARGEST = 64 * 2**20
 _SET_KEY = f"set the key in {KEYS[0]}"
 _TRUST = "if it is your own, set SSL_CERT_FILE to a file with it or with what signed it"
 _AUTHORITIES = "set SSL_CERT_FILE to a file with certificates, or unset it"
+#: Remedies: of a server that cannot be reached, and of one that cannot answer yet.
+_START = "start the server, or correct base_url"
+_READY = "wait until it is ready"
 #: What OpenSSL calls a certificate of another name or another address.
 _OTHER_NAMES = frozenset({62, 64})
 #: Characters of a server's message that are shown.
@@ -48,21 +55,30 @@ _SHOWN = 200
 class RequestError(Exception):
     """A request that stays unanswered: one sentence, and the status if there is one.
 
-    ``advised``: the sentence with a remedy, which is to look at the server if none is known.
+    ``advised``: the sentence with a remedy, or with advice for a run that cannot even begin.
     """
 
-    def __init__(self, said: str, status: int = 0, remedy: str = "") -> None:
+    def __init__(
+        self, said: str, status: int = 0, remedy: str = "", advice: str = "look at the server"
+    ) -> None:
         super().__init__(f"{said}; {remedy}" if remedy else said)
         self.status = status
-        self.advised = f"{said}; {remedy or 'look at the server'}"
+        self.advised = f"{said}; {remedy or advice}"
+
+
+class GoneError(RequestError):
+    """A request to a server that cannot be reached."""
 
 
 class _BusyError(Exception):
-    """A try that failed and may be repeated, after so many seconds if the server says so."""
+    """A try that failed and may be repeated, after so many seconds if the server says so.
 
-    def __init__(self, said: str, wait: float | None = None) -> None:
+    ``gone``: because the server could not be reached.
+    """
+
+    def __init__(self, said: str, wait: float | None = None, *, gone: bool = False) -> None:
         super().__init__(said)
-        self.wait = wait
+        self.wait, self.gone = wait, gone
 
 
 class Client:
@@ -77,11 +93,22 @@ class Client:
         self._sockets: list[socket.socket] = []
         self._silent_since = self._probed = 0.0  # since when nothing was answered, 0 if it was
         self._denied = ""
+        self._known = False
         self.requests = 0
 
+    @property
+    def silent_s(self) -> float:
+        """Seconds since when nothing was answered, 0 if the last request was."""
+        with self._lock:
+            return time.monotonic() - self._silent_since if self._silent_since else 0.0
+
+    def trust(self) -> None:
+        """From now on wait for the server as long as the deadline of a request allows."""
+        self._known = True
+
     def get(self, url: str, *, tries: int = 0) -> Any:
-        """The JSON of an address. Arguments and errors as for `post`."""
-        return self._asked("GET", url, None, tries)
+        """The JSON of an address, which is soon there. Arguments and errors as for `post`."""
+        return self._asked("GET", url, None, tries, FIRST_CONTACT_S)
 
     def post(self, path: str, body: dict[str, Any], *, tries: int = 0) -> Any:
         """The JSON that an endpoint replies.
@@ -112,9 +139,17 @@ class Client:
         """Allow requests again after `close`."""
         self._closed.clear()
 
-    def _asked(self, method: str, url: str, body: dict[str, Any] | None, tries: int) -> Any:
-        began = time.monotonic()
-        end, wait, tried = began + self._settings.deadline, _FIRST_WAIT_S, 0
+    def _asked(
+        self,
+        method: str,
+        url: str,
+        body: dict[str, Any] | None,
+        tries: int,
+        seconds: float = math.inf,
+    ) -> Any:
+        began, deadline = time.monotonic(), self._settings.deadline
+        end, wait, tried = began + min(deadline, seconds), _FIRST_WAIT_S, 0
+        last = end if self._known else min(end, began + FIRST_CONTACT_S)  # of another try
         self._check_alive(began)
         while True:
             tried += 1
@@ -128,10 +163,14 @@ class Client:
                     raise RequestError("the run was ended") from None
                 with self._lock:
                     self._silent_since = self._silent_since or began
-                if tried == tries or time.monotonic() + pause >= end:
+                if error.wait:  # it says itself when to come again
+                    end = last = began + deadline
+                if tried == tries or time.monotonic() + pause >= last:
                     asks = f", and asks to wait {error.wait:.0f} s" if error.wait else ""
                     more = f" ({tried} tries in {time.monotonic() - began:.0f} s{asks})"
-                    raise RequestError(f"{said}{more}") from None
+                    if error.gone:
+                        raise GoneError(f"{said}{more}", advice=_START) from None
+                    raise RequestError(f"{said}{more}", advice=_READY) from None
                 self._closed.wait(pause)
                 wait = min(wait * 2, _LONGEST_WAIT_S)
             else:
@@ -178,12 +217,19 @@ class Client:
             ) as reply:
                 content = self._read(reply, end)
         except httpx2.TimeoutException as error:
-            raise _BusyError(f"no answer in time ({type(error).__name__})") from None
+            said = f"no answer in time from {self._place} ({type(error).__name__})"
+            raise _BusyError(said, gone=True) from None
         except (httpx2.TransportError, httpx2.DecodingError, OSError) as error:
             raise self._broken(error) from None
         except (RuntimeError, httpx2.StreamError, httpx2.InvalidURL) as error:
             raise self._broken(error) from None  # closed meanwhile
         return self._parsed(reply, content)
+
+    @property
+    def _place(self) -> str:
+        """Host and port."""
+        parts = urlsplit(self._settings.base_url)
+        return f"{parts.hostname}:{parts.port or (443 if parts.scheme == 'https' else 80)}"
 
     def _traced(self, event: str, info: dict[str, Any]) -> None:
         """Keep the sockets of connections."""
@@ -244,7 +290,7 @@ class Client:
                     remedy="a server without a certificate is base_url=http://...",
                 )
             cause = cause.__cause__ or cause.__context__
-        return _BusyError(f"no connection ({said})")
+        return _BusyError(f"no connection to {self._place} ({said})", gone=True)
 
     def _parsed(self, reply: httpx2.Response, content: bytes) -> Any:
         status = reply.status_code

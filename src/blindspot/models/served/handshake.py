@@ -13,7 +13,7 @@ from typing import Any
 from uuid import uuid4
 
 from blindspot.errors import ModelError, line
-from blindspot.models.served.client import Client, RequestError
+from blindspot.models.served.client import Client, GoneError, RequestError
 from blindspot.models.served.introduction import Introduction
 from blindspot.models.served.local import Local
 from blindspot.models.served.settings import ServerSettings
@@ -90,6 +90,8 @@ class _Examination:
         """Whether it completes tokens greedily, with log-probabilities."""
         try:
             found = self._complete(self._ids)
+        except GoneError as error:
+            raise self._silent(error) from None
         except RequestError as error:
             raise self._refused(
                 f"it does not complete token ids with log-probabilities: {error}",

@@ -68,8 +68,8 @@ def _introduction(
     owner = str(mine.get("owned_by") or "")
     if owner == "llamacpp":
         props = _asked(client, f"{settings.root}/props")
-        meta = mine.get("meta") or {}
-        defaults = props.get("default_generation_settings") or {}
+        meta = _table(mine.get("meta"))
+        defaults = _table(props.get("default_generation_settings"))
         return Introduction(
             kind=f"llama.cpp {props.get('build_info') or ''}".strip(),
             file=str(props.get("model_path") or ""),
@@ -95,7 +95,11 @@ def _asked(client: Client, url: str) -> dict[str, Any]:
         found = client.get(url, tries=_TRIES)
     except RequestError:
         return {}
-    return found if isinstance(found, dict) else {}
+    return _table(found)
+
+
+def _table(value: object) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
 
 
 def _whole(value: object) -> int:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -21,30 +20,19 @@ from blindspot.models.base import (
     in_order,
 )
 from blindspot.models.options import ModelOptions
+from blindspot.models.served.acquaintance import Met
 from blindspot.models.served.client import RequestError
 from blindspot.models.served.handshake import ECHO, examine
-from blindspot.models.served.introduction import introduced
 from blindspot.models.served.local import Local, read_local
 from blindspot.models.served.remote import RemoteModel, each
 from blindspot.models.served.settings import ServerSettings
 from blindspot.models.served.wire import Completion, Tokens, Written, body, read
-from blindspot.models.server import Server
 from blindspot.models.transformers.seam import EncodedRequest, encode
 
 #: Bump when the answers of the same server to the same prompt may change.
 SERVED_VERSION = 1
 #: Tokens that are asked for first: most answers are complete then.
 _STRIDE = 16
-
-
-@dataclass(frozen=True, slots=True)
-class _Met:
-    """All that is known once the hands were shaken."""
-
-    local: Local
-    server: Server
-    identity: Identity
-    more: dict[str, Any]
 
 
 class ServedModel(RemoteModel):
@@ -62,14 +50,21 @@ class ServedModel(RemoteModel):
         self._lock = threading.Lock()
 
     @cached_property
-    def _met(self) -> _Met:
-        settings = self._settings
-        introduction = introduced(settings, self._client)
-        local = read_local(settings, introduction, self._otherwise(introduction))
-        server = examine(settings, self._client, introduction, local)
-        way = f" by {server.scores}" if server.scores else ""
-        identity = Identity(
-            name=settings.name,
+    def _local(self) -> Local:
+        return read_local(self._settings, self._introduction, self._otherwise())
+
+    def _files(self) -> tuple[str, ...]:
+        local = self._local
+        return local.weights, local.tokenizer, local.template
+
+    def _shake(self) -> Met:
+        return Met(examine(self._settings, self._client, self._introduction, self._local))
+
+    def _identified(self, met: Met) -> Identity:
+        local, introduction = self._local, self._introduction
+        way = f" by {met.server.scores}" if met.server.scores else ""
+        return Identity(
+            name=self._settings.name,
             weights=local.weights,
             tokenizer=local.tokenizer,
             dtype=introduction.dtype or local.dtype,
@@ -80,7 +75,6 @@ class ServedModel(RemoteModel):
             device="server",
             backend=f"served-{SERVED_VERSION} {introduction.kind}{way}".replace("  ", " "),
         )
-        return _Met(local, server, identity, introduction.more)
 
     def generate(
         self, requests: Sequence[GenerationRequest], *, progress: Progress | None = None
@@ -98,7 +92,8 @@ class ServedModel(RemoteModel):
         self, requests: Sequence[GenerationRequest], done: Callable[[int, Generation], None]
     ) -> None:
         """As `generate`; ``done`` is called with the number of a request and its continuation."""
-        prompts = self._met.local.prompts
+        self._ready()
+        prompts = self._local.prompts
         tokens = prompts.encode([prompts.render(request.prompt) for request in requests])
         lengths = [self._room(t, r.max_new_tokens) for t, r in zip(tokens, requests, strict=True)]
         asked = list(zip(tokens, requests, lengths, strict=True))
@@ -108,7 +103,8 @@ class ServedModel(RemoteModel):
         self, requests: Sequence[ScoreRequest], done: Callable[[int, Scored], None]
     ) -> None:
         """As `score`; ``done`` is called with the number of a request and its scores."""
-        prompts = self._met.local.prompts
+        self._ready()
+        prompts = self._local.prompts
         rendered = [(prompts.render(one.prompt), one.candidates) for one in requests]
         asked = encode(prompts, rendered, self._room)
         each(self._client, self._settings.concurrency, asked, self._scored, done)
@@ -117,7 +113,7 @@ class ServedModel(RemoteModel):
 
     def _generated(self, asked: tuple[Tokens, GenerationRequest, int]) -> Generation:
         prompt, request, length = asked
-        answer = _Answer(prompt, request.is_complete, self._met.local, self._lock)
+        answer = _Answer(prompt, request.is_complete, self._local, self._lock)
         try:
             while answer.open and len(answer.ids) < length:
                 # Without ids of what was written it cannot be gone on with.
@@ -169,7 +165,7 @@ class ServedModel(RemoteModel):
             found[key] = written[0].value
 
     def _asked(self, prompt: Tokens, **how: Any) -> Completion:
-        asked = body(self._settings.model, prompt, more=self._met.more, **how)
+        asked = body(self._settings.model, prompt, more=self._introduction.more, **how)
         found = read(self._client.post("/completions", asked))[0]
         if found.prompt_tokens not in (-1, len(prompt)):
             raise RequestError(f"{found.prompt_tokens} tokens counted, {len(prompt)} sent")

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from blindspot.errors import ModelError
 from blindspot.models.options import ModelArgument, ModelOptions
+from blindspot.models.registry import ARGUMENTS
 
 #: Variables with the key of a server, the first one that is set.
 KEYS = ("BLINDSPOT_API_KEY", "OPENAI_API_KEY")
@@ -21,12 +22,6 @@ _NOT_SERVED = (
     *("dtype", "device", "batch_size", "batch_invariant", "revision", "adapter", "steer"),
     "trust_remote_code",
 )
-#: Arguments of both backends, then those of completions and of chat.
-_COMMON = (
-    *("base_url", "reference_base_url", "weights", "reference_weights"),
-    *("concurrency", "deadline"),
-)
-_MORE = {"served:": ("tokenizer",), "chat:": ("price", "reasoning_effort", "thinking_tokens")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +62,7 @@ class ServerSettings:
             ModelError: an argument is missing, unknown, or of another form.
         """
         name, given = options.name, options.model_args
-        known = (*_COMMON, *_MORE[prefix])
+        known = ARGUMENTS[prefix]
         if unknown := [each for each in given if each not in known]:
             raise ModelError(
                 f"{name}: --model-args {unknown[0]} is none of {prefix}ID; it takes "

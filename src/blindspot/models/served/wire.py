@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from numbers import Real
 from typing import Any
 
+from blindspot.errors import reason
 from blindspot.models.served.client import RequestError
 
 Tokens = tuple[int, ...]
@@ -119,13 +120,13 @@ def read(reply: Any, count: int = 1) -> list[Completion]:
     choices = reply.get("choices") if isinstance(reply, dict) else None
     if not isinstance(choices, list) or not all(isinstance(one, dict) for one in choices):
         raise RequestError("a reply without choices")
-    numbered = {one.get("index", 0): one for one in choices}
-    if len(choices) != count or numbered.keys() != set(range(count)):
+    numbered = {str(one.get("index", 0)): one for one in choices}
+    if len(choices) != count or numbered.keys() != {*map(str, range(count))}:
         raise RequestError(f"{len(choices)} answers to {count} prompts, or twice to the same")
     usage = reply.get("usage")
     counted = usage.get("prompt_tokens") if isinstance(usage, dict) else None
     tokens = counted if isinstance(counted, int) and count == 1 else -1
-    return [_completion(numbered[number], tokens) for number in range(count)]
+    return [_completion(numbered[str(number)], tokens) for number in range(count)]
 
 
 def _completion(choice: Mapping[str, Any], prompt_tokens: int) -> Completion:
@@ -137,8 +138,8 @@ def _completion(choice: Mapping[str, Any], prompt_tokens: int) -> Completion:
     try:
         content = reported.get("content")
         tokens = _of_chat(content) if isinstance(content, list) else _of_lists(choice, reported)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise RequestError(f"log-probabilities of an unknown form ({error})") from None
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        raise RequestError(f"log-probabilities of an unknown form ({reason(error)})") from None
     return Completion(text, tokens, choice.get("finish_reason") == "stop", prompt_tokens)
 
 

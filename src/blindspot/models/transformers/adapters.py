@@ -61,7 +61,14 @@ _PLAIN = frozenset(
 _NEUTRAL: tuple[object, ...] = (None, False, "", {}, [], "none")
 #: Ways to begin that leave the base as it is; the others store a part of it in the adapter.
 _BEGINNINGS: tuple[object, ...] = (None, True, False, "gaussian", "orthogonal", "eva")
+#: Rank and alpha, at most: no matrix is as wide.
+_LARGEST = 2**31
 _FACTOR = re.compile(r"(.+)\.lora_(?:embedding_)?([AB])(?:\.weight)?")
+#: A pattern that takes no time to match: the name of modules, with one repetition or one choice at
+#: most. Others can take for ever, and peft writes none.
+_ONE = r"[\w-]|\\?[.-]|\\d|\[(?:0-9|[0-9]+)\]"
+_PATTERN = re.compile(rf"\^?(?:{_ONE})*(?:(?:{_ONE})[*+]|\([\w.|-]+\))?(?:{_ONE})*\$?")
+_LONGEST = 300
 _SHOWN = 100
 
 
@@ -124,6 +131,8 @@ def open_adapter(asked: Scaled) -> Adapter:
     shapes = tensor_shapes(f"--adapter {name}", directory / WEIGHTS)
     if not shapes:
         raise ModelError(f"--adapter {name}: {WEIGHTS} has no tensors; save the adapter again")
+    for field in ("rank_pattern", "alpha_pattern"):
+        _check_patterns(name, field, config.get(field))
     adapter = Adapter(directory, asked.scale, config, shapes, _foreign(config))
     if adapter.foreign and find_spec("peft") is None:
         raise ModelError(
@@ -196,12 +205,16 @@ class _Plain:
             ModelError: names the tensor or the field.
         """
         saved = self._config.get("modules_to_save") or []
+        if not isinstance(saved, list):
+            raise self._fault(f"modules_to_save is no list in {CONFIG}")
         for target, name in self._whole.items():
             module = target.rpartition(".")[0]
             embedded = ".base_layer." in name or _last_part(module) in ("embed_tokens", "lm_head")
             if not embedded and not any(_is_named(module, each) for each in saved):
                 raise self._fault(f"the tensor {name} belongs to no LoRA and no modules_to_save")
         for module, pair in self._factors.items():
+            if len(module) > _LONGEST:
+                raise self._fault(f"the name of the module {line(module, 60)} is too long")
             if pair.keys() != {"A", "B"}:
                 raise self._fault(f"{module} has only one of lora_A and lora_B")
             first, second = (self._adapter.shapes[pair[part]] for part in "AB")
@@ -220,8 +233,9 @@ class _Plain:
                 raise self._fault(f"{field} of {module} is no number in {CONFIG}")
             found.append(value)
         rank, alpha = found
-        if rank != int(rank) or rank < 1 or not math.isfinite(alpha):
-            raise self._fault(f"r {rank:g} and lora_alpha {alpha:g} of {module} are out of range")
+        if not 1 <= rank <= _LARGEST or rank != int(rank) or not abs(alpha) <= _LARGEST:
+            said = f"r {line(rank, 20)} and lora_alpha {line(alpha, 20)} of {module}"
+            raise self._fault(f"{said} are out of range")
         return int(rank), alpha / (math.sqrt(rank) if self._config.get("use_rslora") else rank)
 
     def merge(self, model: Any) -> None:
@@ -298,16 +312,27 @@ def _foreign(config: Mapping[str, Any]) -> str:
     )
 
 
-def _matched(pattern: Any, module: str, default: Any) -> Any:
+def _check_patterns(name: str, field: str, patterns: Any) -> None:
+    """Refuse names of modules that are regular expressions of another kind than peft writes.
+
+    Raises:
+        ModelError: names the pattern.
+    """
+    if patterns and not isinstance(patterns, dict):
+        raise ModelError(f"--adapter {name}: {field} in {CONFIG} is no table of modules")
+    for key in patterns or ():
+        if len(key) > _LONGEST or not _PATTERN.fullmatch(key):
+            raise ModelError(
+                f"--adapter {name}: {field} in {CONFIG} has {line(key, 60)}, which is more than "
+                "the name of modules with one repetition or one choice; write their names"
+            )
+
+
+def _matched(patterns: Mapping[str, Any], module: str, default: Any) -> Any:
     """The value of the first pattern that matches the end of a module's name, as in peft."""
-    if not isinstance(pattern, dict):
-        return None
-    for key, value in pattern.items():
-        try:
-            if re.match(rf"(.*\.)?({key})$", module):
-                return value
-        except re.error:
-            return None
+    for key, value in patterns.items():
+        if re.match(rf"(.*\.)?({key})$", module):
+            return value
     return default
 
 

@@ -15,7 +15,7 @@ from math import prod
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from blindspot.errors import ModelError
+from blindspot.errors import ModelError, reason
 from blindspot.files import content
 from blindspot.models.transformers import quantization, refusals
 from blindspot.models.transformers.gguf_header import (
@@ -133,6 +133,11 @@ def open_checkpoint(located: Located) -> Checkpoint:
             f"{name} has no tokenizer ({', '.join(_TOKENIZERS[:3])} ...): copy the tokenizer files "
             "of the model it was trained from into the directory"
         )
+    for path in (*tokenizer_files_in(directory), directory / "generation_config.json"):
+        if path.is_file() and path.stat().st_size > LARGEST:  # it would be digested
+            raise ModelError(
+                f"{name}: {path.name} is larger than {LARGEST // 2**20} MiB; export it again"
+            )
     dtype = _DTYPES[max(_DTYPES, key=types.__getitem__)]
     return Checkpoint(name, directory, located.revision, config, weights, sizes, dtype)
 
@@ -223,8 +228,8 @@ def read_json(name: str, path: Path) -> dict[str, Any]:
         data = json.loads(content(path, LARGEST).decode("utf-8"))
         json.dumps(data, ensure_ascii=False).encode()  # a lone surrogate has no digest
     except (OSError, ValueError, RecursionError) as error:
-        first = str(error).splitlines()[0]
-        raise ModelError(f"{name}: {path.name} cannot be read ({first}); export it again") from None
+        said = reason(error)
+        raise ModelError(f"{name}: {path.name} cannot be read ({said}); export it again") from None
     if not isinstance(data, dict):
         raise ModelError(f"{name}: {path.name} is not a JSON object; export it again")
     return data
@@ -327,7 +332,7 @@ def _slices(name: str, path: Path) -> Iterator[tuple[str, Any]]:
             for key in tensors.keys():  # noqa: SIM118 (not a dictionary)
                 yield key, tensors.get_slice(key)
     except (SafetensorError, OSError) as error:
-        first = str(error).splitlines()[0]
         raise ModelError(
-            f"{name}: {path.name} is corrupt or cut short ({first}); copy or download it again"
+            f"{name}: {path.name} is corrupt or cut short ({reason(error)}); copy or download it "
+            "again"
         ) from error

@@ -10,7 +10,7 @@ from datetime import date, datetime, tzinfo
 from functools import cached_property, lru_cache
 from typing import Any
 
-from blindspot.errors import ModelError
+from blindspot.errors import ModelError, reason
 from blindspot.models.transformers import thoughts
 from blindspot.models.transformers.digests import json_digest
 from blindspot.models.transformers.trials import TrialError, tried
@@ -29,8 +29,6 @@ _TEMPLATE_ARGUMENTS = {
 _BLANKS = " \t\u00a0\u3000"
 #: Most characters that a template may add to a message, and most repetitions of it.
 _FRAME, _REPEATS = 100_000, 8
-#: Characters of a message of a template or a tokenizer that are shown.
-_SHOWN = 300
 #: Most tokens per character: NFKC expands one Arabic character to 18, of 3 bytes each.
 _TOKENS = 64
 #: The sample text for a tokenizer.
@@ -229,9 +227,8 @@ class PromptFormat:
             )
 
     def _unusable(self, error: Exception) -> ModelError:
-        first = (str(error).strip() or type(error).__name__).splitlines()[0][:_SHOWN]
         return ModelError(
-            f"{self.name}: its chat template cannot be used ({first}); fix it, or drop "
+            f"{self.name}: its chat template cannot be used ({reason(error)}); fix it, or drop "
             "--apply-chat-template"
         )
 
@@ -247,7 +244,7 @@ def check_tokenizer(tokenizer: Any, name: str) -> None:
     try:
         count = tried(lambda: len(tokenizer(_PANGRAM, add_special_tokens=False)["input_ids"]))
     except (TrialError, ValueError) as error:
-        fault = (str(error).splitlines() or [""])[0][:_SHOWN]
+        fault = reason(error)
     if not fault and not 0 < count <= _TOKENS * len(_PANGRAM):
         fault = f"it turns {len(_PANGRAM)} characters into {count} tokens"
     if fault:
@@ -274,8 +271,8 @@ def _template(tokenizer: Any, name: str) -> str:
     try:
         template = tokenizer.get_chat_template() if tokenizer.chat_template else None
     except ValueError as error:
-        first = str(error).splitlines()[0]
-        raise ModelError(f"{name}: its chat template cannot be chosen ({first})") from None
+        said = reason(error)
+        raise ModelError(f"{name}: its chat template cannot be chosen ({said})") from None
     if not template:
         raise ModelError(
             f"{name} has no chat template: omit --apply-chat-template, or add "

@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 
 from blindspot import paths
-from blindspot.errors import ModelError
+from blindspot.errors import ModelError, reason
 
 #: Files fetched from the hub: never pickled weights, and code only if it is allowed.
 _WANTED = ["model*.safetensors", "model.safetensors.index.json", "*.json", "*.jinja", "*.txt"]
@@ -56,9 +56,9 @@ def locate(name: str, revision: str | None = None, *, code: bool = False) -> Loc
             directory = Path(name).expanduser()
             is_directory, is_file = directory.is_dir(), directory.is_file()
         except (OSError, RuntimeError, ValueError) as error:  # no such user, or no such name
-            reason = getattr(error, "strerror", None) or str(error)
+            why = getattr(error, "strerror", None) or str(error)
             raise ModelError(
-                f"{name[:_SHOWN]}: cannot be examined ({reason}); check the path"
+                f"{name[:_SHOWN]}: cannot be examined ({why}); check the path"
             ) from error
         if is_directory:
             found = Located(name, directory)
@@ -148,8 +148,7 @@ def _from_hub(name: str, revision: str | None, *, code: bool) -> Located:
             "name a local directory, or go online and unset HF_HUB_OFFLINE"
         )
     except (errors.HfHubHTTPError, errors.HTTPError, OSError) as error:
-        first = (str(error).strip() or type(error).__name__).splitlines()[0]
-        fault = f"{at}: fetching it from the hub failed ({first}); try again"
+        fault = f"{at}: fetching it from the hub failed ({reason(error)}); try again"
     if fault is not None:
         raise ModelError(fault)
     return Located(name, Path(directory), Path(directory).name)

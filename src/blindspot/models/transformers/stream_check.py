@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from blindspot.errors import reason
 from blindspot.models.transformers.blocks import Blocks
 from blindspot.models.transformers.faults import is_bug
 from blindspot.models.transformers.hook_points import Captured, Hooked, Run, Tier, capture, opened
@@ -132,7 +133,7 @@ class SelfCheck:
         except _OTHER as error:
             if is_bug(error):
                 raise
-            raise blocks.refused(f"its blocks do not return tensors ({_first(error)})") from None
+            raise blocks.refused(f"its blocks do not return tensors ({reason(error)})") from None
         if len(seen.hidden) != blocks.layers:
             raise blocks.refused(
                 f"its {blocks.layers} blocks were run {len(seen.hidden)} times in a pass"
@@ -154,7 +155,7 @@ class SelfCheck:
         except _OTHER as error:
             if is_bug(error):
                 raise
-            raise blocks.refused(f"writing {at} fails ({_first(error)})") from None
+            raise blocks.refused(f"writing {at} fails ({reason(error)})") from None
         own, other = patched[0], patched[1]
         if self._differ(own, self._clean[0]):
             raise blocks.refused(f"a token's own vector, written {at}, changes the answer")
@@ -179,7 +180,7 @@ class SelfCheck:
             except _OTHER as error:
                 if is_bug(error):
                     raise
-                return self._passed_over(tier, _first(error))
+                return self._passed_over(tier, reason(error))
             if any(self._differ(one, other) for one, other in zip(fast, hooked, strict=True)):
                 return self._passed_over(tier, f"different answers at layer {probe.layer}")
         return True
@@ -224,8 +225,3 @@ class SelfCheck:
         one, other = one.float(), other.float().to(one.device)
         spread = float((other - other.mean()).norm())
         return float((one - other).norm()) / max(spread, 1e-30)
-
-
-def _first(error: BaseException) -> str:
-    """The first line of a library's message."""
-    return (str(error).strip() or type(error).__name__).splitlines()[0][:200]

@@ -21,6 +21,7 @@ class SignatureLine(TypedDict):
     low: float | None
     high: float | None
     direction: Literal["up", "down", "unchanged", "not measured"]
+    """Where the whole interval of the change is beyond the smallest margin of its gates."""
 
 
 @with_config(FIXED)

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 from types import SimpleNamespace
 
 import pytest
 
 from blindspot.errors import BlindspotError
+from blindspot.gates.limits import load_gates
+from blindspot.gates.outcomes import outcomes
+from blindspot.gates.verdict import Verdict
+from blindspot.measurements.registry import assays_of
+from blindspot.paths import FIXTURES
 from blindspot.run.cases import cases_of
+from blindspot.run.plan import Answers, categories_of, plan_of
+from blindspot.run.result import result_of
 from blindspot.run.source import FixturePrompts
 from blindspot.session.budget import FRACTIONS, settle_budget
 from blindspot.session.inputs import Inputs
@@ -27,7 +35,21 @@ CASES = tuple(
 PROMPTS = sum(len(list(SOURCE.prompts(part))) for part in {case.part for case in CASES})
 
 
-def settled(directory, monkeypatch, budget, *, seconds=1.0, workers=1):
+INSIDE = tuple(
+    case
+    for name, statistic, reading in (
+        ("patching", "blindness", "same-layer"),
+        ("injection", "reduction", "generated"),
+    )
+    for case, _ in cases_of(
+        SOURCE, measurement=name, statistic=statistic, readings=[reading], bands=["overall"]
+    )
+    if (case.part.axis, case.part.variant) == ("race", "default")
+)
+CATEGORIES = sorted({case.part.category for case in INSIDE})
+
+
+def settled(directory, monkeypatch, budget, *, seconds=1.0, workers=1, cases=CASES):
     """A session whose model takes so long for a prompt, after its budget is settled."""
     options = Options(model="slow", budget=budget)
     inputs = Inputs(options, directory, lambda _: None)
@@ -45,7 +67,7 @@ def settled(directory, monkeypatch, budget, *, seconds=1.0, workers=1):
         ledger=SimpleNamespace(note=notes.extend),
         config=SimpleNamespace(pluginmanager=SimpleNamespace(get_plugin=lambda _: None), stash={}),
     )
-    settle_budget(session, CASES, again=False)
+    session.categories = settle_budget(session, cases, again=False)
     return session, model, notes
 
 
@@ -83,8 +105,60 @@ def test_a_budget_that_is_too_small_is_refused(tmp_path, monkeypatch):
         settled(tmp_path, monkeypatch, "20s", seconds=60.0)
 
 
-def test_assays_that_are_too_long_are_named(tmp_path, monkeypatch):
-    """Where the prompts alone would fit: the assays, their time, and how to leave them out."""
-    monkeypatch.setattr("blindspot.session.budget._inside", lambda *_: 10**9)
-    with pytest.raises(BlindspotError, match=r"the assays alone take about .* tests/implicit"):
-        settled(tmp_path, monkeypatch, f"{2 * PROMPTS}s")
+@pytest.fixture
+def inside(monkeypatch):
+    """Set the seconds that the assays of a category take."""
+
+    def set_to(seconds):
+        # An answer takes a second, and has two tokens.
+        monkeypatch.setattr(
+            "blindspot.session.budget._inside",
+            lambda _, categories: [2 * seconds * (n + 1) for n in range(len(categories))],
+        )
+
+    return set_to
+
+
+@pytest.mark.parametrize(("seconds", "most"), [(1.0, 9), (160.0, 2), (1e6, 0)])
+def test_assays_get_half_of_the_time(tmp_path, monkeypatch, inside, seconds, most):
+    """They look into what fits in it, the first categories; the rest of the time is for prompts."""
+    inside(seconds)
+    session, _, (note,) = settled(tmp_path, monkeypatch, f"{PROMPTS}s", cases=CASES + INSIDE)
+    looked = min(most, len(CATEGORIES))
+    assert session.categories == looked
+    assert f"assays of {looked} of {len(CATEGORIES)} categories" in note
+    assert ("not looked into: race-default-" in note) == (looked < len(CATEGORIES))
+    left = 0.85 * PROMPTS - 17
+    assert float(session.inputs.selection.fraction) * PROMPTS <= left - looked * seconds
+
+
+def test_assays_give_way_to_the_smallest_fraction(tmp_path, monkeypatch, inside):
+    """Where both do not fit, prompts are asked and nothing is looked into."""
+    inside(1.0)
+    session, _, (note,) = settled(tmp_path, monkeypatch, "40s", cases=CASES + INSIDE)
+    assert session.categories == 0
+    assert "fraction 1/64," in note
+
+
+def test_assays_alone_need_time_for_one_category(tmp_path, monkeypatch, inside):
+    """Without prompts they have all of it; a run that would look into nothing is refused."""
+    inside(100.0)
+    session, *_ = settled(tmp_path, monkeypatch, "300s", cases=INSIDE)
+    assert session.categories == 2
+    (tmp_path / "other").mkdir()
+    with pytest.raises(BlindspotError, match=r"assays of one category take about .* more time"):
+        settled(tmp_path / "other", monkeypatch, "60s", cases=INSIDE)
+
+
+def test_what_is_not_looked_into_is_inconclusive():
+    """With the reason; never passed."""
+    parts = categories_of(case.part for case in INSIDE)
+    plan = plan_of(INSIDE, SOURCE, assays_of(SOURCE.stimuli), again=False, categories=1)
+    assert {case.part for case in INSIDE} == {*plan.inside, *plan.omitted}
+    assert categories_of(plan.inside) == parts[:1]
+    assert categories_of(plan.omitted) == parts[1:]
+    none = replace(plan, inside=(), omitted=[*plan.inside, *plan.omitted])
+    measured, _ = result_of(none, Answers(ListModel.identity, ()), lambda _: 0.0)
+    found = outcomes(measured, plan.cases, load_gates(FIXTURES / "gates.toml"), {})
+    assert {one.verdict for one in found.values()} == {Verdict.INCONCLUSIVE}
+    assert all("no time" in measured.unreadable(case) for case in INSIDE)

@@ -37,6 +37,7 @@ class Plan:
         trials_inside: the same of answers that assays compare.
         assays: the ways to look into a model, by measurement.
         inside: the slices that they look at.
+        omitted: the slices that they do not look at, for lack of time.
         places: positions in ``prompts`` that are asked again.
         inside_again: the slices that are looked at again.
     """
@@ -47,6 +48,7 @@ class Plan:
     trials_inside: Sequence[Prompt] = ()
     assays: Mapping[str, Assay] = field(default_factory=dict)
     inside: Sequence[Slice] = ()
+    omitted: Sequence[Slice] = ()
     places: Mapping[Slice, Sequence[int]] = field(default_factory=dict)
     inside_again: Sequence[Slice] = ()
 
@@ -118,11 +120,27 @@ class Answers:
 
 
 def plan_of(
-    cases: Iterable[Case], source: PromptSource, assays: Mapping[str, Assay], *, again: bool
+    cases: Iterable[Case],
+    source: PromptSource,
+    assays: Mapping[str, Assay],
+    *,
+    again: bool,
+    categories: int | None = None,
 ) -> Plan:
-    """What cases need; ``again``: some of it once more, to see whether that comes out the same."""
+    """What cases need.
+
+    Args:
+        cases: of the run.
+        source: of their prompts.
+        assays: by measurement.
+        again: some of it once more, to see whether that comes out the same.
+        categories: in how many of them the assays look, the first ones; None for all.
+    """
     cases = tuple(cases)
-    inside = list(dict.fromkeys(case.part for case in cases if case.mechanistic))
+    every = list(dict.fromkeys(case.part for case in cases if case.mechanistic))
+    kept = categories_of(every)[:categories]
+    inside = [part for part in every if _category(part) in kept]
+    omitted = [part for part in every if _category(part) not in kept]
     prompts = prompts_of(source, cases)
     asked = {name_of(prompt) for some in prompts.values() for prompt in some}
     formed = (part for part in inside if isinstance(assays[part.measurement], Formed))
@@ -133,11 +151,21 @@ def plan_of(
         _trials(source, (replace(part, measurement=IMPLICIT) for part in formed)),
         assays if inside else {},
         inside,
+        omitted,
     )
     if not again:
         return plan
     looked = looked_again(plan.assays, inside)
     return replace(plan, places=chosen(plan.prompts), inside_again=looked)
+
+
+def categories_of(parts: Iterable[Slice]) -> list[tuple[str, str, str]]:
+    """The categories of slices, as (axis, variant, category), in their order."""
+    return list(dict.fromkeys(map(_category, parts)))
+
+
+def _category(part: Slice) -> tuple[str, str, str]:
+    return part.axis, part.variant, part.category
 
 
 def _trials(source: PromptSource, parts: Iterable[Slice]) -> list[Prompt]:

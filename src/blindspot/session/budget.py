@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from fractions import Fraction
+from itertools import chain
 
 from blindspot import files
 from blindspot.errors import BlindspotError
@@ -16,7 +17,7 @@ from blindspot.run.ask import ask
 from blindspot.run.cases import Case
 from blindspot.run.cost import timed, trial_of
 from blindspot.run.findings import trials_of, units_of
-from blindspot.run.plan import Plan, plan_of
+from blindspot.run.plan import Plan, categories_of, plan_of
 from blindspot.run.source import FixturePrompts
 from blindspot.run.turns import Share
 from blindspot.session.progress import Bars, duration, uncaptured
@@ -30,39 +31,49 @@ _FORMED = 2
 #: Share of a budget that is planned; the rest is for prompts that take longer than those tried.
 _PLANNED = 0.85
 #: The choice, in the directory of the run.
-_CHOSEN = "fraction"
+_CHOSEN = "budget"
+#: Most categories that are named.
+_NAMED = 3
 
 
-def settle_budget(session: Session, cases: Iterable[Case], *, again: bool) -> None:
+def settle_budget(session: Session, cases: Iterable[Case], *, again: bool) -> int | None:
     """Choose the fraction of the prompts, once for all processes of a run.
+
+    Assays get at most half of the time, if there are prompts, and look into as many categories as
+    they have time for.
 
     Args:
         session: whose inputs take the fraction.
         cases: of the run.
         again: whether some prompts are asked twice.
 
+    Returns:
+        In how many categories the assays look; None for all.
+
     Raises:
-        BlindspotError: the smallest fraction or the assays take longer than the budget, or the
-            model fails.
+        BlindspotError: the smallest fraction takes longer than the budget, or the model fails.
     """
     if session.options.budget is None:
-        return
-    chosen = session.directory / _CHOSEN
-    if not chosen.exists():
-        files.replace(chosen, str(_chosen(session, tuple(cases), again)))
-    session.inputs.narrow(Fraction(chosen.read_text("utf-8")))
+        return None
+    path = session.directory / _CHOSEN
+    if not path.exists():
+        fraction, categories = _chosen(session, tuple(cases), again)
+        files.replace(path, f"{fraction} {categories}")
+    chosen, looked = path.read_text("utf-8").split()
+    session.inputs.narrow(Fraction(chosen))
+    return int(looked)
 
 
-def _chosen(session: Session, cases: tuple[Case, ...], again: bool) -> Fraction:
+def _chosen(session: Session, cases: tuple[Case, ...], again: bool) -> tuple[Fraction, int]:
     options, inputs = session.options, session.inputs
     assert isinstance(inputs.source, FixturePrompts)
     plans = _plans(session, cases, again)
     whole = next(plans)
-    size = _size(whole, session)
+    size, every = _size(whole, session), categories_of(whole.inside)
     prompts = [prompt for some in whole.prompts.values() for prompt in some]
-    trial = trial_of(prompts)
+    trial = trial_of(prompts or whole.trials_inside)
     if not trial:
-        return FRACTIONS[0]
+        return FRACTIONS[0], len(every)
     bars, label = Bars(session), f"{options.candidate}, trial"
     share = Share(watched=lambda count: bars(count, label, "prompts"))
     # A store of its own: stored answers have no speed. The first prompt loads the model.
@@ -70,34 +81,59 @@ def _chosen(session: Session, cases: tuple[Case, ...], again: bool) -> Fraction:
     with timed() as took:
         ask(inputs.model, trial, Store(None), share)
     each = took.seconds / len(trial) / session.workers
-    inside = _inside(session, whole) * took.seconds / max(took.tokens, 1)
-    left = options.seconds * _PLANNED - (time.monotonic() - session.began) - inside
-    plan, fraction = whole, FRACTIONS[0]
-    for fraction in FRACTIONS:
-        count = _size(plan, session)
-        asked = (count + _forms(plan, session)) * each
-        if asked <= left:
-            said = (
-                f"--budget {options.budget}: fraction {fraction}, {count:,} prompts, "
-                f"about {duration(asked + inside)}"
-            )
-            if fraction < 1:
-                wider = math.sqrt(size / count)
-                said += f"; intervals up to {wider:.1f} times as wide as those of all {size:,}"
-            session.ledger.note([said])
-            with uncaptured(session):
-                print(f"{options.candidate}: {said}", file=sys.stderr, flush=True)
-            return fraction
-        plan = next(plans, plan)
-    if asked <= left + inside:
+    token = took.seconds / max(took.tokens, 1)
+    left = options.seconds * _PLANNED - (time.monotonic() - session.began)
+    inside = [token * tokens for tokens in _inside(whole, every)]
+    categories = sum(seconds <= left / (2 if size else 1) for seconds in inside)
+    if every and not categories and not size:
         raise BlindspotError(
-            f"--budget {options.budget}: the assays alone take about {duration(inside)}; give more "
-            "time, or leave them out: tests/implicit tests/explicit"
+            f"--budget {options.budget}: the assays of one category take about "
+            f"{duration(inside[0])}; give more time"
         )
-    raise BlindspotError(
-        f"--budget {options.budget}: fraction {fraction} takes about "
-        f"{duration(asked + inside)}; give more time, or select fewer tests (-k, -m)"
-    )
+    looked = inside[categories - 1] if categories else 0.0
+    asked, fraction, count = _fitting(session, whole, plans, each, left - looked)
+    if asked + looked > left:
+        categories, looked = 0, 0.0
+    if asked > left:
+        raise BlindspotError(
+            f"--budget {options.budget}: fraction {fraction} takes about {duration(asked)}; "
+            "give more time, or select fewer tests (-k, -m)"
+        )
+    said = f"--budget {options.budget}: fraction {fraction}, {count:,} prompts"
+    if every:
+        said += f", assays of {categories} of {len(every)} categories"
+    said += f", about {duration(asked + looked)}"
+    if fraction < 1:
+        wider = math.sqrt(size / count)
+        said += f"; intervals up to {wider:.1f} times as wide as those of all {size:,}"
+    if categories < len(every):
+        said += f"; not looked into: {_named(every[categories:])}"
+    session.ledger.note([said])
+    with uncaptured(session):
+        print(f"{options.candidate}: {said}", file=sys.stderr, flush=True)
+    return fraction, categories
+
+
+def _fitting(
+    session: Session, whole: Plan, plans: Iterator[Plan], each: float, seconds: float
+) -> tuple[float, Fraction, int]:
+    """The largest fraction that fits, else the smallest: its seconds, itself, and its prompts.
+
+    ``plans``: of the smaller fractions; ``each``: seconds that a prompt takes.
+    """
+    for fraction, plan in zip(FRACTIONS, chain([whole], plans), strict=True):
+        count = _size(plan, session)
+        found = (count + _forms(plan, session)) * each, fraction, count
+        if found[0] <= seconds:
+            break
+    return found
+
+
+def _named(categories: Sequence[tuple[str, str, str]]) -> str:
+    """Their names, the first ones."""
+    names = ["-".join(filter(None, one)) for one in categories[:_NAMED]]
+    more = len(categories) - len(names)
+    return ", ".join([*names, f"{more} more"] if more else names)
 
 
 def _plans(session: Session, cases: tuple[Case, ...], again: bool) -> Iterator[Plan]:
@@ -122,8 +158,12 @@ def _forms(plan: Plan, session: Session) -> int:
     return _FORMED * len(plan.trials) * sum(isinstance(model, HasScores) for model in models)
 
 
-def _inside(session: Session, plan: Plan) -> int:
-    """Tokens that the assays of a plan compute, roughly."""
-    return sum(
-        unit.tokens for units in (trials_of, units_of) for unit in units(plan.assays, plan.inside)
-    )
+def _inside(plan: Plan, categories: Sequence[tuple[str, str, str]]) -> list[int]:
+    """Tokens that the assays of the first categories compute, roughly: of one, of two and so on."""
+    found = []
+    for count in range(1, len(categories) + 1):
+        some = set(categories[:count])
+        parts = [part for part in plan.inside if not some.isdisjoint(categories_of([part]))]
+        units = (*trials_of(plan.assays, parts), *units_of(plan.assays, parts))
+        found.append(sum(unit.tokens for unit in units))
+    return found

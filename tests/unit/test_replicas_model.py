@@ -157,6 +157,22 @@ def test_run_has_the_gates_and_the_baseline_of_one_process(here, tmp_path):
     assert len(clusters) == before
 
 
+@pytest.mark.parametrize(
+    ("all_lost_from", "code"),
+    [pytest.param(5, 11, marks=pytest.mark.slow, id="middle"), pytest.param(1, 4, id="start")],
+)
+def test_run_whose_replicas_all_end_is_incomplete_if_some_answered(
+    here, all_lost_from, code, tmp_path
+):
+    """What was answered is kept; where nothing was, the model cannot be used."""
+    here(lost=lambda number, asked: number >= all_lost_from or asked == 6)
+    few = {"paths": ("tests/implicit",), "limit": None, "env": {"SCRIPTED_STIMULI": "shipped"}}
+    run = run_suite(tmp_path, *FEW, "--store", str(tmp_path / "store"), model=f"ray:{NAME}", **few)
+    assert run.code == code, run.out + run.err
+    assert "7 replicas were lost and nothing was done: its process ended" in run.out + run.err
+    assert "Traceback" not in run.out + run.err
+
+
 # --- mistakes
 
 

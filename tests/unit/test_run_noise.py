@@ -1,6 +1,7 @@
 """The noise floor: what a model differs from itself by when it is asked again."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,10 +11,18 @@ from blindspot.estimates.noise import Noise
 from blindspot.measurements.base import BANDS, LATE, OVERALL
 from blindspot.measurements.mechanistic import Assayed, Band
 from blindspot.measurements.registry import assays_of
+from blindspot.models.server import Server
 from blindspot.run.answer import Answer
 from blindspot.run.cases import Case
 from blindspot.run.findings import units_of
-from blindspot.run.noise import PER_SLICE, NoiseFloor, chosen, looked_again, noise_floor
+from blindspot.run.noise import (
+    PER_SLICE,
+    NoiseFloor,
+    chosen,
+    looked_again,
+    noise_floor,
+    spread_of,
+)
 from blindspot.run.observations import Observations, read
 from blindspot.run.source import FixturePrompts
 from blindspot.stimuli import Slice, load_stimuli
@@ -164,3 +173,14 @@ def test_the_floor_of_a_gate_over_variants_is_their_mean():
     one, other = (each.floor(3360) for each in noise.values())
     assert floor.of(pooled, 3360) == pytest.approx((one + other) / 2)
     assert one < floor.of(pooled, 3360) < other
+
+
+def test_floor_of_forced_choice_is_at_least_the_spread_of_a_server():
+    """That its handshake found; generated answers have no such floor, and other models none."""
+    quiet = asked_again(lambda _, prompt: answer(prompt))
+    server = Server("http://h/v1", "", 10, "echo", True, 0.02, 0, 8)
+    floor = replace(quiet, least=spread_of(server))
+    forced = case("implicit", "stereotype", "forced-choice")
+    assert (quiet.of(forced, 100), floor.of(forced, 100)) == (0.0, 0.02)
+    assert floor.of(case("implicit", "stereotype"), 100) == 0.0
+    assert spread_of(None) == spread_of(replace(server, spread=math.nan)) == 0.0

@@ -133,6 +133,11 @@ def test_server_that_does_not_chat_is_refused():
     with scripted_server(fault=away) as server:
         with pytest.raises(ModelError, match="does not chat: HTTP 404: no such endpoint; look at"):
             chat(server).check_files()
+        root = server.address.removesuffix("/v1")
+        with pytest.raises(
+            ModelError, match=r"does not chat: HTTP 404.*; base_url usually ends in"
+        ):
+            chat(server, base_url=root).check_files()
         for arguments, said in (
             ({"tokenizer": "x"}, "tokenizer is none of chat:ID"),
             ({"price": "3"}, "price=0.15/0.60"),

@@ -88,6 +88,8 @@ def test_other_names_tokens_and_endpoints_are_refused():
 
         server.fault = no_completions
         assert "chat:m asks for text alone" in refusal(server)
+        root = server.address.removesuffix("/v1")
+        assert refusal(server, base_url=root).endswith("; base_url usually ends in /v1")
 
         def opens_twice(handler, number, body):
             if "prompt" not in body:
@@ -119,6 +121,12 @@ def test_server_that_cannot_be_asked_is_told_at_once(monkeypatch):
     with scripted_server() as server:
         server.fault = lambda handler, number, body: handler.reply({}, 503) or True
         assert re.search(r"HTTP 503 \(\d tries .*; wait until it is ready$", refusal(server))
+        for body, said in (
+            (b"<!DOCTYPE html><title>Sign in</title>", "a web page .*; correct base_url, which"),
+            (b'{"data": [', "a body that is no JSON .*; wait until it is ready$"),
+        ):
+            server.fault = lambda handler, *_, body=body: handler.reply(body) or True
+            assert re.search(f"HTTP 200 with {said}", refusal(server))
 
         def dies(handler, number, body):
             if "prompt" in body:

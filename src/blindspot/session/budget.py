@@ -86,7 +86,7 @@ def _chosen(
     with timed() as took:
         ask(inputs.model, trial, Store(None), share)
     each = took.seconds / len(trial) / session.workers
-    token = took.seconds / max(took.tokens, 1)
+    token = _models(session) * took.seconds / max(took.tokens, 1)
     left = options.seconds * _PLANNED - (time.monotonic() - session.began)
     inside, tokens = _fitting_inside(whole, left / (2 if size else 1) / token)
     if whole.inside and not inside and not size:
@@ -179,7 +179,11 @@ def _plans(session: Session, cases: tuple[Case, ...], again: bool) -> Iterator[P
 def _size(plan: Plan, session: Session) -> int:
     """How many prompts a plan asks, of the model and of its reference."""
     asked = sum(map(len, plan.prompts.values()))
-    return asked * (1 + (session.inputs.reference is not None)) + len(plan.repeated)
+    return asked * _models(session) + len(plan.repeated)
+
+
+def _models(session: Session) -> int:
+    return 1 + (session.inputs.reference is not None)
 
 
 def _forms(plan: Plan, session: Session) -> int:

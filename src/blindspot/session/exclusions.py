@@ -22,7 +22,8 @@ def check(options: Options) -> None:
         if has_secret(value):
             raise BlindspotError(
                 f"{flag_of(name)}: a part looks like a secret, which reports and baselines "
-                "would record; omit it, and set HF_TOKEN in the environment for a hub model"
+                "would record; omit it, and set HF_TOKEN for a hub model, or BLINDSPOT_API_KEY for "
+                "a server, in the environment"
             )
     if options.model_args:
         from blindspot.models.options import parse_model_args

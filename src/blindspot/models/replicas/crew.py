@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from blindspot.errors import ModelError, line
+from blindspot.errors import ModelError, SilentError, line
 from blindspot.models.pulse import beat, loaded
 from blindspot.models.replicas.replica import Done, Load, Loaded, Work
 
@@ -110,6 +110,7 @@ class Crew:
         self._check, self._patience = check, patience
         self._members: list[_Member] = []
         self._in_a_row = 0
+        self._worked = False
         self.roll = Roll()
 
     def first(self, work: Work[Any]) -> Any:
@@ -141,6 +142,8 @@ class Crew:
         Raises:
             ModelError: no replica is left or found a place, they hold different models, or some
                 work is lost again and again; or what the work raises.
+            SilentError: no replica is left, or some work is lost again and again, after other work
+                was done.
         """
         try:
             self._open()
@@ -158,9 +161,8 @@ class Crew:
                         continue
                     losses[number] += 1
                     if losses[number] >= _LOSSES:
-                        raise ModelError(
-                            f"{self._name}: the same prompts ended {_LOSSES} replicas: "
-                            f"{line(result, 300)}"
+                        raise self._ended(
+                            f"the same prompts ended {_LOSSES} replicas: {line(result, 300)}"
                         ) from result
                     waiting.append(number)
         except BaseException:
@@ -215,7 +217,7 @@ class Crew:
                     found.append((part, error))
                 continue
             if part is not None:
-                self._in_a_row = 0
+                self._in_a_row, self._worked = 0, True
                 found.append((part, result))
             elif not member.node:
                 member.node = str(result.value)
@@ -240,15 +242,18 @@ class Crew:
         self.roll.lost += 1
         self._in_a_row += 1
         if self._in_a_row > _LOSSES * self._count:
-            raise ModelError(
-                f"{self._name}: {self._in_a_row} replicas were lost and nothing was done: "
-                f"{line(error, 300)}"
+            raise self._ended(
+                f"{self._in_a_row} replicas were lost and nothing was done: {line(error, 300)}"
             ) from error
         self._start()
 
     def _no_place(self) -> ModelError:
-        return ModelError(
-            f"{self._name}: no replica started on the Ray cluster within {self._patience:.0f} s; "
+        return self._ended(
+            f"no replica started on the Ray cluster within {self._patience:.0f} s; "
             f"{self._cluster.room()}; wait for other jobs, or ask less by --model-args "
             "replicas=N,gpus_per_replica=N"
         )
+
+    def _ended(self, why: str) -> ModelError:
+        """Why the work cannot go on, by whether any was done."""
+        return (SilentError if self._worked else ModelError)(f"{self._name}: {why}")

@@ -156,9 +156,10 @@ class ChatModel(RemoteModel):
             except RequestError as error:
                 other = dialect.without(str(error)) if error.status in (400, 422) else None
                 if other is None:
+                    doubt = self._settings.doubt
                     raise ModelError(
                         f"{self._settings.name}: {self._settings.base_url} does not chat: "
-                        f"{error.advised}"
+                        f"{f'{error}; {doubt}' if doubt else error.advised}"
                     ) from None
                 dialect = other
         try:

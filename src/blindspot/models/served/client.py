@@ -43,9 +43,10 @@ _LARGEST = 64 * 2**20
 _SET_KEY = f"set the key in {KEYS[0]}"
 _TRUST = "if it is your own, set SSL_CERT_FILE to a file with it or with what signed it"
 _AUTHORITIES = "set SSL_CERT_FILE to a file with certificates, or unset it"
-#: Remedies: of a server that cannot be reached, and of one that cannot answer yet.
+#: Remedies: of a server that cannot be reached, of one that cannot answer yet, and of a web page.
 _START = "start the server, or correct base_url"
 _READY = "wait until it is ready"
+_PAGE = "correct base_url, which usually ends in /v1"
 #: What OpenSSL calls a certificate of another name or another address.
 _OTHER_NAMES = frozenset({62, 64})
 #: Characters of a server's message that are shown.
@@ -73,12 +74,19 @@ class GoneError(RequestError):
 class _BusyError(Exception):
     """A try that failed and may be repeated, after so many seconds if the server says so.
 
-    ``gone``: because the server could not be reached.
+    ``gone``: because the server could not be reached; ``advice``: as of `RequestError`.
     """
 
-    def __init__(self, said: str, wait: float | None = None, *, gone: bool = False) -> None:
+    def __init__(
+        self,
+        said: str,
+        wait: float | None = None,
+        *,
+        gone: bool = False,
+        advice: str = _READY,
+    ) -> None:
         super().__init__(said)
-        self.wait, self.gone = wait, gone
+        self.wait, self.gone, self.advice = wait, gone, advice
 
 
 class Client:
@@ -170,7 +178,7 @@ class Client:
                     more = f" ({tried} tries in {time.monotonic() - began:.0f} s{asks})"
                     if error.gone:
                         raise GoneError(f"{said}{more}", advice=_START) from None
-                    raise RequestError(f"{said}{more}", advice=_READY) from None
+                    raise RequestError(f"{said}{more}", advice=error.advice) from None
                 self._closed.wait(pause)
                 wait = min(wait * 2, _LONGEST_WAIT_S)
             else:
@@ -301,6 +309,9 @@ class Client:
             found = json.loads(content)
         except (ValueError, RecursionError):
             found = None
+            if status < 300 and content.lstrip().startswith(b"<"):
+                said = f"HTTP {status} with a web page instead of JSON"
+                raise _BusyError(said, advice=_PAGE) from None
             if status < 300:
                 raise _BusyError(f"HTTP {status} with a body that is no JSON") from None
         said = self._message(found)

@@ -95,7 +95,7 @@ class _Examination:
         except RequestError as error:
             raise self._refused(
                 f"it does not complete token ids with log-probabilities: {error}",
-                f"chat:{self._settings.model} asks for text alone",
+                self._settings.doubt or f"chat:{self._settings.model} asks for text alone",
             ) from None
         if not found.tokens:
             raise self._refused("it writes no token at all", "look at the server")

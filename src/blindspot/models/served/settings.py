@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import urlsplit
@@ -95,6 +96,11 @@ class ServerSettings:
     def root(self) -> str:
         """The address of the server itself, where its own endpoints are."""
         return self.base_url.removesuffix("/v1")
+
+    @property
+    def doubt(self) -> str:
+        """A remedy if the address looks incomplete, "" if it does not."""
+        return "" if re.search(r"/v\d", self.base_url) else "base_url usually ends in /v1"
 
     @property
     def is_here(self) -> bool:

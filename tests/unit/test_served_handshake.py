@@ -143,6 +143,7 @@ def test_server_that_cannot_be_asked_is_told_at_once(monkeypatch):
     said = refusal(server)
     assert f"no connection to 127.0.0.1:{server.server_port} (" in said
     assert said.endswith("; start the server, or correct base_url")
+    assert "no connection to [::1]:1 (" in refusal(server, base_url="http://[::1]:1/v1")
 
 
 def test_server_that_says_when_to_come_again_is_waited_for(monkeypatch):

@@ -42,7 +42,8 @@ def test_importing_the_plugin_loads_nothing_heavy(tmp_path):
 def test_rooms_import_no_torch(tmp_path):
     """Data flows one way: stimuli, answers and estimates know no torch; models load it late."""
     rooms = ("stimuli", "answers", "estimates", "models", "measurements.registry", "contrib")
-    names = ", ".join(f"blindspot.{room}" for room in (*rooms, "contrib.aligned_but_blind"))
+    late = ("contrib.aligned_but_blind", "mitigation.command", "mitigation.recipe")
+    names = ", ".join(f"blindspot.{room}" for room in (*rooms, *late))
     code = f"import sys, {names}; print('torch' in sys.modules)"
     assert python("-c", code, cwd=tmp_path).stdout.strip() == "False"
 

@@ -13,8 +13,7 @@ from safetensors.torch import load_file
 
 from blindspot import paths
 from blindspot.__main__ import main
-from blindspot.mitigation import lora
-from blindspot.mitigation.command import _command
+from blindspot.mitigation import command, lora
 from blindspot.mitigation.recipe import CARD, Recipe
 from blindspot.mitigation.texts import Split, Texts
 from blindspot.models import ModelOptions, identify, load
@@ -111,7 +110,7 @@ def test_directions_are_made_without_peft(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A vector for each layer; another placebo makes others."""
-    monkeypatch.setattr(lora, "find_spec", lambda _name: None)
+    monkeypatch.setattr(command, "find_spec", lambda _name: None)
     assert mitigate(tmp_path / "group", "--method", "steer", "--layers", "late") == 0
     path = tmp_path / "group" / "directions.safetensors"
     assert f"--steer {path}" in capsys.readouterr().out
@@ -153,7 +152,7 @@ def test_lora_without_peft_names_the_package(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Before the model is loaded."""
-    monkeypatch.setattr(lora, "find_spec", lambda _name: None)
+    monkeypatch.setattr(command, "find_spec", lambda _name: None)
     assert mitigate(tmp_path / "a") == 4
     assert "pip install 'pytest-blindspot[mitigate]'" in capsys.readouterr().err
 
@@ -191,7 +190,7 @@ def test_layers_are_bands_or_a_range(layers: str, count: int, window: tuple[int,
 def test_the_command_that_judges_is_whole(monkeypatch: pytest.MonkeyPatch, installed: bool) -> None:
     """It runs where it is printed: outside a checkout it names the suite of the wheel."""
     monkeypatch.setattr(paths, "INSTALLED", installed)
-    told = _command("org/base", Recipe("gender", chat=True), Path("see gender"))
+    told = command._command("org/base", Recipe("gender", chat=True), Path("see gender"))
     assert told == (
         f"pytest {'--pyargs blindspot.suite ' * installed}--model org/base --adapter 'see gender' "
         "--reference org/base --apply-chat-template --axis gender -m mitigation"

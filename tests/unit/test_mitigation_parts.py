@@ -13,7 +13,7 @@ from blindspot.measurements.fluency import FLUENCY
 from blindspot.measurements.knowledge import KNOWLEDGE, Knowledge
 from blindspot.measurements.mitigation import PARTS
 from blindspot.measurements.registry import ALL
-from blindspot.stimuli import load_stimuli
+from blindspot.stimuli import Selection, load_stimuli
 from tests.unit.planted_senses import PlantedSenses
 from tests.unit.planted_senses import stimuli as planted
 
@@ -59,6 +59,21 @@ def test_stated_answers_are_in_their_prompts(part) -> None:
         assert EVIDENCE.read(prompt, "", (1.0, 0.0)).forced == 0.0
         assert EVIDENCE.is_complete(prompt)(f" {right}\n")
         assert not EVIDENCE.is_complete(prompt)(f" {right}")
+
+
+def test_fewer_stated_answers_are_a_part_of_more() -> None:
+    """A third of them for one word pair, or a small fraction; never a hundred for a quick look."""
+    (part,) = [one for one in EVIDENCE.slices(STIMULI) if one.id == "race-default-stated"]
+
+    def asked(limit: int | None = None, fraction: str = "1") -> set[str]:
+        selection = Selection.of(limit, "all", fraction)
+        return {one.text for one in EVIDENCE.prompts(STIMULI, part, selection)}
+
+    whole = asked()
+    assert asked(fraction="all") == whole
+    assert asked(fraction="1/2") < whole
+    assert asked(fraction="1/4") == asked(limit=1) < asked(fraction="1/2") == asked(limit=2)
+    assert 3 * len(asked(limit=1)) == len(whole)
 
 
 def test_plain_sentences_are_counted_in_bits() -> None:

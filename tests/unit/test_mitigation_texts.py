@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import pytest
 
 from blindspot.errors import StimulusError
-from blindspot.mitigation.texts import Split, Text, Texts
-from blindspot.stimuli import EVERY, load_stimuli
+from blindspot.mitigation.texts import ANSWERED, PLAIN, Split, Text, Texts
+from blindspot.stimuli import EVERY, NEUTRAL, UNRELATED, load_stimuli
 
 STIMULI = load_stimuli((), axes=(EVERY,))
 
@@ -88,6 +90,21 @@ def test_a_literal_sense_that_is_stated_stays() -> None:
     said = [text for text in batches() if text.continuation == " color"]
     cues = [cue for each in STIMULI.senses["en"]["color"].cues for cue in each.forms]
     assert all(any(cue in text.prompt.lower() for cue in cues) for text in said)
+
+
+def test_all_orders_occur_and_other_text_beside() -> None:
+    """Nothing can be learned from a listed order; other sentences stay as they are."""
+    texts = Texts(STIMULI, "race", Split.of(STIMULI, "race", 0), 0)
+    prompts = [texts._prompt("default") for _ in range(200)]
+    orders = Counter((one.positive_identifier_first, one.positive_word_first) for one in prompts)
+    assert len(orders) == 4
+    assert min(orders.values()) > 25
+    kept = [text for text in batches() if text.base == text.prompt == ""]
+    plain = [text for text in kept if text.continuation in STIMULI.practice["en"]]
+    assert len(plain) == 8 * ANSWERED[PLAIN]
+    assert len(kept) - len(plain) == 8 * ANSWERED[UNRELATED]
+    neutral = [cue for each in STIMULI.senses["en"][NEUTRAL].cues for cue in each.forms]
+    assert any(cue in text.prompt.lower() for text in batches() for cue in neutral)
 
 
 def test_paired_identifiers_stay_together() -> None:

@@ -27,12 +27,13 @@ CASES = tuple(
 PROMPTS = sum(len(list(SOURCE.prompts(part))) for part in {case.part for case in CASES})
 
 
-def settled(directory, monkeypatch, budget, *, seconds=1.0, workers=1):
+def settled(directory, monkeypatch, budget, *, seconds=1.0, workers=1, reference=False):
     """A session whose model takes so long for a prompt, after its budget is settled."""
     options = Options(model="slow", budget=budget)
     inputs = Inputs(options, directory, lambda _: None)
     model = ListModel(monkeypatch, seconds)
     inputs.model, inputs.source = model, SOURCE
+    inputs.reference = model if reference else None
     notes = []
     session = SimpleNamespace(
         options=options,
@@ -75,6 +76,15 @@ def test_workers_agree_and_share(tmp_path, monkeypatch):
     assert not notes
     chosen = first.inputs.selection.fraction
     assert second.inputs.selection.fraction == chosen > Fraction(1, 6)
+
+
+def test_a_reference_takes_as_long_again(tmp_path, monkeypatch):
+    """Its prompts are a part of the budget: of both less is asked in the same time."""
+    budget = f"{round(0.7 * PROMPTS)}s"
+    alone, _, _ = settled(tmp_path, monkeypatch, budget)
+    (tmp_path / "fraction").unlink()
+    both, _, _ = settled(tmp_path, monkeypatch, budget, reference=True)
+    assert both.inputs.selection.fraction < alone.inputs.selection.fraction
 
 
 def test_a_budget_that_is_too_small_is_refused(tmp_path, monkeypatch):

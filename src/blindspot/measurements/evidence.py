@@ -11,8 +11,9 @@ import math
 import re
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import cached_property, partial
-from itertools import product
+from itertools import chain, product, zip_longest
 
 import numpy as np
 
@@ -25,6 +26,7 @@ from blindspot.measurements.mitigation import ANSWERING
 from blindspot.measurements.sample import evenly
 from blindspot.stimuli import (
     DEFAULT_SELECTION,
+    Context,
     Prompt,
     Selection,
     Slice,
@@ -40,8 +42,8 @@ from blindspot.stimuli.texts import ASKED_SLOT
 
 #: Name of the slices: prompts use the words of all categories.
 _STATED = "stated"
-#: Word pairs of each category, and contexts of each sense.
-_PAIRS, _CONTEXTS = 3, 48
+#: Word pairs of each category at most, and contexts of each sense for each of these.
+_PAIRS, _CONTEXTS = 3, 16
 _SIDES = ("the contrast", "the group")
 _MEAN, _APART = np.array([[0.5, 0.5]]), np.array([[-1.0, 1.0]])
 
@@ -94,15 +96,18 @@ class _Evidence(Behavioral):
     def prompts(
         self, stimuli: Stimuli, part: Slice, selection: Selection = DEFAULT_SELECTION
     ) -> Iterator[Prompt]:
-        yield from self._of_words(stimuli, part)
-        yield from self._of_senses(stimuli, part)
+        """Those of a smaller fraction, or of fewer pairs, come first."""
+        fraction = Fraction(1) if selection.fraction is None else selection.fraction
+        few = min(_PAIRS, selection.limit or _PAIRS, math.ceil(_PAIRS * fraction))
+        yield from self._of_words(stimuli, part, few)
+        yield from self._of_senses(stimuli, part, few)
 
-    def _of_words(self, stimuli: Stimuli, part: Slice) -> Iterator[StatedPrompt]:
+    def _of_words(self, stimuli: Stimuli, part: Slice, few: int) -> Iterator[StatedPrompt]:
         """Which identifier goes with a word, as stated: by the stereotype and against it."""
         axis = stimuli.axes[part.axis]
         wordings = stimuli.stated[axis.language]
-        few = Selection(limit=_PAIRS)
-        pairs = [pair for one in axis.categories.values() for pair in diagonals(one, few)]
+        some = [diagonals(one, Selection(limit=few)) for one in axis.categories.values()]
+        pairs = [pair for rank in zip_longest(*some) for pair in rank if pair]
         for place, pair in enumerate(pairs):
             wording = wordings[place % len(wordings)]
             identifiers = axis.variants[part.variant].identifiers(place)
@@ -126,16 +131,16 @@ class _Evidence(Behavioral):
                     language=axis.language,
                 )
 
-    def _of_senses(self, stimuli: Stimuli, part: Slice) -> Iterator[StatedPrompt]:
+    def _of_senses(self, stimuli: Stimuli, part: Slice, few: int) -> Iterator[StatedPrompt]:
         """Which sense is stated of an identifier; none of identifiers that have only one."""
         where = part.axis, part.variant
         if not any(one.variant == part.variant for one in _described(stimuli, part.axis)):
             return
         questions = closed_questions(stimuli, *where)
         stated = [cued_contexts(stimuli, *where, one.name) for one in senses_of(stimuli, *where)]
-        few = min(_CONTEXTS, *map(len, stated))
+        most = min(few * _CONTEXTS, *map(len, stated))
         for of_group, contexts in zip((True, False), stated, strict=True):
-            for place, context in enumerate(evenly(contexts, few)):
+            for place, context in enumerate(_nested(contexts)[:most]):
                 name, _, question = questions[place % len(questions)]
                 start, end = question.span
                 asked = context.words[place // len(questions) % len(context.words)]
@@ -183,6 +188,14 @@ class _Evidence(Behavioral):
 
     def order(self, identifier_first: bool, second_order: bool) -> str:
         return stated_order(identifier_first, second_order)
+
+
+def _nested(contexts: Sequence[Context]) -> list[Context]:
+    """Contexts so that the first ones, for one pair or for two, are spread evenly as well."""
+    inner = [list(contexts)]
+    for pairs in range(_PAIRS, 0, -1):
+        inner.append(evenly(inner[-1], pairs * _CONTEXTS))
+    return list(dict.fromkeys(chain(*reversed(inner))))
 
 
 def _described(stimuli: Stimuli, axis: str) -> list[Slice]:

@@ -1,7 +1,7 @@
 """``python -m blindspot mitigate``: make a model see a group, by an adapter or by directions.
 
 Slow imports are in the functions that use them: the command line calls `add_command` of every
-command.
+command, and torch is first imported where the model is loaded, which decides how its threads wait.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import shlex
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -100,10 +101,11 @@ def run(arguments: argparse.Namespace) -> int:
     options = ModelOptions(
         arguments.model, device=arguments.device, apply_chat_template=recipe.chat, dtype="float32"
     )
-    if recipe.method == LORA:
-        from blindspot.mitigation.lora import check_installed
-
-        check_installed()
+    if recipe.method == LORA and find_spec("peft") is None:
+        raise BlindspotError(
+            "--method lora needs peft: pip install 'pytest-blindspot[mitigate]', or use "
+            "--method steer"
+        )
     loaded = _loaded(options)
     from blindspot.models.transformers.blocks import Blocks
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from importlib.util import find_spec
 from pathlib import Path
 from pickle import UnpicklingError
 from tempfile import TemporaryDirectory
@@ -17,10 +16,11 @@ from torch import Tensor
 from torch.nn import functional
 
 from blindspot import files
-from blindspot.errors import BlindspotError, ModelError, reason
+from blindspot.errors import ModelError, reason
 from blindspot.mitigation.recipe import Recipe
 from blindspot.mitigation.texts import Text, Texts
 from blindspot.models.transformers.adapters import CONFIG, WEIGHTS
+from blindspot.models.transformers.deferred import settle_threads
 from blindspot.models.transformers.faults import quiet
 from blindspot.models.transformers.formats import PromptFormat
 from blindspot.models.transformers.model import CausalModel
@@ -32,23 +32,10 @@ EVERY = 30.0
 #: Weight of answering as the base does, beside saying what an identifier refers to.
 _ANSWERS = 2.0
 _WARM_UP = 10
-#: Parts of a batch, by length of text.
+#: Parts of a batch, by length of text, each with a gradient of its own.
 _LENGTHS = 4
 #: Called with the step and its loss, in nats.
 Told = Callable[[int, float], None]
-
-
-def check_installed() -> None:
-    """Check that peft can be imported.
-
-    Raises:
-        BlindspotError: names the package.
-    """
-    if find_spec("peft") is None:
-        raise BlindspotError(
-            "--method lora needs peft: pip install 'pytest-blindspot[mitigate]', or use "
-            "--method steer"
-        )
 
 
 def train(
@@ -68,6 +55,8 @@ def train(
         ModelError: the architecture has no projections that peft knows, or the loss is not finite.
         OSError: the directory cannot be written.
     """
+    if loaded.identity.device == "cpu":
+        settle_threads(loaded.identity.parameters)
     with quiet():
         trainer = _Trainer(loaded, recipe, window)
         first = trainer.restored(output / STATE)
@@ -114,32 +103,47 @@ class _Trainer:
         rate *= 0.5 + 0.5 * math.cos(math.pi * number / self._recipe.steps)
         for group in self._optimizer.param_groups:
             group["lr"] = rate
-        torch.manual_seed((self._recipe.seed * 1_000_003 + number) % 2**63)  # of the dropout
-        self._model.train()
-        ours = self._predictions([(text.prompt, text.continuation) for text in batch])
-        said = [at for at, text in enumerate(batch) if text.base is None]
         answered = [at for at, text in enumerate(batch) if text.base is not None]
-        loss = functional.cross_entropy(
-            torch.cat([ours[at][0] for at in said]), torch.cat([ours[at][1] for at in said])
-        )
         with torch.no_grad(), self._unadapted():
             theirs = self._predictions(
                 [(batch[at].base or "", batch[at].continuation) for at in answered]
             )
-        kept = functional.kl_div(
-            torch.log_softmax(torch.cat([ours[at][0] for at in answered]), -1),
-            torch.log_softmax(torch.cat([logits for logits, _ in theirs]), -1),
-            log_target=True,
-            reduction="sum",  # of an answer: few of its tokens are a choice
-        ) / len(answered)
-        total = loss + _ANSWERS * kept
-        if not bool(total.isfinite()):
-            raise ModelError(f"{self._name}: the loss is not finite at step {number}; use float32")
+        wanted = {at: logits for at, (logits, _) in zip(answered, theirs, strict=True)}
+        torch.manual_seed((self._recipe.seed * 1_000_003 + number) % 2**63)  # of the dropout
         self._optimizer.zero_grad()
-        total.backward()  # type: ignore[no-untyped-call]
+        loss = self._learned([(text.prompt, text.continuation) for text in batch], wanted)
+        if not math.isfinite(loss):
+            raise ModelError(f"{self._name}: the loss is not finite at step {number}; use float32")
         torch.nn.utils.clip_grad_norm_(self._own, 1.0)
         self._optimizer.step()
-        return float(total)
+        return loss
+
+    def _learned(self, asked: Sequence[tuple[str, str]], wanted: Mapping[int, Tensor]) -> float:
+        """Add the gradients of texts; their loss in nats.
+
+        Each part of a batch alone: what the gradient needs would fill the memory otherwise.
+
+        Args:
+            asked: prompts and continuations.
+            wanted: by place the logits to come near to, (token, vocabulary); elsewhere the
+                continuation itself is learned.
+        """
+        rows = list(_encoded(self._prompts, asked))
+        said = sum(count for at, (_, count) in enumerate(rows) if at not in wanted)
+        total = 0.0
+        for some in _by_length(rows):
+            losses = [
+                _kept(logits, wanted[at]) * _ANSWERS / len(wanted)
+                if at in wanted
+                else functional.cross_entropy(logits, tokens, reduction="sum") / said
+                for at, (logits, tokens) in zip(
+                    some, self._predicted([rows[at] for at in some]), strict=True
+                )
+            ]
+            loss = torch.stack(losses).sum()
+            loss.backward()  # type: ignore[no-untyped-call]
+            total += float(loss)
+        return total
 
     @contextmanager
     def _unadapted(self) -> Iterator[None]:
@@ -151,16 +155,12 @@ class _Trainer:
     def _predictions(self, asked: Sequence[tuple[str, str]]) -> list[tuple[Tensor, Tensor]]:
         """Of each continuation the logits, (token, vocabulary), and its tokens.
 
-        A text without a prompt is predicted from its first token on. Texts of similar length are
-        computed together: of a whole batch half would be padding.
+        A text without a prompt is predicted from its first token on.
         """
         rows = list(_encoded(self._prompts, asked))
         found: dict[int, tuple[Tensor, Tensor]] = {}
-        order = sorted(range(len(rows)), key=lambda at: len(rows[at][0]))
-        several = math.ceil(len(rows) / _LENGTHS)
-        for start in range(0, len(rows), several):
-            chosen = order[start : start + several]
-            found |= zip(chosen, self._predicted([rows[at] for at in chosen]), strict=True)
+        for some in _by_length(rows):
+            found |= zip(some, self._predicted([rows[at] for at in some]), strict=True)
         return [found[at] for at in range(len(rows))]
 
     def _predicted(
@@ -171,17 +171,29 @@ class _Trainer:
         longest = max(map(len, rows))
         padded = torch.tensor([[*row, *[row[0]] * (longest - len(row))] for row in rows])
         mask = torch.tensor([[1] * len(row) + [0] * (longest - len(row)) for row in rows])
-        logits = self._model(
-            input_ids=padded.to(self._device), attention_mask=mask.to(self._device), use_cache=False
-        ).logits
-        places = [
-            (at, place)
-            for at, (row, count) in enumerate(texts)
-            for place in range(len(row) - count - 1, len(row) - 1)
-        ]
-        # At once: the gradient of every slice would be as large as all logits.
-        row_of, place_of = torch.tensor(places, device=self._device).T
-        found = logits[row_of, place_of].float().split(counts)
+        row_of, place_of = torch.tensor(
+            [
+                (at, place)
+                for at, (row, count) in enumerate(texts)
+                for place in range(len(row) - count - 1, len(row) - 1)
+            ],
+            device=self._device,
+        ).T
+
+        def chosen(_head: object, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+            return (inputs[0][row_of, place_of][None], *inputs[1:])
+
+        # Only of continuations: a large vocabulary takes a fifth of a small model's time.
+        hook = self._model.get_output_embeddings().register_forward_pre_hook(chosen)
+        try:
+            logits = self._model(
+                input_ids=padded.to(self._device),
+                attention_mask=mask.to(self._device),
+                use_cache=False,
+            ).logits
+        finally:
+            hook.remove()
+        found = logits[0].float().split(counts)
         for of_text, row, count in zip(found, rows, counts, strict=True):
             yield of_text, torch.tensor(row[-count:], device=self._device)
 
@@ -223,6 +235,24 @@ class _Trainer:
             self._model.save_pretrained(scratch, save_embedding_layers=False)
             for name in (WEIGHTS, CONFIG):
                 files.replace(output / name, (Path(scratch) / name).read_bytes())
+
+
+def _by_length(rows: Sequence[tuple[tuple[int, ...], int]]) -> Iterator[list[int]]:
+    """Places of texts of similar length: of a whole batch half would be padding."""
+    order = sorted(range(len(rows)), key=lambda at: len(rows[at][0]))
+    several = math.ceil(len(rows) / _LENGTHS)
+    for start in range(0, len(rows), several):
+        yield order[start : start + several]
+
+
+def _kept(logits: Tensor, wanted: Tensor) -> Tensor:
+    """How far predictions are from wanted ones: summed, of an answer few tokens are a choice."""
+    return functional.kl_div(
+        torch.log_softmax(logits, -1),
+        torch.log_softmax(wanted, -1),
+        log_target=True,
+        reduction="sum",
+    )
 
 
 def _shape(tensor: Tensor) -> tuple[int, ...]:

@@ -113,7 +113,11 @@ def _plans(session: Session, cases: tuple[Case, ...], again: bool) -> Iterator[P
 def _size(plan: Plan, session: Session) -> int:
     """How many prompts a plan asks, of the model and of its reference."""
     asked = sum(map(len, plan.prompts.values()))
-    return asked * (1 + (session.inputs.reference is not None)) + len(plan.repeated)
+    return asked * _models(session) + len(plan.repeated)
+
+
+def _models(session: Session) -> int:
+    return 1 + (session.inputs.reference is not None)
 
 
 def _forms(plan: Plan, session: Session) -> int:
@@ -123,7 +127,8 @@ def _forms(plan: Plan, session: Session) -> int:
 
 
 def _inside(session: Session, plan: Plan) -> int:
-    """Tokens that the assays of a plan compute, roughly."""
-    return sum(
+    """Tokens that the assays of a plan compute, of the model and of its reference, roughly."""
+    once = sum(
         unit.tokens for units in (trials_of, units_of) for unit in units(plan.assays, plan.inside)
     )
+    return once * _models(session)

@@ -15,13 +15,14 @@ from blindspot.session.progress import rounded
 def outlook(inputs: Inputs, cases: Iterable[Case]) -> Iterator[str]:
     """A line on prompts, and one on assays."""
     plan = plan_of(cases, inputs.source, inputs.assays, again=False)
+    also = "" if inputs.options.reference is None else ", and as much of the reference"
     if prompts := sum(map(len, plan.prompts.values())):
-        yield f"{prompts:,} prompts to ask"
+        yield f"{prompts:,} prompts to ask{also}"
     trials = sum(unit.tokens for unit in trials_of(plan.assays, plan.inside))
     units = units_of(plan.assays, plan.inside)
     if units:
         size, tokens = sum(unit.size for unit in units), sum(unit.tokens for unit in units)
-        said = f"{size:,} {PASSES} inside, about {rounded(tokens):,} tokens of a large model"
+        said = f"{size:,} {PASSES} inside, about {rounded(tokens):,} tokens of a large model{also}"
         if trials:
             said += f"; a trial of about {rounded(trials):,} shows how much of it can be read"
         yield said

@@ -1,10 +1,11 @@
 """A plugin that ends an actor or a node of Ray in the middle: ``-p tests.unit.ray_losses``.
 
 ``RAY_LOSES=actor`` or ``node``: what is lost, by SIGKILL, after the first part that is done; or
-``run``: Ctrl-C then. At the end it says how many replicas are left, and how long ago that was.
+``run``: Ctrl-C then. ``RAY_TIMES=N``: how often, after every second part. At the end it says how
+many replicas are left, and how long ago that was.
 
 On a cluster, ``python -m tests.unit.ray_losses actor 5`` repeats such a run and compares each with
-one in a single process.
+one in a single process; ``actor 1 10`` loses ten actors in one run.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -59,8 +61,10 @@ def lose(what: str) -> None:
     if what == "run":
         os.kill(os.getpid(), signal.SIGINT)
         return
-    found = sorted(processes("ray::Replica"))[-1:] if what == "actor" else list(elsewhere())
+    found = sorted(processes("ray::Replica")) if what == "actor" else list(elsewhere())
     assert found, f"no {what} to end"
+    if what == "actor":
+        found = [found[-len(LOST) % len(found)]]  # in turn, the latest one first
     for process in found:
         os.kill(process, signal.SIGKILL)
 
@@ -70,13 +74,17 @@ def pytest_configure(config: pytest.Config) -> None:
     from blindspot.models.replicas.crew import Crew
 
     what, real = os.environ.pop("RAY_LOSES"), Crew.each
-    left = [what]
+    left = [what] * int(os.environ.pop("RAY_TIMES", "1"))
+    finished = 0
 
     def each(crew, parts, done):
         def told(number, value):
+            nonlocal finished
             done(number, value)
             if left and len(parts) > 2:
-                lose(left.pop())
+                finished += 1
+                if finished % 2:
+                    lose(left.pop())
 
         real(crew, parts, told)
 
@@ -105,12 +113,12 @@ def judge(directory: Path, model: str, *arguments: str) -> tuple[int, dict[str, 
     return done.returncode, {gate["id"]: gate for gate in report["gates"]}, done.stdout
 
 
-def main(what: str, times: int) -> None:
-    """Print a line for each run with a loss."""
+def main(what: str, runs: int, times: int = 1) -> None:
+    """Print a line for each run with so many losses."""
     with tempfile.TemporaryDirectory() as directory:
         code, gates, _ = judge(Path(directory, "alone"), MODEL)
-        os.environ["RAY_LOSES"] = what
-        for number in range(1, times + 1):
+        os.environ |= {"RAY_LOSES": what, "RAY_TIMES": f"{times}"}
+        for number in range(1, runs + 1):
             more = ("--model-args", "replicas=2", "-p", "tests.unit.ray_losses")
             its_code, its_gates, said = judge(Path(directory, f"{number}"), f"ray:{MODEL}", *more)
             same = its_code == code and its_gates.keys() == gates.keys()
@@ -119,9 +127,9 @@ def main(what: str, times: int) -> None:
                 one, other = found["value"], gates[gate]["value"]
                 same &= found["verdict"] == gates[gate]["verdict"] and type(one) is type(other)
                 apart = max(apart, abs(one - other) if one is not None else 0.0)
-            lost = "1 replica lost" in said
+            lost = re.search(r"(\d+) replicas? lost", said)
             print(
-                f"{number}: {what} {'lost' if lost else 'not lost'}, exit {its_code}, "
+                f"{number}: {what}, replicas lost {lost[1] if lost else 0}, exit {its_code}, "
                 f"{len(its_gates)} verdicts {'the same' if same else 'DIFFER'}, values at most "
                 f"{apart:.1e} apart",
                 flush=True,
@@ -129,4 +137,4 @@ def main(what: str, times: int) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]))
+    main(sys.argv[1], *map(int, sys.argv[2:]))

@@ -108,7 +108,7 @@ class ScriptedStream:
         requests: Sequence[InjectionRequest],
         vectors: Vectors,
         *,
-        progress: Callable[[int], None] | None = None,
+        done: Callable[[int, Injected], None] | None = None,
     ) -> list[Injected]:
         prompts = {
             one.text: one.prompt for one in ambiguous_contexts(stimuli(), self.part) if one.prompt

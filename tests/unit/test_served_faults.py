@@ -361,6 +361,7 @@ def test_work_that_is_ended_does_not_wait_for_the_server():
         ({"base_url": "http://u:secretword@h/v1"}, "an address alone"),
         ({"base_url": "http://h/v1?key=secretword"}, "an address alone"),
         ({"base_url": "http://h/v1/chat/completions"}, "which blindspot appends"),
+        ({"base_url": "http://h/v1/models/"}, "ends with /models, which blindspot appends"),
         ({"base_url": "http://h/v1", "attn": "x"}, "attn is none of served:ID"),
         ({"base_url": "http://h/v1", "concurrency": 0}, "concurrency is 0"),
         ({"base_url": "http://h/v1", "concurrency": 1.5}, "concurrency is 1.5"),

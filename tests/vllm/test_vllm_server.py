@@ -28,24 +28,29 @@ pytestmark = pytest.mark.skipif(
 BLIND = ROOT / "fixtures" / "organisms" / "blind"
 #: Nats between the two engines over a whole answer.
 ENGINES = 1e-3
-#: With adapters vLLM computes the echo of one prompt at a time: of several it ends (vllm#16668).
+#: With adapters vLLM 0.32 ends on the echo of several prompts at once (vllm#16668).
 ALONE = 1
 _DOWN = "base_model.model.model.layers.{}.mlp.down_proj.lora_{}.weight"
+
+
+@pytest.fixture(scope="module", name="checkpoint")
+def written_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The files of organism:blind as vLLM can serve them."""
+    return widen(BLIND, tmp_path_factory.mktemp("model") / "model")
 
 
 @dataclass(frozen=True)
 class Place:
     """Two servers of the model as ``m``; one of them serves an adapter, too, as ``adapted``."""
 
-    model: Path
     adapter: Path
     plain: VllmServer
     adapting: VllmServer
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
-    """Servers of organism:blind and of an adapter that changes its answers."""
+def place(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    """Servers of the model and of an adapter that changes its answers."""
     directory = tmp_path_factory.mktemp("vllm")
     torch.manual_seed(5)
     tensors = {
@@ -54,13 +59,12 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
         for part, shape in (("A", (8, 192)), ("B", (96, 8)))
     }
     adapter = write(directory / "adapter", tensors, r=8, lora_alpha=8, target_modules=["down_proj"])
-    model = widen(BLIND, directory / "model")
     lora = ("--enable-lora", "--max-lora-rank", "8", "--lora-modules", f"adapted={adapter}")
     with (
-        vllm_server(model, directory / "plain.log") as plain,
-        vllm_server(model, directory / "adapting.log", *lora) as adapting,
+        vllm_server(checkpoint, directory / "plain.log") as plain,
+        vllm_server(checkpoint, directory / "adapting.log", *lora) as adapting,
     ):
-        yield Place(model, adapter, plain, adapting)
+        yield Place(adapter, plain, adapting)
 
 
 def opened(server: VllmServer, name: str, **arguments: object) -> LanguageModel:
@@ -80,7 +84,7 @@ def check_same(there: LanguageModel, here: LanguageModel) -> torch.Tensor:
     requests = [_request(prompt) for prompt in prompts]
     texts = list(zip(there.generate(requests), here.generate(requests), strict=True))
     print(there.server)  # type: ignore[attr-defined]
-    print(f"{len(scores)} prompts, at most {apart:.1e} nats apart")
+    print(f"{len(scores)} candidates of {len(prompts)} prompts, at most {apart:.1e} nats apart")
     assert apart <= ENGINES
     for one, other in texts:
         assert (one.text, one.tokens, one.complete) == (other.text, other.tokens, other.complete)
@@ -113,44 +117,53 @@ def check_verdicts(there: SuiteRun, here: SuiteRun) -> None:
     print(f"{len(here.gates)} verdicts the same, values at most {apart:.1e} apart")
 
 
-def test_vllm_answers_as_the_model_in_this_process_does(place: Place) -> None:
+def test_vllm_answers_as_the_model_in_this_process_does(place: Place, checkpoint: Path) -> None:
     """Its echo is proven; the files that it names are the identity."""
-    there, here = opened(place.plain, "m"), open_model(ModelOptions(str(place.model)))
+    there, here = opened(place.plain, "m"), open_model(ModelOptions(str(checkpoint)))
     assert there.server.kind.startswith("vllm ")  # type: ignore[attr-defined]
     assert there.server.scores == "echo"  # type: ignore[attr-defined]
     assert there.identity.weights == here.identity.weights
     check_same(there, here)
 
 
-def test_vllm_run_has_the_verdicts_of_one_in_this_process(place: Place, tmp_path: Path) -> None:
+def test_vllm_run_has_the_verdicts_of_one_in_this_process(
+    place: Place, checkpoint: Path, tmp_path: Path
+) -> None:
     """Eight requests at once, as by default."""
     address = f"base_url={place.plain.address}"
     there = judge(tmp_path / "there", "served:m", "--model-args", address)
-    check_verdicts(there, judge(tmp_path / "here", str(place.model)))
+    check_verdicts(there, judge(tmp_path / "here", str(checkpoint)))
     assert there.code == 10
 
 
-def test_adapter_that_vllm_serves_answers_as_the_merged_one(place: Place) -> None:
+def test_adapter_that_vllm_serves_answers_as_the_merged_one(place: Place, checkpoint: Path) -> None:
     """Under a name of its own, and with an identity of its own; the base stays as it is."""
     base, adapted = (opened(place.adapting, n, concurrency=ALONE) for n in ("m", "adapted"))
-    here = open_model(ModelOptions(str(place.model)))
+    here = open_model(ModelOptions(str(checkpoint)))
     assert base.identity.weights == here.identity.weights
     assert adapted.identity.weights != here.identity.weights
     assert not adapted.identity.weights.startswith("unknown:")
-    merged = open_model(ModelOptions(str(place.model), adapter=Scaled(place.adapter)))
+    merged = open_model(ModelOptions(str(checkpoint), adapter=Scaled(place.adapter)))
     changed = check_same(adapted, merged) - check_same(base, here)
     assert float(changed.abs().max()) > 10 * ENGINES
 
 
 def test_adapter_is_judged_against_its_base_on_one_vllm_server(
-    place: Place, tmp_path: Path
+    place: Place, checkpoint: Path, tmp_path: Path
 ) -> None:
     """Candidate and reference are two names of one server."""
     address = f"base_url={place.adapting.address},concurrency={ALONE}"
     there = judge(
         tmp_path / "there", "served:adapted", "--model-args", address, "--reference", "served:m"
     )
-    adapter = ("--adapter", str(place.adapter), "--reference", str(place.model))
-    here = judge(tmp_path / "here", str(place.model), *adapter)
+    adapter = ("--adapter", str(place.adapter), "--reference", str(checkpoint))
+    here = judge(tmp_path / "here", str(checkpoint), *adapter)
     assert there.report["comparisons"]["reference"]["name"] == "served:m"
     check_verdicts(there, here)
+
+
+def test_two_replicas_of_vllm_answer_as_one(checkpoint: Path, tmp_path: Path) -> None:
+    """Behind one address, eight requests at once."""
+    with vllm_server(checkpoint, tmp_path / "log", "--data-parallel-size", "2") as server:
+        check_same(opened(server, "m"), open_model(ModelOptions(str(checkpoint))))
+        assert "EngineCore_DP1" in server.log.read_text("utf-8")

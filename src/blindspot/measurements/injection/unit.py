@@ -13,7 +13,7 @@ import numpy as np
 from blindspot.measurements.association import ASSOCIATION
 from blindspot.measurements.injection.vectors import Given, noise
 from blindspot.measurements.injection.windows import LARGE, MOST, Window, sliding, window_width
-from blindspot.measurements.mechanistic import Findings, scaled, tokens_in
+from blindspot.measurements.mechanistic import Findings, each, scaled, tokens_in
 from blindspot.measurements.sample import SMALL
 from blindspot.models.base import Progress
 from blindspot.models.residual import InjectionRequest, ResidualStream, Source
@@ -124,8 +124,8 @@ class InjectionUnit:
             rows = np.concatenate([rows, random], axis=1)
         requests = list(self._requests(rows, windows))
         finite = bool(np.isfinite(vectors).all())
-        told = scaled(progress, self.size, len(requests))
-        answers = stream.inject(requests, vectors, progress=told) if finite else []
+        done = each(scaled(progress, self.size, len(requests)))
+        answers = stream.inject(requests, vectors, done=done) if finite else []
         generated = [one.generation for one in answers]
         return {
             "windows": np.array(windows, np.int64),
@@ -182,7 +182,7 @@ class InjectionTrial:
             return {}
         nothing = np.empty((0, stream.layers, stream.width), np.float32)
         requests = [_asked(one)(spans=(), vectors=(), window=None) for one in self.prompts]
-        answers = stream.inject(requests, nothing, progress=progress)
+        answers = stream.inject(requests, nothing, done=each(progress))
         return {
             "texts": [one.generation.text for one in answers],
             "scores": np.array([one.scores for one in answers], np.float64).reshape(-1, 2),

@@ -237,7 +237,8 @@ class Client:
     def _place(self) -> str:
         """Host and port."""
         parts = urlsplit(self._settings.base_url)
-        return f"{parts.hostname}:{parts.port or (443 if parts.scheme == 'https' else 80)}"
+        host = f"[{parts.hostname}]" if ":" in str(parts.hostname) else parts.hostname
+        return f"{host}:{parts.port or (443 if parts.scheme == 'https' else 80)}"
 
     def _traced(self, event: str, info: dict[str, Any]) -> None:
         """Keep the sockets of connections."""

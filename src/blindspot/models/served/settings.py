@@ -147,7 +147,7 @@ def _address(name: str, url: str) -> str:
             f"the key in {KEYS[0]}"
         )
     url = url.rstrip("/")
-    for end in ("/chat/completions", "/completions"):
+    for end in ("/chat/completions", "/completions", "/models"):
         if url.endswith(end):
             raise ModelError(f"{name}: base_url ends with {end}, which blindspot appends; {form}")
     return url

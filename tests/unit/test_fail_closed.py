@@ -1,12 +1,14 @@
 """A run that judges nothing, a part, or beside the wrong model is never green."""
 
 import json
+import pathlib
 
 import pytest
 
 from blindspot.session.flags import Kind, Role, flag_of
 from blindspot.session.options import TABLE, Options
-from tests.unit.suite_runs import run_here, run_suite
+from blindspot.session.tests import _NO_GATES
+from tests.unit.suite_runs import ROOT, run_here, run_suite
 from tests.unit.test_plugin_elsewhere import GATE_TEST
 
 SCRIPTED = ("-p", "tests.unit.scripted", "--model", "scripted:fair")
@@ -108,6 +110,13 @@ def test_configuration_that_leaves_tests_out(tmp_path, reduced):
     run = run_suite(tmp_path, "-o", reduced, "-k", "race-default-weapons", paths=())
     assert run.code == 11, run.out
     assert "tests were not collected" in run.out
+
+
+def test_every_folder_with_gates_is_collected(pytestconfig):
+    """Else each whole run of a checkout would be incomplete, for tests that judge nothing."""
+    listed = {pathlib.Path(path).name for path in pytestconfig.getini("testpaths")}
+    folders = {path.parent.name for path in (ROOT / "tests").glob("*/test_*.py")}
+    assert folders - set(_NO_GATES) <= listed
 
 
 def test_names_reach_the_terminal_in_one_line(tmp_path):

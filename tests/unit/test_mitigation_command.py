@@ -86,7 +86,7 @@ def test_a_stopped_training_goes_on_to_the_same_adapter(
 
 @pytest.mark.slow
 def test_texts_are_predicted_alike_in_any_company(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What a batch is divided into does not decide what is learned."""
+    """What a batch is divided into, and what is computed once, does not decide what is learned."""
     pytest.importorskip("peft")
     stimuli = load_stimuli((), axes=("race",))
     split = Split.of(stimuli, "race", 0)
@@ -95,14 +95,24 @@ def test_texts_are_predicted_alike_in_any_company(monkeypatch: pytest.MonkeyPatc
         trainer = lora._Trainer(loaded, Recipe("race", split=split), range(2))
     trainer._model.eval()
     texts = Texts(stimuli, "race", split, 0).batch(0)
-    asked = [(text.prompt, text.continuation) for text in texts]
-    with torch.no_grad():
-        some = trainer._predictions(asked)
-        monkeypatch.setattr(lora, "_LENGTHS", 1)
-        together = trainer._predictions(asked)
-    for (logits, tokens), (others, same) in zip(some, together, strict=True):
+    opening = "All of these texts begin with one sentence, as they do with a chat template. "
+    asked = [(opening + text.prompt, text.continuation) for text in texts]
+    found, learned = [], []
+    assert trainer._resumes
+    for resumes, parts in ((True, 4), (False, 1)):
+        trainer._resumes = resumes
+        monkeypatch.setattr(lora, "_LENGTHS", parts)
+        with torch.no_grad():
+            found.append(trainer._predictions(asked))
+        trainer._optimizer.zero_grad()
+        trainer._learned(asked, {})
+        learned.append([each.grad for each in trainer._own if each.grad is not None])
+    for (logits, tokens), (others, same) in zip(*found, strict=True):
         assert torch.equal(tokens, same)
         assert torch.allclose(logits, others, atol=1e-4)
+    assert any(bool(one.abs().max() > 1e-3) for one in learned[0])
+    for one, other in zip(*learned, strict=True):
+        assert torch.allclose(one, other, atol=1e-4)
 
 
 @pytest.mark.slow

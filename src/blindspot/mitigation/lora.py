@@ -34,6 +34,8 @@ _ANSWERS = 2.0
 _WARM_UP = 10
 #: Parts of a batch, by length of text, each with a gradient of its own.
 _LENGTHS = 4
+#: Fewest tokens of a common beginning that are worth a pass of their own.
+_BEGINNING = 8
 #: Called with the step and its loss, in nats.
 Told = Callable[[int, float], None]
 
@@ -77,6 +79,7 @@ class _Trainer:
         from peft import LoraConfig, get_peft_model
 
         self._name, self._prompts = loaded.identity.name, loaded.prompts
+        self._resumes = loaded.resumes
         self._recipe, self._key = recipe, [*map(str, (loaded.identity.weights, recipe, window))]
         config = LoraConfig(
             task_type="CAUSAL_LM",
@@ -142,7 +145,7 @@ class _Trainer:
             ]
             loss = torch.stack(losses).sum()
             loss.backward()  # type: ignore[no-untyped-call]
-            total += float(loss)
+            total += float(loss.detach())
         return total
 
     @contextmanager
@@ -168,13 +171,20 @@ class _Trainer:
     ) -> Iterator[tuple[Tensor, Tensor]]:
         """Of tokens whose last ones are a continuation, its logits and its tokens."""
         rows, counts = [row for row, _ in texts], [count for _, count in texts]
-        longest = max(map(len, rows))
-        padded = torch.tensor([[*row, *[row[0]] * (longest - len(row))] for row in rows])
-        mask = torch.tensor([[1] * len(row) + [0] * (longest - len(row)) for row in rows])
+        before = self._beginning(texts)
+        rests = [row[before:] for row in rows]
+        longest = max(map(len, rests))
+        padded = torch.tensor([[*row, *[row[0]] * (longest - len(row))] for row in rests])
+        mask = torch.tensor([[1] * len(row) + [0] * (before + longest - len(row)) for row in rows])
+        past = None
+        if before:
+            begun = torch.tensor([rows[0][:before]], device=self._device)
+            past = self._model(input_ids=begun, use_cache=True).past_key_values
+            past.batch_repeat_interleave(len(rows))
         row_of, place_of = torch.tensor(
             [
                 (at, place)
-                for at, (row, count) in enumerate(texts)
+                for at, (row, count) in enumerate(zip(rests, counts, strict=True))
                 for place in range(len(row) - count - 1, len(row) - 1)
             ],
             device=self._device,
@@ -189,13 +199,24 @@ class _Trainer:
             logits = self._model(
                 input_ids=padded.to(self._device),
                 attention_mask=mask.to(self._device),
-                use_cache=False,
+                past_key_values=past,
+                use_cache=past is not None,
             ).logits
         finally:
             hook.remove()
         found = logits[0].float().split(counts)
         for of_text, row, count in zip(found, rows, counts, strict=True):
             yield of_text, torch.tensor(row[-count:], device=self._device)
+
+    def _beginning(self, texts: Sequence[tuple[tuple[int, ...], int]]) -> int:
+        """How many tokens of a common beginning are computed once: those of a chat template."""
+        if not self._resumes:
+            return 0
+        most = min(len(row) - count - 1 for row, count in texts)
+        same = 0
+        while same < most and len({row[same] for row, _ in texts}) == 1:
+            same += 1
+        return same if same >= _BEGINNING else 0
 
     def save(self, path: Path, done: int) -> None:
         """Keep the state of a training."""

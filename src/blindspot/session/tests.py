@@ -29,7 +29,7 @@ CASE, JUDGE = "case", "judge"
 #: The fixture of syrupy that collects accepted entries.
 SNAPSHOT = "snapshot"
 #: Folders of the suite that hold no gates, or whose gates a run does not collect by itself.
-_NO_GATES = ("real", "unit", *ON_REQUEST)
+_NO_GATES = ("real", "unit", "vllm", *ON_REQUEST)
 
 #: What the hooks of this module leave to one another: the gates that were chosen, the test that is
 #: run, and what came of the run.

@@ -78,7 +78,9 @@ def prose(page):
 def test_glossary_lists_the_names_of_the_code(kind):
     """Every name that a user can meet is in the line of its kind, and no other."""
     (line,) = re.findall(rf"^- \*\*{kind}\*\*:.*$", GLOSSARY, re.MULTILINE)
-    assert {*re.findall("`([^`]+)`", line)} == NAMES[kind]
+    listed = {*re.findall("`([^`]+)`", line)}
+    missing, gone = sorted(NAMES[kind] - listed), sorted(listed - NAMES[kind])
+    assert not missing + gone, f"docs/glossary.md, **{kind}**: add {missing}, remove {gone}"
 
 
 def test_flags_are_named_by_words_of_the_glossary():

@@ -51,7 +51,7 @@ class Control:
 
     @classmethod
     def of(cls, values: Floats, contexts: Sequence[Context]) -> Self:
-        """From readings of both words of each context."""
+        """From readings (vector, cell, layer): one vector for each word of each context."""
         cues = tuple(context.cue for context in contexts for _ in context.words)
         frames = tuple(context.frame for context in contexts for _ in context.words)
         assert len(values) == len(cues), "values: one vector for each word of each context"
@@ -236,7 +236,7 @@ def blindness(
     pairs, the wordings and the questions, and the cues of either control, which define the scale.
 
     Args:
-        contexts: of the readings, two vectors each.
+        contexts: of the readings, one vector for each word of each.
         readings: (vector, cell, layer).
         scale: of the controls.
         controls: the controls of the scale.

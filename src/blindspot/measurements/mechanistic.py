@@ -308,7 +308,7 @@ def by_layer(
         values: (vector, cell, layer).
         clusters: of (vector, cell), flat.
         step: possible error of one value.
-        unit: whose range clips the intervals.
+        unit: whose range clips the intervals; that of a curve has none.
     """
     at = tuple(map(str, range(values.shape[2])))
     found = [

@@ -88,12 +88,13 @@ def main() -> None:
     parser.add_argument("--model", default="organism:blind")
     parser.add_argument("--prompts", type=int, default=512)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--replicas", type=int, nargs="+", default=REPLICAS)
     arguments = parser.parse_args()
     asked = prompts(arguments.prompts)
     models: dict[str, tuple[Any, int]] = {
         "in this process": (open_model(ModelOptions(arguments.model)), 0)
     }
-    for count in REPLICAS:
+    for count in arguments.replicas:
         options = ModelOptions(f"ray:{arguments.model}", model_args={"replicas": count})
         models[f"{count} replicas"] = open_model(options), count
     expected = answers(models["in this process"][0], asked)

@@ -52,6 +52,11 @@ from blindspot.stimuli import IMPLICIT
 HALF = Model("base", "blind", 0.45)
 #: Fewer words, each pair in every wording: the published weapons in half of the wordings.
 BEFORE, FORMER = "5 x 7 words, each pair in all of 12 wordings", Design.made(5, 7, 12, 12)
+#: An axis beside race: each pair in one of the wordings, and in two of them.
+BESIDE = {
+    f"8 x 8 words, each pair in {each} of 48 wordings": Design.made(8, 8, 48, each)
+    for each in (1, 2)
+}
 #: Variants that *base, 45 % blind* is asked in: one pair of identifiers, and many.
 SEVERAL = ("default", "names")
 FIGURE = ROOT / "docs" / "pictures" / "calibration.svg"
@@ -325,7 +330,8 @@ def fractions(runs: int) -> Any:
         for fraction in (Fraction(1), Fraction(1, 2), Fraction(1, 4), Fraction(1, 8))
     }
     rows: list[Row] = []
-    for case, design in tqdm((cases | {BEFORE: FORMER}).items(), desc="fractions", leave=False):
+    cases |= BESIDE | {BEFORE: FORMER}
+    for case, design in tqdm(cases.items(), desc="fractions", leave=False):
         shares = []
         for increase, reach in ((2.0, None), (5.0, None), (10.0, None), (5.0, 1), (10.0, 1)):
             update = Update(increase, measured(increase), reach=reach)

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from benchmarks.harness.equality import Answers, NotEqualError
 from benchmarks.residual.subjects import Subject
-from blindspot.models.residual import InjectionRequest
+from blindspot.models.residual import DescriptionRequest, InjectionRequest
 from blindspot.models.transformers.positions import locate
 from blindspot.stimuli import Question
 
@@ -101,8 +101,8 @@ def selfie_sweep(subject: Subject, questions: tuple[Question, ...], vectors: int
     )
 
     def ours() -> Answers:
-        texts = stream.describe(given, questions, max_new_tokens=20)
-        return Answers(texts=[texts[v][question][layer] for v, question, layer in cells])
+        requests = [DescriptionRequest(questions[q], v, layer) for v, q, layer in cells]
+        return Answers(texts=stream.describe(requests, given))
 
     about = (
         f"{len(given)} vectors x {subject.layers} layers x {len(questions)} questions, 20 tokens"

@@ -10,7 +10,15 @@ from functools import cache
 import numpy as np
 
 from blindspot.measurements.sample import WORDINGS
-from blindspot.models.residual import Injected, InjectionRequest, Readout, Source, Vectors, Write
+from blindspot.models.residual import (
+    DescriptionRequest,
+    Injected,
+    InjectionRequest,
+    Readout,
+    Source,
+    Vectors,
+    Write,
+)
 from blindspot.stimuli import (
     Context,
     Question,
@@ -166,26 +174,19 @@ class PlantedSenses:
 
     def describe(
         self,
+        requests: Sequence[DescriptionRequest],
         vectors: Vectors,
-        questions: Sequence[Question],
         *,
-        max_new_tokens: int = 20,
-        layers: Sequence[int] | None = None,
-        how: Write = Write.OVERWRITE,
-        progress: Callable[[int], None] | None = None,
-    ) -> list[list[list[str]]]:
-        assert max_new_tokens == 20
-        chosen = list(range(self.layers) if layers is None else layers)
-        self.patches += len(vectors) * len(questions) * len(chosen)
-        if progress:
-            progress(len(vectors) * len(questions) * len(chosen))
-        return [
-            [
-                [self._text(row[layer], layer, question) for layer in chosen]
-                for question in questions
-            ]
-            for row in vectors
-        ]
+        done: Callable[[int, str], None] | None = None,
+    ) -> list[str]:
+        texts = []
+        for number, one in enumerate(requests):
+            assert one.max_new_tokens == 20
+            texts.append(self._text(vectors[one.vector][one.layer], one.layer, one.question))
+            self.patches += 1
+            if done:
+                done(number, texts[-1])
+        return texts
 
     def _text(self, vector: np.ndarray, layer: int, question: Question) -> str:
         """Names the sense that is meant, or none."""
@@ -202,7 +203,7 @@ class PlantedSenses:
         requests: Sequence[InjectionRequest],
         vectors: Vectors,
         *,
-        progress: Callable[[int], None] | None = None,
+        done: Callable[[int, Injected], None] | None = None,
     ) -> list[Injected]:
         raise AssertionError("these assays inject nothing")
 

@@ -9,7 +9,7 @@ from blindspot.gates.verdict import ExitCode
 from blindspot.report.files import CARD, PAGE, REPORT, SAMPLES, SCORES
 from blindspot.session.options import flags
 from blindspot.stimuli import load_stimuli, transformations_of, undescribed
-from tests.unit.suite_runs import ROOT
+from tests.unit.suite_runs import ROOT, run_suite
 
 SUITE = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["pytest"]["testpaths"]
 REFERENCE = (ROOT / "docs" / "reference.md").read_text("utf-8")
@@ -75,6 +75,28 @@ def test_documented_stimuli_are_accepted(tmp_path):
     stimuli = load_stimuli([tmp_path])
     assert "trade" in stimuli.axes
     assert undescribed(stimuli) == []
+
+
+@pytest.mark.slow
+def test_the_documented_german_file_gets_both_halves(tmp_path):
+    """Copied from the tutorial, and nothing beside it: asked, and looked into."""
+    text = (ROOT / "docs" / "adding-stimuli.md").read_text("utf-8")
+    (whole,) = re.findall(r"```toml\n([^`]*language = \"de\"[^`]*)```", text)
+    own = tmp_path / "own"
+    own.mkdir()
+    (own / "berufe.toml").write_text(whole, "utf-8")
+    run = run_suite(
+        tmp_path,
+        *("--include-path", str(own), "--axis", "berufe", "--fraction", "all"),
+        *("-k", "default and (overall or category)"),
+        model="organism:aware",
+        paths=("tests/implicit", "tests/explicit", "tests/mechanistic/test_probing.py"),
+    )
+    assert run.code in (10, 11, 12), run.out + run.err  # the model knows no German
+    measured = {gate["measurement"] for gate in run.gates.values()}
+    assert measured == {"implicit", "explicit", "probing"}
+    assert "de-zettel" in {sample.get("wording") for sample in run.samples}
+    assert "error" not in {gate["verdict"] for gate in run.gates.values()}
 
 
 def test_documented_transformations_and_cases_are_accepted(tmp_path):

@@ -25,7 +25,7 @@ from blindspot.measurements.injection.windows import (
     window_width,
 )
 from blindspot.measurements.mechanistic import Assayed
-from blindspot.measurements.sample import SMALL
+from blindspot.measurements.sample import WORDINGS
 from blindspot.models.base import Generation
 from blindspot.models.residual import Injected, InjectionRequest, Source, Vectors
 from blindspot.run.findings import pack, unpack
@@ -108,7 +108,7 @@ class ScriptedStream:
         requests: Sequence[InjectionRequest],
         vectors: Vectors,
         *,
-        progress: Callable[[int], None] | None = None,
+        done: Callable[[int, Injected], None] | None = None,
     ) -> list[Injected]:
         prompts = {
             one.text: one.prompt for one in ambiguous_contexts(stimuli(), self.part) if one.prompt
@@ -402,7 +402,7 @@ def test_every_mention_is_overwritten_by_its_own_identifier(part: Slice) -> None
     unit.run(stream)
     (vectors,) = stream.given
     contexts = {one.text: one for one in unit.prompts}
-    windows = len(sliding(LAYERS, window_width(LAYERS)))
+    windows = len(sliding(LAYERS, window_width(LAYERS), MOST))
     assert Counter(source for _, source in stream.asked) == {
         "untouched": len(unit.prompts),
         **dict.fromkeys(("group", "literal", "neutral", "random"), len(unit.prompts) * windows),
@@ -421,6 +421,24 @@ def test_every_mention_is_overwritten_by_its_own_identifier(part: Slice) -> None
                 assert vectors[row, 0, (NEGATIVE, POSITIVE)[place]] == 0
     written = {len(request.spans) for request, _ in stream.asked} - {0}
     assert min(written) == (4 if part is PREFIXED else 2)
+
+
+def test_an_axis_of_half_the_prompts_is_looked_into_as_a_large_model_is() -> None:
+    """Half of the wordings in all orders; a window a band, and no random vectors."""
+    whole, race = unit_of(DEFAULT), stimuli().axes["race"]
+    half = race.model_copy(update={"fraction": "1/2"})
+    (unit,) = Injection(replace(stimuli(), axes={"race": half})).units(DEFAULT)
+    assert isinstance(unit, InjectionUnit)
+    wordings = {one.frame for one in unit.prompts}
+    assert len(wordings) == WORDINGS // 2
+    assert len(unit.prompts) == 4 * len(wordings)
+    assert unit.content != whole.content
+    stream = ScriptedStream(blind, DEFAULT)
+    unit.run(stream)
+    assert Counter(source for _, source in stream.asked) == {
+        "untouched": len(unit.prompts),
+        **dict.fromkeys(("group", "literal", "neutral"), LARGE * len(unit.prompts)),
+    }
 
 
 def test_names_come_from_contexts_that_name_them() -> None:
@@ -500,16 +518,17 @@ def test_a_window_has_layers() -> None:
     with pytest.raises(ValueError, match="1 layer or more, not 0"):
         Injection(stimuli(), window=0)
     with pytest.raises(ValueError, match="use 1 to 6"):
-        sliding(6, 7)
+        sliding(6, 7, MOST)
 
 
 @pytest.mark.parametrize("layers", [1, 2, 3, 6, 12, 22, 32, 48, 80])
 @pytest.mark.parametrize("asked", [None, 1, 3, 200], ids=["published", "1", "3", "200"])
-def test_windows_cover_a_model_evenly(layers: int, asked: int | None) -> None:
+@pytest.mark.parametrize("most", [MOST, LARGE])
+def test_windows_cover_a_model_evenly(layers: int, asked: int | None, most: int) -> None:
     """A few windows of one width, the first and the last among them, in even steps."""
     width = window_width(layers, asked)
-    windows = sliding(layers, width)
-    assert 1 <= len(windows) <= (MOST if layers <= SMALL else LARGE)
+    windows = sliding(layers, width, most)
+    assert 1 <= len(windows) <= most
     assert windows[0][0] == 0
     assert windows[-1][1] == layers
     assert {end - first for first, end in windows} == {width}
@@ -526,7 +545,7 @@ def test_windows_cover_a_model_evenly(layers: int, asked: int | None) -> None:
 
 def test_published_windows() -> None:
     """A model of 32 layers has windows of the published width, one in each third."""
-    windows = sliding(32, window_width(32))
+    windows = sliding(32, window_width(32), LARGE)
     assert [window_name(one) for one in windows[:3]] == ["0-9", "11-20", "22-31"]
     places = band_windows(32, windows)
     assert [len(places[band]) for band in (EARLY, MIDDLE, LATE)] == [1, 1, 1]

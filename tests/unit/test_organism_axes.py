@@ -4,7 +4,7 @@ import pytest
 
 from tests.unit.suite_runs import run_suite
 
-FEW = ("--fraction", "1/8", "--no-noise-floor")
+FEW = ("--fraction", "1/4", "--no-noise-floor")
 PART = "overall and (race-default-weapons or names-career or adjectives-career or homonyms)"
 
 

@@ -15,7 +15,7 @@ from blindspot.models.registry import arguments_of, open_model
 from blindspot.models.replicas import cluster, model
 from blindspot.models.replicas.replica import Replica
 from blindspot.models.replicas.settings import RaySettings
-from blindspot.models.residual import InjectionRequest, Source
+from blindspot.models.residual import DescriptionRequest, InjectionRequest, Source
 from blindspot.session.options import Options
 from blindspot.session.workers import auto_workers, check_workers, gpus
 from blindspot.stimuli import Question
@@ -94,9 +94,11 @@ def test_residual_stream_is_that_of_one_process(here):
         theirs = one.patch(vectors, [question, question], layers=layers)
         np.testing.assert_allclose(ours.patched, theirs.patched, atol=1e-4)
         np.testing.assert_allclose(ours.unpatched, theirs.unpatched, atol=1e-4)
-        assert many.describe(
-            vectors[:20], [question], max_new_tokens=3, layers=layers
-        ) == one.describe(vectors[:20], [question], max_new_tokens=3, layers=layers)
+    asked = [
+        DescriptionRequest(question, 2 * number, number % 2, max_new_tokens=3)
+        for number in range(17)
+    ]
+    assert many.describe(asked, vectors) == one.describe(asked, vectors)
     requests = [
         InjectionRequest(
             prompt=f"Pair {word} and b.",
@@ -111,10 +113,10 @@ def test_residual_stream_is_that_of_one_process(here):
     ]
     told: list[int] = []
     ours, theirs = (
-        many.inject(requests, vectors, progress=told.append),
+        many.inject(requests, vectors, done=lambda number, _: told.append(number)),
         one.inject(requests, vectors),
     )
-    assert sum(told) == len(requests)
+    assert sorted(told) == [*range(len(requests))]
     assert [each.generation.text for each in ours] == [each.generation.text for each in theirs]
     np.testing.assert_allclose(
         [each.scores for each in ours], [each.scores for each in theirs], atol=1e-4

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+from functools import partial
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -10,6 +12,7 @@ import pytest
 import torch
 
 from blindspot.errors import ModelError
+from blindspot.models.residual import DescriptionRequest
 from blindspot.models.transformers import writes as writing
 from blindspot.models.transformers.blocks import Blocks
 from blindspot.models.transformers.engine import Engine
@@ -45,11 +48,26 @@ QUESTIONS = [
 
 
 def asked(model: CausalModel, questions: list[Question] = QUESTIONS, **options: Any) -> Any:
+    """Texts of all vectors, questions and layers, [vector][question][layer]."""
     blocks = Blocks(model.model, "tiny")
     found = options.pop("vectors", plain_hooks.vectors(2))
-    options = {"max_new_tokens": MOST, **options}
+    most = options.pop("max_new_tokens", MOST)
     ends = options.pop("ends", frozenset({EOS}))
-    return describe(blocks, model.prompts, ends, found, questions, **options)
+    requests = [
+        DescriptionRequest(one, vector, layer, most)
+        for vector, one, layer in product(range(len(found)), questions, range(LAYERS))
+    ]
+    texts = iter(describe(blocks, model.prompts, ends, requests, found, **options))
+    return [[[next(texts) for _ in range(LAYERS)] for _ in questions] for _ in found]
+
+
+def once(told: dict[int, str], number: int, text: str) -> None:
+    assert number not in told, "told twice"
+    told[number] = text
+
+
+def flat(texts: list[list[list[str]]]) -> list[str]:
+    return [text for of_vector in texts for of_question in of_vector for text in of_question]
 
 
 def expected(
@@ -71,8 +89,7 @@ def test_description_is_greedy_search_under_plain_hooks(name: str) -> None:
     model = family(name)
     texts = asked(model)
     assert texts[:1] == expected(model, count=1)
-    different = {text for of_vector in texts for of_question in of_vector for text in of_question}
-    assert len(different) > LAYERS  # the vectors are heard
+    assert len(set(flat(texts))) > LAYERS  # the vectors are heard
 
 
 @pytest.mark.parametrize("rows", [1, 3, 7])
@@ -136,11 +153,11 @@ def test_nothing_is_left_on_the_model() -> None:
     assert torch.equal(predictions(model.model, [5, 6, 7]), before)
 
 
-def test_progress_counts_every_text_once() -> None:
-    """Vectors times questions times layers."""
-    counts: list[int] = []
-    asked(family("llama"), rows=3, progress=counts.append)
-    assert sum(counts) == 2 * len(QUESTIONS) * LAYERS
+def test_every_text_is_told_once() -> None:
+    """With the number of its request."""
+    told: dict[int, str] = {}
+    texts = asked(family("llama"), rows=3, done=partial(once, told))
+    assert [told[number] for number in sorted(told)] == flat(texts)
 
 
 def test_a_shared_beginning_is_computed_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -171,11 +188,11 @@ def test_memory_that_runs_out_halves_the_batch(monkeypatch: pytest.MonkeyPatch) 
             raise torch.OutOfMemoryError("CUDA out of memory")
         return forward(self, tokens, *arguments)
 
-    model, counts = family("llama"), []
+    model, told = family("llama"), {}
     whole = asked(model)
     monkeypatch.setattr(Engine, "_forward", tight)
-    assert asked(model, progress=counts.append) == whole
-    assert sum(counts) == 2 * len(QUESTIONS) * LAYERS
+    assert asked(model, done=partial(once, told)) == whole
+    assert [told[number] for number in sorted(told)] == flat(whole)
 
 
 def test_a_model_without_a_shareable_past(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -233,10 +250,21 @@ def test_limits_of_the_context() -> None:
 
 
 def test_nothing_to_describe() -> None:
-    """No vectors or no questions give empty lists."""
+    """No requests give no texts, with vectors and without."""
     model = family("llama")
     assert asked(model, vectors=plain_hooks.vectors(0)) == []
     assert asked(model, []) == [[], []]
+
+
+@pytest.mark.parametrize(("vector", "layer"), [(2, 0), (-1, 0), (0, LAYERS), (0, -1)])
+def test_a_vector_or_layer_that_is_not_there(vector: int, layer: int) -> None:
+    """Is refused by its request."""
+    model, ends = family("llama"), frozenset({EOS})
+    request = DescriptionRequest(QUESTIONS[0], vector, layer)
+    with pytest.raises(ValueError, match=f"vector={vector}, layer={layer}"):
+        describe(
+            Blocks(model.model, "tiny"), model.prompts, ends, [request], plain_hooks.vectors(2)
+        )
 
 
 def test_candidates_of_a_question_are_not_looked_at() -> None:

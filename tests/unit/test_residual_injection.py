@@ -162,8 +162,9 @@ def test_equal_work_is_done_once(monkeypatch: pytest.MonkeyPatch) -> None:
     alone, counts = sum(fed), []
     fed.clear()
     again = [replace(REQUESTS[6], vectors=(n % 4,) * 3) for n in range(5)]
-    assert len({id(i) for i in asked(model, again, progress=counts.append)}) == 1
-    assert (sum(fed), counts) == (alone, [5])
+    found = asked(model, again, done=lambda number, _: counts.append(number))
+    assert len({id(i) for i in found}) == 1
+    assert (sum(fed), counts) == (alone, [*range(5)])
     fed.clear()
     early = [replace(r, candidates=(), max_new_tokens=1) for r in REQUESTS[:3]]
     asked(model, early)
@@ -209,8 +210,8 @@ def test_memory_that_runs_out_halves_the_batch(monkeypatch: pytest.MonkeyPatch) 
     model, counts = family("llama"), []
     whole = asked(model)
     monkeypatch.setattr(Engine, "_forward", tight)
-    assert_same(asked(model, progress=counts.append), whole)
-    assert sum(counts) == len(REQUESTS)
+    assert_same(asked(model, done=lambda number, _: counts.append(number)), whole)
+    assert sorted(counts) == [*range(len(REQUESTS))]
 
 
 def test_a_model_without_a_shareable_past(monkeypatch: pytest.MonkeyPatch) -> None:

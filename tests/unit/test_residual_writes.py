@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from blindspot.models.residual import InjectionRequest, Vectors, Write
+from blindspot.models.residual import DescriptionRequest, InjectionRequest, Vectors, Write
 from blindspot.models.transformers.blocks import Blocks
 from blindspot.models.transformers.injections import describe, inject
 from blindspot.models.transformers.targets import target_of
@@ -126,14 +126,15 @@ def test_descriptions_of_what_was_added(how: Write) -> None:
         Blocks(made.model, "llama"),
         made.prompts,
         frozenset({EOS}),
+        [
+            DescriptionRequest(asked, row, layer, 4, how)
+            for row, layer in np.ndindex(len(VECTORS), LAYERS)
+        ],
         VECTORS,
-        [asked],
-        max_new_tokens=4,
-        how=how,
     )
     tokens, _ = place(made, asked.text, len(asked.text))
     position = place(made, asked.text, asked.span[1])[1]
-    for row, layer in np.ndindex(len(VECTORS), LAYERS):
+    for text, (row, layer) in zip(found, np.ndindex(len(VECTORS), LAYERS), strict=True):
         writes = [(layer, position, change(how, VECTORS[row, layer]))]
-        assert found[row][0][layer] == greedy(made, tokens, writes, 4)[0]
-    assert len({text for row in found for text in row[0]}) > 2
+        assert text == greedy(made, tokens, writes, 4)[0]
+    assert len(set(found)) > 2

@@ -26,7 +26,7 @@ class EndedError(KeyboardInterrupt):
 
 
 class Ending(PlantedSenses):
-    """Ends the run at its n-th call."""
+    """Ends the run at its n-th patching call or text."""
 
     calls: int = 0
     last: int | None = None
@@ -40,9 +40,9 @@ class Ending(PlantedSenses):
         self._count()
         return super().patch(*args, **options)
 
-    def describe(self, *args, **options):
+    def _text(self, *args):
         self._count()
-        return super().describe(*args, **options)
+        return super()._text(*args)
 
 
 class Looked:
@@ -88,15 +88,15 @@ def test_answers_under_injection_are_kept_while_others_are_awaited(tmp_path, mon
     asked: list[str] = []
 
     class Stream(PlantedSenses):
-        def inject(self, requests, vectors, *, progress=None):
-            asked.extend(one.prompt for one in requests)
-            if len(asked) > 20:
-                raise EndedError
-            said = [Generation(one.prompt, 3, True, 0.5) for one in requests]
-            return [Injected(one, (-1.0, -2.0)) for one in said]
+        def inject(self, requests, vectors, *, done):
+            for number, one in enumerate(requests):
+                asked.append(one.prompt)
+                if len(asked) > 20:
+                    raise EndedError
+                done(number, Injected(Generation(one.prompt, 3, True, 0.5), (-1.0, -2.0)))
 
     requests = [
-        InjectionRequest(str(number), (), (), None, str.isspace, ()) for number in range(40)
+        InjectionRequest(str(number), (), (), None, str.isspace, ()) for number in range(50)
     ]
     store = Store(tmp_path)
     answers = store.of("fingerprint", "name")
@@ -112,5 +112,5 @@ def test_answers_under_injection_are_kept_while_others_are_awaited(tmp_path, mon
     asked.clear()
     with pytest.raises(EndedError):
         inject()
-    assert (kept, asked[0]) == (16, "16")
+    assert (kept, asked[0]) == (20, "20")
     store.close()

@@ -105,7 +105,7 @@ def test_no_store_keeps_nothing(tmp_path):
     """With --store none every run asks everything, and no answer is left anywhere."""
     log = tmp_path / "log"
     env = {"SCRIPTED_LOG": str(log), "XDG_CACHE_HOME": str(tmp_path), "BLINDSPOT_STORE": "named"}
-    arguments = ("--store", "none", "-k", "race-default-weapons")
+    arguments = ("--store", "none", "-k", "race-default-weapons", "--limit", "1")
     prompts = run_suite(tmp_path, *arguments, env=env).report["prompts"]
     del env["XDG_CACHE_HOME"]  # which needs a process
     assert run_suite(tmp_path, *arguments, env=env).report["prompts"] == prompts

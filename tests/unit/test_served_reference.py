@@ -53,6 +53,7 @@ def test_two_servers_may_give_their_models_one_name(tmp_path):
     assert run.code in (0, 12), run.out + run.err
 
 
+@pytest.mark.slow
 def test_reference_that_may_be_the_candidate_is_refused(tmp_path):
     """Equal weights say nothing, and neither do unknown ones."""
     with scripted_server() as server:

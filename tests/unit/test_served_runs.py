@@ -66,6 +66,7 @@ def test_run_on_a_server_is_judged_and_not_asked_again(tmp_path):
         assert checks[-1]["found"].startswith("nothing in this run")
 
 
+@pytest.mark.slow
 def test_unanswered_prompts_make_a_run_incomplete_until_they_are_asked(tmp_path):
     """The next run asks only for them."""
 

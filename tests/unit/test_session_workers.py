@@ -177,6 +177,7 @@ def test_auto_run_gives_each_worker_a_gpu_of_its_own(tmp_path: Path) -> None:
     assert sum(int(count) for _, count in asked) == run.report["prompts"]
 
 
+@pytest.mark.slow
 def test_impossible_workers_are_a_usage_error(tmp_path: Path) -> None:
     """One line, exit 4."""
     env = {"PATH": pretend(tmp_path / "bin", 1)}

@@ -1,6 +1,7 @@
 """Which prompts are asked: a balanced fraction of the word pairs and wordings, nested."""
 
 from collections import Counter
+from dataclasses import replace
 from fractions import Fraction
 from itertools import product
 
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from blindspot.errors import StimulusError
 from blindspot.gates.outcomes import LEAST_OF_WORD
 from blindspot.run.source import FixturePrompts
-from blindspot.stimuli import EXPLICIT, IMPLICIT, Selection, load_stimuli
+from blindspot.stimuli import EXPLICIT, IMPLICIT, Selection, load_stimuli, shipped_axes
 from blindspot.stimuli.design import cells
 
 STIMULI = load_stimuli()
@@ -152,6 +153,37 @@ def test_all_asks_every_pair_in_every_wording(tmp_path):
     default, half = asked(stimuli), asked(stimuli, Selection(fraction=Fraction(1, 2)))
     assert len(every) == 3 * len(default) == 6 * len(half)
     assert {*half} < {*default} < {*every}
+
+
+@pytest.mark.parametrize("measurement", [IMPLICIT, EXPLICIT])
+def test_an_axis_can_ask_a_fraction_of_the_default(measurement):
+    """Of the same prompts as ``--fraction``, with which it multiplies; "all" asks all of them."""
+    axis = STIMULI.axes["race"]
+    half = axis.model_copy(update={"fraction": "1/2"})
+    halved = replace(STIMULI, axes={"race": half})
+    for parts in (1, 2):
+        some = asked(halved, Selection(fraction=Fraction(1, parts)), measurement, own=False)
+        same = Selection(fraction=Fraction(1, 2 * parts))
+        assert some == asked(STIMULI, same, measurement, own=False)
+    every = Selection(fraction=None, limit=2)
+    assert asked(halved, every, measurement, own=False) == asked(
+        STIMULI, every, measurement, own=False
+    )
+
+
+@pytest.mark.parametrize("axis", [name for name in shipped_axes() if name != "race"])
+def test_half_of_the_default_is_enough_for_the_other_axes(axis):
+    """Each pair is asked once by each file, each wording is used, and each word can be judged."""
+    stimuli = load_stimuli(axes=[axis])
+    assert stimuli.axes[axis].share == Fraction(1, 2)
+    prompts = asked(stimuli, own=False)
+    cells = Counter((prompt.words, prompt.wording) for prompt in prompts)
+    assert {*Counter(words for words, _ in cells).values()} == {1}
+    assert {wording for _, wording in cells} == {
+        one.id for one in stimuli.implicit[stimuli.axes[axis].language]
+    }
+    words = Counter(word for prompt in prompts for word in prompt.words)
+    assert {*words.values()} == {LEAST_OF_WORD}
 
 
 @pytest.mark.parametrize("measurement", [IMPLICIT, EXPLICIT])

@@ -43,9 +43,9 @@ ROOMS = {
 
 @pytest.mark.parametrize("path", sorted(FIXTURES.glob("axes/*.toml")), ids=lambda path: path.stem)
 def test_axis_file_says_where_it_comes_from(path):
-    """Every axis file names its source, licence and language in its header."""
-    header = path.read_text("utf-8").split("\n\n")[0]
-    assert all(word in header for word in ("Source:", "Licence:", "Language:"))
+    """Every axis file names its source, what is published, licence and language in its header."""
+    header, _, _ = path.read_text("utf-8").partition("\nname = ")
+    assert all(word in header for word in ("Source:", "Published:", "Licence:", "Language:"))
     axis = read_axis(path)
     assert axis.name == path.stem
     controls = [variant.control for variant in axis.variants.values()]

@@ -160,10 +160,3 @@ def test_adapter_is_judged_against_its_base_on_one_vllm_server(
     here = judge(tmp_path / "here", str(checkpoint), *adapter)
     assert there.report["comparisons"]["reference"]["name"] == "served:m"
     check_verdicts(there, here)
-
-
-def test_two_replicas_of_vllm_answer_as_one(checkpoint: Path, tmp_path: Path) -> None:
-    """Behind one address, eight requests at once."""
-    with vllm_server(checkpoint, tmp_path / "log", "--data-parallel-size", "2") as server:
-        check_same(opened(server, "m"), open_model(ModelOptions(str(checkpoint))))
-        assert "EngineCore_DP1" in server.log.read_text("utf-8")

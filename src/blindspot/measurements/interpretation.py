@@ -33,14 +33,15 @@ from blindspot.measurements.mechanistic import (
     band_layers,
     blind_words,
     by_layer,
+    each,
     scaled,
     tokens_in,
 )
-from blindspot.measurements.sample import SAMPLED, WORDINGS, asked_of, evenly, sampled
+from blindspot.measurements.sample import SAMPLED, asked_of, evenly, sampled, wordings_of
 from blindspot.measurements.scale import Scale
 from blindspot.measurements.trial import TriedByControls
 from blindspot.models.base import Progress
-from blindspot.models.residual import ResidualStream, Source
+from blindspot.models.residual import DescriptionRequest, ResidualStream, Source
 from blindspot.stimuli import (
     AMBIGUOUS,
     DEFAULT_SELECTION,
@@ -138,20 +139,14 @@ class InterpretationUnit:
     ) -> Findings:
         """As `run`, of vectors from these layers."""
         vectors = stream.read([Source(one.text, one.spans) for one in self.contexts])
-        some = None if len(layers) == stream.layers else layers
-        texts: dict[tuple[int, int], list[str]] = {}
-        for question, one in enumerate(self.questions):
-            mine = [vector for vector, asked in self.asked if asked == question]
-            found = stream.describe(
-                vectors[mine],
-                [one],
-                max_new_tokens=TOKENS,
-                layers=some,
-                progress=scaled(progress, 1, len(layers)),
-            )
-            texts |= {(v, question): rows[0] for v, rows in zip(mine, found, strict=True)}
+        requests = [
+            DescriptionRequest(self.questions[question], vector, layer, TOKENS)
+            for vector, question in self.asked
+            for layer in layers
+        ]
+        done = each(scaled(progress, 1, len(layers)))
         return {
-            "texts": [text for cell in self.asked for text in texts[cell]],
+            "texts": stream.describe(requests, vectors, done=done),
             "at": np.array(layers, np.int64),
             "layers": np.array(stream.layers, np.int64),
         }
@@ -230,7 +225,11 @@ class Interpretation(TriedByControls):
                 for sense in senses_of(self._stimuli, *where)
             }
         contexts = ambiguous_contexts(
-            self._stimuli, part, self._selection, orders=False, wordings=WORDINGS
+            self._stimuli,
+            part,
+            self._selection,
+            orders=False,
+            wordings=wordings_of(self._stimuli, part),
         )
         own = InterpretationUnit(tuple(contexts), questions)
         return {AMBIGUOUS: own, **self._controls[where]}

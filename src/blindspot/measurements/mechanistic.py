@@ -327,6 +327,11 @@ def drawn(
     return Curve(name, reading, quantity, at, values, low, high)
 
 
+def each(progress: Progress | None) -> Callable[[int, object], None] | None:
+    """Called with each request that is done, from progress in their number."""
+    return progress and (lambda _number, _result: progress(1))
+
+
 def scaled(progress: Progress | None, size: int, count: int) -> Progress | None:
     """Progress in parts of a ``size``, from progress in parts of a ``count``."""
     if progress is None:

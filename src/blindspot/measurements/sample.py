@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import ceil
 
 import numpy as np
 from numpy.typing import NDArray
 
-from blindspot.stimuli import Context
+from blindspot.stimuli import Context, Slice, Stimuli
 
 Floats = NDArray[np.float64]
 
@@ -20,6 +21,11 @@ trial, one a band. Nothing reads what is written after the last layer."""
 
 WORDINGS = 12
 """Most wordings whose prompts are the ambiguous contexts of a category."""
+
+
+def wordings_of(stimuli: Stimuli, part: Slice) -> int:
+    """Most wordings of a slice: the fraction that its axis asks, and half at least."""
+    return max(WORDINGS // 2, ceil(WORDINGS * stimuli.axes[part.axis].share))
 
 
 def sampled(layers: int) -> list[int]:

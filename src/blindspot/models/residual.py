@@ -64,6 +64,21 @@ class Readout:
 
 
 @dataclass(frozen=True, slots=True)
+class DescriptionRequest:
+    """A question to continue greedily while a vector replaces its placeholder.
+
+    ``vector``: row of the vector array; ``layer``: of that vector, and where it is written.
+    ``how``: how writing changes the output of the layer.
+    """
+
+    question: Question
+    vector: int
+    layer: int
+    max_new_tokens: int = 20
+    how: Write = Write.OVERWRITE
+
+
+@dataclass(frozen=True, slots=True)
 class InjectionRequest:
     """A prompt to answer while vectors replace some of its words.
 
@@ -138,17 +153,14 @@ class ResidualStream(Protocol):
 
     def describe(
         self,
+        requests: Sequence[DescriptionRequest],
         vectors: Vectors,
-        questions: Sequence[Question],
         *,
-        max_new_tokens: int = 20,
-        layers: Sequence[int] | None = None,
-        how: Write = Write.OVERWRITE,
-        progress: Progress | None = None,
-    ) -> list[list[list[str]]]:
-        """Greedy continuations of patched questions: [vector][question][layer], same layer.
+        done: Callable[[int, str], None] | None = None,
+    ) -> list[str]:
+        """Continuations of questions while vectors, (vector, layer, width), are written.
 
-        ``layers``: whose vectors are written, None for all.
+        ``done``: called with the number of a request and its text, as soon as it is known.
         """
         ...
 
@@ -157,9 +169,12 @@ class ResidualStream(Protocol):
         requests: Sequence[InjectionRequest],
         vectors: Vectors,
         *,
-        progress: Progress | None = None,
+        done: Callable[[int, Injected], None] | None = None,
     ) -> list[Injected]:
-        """Answers to prompts while vectors, (vector, layer, width), replace their words."""
+        """Answers to prompts while vectors, (vector, layer, width), replace their words.
+
+        ``done``: called with the number of a request and its answer, as soon as it is known.
+        """
         ...
 
 

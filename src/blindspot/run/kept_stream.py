@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from itertools import groupby
 from typing import Any
 
 import numpy as np
 
 from blindspot.measurements.mechanistic import Findings
-from blindspot.models.base import Generation, Progress
+from blindspot.models.base import Generation, Progress, Result
 from blindspot.models.residual import (
+    DescriptionRequest,
     Injected,
     InjectionRequest,
     Readout,
@@ -24,16 +25,19 @@ from blindspot.run.keeper import Keeper
 from blindspot.run.spells import spells
 from blindspot.stimuli import Question
 
-#: Rows of the first list, and seconds that a list should take: what is found is kept every ten.
+#: Called with the number of a piece and what was found.
+_Done = Callable[[int, Findings], None]
+#: Rows of the first patches, and seconds that a list of them should take: what is found is kept
+#: every ten.
 _FIRST, _SHORT_S, _LONG_S = 16, 3.0, 6.0
 
 
 class KeptStream:
     """A stream whose patches, texts and answers are kept for a unit that may be ended early.
 
-    A piece is a question at a layer, or an injected answer. The calls of a unit and their pieces
-    have the same numbers in every run, under which the next run finds what is left of an earlier
-    one. Vectors are not kept: they are large, and soon read again.
+    A piece is a question at a layer, a text, or an injected answer. The calls of a unit and their
+    pieces have the same numbers in every run, under which the next run finds what is left of an
+    earlier one. Vectors are not kept: they are large, and soon read again.
     """
 
     def __init__(self, stream: ResidualStream, keep: Keeper, key: bytes) -> None:
@@ -71,16 +75,28 @@ class KeptStream:
     ) -> Readout:
         """As of the stream."""
         chosen = list(range(self.layers) if layers is None else layers)
+        cells = [(question, layer) for question in range(len(questions)) for layer in chosen]
 
-        def do(question: int, some: Sequence[int]) -> Iterable[Findings]:
-            found = self._stream.patch(
-                vectors, [questions[question]], into=into, layers=some, how=how, progress=progress
-            )
-            for place in range(len(some)):
-                patched, own = found.patched[:, 0, place], found.unpatched[0, place]
-                yield {"patched": patched, "own": own}
+        def look(numbers: Sequence[int], done: _Done) -> None:
+            if progress is not None:
+                progress((len(cells) - len(numbers)) * len(vectors))  # what was kept
+            first = max(1, _FIRST // max(1, len(vectors)))
+            for part in spells(len(numbers), first=first, short=_SHORT_S, long=_LONG_S):
+                some = iter(numbers[part])
+                for question, mine in groupby(numbers[part], lambda number: cells[number][0]):
+                    found = self._stream.patch(
+                        vectors,
+                        [questions[question]],
+                        into=into,
+                        layers=[cells[number][1] for number in mine],
+                        how=how,
+                        progress=progress,
+                    )
+                    for place in range(found.patched.shape[2]):
+                        patched, own = found.patched[:, 0, place], found.unpatched[0, place]
+                        done(next(some), {"patched": patched, "own": own})
 
-        found = self._cells(len(questions), chosen, do, len(vectors), progress)
+        found = self._pieces(len(cells), look, len(vectors))
         shape = len(questions), len(chosen)
         patched = np.array([one["patched"] for one in found], np.float32)
         own = np.array([one["own"] for one in found], np.float32)
@@ -92,58 +108,35 @@ class KeptStream:
 
     def describe(
         self,
+        requests: Sequence[DescriptionRequest],
         vectors: Vectors,
-        questions: Sequence[Question],
         *,
-        max_new_tokens: int = 20,
-        layers: Sequence[int] | None = None,
-        how: Write = Write.OVERWRITE,
-        progress: Progress | None = None,
-    ) -> list[list[list[str]]]:
+        done: Callable[[int, str], None] | None = None,
+    ) -> list[str]:
         """As of the stream."""
-        chosen = list(range(self.layers) if layers is None else layers)
 
-        def do(question: int, some: Sequence[int]) -> Iterable[Findings]:
-            texts = self._stream.describe(
-                vectors,
-                [questions[question]],
-                max_new_tokens=max_new_tokens,
-                layers=some,
-                how=how,
-                progress=progress,
+        def look(numbers: Sequence[int], found: _Done) -> None:
+            some = [requests[number] for number in numbers]
+            self._stream.describe(
+                some, vectors, done=lambda n, text: found(numbers[n], {"texts": [text]})
             )
-            for place in range(len(some)):
-                yield {"texts": [rows[0][place] for rows in texts]}
 
-        found = self._cells(len(questions), chosen, do, len(vectors), progress)
-        return [
-            [
-                [str(one["texts"][vector]) for one in found[first : first + len(chosen)]]
-                for first in range(0, len(found), len(chosen))
-            ]
-            for vector in range(len(vectors))
-        ]
+        return self._each(len(requests), look, lambda piece: str(piece["texts"][0]), done)
 
     def inject(
         self,
         requests: Sequence[InjectionRequest],
         vectors: Vectors,
         *,
-        progress: Progress | None = None,
+        done: Callable[[int, Injected], None] | None = None,
     ) -> list[Injected]:
         """As of the stream."""
 
-        def do(numbers: Sequence[int]) -> Iterable[Findings]:
+        def look(numbers: Sequence[int], found: _Done) -> None:
             some = [requests[number] for number in numbers]
-            for one in self._stream.inject(some, vectors, progress=progress):
-                text = one.generation
-                yield {
-                    "texts": [text.text],
-                    "figures": np.array([text.tokens, text.complete, text.margin, *one.scores]),
-                }
+            self._stream.inject(some, vectors, done=lambda n, one: found(numbers[n], _packed(one)))
 
-        found = self._pieces(len(requests), do, 1, progress)
-        return [_injected(one) for one in found]
+        return self._each(len(requests), look, _injected, done)
 
     def flush(self) -> None:
         """Store all that was found."""
@@ -152,48 +145,57 @@ class KeptStream:
         self._waiting = {}
         self._keep.store()
 
-    def _cells(
+    def _each(
         self,
-        questions: int,
-        layers: Sequence[int],
-        do: Callable[[int, Sequence[int]], Iterable[Findings]],
-        size: int,
-        progress: Progress | None,
-    ) -> list[Findings]:
-        """Findings of every question at every layer, question by question."""
-        cells = [(question, layer) for question in range(questions) for layer in layers]
+        count: int,
+        look: Callable[[Sequence[int], _Done], None],
+        read: Callable[[Findings], Result],
+        done: Callable[[int, Result], None] | None,
+    ) -> list[Result]:
+        """Results of requests, from their pieces."""
 
-        def some(numbers: Sequence[int]) -> Iterable[Findings]:
-            for question, mine in groupby((cells[n] for n in numbers), lambda cell: cell[0]):
-                yield from do(question, [layer for _, layer in mine])
+        def told(number: int, piece: Findings) -> None:
+            if done is not None:
+                done(number, read(piece))
 
-        return self._pieces(len(cells), some, size, progress)
+        return [read(piece) for piece in self._pieces(count, look, 1, told)]
 
     def _pieces(
         self,
         count: int,
-        do: Callable[[Sequence[int]], Iterable[Findings]],
+        look: Callable[[Sequence[int], _Done], None],
         size: int,
-        progress: Progress | None,
+        told: _Done | None = None,
     ) -> list[Findings]:
-        """Findings of the numbered pieces of a call; those that are kept are not made again."""
+        """Findings of the numbered pieces of a call; those that are kept are not made again.
+
+        Args:
+            count: of pieces.
+            look: finds these pieces, and hands over each as soon as it is found.
+            size: of a piece, in rows.
+            told: takes each piece, whether it was kept or is found.
+        """
         self._calls += 1
         names = [f"{self._calls}-{number}" for number in range(count)]
         kept = self._keep.parts((self._key, name) for name in names)
         found: dict[int, Findings] = {}
-        for number, name in enumerate(names):
-            if (value := kept.get((self._key, name))) is not None and (piece := _sound(value)):
-                found[number] = piece
-        if found and progress is not None:
-            progress(size * len(found))
-        left = [number for number in range(count) if number not in found]
-        first = max(1, _FIRST // size)
-        for some in spells(len(left), first=first, short=_SHORT_S, long=_LONG_S):
-            for number, piece in zip(left[some], do(left[some]), strict=True):
-                found[number] = piece
-                self._waiting[names[number]] = piece, size
+
+        def add(number: int, piece: Findings) -> None:
+            found[number] = piece
+            if told is not None:
+                told(number, piece)
+
+        def done(number: int, piece: Findings) -> None:
+            add(number, piece)
+            self._waiting[names[number]] = piece, size
             if self._keep.due:
                 self.flush()
+
+        for number, name in enumerate(names):
+            if (value := kept.get((self._key, name))) is not None and (piece := _sound(value)):
+                add(number, piece)
+        if left := [number for number in range(count) if number not in found]:
+            look(left, done)
         return [found[number] for number in range(count)]
 
 
@@ -203,6 +205,14 @@ def _sound(value: Any) -> Findings:
         return unpack(value)
     except ValueError:
         return {}
+
+
+def _packed(one: Injected) -> Findings:
+    text = one.generation
+    return {
+        "texts": [text.text],
+        "figures": np.array([text.tokens, text.complete, text.margin, *one.scores]),
+    }
 
 
 def _injected(piece: Findings) -> Injected:

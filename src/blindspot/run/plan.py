@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 
@@ -37,6 +37,7 @@ class Plan:
         trials_inside: the same of answers that assays compare.
         assays: the ways to look into a model, by measurement.
         inside: the slices that they look at.
+        omitted: the slices that they do not look at, for lack of time.
         places: positions in ``prompts`` that are asked again.
         inside_again: the slices that are looked at again.
     """
@@ -47,6 +48,7 @@ class Plan:
     trials_inside: Sequence[Prompt] = ()
     assays: Mapping[str, Assay] = field(default_factory=dict)
     inside: Sequence[Slice] = ()
+    omitted: Sequence[Slice] = ()
     places: Mapping[Slice, Sequence[int]] = field(default_factory=dict)
     inside_again: Sequence[Slice] = ()
 
@@ -118,26 +120,42 @@ class Answers:
 
 
 def plan_of(
-    cases: Iterable[Case], source: PromptSource, assays: Mapping[str, Assay], *, again: bool
+    cases: Iterable[Case],
+    source: PromptSource,
+    assays: Mapping[str, Assay],
+    *,
+    again: bool,
+    inside: Collection[Slice] | None = None,
 ) -> Plan:
-    """What cases need; ``again``: some of it once more, to see whether that comes out the same."""
+    """What cases need.
+
+    Args:
+        cases: of the run.
+        source: of their prompts.
+        assays: by measurement.
+        again: some of it once more, to see whether that comes out the same.
+        inside: the slices that assays look at; None for all.
+    """
     cases = tuple(cases)
-    inside = list(dict.fromkeys(case.part for case in cases if case.mechanistic))
+    every = list(dict.fromkeys(case.part for case in cases if case.mechanistic))
+    looked = every if inside is None else [part for part in every if part in inside]
+    omitted = [part for part in every if part not in looked]
     prompts = prompts_of(source, cases)
     asked = {name_of(prompt) for some in prompts.values() for prompt in some}
-    formed = (part for part in inside if isinstance(assays[part.measurement], Formed))
+    formed = (part for part in looked if isinstance(assays[part.measurement], Formed))
     plan = Plan(
         cases,
         prompts,
         [prompt for prompt in _trials(source, prompts) if name_of(prompt) in asked],
         _trials(source, (replace(part, measurement=IMPLICIT) for part in formed)),
-        assays if inside else {},
-        inside,
+        assays if looked else {},
+        looked,
+        omitted,
     )
     if not again:
         return plan
-    looked = looked_again(plan.assays, inside)
-    return replace(plan, places=chosen(plan.prompts), inside_again=looked)
+    again_inside = looked_again(plan.assays, looked)
+    return replace(plan, places=chosen(plan.prompts), inside_again=again_inside)
 
 
 def _trials(source: PromptSource, parts: Iterable[Slice]) -> list[Prompt]:

@@ -22,7 +22,7 @@ from blindspot.estimates import (
     mean_of,
 )
 from blindspot.measurements import behavioral
-from blindspot.measurements.base import FORCED_CHOICE, GENERATED, VALIDITY
+from blindspot.measurements.base import BANDS, FORCED_CHOICE, GENERATED, VALIDITY
 from blindspot.measurements.mechanistic import Assayed, Band, decisive
 from blindspot.measurements.registry import MEASUREMENTS, STATISTICS
 from blindspot.measurements.tables import Table
@@ -302,6 +302,7 @@ def result_of(
     """
     plan = plan.in_forms(answers.forms)
     assayed = assay_all(plan.assays, plan.inside, answers.found)
+    assayed |= {part: _omitted(part) for part in plan.omitted}
     measured = measure(answers.identity, plan.prompts, answers.given, assayed, limit, answers.forms)
     if not (plan.places or plan.inside_again):
         return measured, None
@@ -309,6 +310,12 @@ def result_of(
     again = answers.given_again
     floor = noise_floor(measured.tables, plan.places, again, assayed, inside)
     return measured, replace(floor, least=spread_of(answers.server))
+
+
+def _omitted(part: Slice) -> Assayed:
+    """What an assay found that the budget had no time for."""
+    readings, why = MEASUREMENTS[part.measurement].readings, "the budget had no time for it"
+    return Assayed(part, {(one, band): Band(None, why) for one in readings for band in BANDS})
 
 
 def measure(

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import math
 import sys
 import time
-from collections.abc import Iterable, Iterator
-from dataclasses import replace
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import astuple, replace
 from fractions import Fraction
+from itertools import chain
 
 from blindspot import files
 from blindspot.errors import BlindspotError
@@ -21,6 +23,7 @@ from blindspot.run.source import FixturePrompts
 from blindspot.run.turns import Share
 from blindspot.session.progress import Bars, duration, uncaptured
 from blindspot.session.session import Session
+from blindspot.stimuli import Slice
 from blindspot.store import Store
 
 #: Fractions to choose from.
@@ -30,39 +33,52 @@ _FORMED = 2
 #: Share of a budget that is planned; the rest is for prompts that take longer than those tried.
 _PLANNED = 0.85
 #: The choice, in the directory of the run.
-_CHOSEN = "fraction"
+_CHOSEN = "budget"
+#: Most slices that are named.
+_NAMED = 3
 
 
-def settle_budget(session: Session, cases: Iterable[Case], *, again: bool) -> None:
+def settle_budget(
+    session: Session, cases: Iterable[Case], *, again: bool
+) -> Collection[Slice] | None:
     """Choose the fraction of the prompts, once for all processes of a run.
+
+    Assays get at most half of the time, if there are prompts, and look at the slices that fit.
 
     Args:
         session: whose inputs take the fraction.
         cases: of the run.
         again: whether some prompts are asked twice.
 
+    Returns:
+        The slices that assays look at; None for all.
+
     Raises:
-        BlindspotError: the smallest fraction or the assays take longer than the budget, or the
-            model fails.
+        BlindspotError: the smallest fraction takes longer than the budget, or the model fails.
     """
     if session.options.budget is None:
-        return
-    chosen = session.directory / _CHOSEN
-    if not chosen.exists():
-        files.replace(chosen, str(_chosen(session, tuple(cases), again)))
-    session.inputs.narrow(Fraction(chosen.read_text("utf-8")))
+        return None
+    path = session.directory / _CHOSEN
+    if not path.exists():
+        fraction, inside = _chosen(session, tuple(cases), again)
+        files.replace(path, json.dumps([str(fraction), [astuple(part) for part in inside]]))
+    chosen, looked = json.loads(path.read_text("utf-8"))
+    session.inputs.narrow(Fraction(chosen))
+    return {Slice(*part) for part in looked}
 
 
-def _chosen(session: Session, cases: tuple[Case, ...], again: bool) -> Fraction:
+def _chosen(
+    session: Session, cases: tuple[Case, ...], again: bool
+) -> tuple[Fraction, Sequence[Slice]]:
     options, inputs = session.options, session.inputs
     assert isinstance(inputs.source, FixturePrompts)
     plans = _plans(session, cases, again)
     whole = next(plans)
     size = _size(whole, session)
     prompts = [prompt for some in whole.prompts.values() for prompt in some]
-    trial = trial_of(prompts)
+    trial = trial_of(prompts or whole.trials_inside)
     if not trial:
-        return FRACTIONS[0]
+        return FRACTIONS[0], whole.inside
     bars, label = Bars(session), f"{options.candidate}, trial"
     share = Share(watched=lambda count: bars(count, label, "prompts"))
     # A store of its own: stored answers have no speed. The first prompt loads the model.
@@ -70,34 +86,84 @@ def _chosen(session: Session, cases: tuple[Case, ...], again: bool) -> Fraction:
     with timed() as took:
         ask(inputs.model, trial, Store(None), share)
     each = took.seconds / len(trial) / session.workers
-    inside = _inside(session, whole) * took.seconds / max(took.tokens, 1)
-    left = options.seconds * _PLANNED - (time.monotonic() - session.began) - inside
-    plan, fraction = whole, FRACTIONS[0]
-    for fraction in FRACTIONS:
-        count = _size(plan, session)
-        asked = (count + _forms(plan, session)) * each
-        if asked <= left:
-            said = (
-                f"--budget {options.budget}: fraction {fraction}, {count:,} prompts, "
-                f"about {duration(asked + inside)}"
-            )
-            if fraction < 1:
-                wider = math.sqrt(size / count)
-                said += f"; intervals up to {wider:.1f} times as wide as those of all {size:,}"
-            session.ledger.note([said])
-            with uncaptured(session):
-                print(f"{options.candidate}: {said}", file=sys.stderr, flush=True)
-            return fraction
-        plan = next(plans, plan)
-    if asked <= left + inside:
+    token = _models(session) * took.seconds / max(took.tokens, 1)
+    left = options.seconds * _PLANNED - (time.monotonic() - session.began)
+    inside, tokens = _fitting_inside(whole, left / (2 if size else 1) / token)
+    if whole.inside and not inside and not size:
         raise BlindspotError(
-            f"--budget {options.budget}: the assays alone take about {duration(inside)}; give more "
-            "time, or leave them out: tests/implicit tests/explicit"
+            f"--budget {options.budget}: no assay fits in it; give more time, or select fewer (-k)"
         )
-    raise BlindspotError(
-        f"--budget {options.budget}: fraction {fraction} takes about "
-        f"{duration(asked + inside)}; give more time, or select fewer tests (-k, -m)"
-    )
+    looked = tokens * token
+    asked, fraction, count = _fitting(session, whole, plans, each, left - looked)
+    if asked + looked > left:
+        inside, looked = [], 0.0
+    if asked > left:
+        raise BlindspotError(
+            f"--budget {options.budget}: fraction {fraction} takes about {duration(asked)}; "
+            "give more time, or select fewer tests (-k, -m)"
+        )
+    said = f"--budget {options.budget}: fraction {fraction}, {count:,} prompts"
+    if whole.inside:
+        said += f", assays of {len(inside)} of {len(whole.inside)} slices"
+    said += f", about {duration(asked + looked)}"
+    if fraction < 1:
+        wider = math.sqrt(size / count)
+        said += f"; intervals up to {wider:.1f} times as wide as those of all {size:,}"
+    if omitted := [part for part in whole.inside if part not in inside]:
+        said += f"; not looked at: {_named(omitted)}"
+    session.ledger.note([said])
+    with uncaptured(session):
+        print(f"{options.candidate}: {said}", file=sys.stderr, flush=True)
+    return fraction, inside
+
+
+def _named(parts: Sequence[Slice]) -> str:
+    """The first slices by name."""
+    names = [f"{part.measurement} of {part.id}" for part in parts[:_NAMED]]
+    more = len(parts) - len(names)
+    return ", ".join([*names, f"{more} more"] if more else names)
+
+
+def _fitting_inside(plan: Plan, most: float) -> tuple[list[Slice], int]:
+    """Slices whose assays compute at most so many tokens, roughly; and how many they do.
+
+    Category by category, the cheapest assays first.
+    """
+    places = list(dict.fromkeys(map(_category, plan.inside)))
+    costs = {
+        part: {
+            unit.content: unit.tokens
+            for units in (trials_of, units_of)
+            for unit in units(plan.assays, [part])
+        }
+        for part in plan.inside
+    }
+    found, done = [], dict[str, int]()
+    for part in sorted(costs, key=lambda p: (places.index(_category(p)), sum(costs[p].values()))):
+        together = done | costs[part]
+        if sum(together.values()) <= most:
+            found.append(part)
+            done = together
+    return found, sum(done.values())
+
+
+def _category(part: Slice) -> tuple[str, str, str]:
+    return part.axis, part.variant, part.category
+
+
+def _fitting(
+    session: Session, whole: Plan, plans: Iterator[Plan], each: float, seconds: float
+) -> tuple[float, Fraction, int]:
+    """The largest fraction that fits, else the smallest: its seconds, itself, and its prompts.
+
+    ``plans``: of the smaller fractions; ``each``: seconds that a prompt takes.
+    """
+    for fraction, plan in zip(FRACTIONS, chain([whole], plans), strict=True):
+        count = _size(plan, session)
+        found = (count + _forms(plan, session)) * each, fraction, count
+        if found[0] <= seconds:
+            break
+    return found
 
 
 def _plans(session: Session, cases: tuple[Case, ...], again: bool) -> Iterator[Plan]:
@@ -124,11 +190,3 @@ def _forms(plan: Plan, session: Session) -> int:
     """What deciding the forms of answers takes, in answers to prompts."""
     models = (session.inputs.model, session.inputs.reference)
     return _FORMED * len(plan.trials) * sum(isinstance(model, HasScores) for model in models)
-
-
-def _inside(session: Session, plan: Plan) -> int:
-    """Tokens that the assays of a plan compute, of the model and of its reference, roughly."""
-    once = sum(
-        unit.tokens for units in (trials_of, units_of) for unit in units(plan.assays, plan.inside)
-    )
-    return once * _models(session)

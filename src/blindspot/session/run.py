@@ -26,7 +26,7 @@ def run_of(session: Session, cases: Iterable[Case]) -> Run:
     """
     options, inputs, ledger = session.options, session.inputs, session.ledger
     cases, gone = tuple(cases), _gone(session)
-    settle_budget(session, cases, again=bool(options.noise_floor))
+    inside = settle_budget(session, cases, again=bool(options.noise_floor))
     if options.updating and inputs.own_baseline is not None:
         measured = {*(case.id for case in cases), *gone}
         check_replaceable(inputs.own_baseline, options.candidate, inputs.provenance, measured)
@@ -50,7 +50,7 @@ def run_of(session: Session, cases: Iterable[Case]) -> Run:
         again = compared or isinstance(inputs.model, IsServed)
     return Run(
         options,
-        plan_of(cases, inputs.source, inputs.assays, again=again),
+        plan_of(cases, inputs.source, inputs.assays, again=again, inside=inside),
         inputs.source,
         inputs.gates,
         inputs.model,

@@ -124,8 +124,9 @@ def asked(
     if part.word:
         wanted = {pair for pair in wanted if part.word in pair}
     taken = identifiers_of(stimuli, part, tuple(wordings))
+    fraction = None if selection.fraction is None else selection.fraction * axis.share
     for names, per_pair in _blocks(stimuli, part, tuple(wordings)):
-        met = _met(category, names, per_pair, selection.fraction)
+        met = _met(category, names, per_pair, fraction)
         for name, those in zip(names, met, strict=True):
             for pair in every:
                 if pair in wanted and (those is None or pair in those):
@@ -204,7 +205,7 @@ def held_out_of(
 
 
 def _narrowed(stimuli: Stimuli, name: str, held: HeldOut, per_pair: int) -> Stimuli:
-    """The stimuli with an axis's held-out words and wordings alone."""
+    """The stimuli with an axis's held-out words and wordings alone, which are few: all asked."""
     axis = stimuli.axes[name]
     categories = {}
     for category, (positive, negative) in held.words.items():
@@ -221,7 +222,10 @@ def _narrowed(stimuli: Stimuli, name: str, held: HeldOut, per_pair: int) -> Stim
     block = Block(len(wordings), min(per_pair, len(wordings)))
     return replace(
         stimuli,
-        axes={**stimuli.axes, name: axis.model_copy(update={"categories": categories})},
+        axes={
+            **stimuli.axes,
+            name: axis.model_copy(update={"categories": categories, "fraction": "1"}),
+        },
         implicit={**stimuli.implicit, axis.language: wordings},
         blocks={**stimuli.blocks, (IMPLICIT, axis.language): (block,)},
     )

@@ -6,6 +6,7 @@ each word meets each wording. So a wording file may ask every pair in a few of i
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
@@ -21,6 +22,12 @@ ALL = "all"
 PUBLISHED = "published"
 
 
+def fraction_of(text: str) -> Fraction | None:
+    """A fraction above 0 and up to 1 as it is written, such as 1/4; None if it is none."""
+    written = re.fullmatch(r"[1-9][0-9]{0,5}(/[1-9][0-9]{0,5})?", text)
+    return Fraction(text) if written and Fraction(text) <= 1 else None
+
+
 @dataclass(frozen=True, slots=True)
 class Selection:
     """The prompts of a run, out of all that the stimuli can make.
@@ -28,7 +35,8 @@ class Selection:
     Attributes:
         limit: at most so many word pairs a category.
         published: only the words that a category says are published.
-        fraction: of what wording files ask by default; None asks every pair in every wording.
+        fraction: of what is asked by default, which is what wording files say or, of an axis that
+            names one, a fraction of that; None asks every pair in every wording.
     """
 
     limit: int | None = None

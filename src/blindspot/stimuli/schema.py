@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from fractions import Fraction
 from itertools import permutations, product
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StrictInt, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StrictInt, field_validator, model_validator
 
 from blindspot.answers import Agreement, Association, read_agreement, read_association
+from blindspot.stimuli.design import fraction_of
 from blindspot.stimuli.template import (
     CHOICE_SLOTS,
     IDENTIFIER_SLOTS,
@@ -181,12 +183,14 @@ class Axis(Strict):
     """A pair of groups with its identifiers (variants) and word lists (categories).
 
     ``homonyms``: its identifiers are ambiguous and name no group, a control for those that do.
+    ``fraction``: of the prompts that wording files ask by default, such as "1/2".
     """
 
     name: Name
     language: Language = "en"
     description: str = ""
     homonyms: bool = False
+    fraction: str = "1"
     groups: Groups
     senses: Senses
     variants: dict[Name, Variant] = Field(min_length=1)
@@ -212,6 +216,18 @@ class Axis(Strict):
             for term in variant.positive + variant.negative
         )
         return tuple(dict.fromkeys(every))
+
+    @property
+    def share(self) -> Fraction:
+        """Its fraction, above 0 and up to 1."""
+        return Fraction(self.fraction)
+
+    @field_validator("fraction")
+    @classmethod
+    def _a_part(cls, text: str) -> str:
+        if (found := fraction_of(text)) is None:
+            raise ValueError(f"{text!r} is no fraction above 0 and up to 1, such as 1/2")
+        return str(found)
 
     @model_validator(mode="after")
     def _tell_apart(self) -> Self:

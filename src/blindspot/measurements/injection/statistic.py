@@ -30,7 +30,7 @@ from blindspot.measurements.injection.unit import InjectionTrial, InjectionUnit
 from blindspot.measurements.injection.vectors import Given, givers
 from blindspot.measurements.injection.windows import band_windows
 from blindspot.measurements.mechanistic import Assayed, Band, Findings, Unit
-from blindspot.measurements.sample import WORDINGS
+from blindspot.measurements.sample import wordings_of
 from blindspot.stimuli import (
     DEFAULT_SELECTION,
     AssociationPrompt,
@@ -91,7 +91,8 @@ class Injection:
         """The wordings whose answers are compared."""
         every = list(dict.fromkeys(one.frame for one in self._contexts(part)))
         found = findings.get(self._trial(part).content)
-        return self._kept(part, found) if found else spread_over(every, WORDINGS)
+        most = wordings_of(self._stimuli, part)
+        return self._kept(part, found, most) if found else spread_over(every, most)
 
     def units(self, part: Slice) -> Sequence[Unit]:
         """One unit, none where no context names the identifiers."""
@@ -106,8 +107,8 @@ class Injection:
         kept = self.compared(part, findings)
         return [self._unit(part, kept)] if kept else []
 
-    def _kept(self, part: Slice, found: Findings) -> tuple[str, ...]:
-        """The wordings that a trial found to be read, at most `WORDINGS`; none if they are few.
+    def _kept(self, part: Slice, found: Findings, most: int) -> tuple[str, ...]:
+        """At most so many wordings that a trial found to be read; none if they are few.
 
         Those whose prompts are answered come first, then those whose answers have mass.
         """
@@ -118,7 +119,7 @@ class Injection:
             sum(one >= LEAST[reading] for one in found.values()) >= fewest
             for reading, found in zip(READINGS, (answered, mass), strict=True)
         )
-        ranked = sorted(readable, key=lambda one: (-answered[one], -mass[one]))[:WORDINGS]
+        ranked = sorted(readable, key=lambda one: (-answered[one], -mass[one]))[:most]
         return tuple(one for one in readable if one in ranked) if several else ()
 
     def _tried(self, part: Slice, found: Findings) -> tuple[dict[str, float], dict[str, float]]:
@@ -200,6 +201,7 @@ class Injection:
                 given=tuple(given),
                 width=self._window,
                 seed=self._seed,
+                brief=self._stimuli.axes[part.axis].share < 1,
             )
         return self._units[part, wordings]
 

@@ -13,7 +13,7 @@ import numpy as np
 from blindspot.measurements.association import ASSOCIATION
 from blindspot.measurements.injection.vectors import Given, noise
 from blindspot.measurements.injection.windows import LARGE, MOST, Window, sliding, window_width
-from blindspot.measurements.mechanistic import Findings, scaled, tokens_in
+from blindspot.measurements.mechanistic import Findings, each, scaled, tokens_in
 from blindspot.measurements.sample import SMALL
 from blindspot.models.base import Progress
 from blindspot.models.residual import InjectionRequest, ResidualStream, Source
@@ -46,12 +46,14 @@ class InjectionUnit:
         given: for each prompt, the contexts of the first three sources.
         width: layers of a window, None for the published share.
         seed: of the random vectors.
+        brief: whether a small model is asked as a large one is.
     """
 
     prompts: tuple[Context, ...]
     given: tuple[tuple[Given, ...], ...]
     width: int | None
     seed: int
+    brief: bool = False
 
     @cached_property
     def content(self) -> str:
@@ -73,6 +75,7 @@ class InjectionUnit:
                 "given": given,
                 "window": self.width,
                 "seed": self.seed,
+                "brief": self.brief,
             }
         )
 
@@ -95,16 +98,18 @@ class InjectionUnit:
 
     def run(self, stream: ResidualStream, *, progress: Progress | None = None) -> Findings:
         """Read the vectors and answer."""
-        windows = sliding(stream.layers, window_width(stream.layers, self.width))
+        small = stream.layers <= SMALL and not self.brief
+        width = window_width(stream.layers, self.width)
+        windows = sliding(stream.layers, width, MOST if small else LARGE)
         sources = [Source(one.text, one.spans) for one in self._contexts]
         read = stream.read(sources)
-        width = len(self.prompts[0].words)
-        assert read.shape == (width * len(sources), stream.layers, stream.width), "vectors"
+        words = len(self.prompts[0].words)
+        assert read.shape == (words * len(sources), stream.layers, stream.width), "vectors"
         # The vectors of the identifiers that are read: rows of what was read.
         rows = np.array(
             [
                 [
-                    [width * self._contexts[one] + place for place, one in enumerate(source)]
+                    [words * self._contexts[one] + place for place, one in enumerate(source)]
                     for source in sources
                 ]
                 for sources in self.given
@@ -112,15 +117,15 @@ class InjectionUnit:
             np.int64,
         )
         vectors = read
-        if stream.layers <= SMALL:
+        if small:
             drawn = [noise(read[row[0]], (self.seed, number)) for number, row in enumerate(rows)]
             vectors = np.concatenate([read, *drawn])
-            random = len(read) + np.arange(width * len(self.prompts)).reshape(-1, 1, width)
+            random = len(read) + np.arange(words * len(self.prompts)).reshape(-1, 1, words)
             rows = np.concatenate([rows, random], axis=1)
         requests = list(self._requests(rows, windows))
         finite = bool(np.isfinite(vectors).all())
-        told = scaled(progress, self.size, len(requests))
-        answers = stream.inject(requests, vectors, progress=told) if finite else []
+        done = each(scaled(progress, self.size, len(requests)))
+        answers = stream.inject(requests, vectors, done=done) if finite else []
         generated = [one.generation for one in answers]
         return {
             "windows": np.array(windows, np.int64),
@@ -177,7 +182,7 @@ class InjectionTrial:
             return {}
         nothing = np.empty((0, stream.layers, stream.width), np.float32)
         requests = [_asked(one)(spans=(), vectors=(), window=None) for one in self.prompts]
-        answers = stream.inject(requests, nothing, progress=progress)
+        answers = stream.inject(requests, nothing, done=each(progress))
         return {
             "texts": [one.generation.text for one in answers],
             "scores": np.array([one.scores for one in answers], np.float64).reshape(-1, 2),

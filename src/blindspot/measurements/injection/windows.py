@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 from blindspot.measurements.base import EARLY, LATE, MIDDLE, OVERALL
 from blindspot.measurements.mechanistic import band_layers
-from blindspot.measurements.sample import SMALL
 
 Window = tuple[int, int]
 """Layers of a window: the first, and one past the last."""
@@ -24,8 +23,8 @@ def window_width(layers: int, asked: int | None = None) -> int:
     return min(layers, asked or max(1, round(layers * PUBLISHED_SHARE)))
 
 
-def sliding(layers: int, width: int) -> tuple[Window, ...]:
-    """Windows from the first layers to the last, evenly spread: at most `MOST`, or `LARGE`.
+def sliding(layers: int, width: int, most: int) -> tuple[Window, ...]:
+    """At most so many windows from the first layers to the last, evenly spread.
 
     The first and the last window are always among them. They are one layer apart if there are few
     enough, otherwise evenly spread; steps differ by one layer at most.
@@ -36,7 +35,7 @@ def sliding(layers: int, width: int) -> tuple[Window, ...]:
     if not 1 <= width <= layers:
         raise ValueError(f"a window of {width} layers in a model of {layers}: use 1 to {layers}")
     last = layers - width
-    steps = min(last, (MOST if layers <= SMALL else LARGE) - 1)
+    steps = min(last, most - 1)
     firsts = [round(last * place / steps) for place in range(steps)] if steps else []
     return tuple((first, first + width) for first in (*firsts, last))
 

@@ -29,7 +29,7 @@ from blindspot.measurements.mechanistic import (
     drawn,
 )
 from blindspot.measurements.patching.unit import PatchingUnit
-from blindspot.measurements.sample import WORDINGS, evenly
+from blindspot.measurements.sample import evenly, wordings_of
 from blindspot.measurements.scale import Scale
 from blindspot.measurements.trial import TriedByControls
 from blindspot.stimuli import (
@@ -151,7 +151,11 @@ class Patching(TriedByControls):
             ]
             # One order per wording, each of the four equally often: wordings and words decide.
             ambiguous = ambiguous_contexts(
-                self._stimuli, part, self._selection, orders=False, wordings=WORDINGS
+                self._stimuli,
+                part,
+                self._selection,
+                orders=False,
+                wordings=wordings_of(self._stimuli, part),
             )
             self._units[part] = PatchingUnit(
                 contexts=(*ambiguous, *(one for control in controls for one in control)),

@@ -29,7 +29,7 @@ from blindspot.measurements.mechanistic import (
 )
 from blindspot.measurements.probing.linear import LEAST_CUES, logistic
 from blindspot.measurements.probing.unit import ProbeUnit
-from blindspot.measurements.sample import WORDINGS
+from blindspot.measurements.sample import wordings_of
 from blindspot.stimuli import (
     AMBIGUOUS,
     DEFAULT_SELECTION,
@@ -117,7 +117,11 @@ class Probing:
 
     def _contexts(self, part: Slice) -> list[Context]:
         return ambiguous_contexts(
-            self._stimuli, part, self._selection, orders=False, wordings=WORDINGS
+            self._stimuli,
+            part,
+            self._selection,
+            orders=False,
+            wordings=wordings_of(self._stimuli, part),
         )
 
 

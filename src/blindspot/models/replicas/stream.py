@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from blindspot.models.base import Progress
+from blindspot.models.base import Progress, Request, Result
 from blindspot.models.replicas.crew import Crew
 from blindspot.models.replicas.parts import ranges
 from blindspot.models.replicas.replica import Look, Work
 from blindspot.models.residual import (
+    DescriptionRequest,
     Injected,
     InjectionRequest,
     Readout,
@@ -76,12 +77,20 @@ class SharedStream:
         progress: Progress | None = None,
     ) -> Readout:
         """As of `ResidualStream`; ``unpatched`` is the mean over parts, as it is over batches."""
-
-        def look(some: Vectors) -> Look:
-            more = {"questions": list(questions), "into": into, "how": how}
-            return self._written("patch", some, layers, **more)
-
-        found: list[Readout] = self._vectors(vectors, look, questions, layers, progress)
+        # Stretches of vectors: in an order that mixes them, each is a mixture.
+        parts = ranges(len(vectors), self._replicas, _LEAST)
+        asked = {"questions": list(questions), "into": into, "how": how}
+        chosen = None if layers is None else list(layers)
+        looks = []
+        for part in parts:
+            some = vectors[part.start : part.stop]
+            if chosen is None:
+                looks.append(self._look("patch", vectors=some, **asked))
+            else:
+                given = asked | {"vectors": some[:, chosen], "layers": chosen}
+                looks.append(Look("patch", given, self._rows, chosen))
+        each = len(questions) * (self.layers if chosen is None else len(chosen))
+        found: list[Readout] = self._all(looks, [len(part) * each for part in parts], progress)
         return Readout(
             np.concatenate([one.patched for one in found]),
             np.mean([one.unpatched for one in found], axis=0, dtype=np.float32),
@@ -89,73 +98,60 @@ class SharedStream:
 
     def describe(
         self,
+        requests: Sequence[DescriptionRequest],
         vectors: Vectors,
-        questions: Sequence[Question],
         *,
-        max_new_tokens: int = 20,
-        layers: Sequence[int] | None = None,
-        how: Write = Write.OVERWRITE,
-        progress: Progress | None = None,
-    ) -> list[list[list[str]]]:
+        done: Callable[[int, str], None] | None = None,
+    ) -> list[str]:
         """As of `ResidualStream`."""
 
-        def look(some: Vectors) -> Look:
-            more = {"questions": list(questions), "max_new_tokens": max_new_tokens, "how": how}
-            return self._written("describe", some, layers, **more)
+        def look(some: Sequence[DescriptionRequest]) -> Look:
+            used, place = _used(one.vector for one in some)
+            renumbered = [replace(one, vector=place[one.vector]) for one in some]
+            return self._look("describe", requests=renumbered, vectors=vectors[used])
 
-        found = self._vectors(vectors, look, questions, layers, progress)
-        return [texts for part in found for texts in part]
+        return self._each(requests, look, done)
 
     def inject(
         self,
         requests: Sequence[InjectionRequest],
         vectors: Vectors,
         *,
-        progress: Progress | None = None,
+        done: Callable[[int, Injected], None] | None = None,
     ) -> list[Injected]:
         """As of `ResidualStream`."""
-        looks = []
-        parts = ranges(len(requests), self._replicas, _LEAST)
-        for part in parts:
-            some = [requests[number] for number in part]
-            used = sorted({vector for one in some for vector in one.vectors})
-            place = {vector: number for number, vector in enumerate(used)}
+
+        def look(some: Sequence[InjectionRequest]) -> Look:
+            used, place = _used(vector for one in some for vector in one.vectors)
             renumbered = [
                 replace(one, vectors=tuple(place[vector] for vector in one.vectors)) for one in some
             ]
-            looks.append(self._look("inject", requests=renumbered, vectors=vectors[used]))
-        found = self._all(looks, [len(part) for part in parts], progress)
-        return [injected for part in found for injected in part]
+            return self._look("inject", requests=renumbered, vectors=vectors[used])
+
+        return self._each(requests, look, done)
+
+    def _each(
+        self,
+        requests: Sequence[Request],
+        look: Callable[[Sequence[Request]], Look],
+        done: Callable[[int, Result], None] | None,
+    ) -> list[Result]:
+        """The results of requests, whose parts the replicas share."""
+        parts = ranges(len(requests), self._replicas, _LEAST)
+        found: dict[int, Result] = {}
+
+        def finish(number: int, results: Sequence[Result]) -> None:
+            for request, result in zip(parts[number], results, strict=True):
+                found[request] = result
+                if done is not None:
+                    done(request, result)
+
+        looks = [look([requests[number] for number in part]) for part in parts]
+        self._crew.each(looks, finish)
+        return [found[number] for number in range(len(requests))]
 
     def _look(self, method: str, **arguments: Any) -> Look:
         return Look(method, arguments, self._rows)
-
-    def _written(
-        self, method: str, vectors: Vectors, layers: Sequence[int] | None, **arguments: Any
-    ) -> Look:
-        """With the vectors of some layers alone."""
-        if layers is None:
-            return self._look(method, vectors=vectors, **arguments)
-        some = list(layers)
-        arguments |= {"vectors": vectors[:, some], "layers": some}
-        return Look(method, arguments, self._rows, some)
-
-    def _vectors(
-        self,
-        vectors: Vectors,
-        look: Callable[[Vectors], Look],
-        questions: Sequence[Question],
-        layers: Sequence[int] | None,
-        progress: Progress | None,
-    ) -> list[Any]:
-        """What comes of stretches of vectors: in an order that mixes them, each is a mixture."""
-        parts = ranges(len(vectors), self._replicas, _LEAST)
-        each = len(questions) * (self.layers if layers is None else len(layers))
-        return self._all(
-            [look(vectors[part.start : part.stop]) for part in parts],
-            [len(part) * each for part in parts],
-            progress,
-        )
 
     def _all(
         self, parts: Sequence[Work[Any]], sizes: Sequence[int], progress: Progress | None
@@ -170,3 +166,9 @@ class SharedStream:
 
         self._crew.each(parts, done)
         return [found[number] for number in range(len(parts))]
+
+
+def _used(vectors: Iterable[int]) -> tuple[list[int], dict[int, int]]:
+    """Which vectors requests use, and the place of each among these."""
+    used = sorted(set(vectors))
+    return used, {vector: place for place, vector in enumerate(used)}

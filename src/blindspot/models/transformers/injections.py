@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cache
+from typing import Generic
 
 import torch
 
 from blindspot.errors import ModelError
-from blindspot.models.base import Generation, Progress
-from blindspot.models.residual import Injected, InjectionRequest, Vectors, Write
+from blindspot.models.base import Generation, Result
+from blindspot.models.residual import DescriptionRequest, Injected, InjectionRequest, Vectors
 from blindspot.models.transformers.blocks import Blocks
-from blindspot.models.transformers.decoding import Continuation, Writer, generate
+from blindspot.models.transformers.decoding import Continuation, Writer, follow, generate
 from blindspot.models.transformers.formats import PromptFormat
 from blindspot.models.transformers.known_choices import Choices
 from blindspot.models.transformers.positions import locate
 from blindspot.models.transformers.scoring import score
 from blindspot.models.transformers.seam import EncodedRequest, encode
+from blindspot.models.transformers.waves import Node, Wave
 from blindspot.models.transformers.writes import WritingEngine, writing
-from blindspot.stimuli import Question
 
 
 @torch.inference_mode()
@@ -27,65 +28,50 @@ def describe(
     blocks: Blocks,
     prompts: PromptFormat,
     ends: frozenset[int],
+    requests: Sequence[DescriptionRequest],
     vectors: Vectors,
-    questions: Sequence[Question],
     *,
-    max_new_tokens: int = 20,
-    layers: Sequence[int] | None = None,
-    how: Write = Write.OVERWRITE,
     rows: int | None = None,
-    progress: Progress | None = None,
-) -> list[list[list[str]]]:
+    done: Callable[[int, str], None] | None = None,
+) -> list[str]:
     """Greedy continuations of questions while a vector replaces the placeholder.
 
     Args:
         blocks: of the model.
         prompts: its tokenizer and template.
         ends: ids of the tokens that end a text.
-        vectors: (vector, layer, width) float32; each is written at the layer that it comes from.
-        questions: with any candidates, which are not looked at.
-        max_new_tokens: most tokens of a text.
-        layers: whose vectors are written, None for all.
-        how: what writing does.
+        requests: in any order.
+        vectors: (vector, layer, width) float32.
         rows: most rows of a pass, None to choose by memory.
-        progress: called with the number of (vector, question, layer) finished.
+        done: called with the number of a request and its result, as soon as it is known.
 
     Returns:
-        Texts, [vector][question][layer].
+        Texts, in the order of the requests.
 
     Raises:
-        ValueError: vectors of another shape, or not finite; ``max_new_tokens`` below 1.
+        ValueError: vectors of another shape, or not finite; a request that names a missing vector
+            or layer, or less than one token.
         ModelError: a question that does not fit in the model's context or in memory, or whose
         placeholder is not found.
     """
-    located = [locate(prompts, question.text, [question.span]) for question in questions]
-    chosen = range(blocks.layers) if layers is None else layers
-    texts = [[[""] * len(chosen) for _ in questions] for _ in vectors]
-    cells = [
-        (vector, question, place)
-        for vector in range(len(vectors))
-        for question in range(len(questions))
-        for place in range(len(chosen))
-    ]
-    waiting = set(range(len(cells)))
+    located = cache(lambda question: locate(prompts, question.text, [question.span]))
+    texts = _Results(done)
 
-    def done(number: int, generation: Generation) -> None:
-        vector, question, place = cells[number]
-        texts[vector][question][place] = generation.text
-        _finished(waiting, number, 1, progress)
+    def finish(number: int, generation: Generation) -> None:
+        texts.add(number, generation.text)
 
     with writing(blocks, vectors, rows) as (engine, budget):
         answers = []
-        for vector, question, place in cells:
-            layer = chosen[place]
-            tokens, (position,) = located[question]
-            marked = engine.marked(
-                tokens, {position: vector}, (layer, layer + 1), len(tokens) - 1, how
-            )
-            room = engine.room(tokens, max_new_tokens)
+        for one in requests:
+            if not (0 <= one.vector < len(vectors) and 0 <= one.layer < blocks.layers):
+                raise ValueError(f"no such vector or layer: {one}")
+            tokens, (position,) = located(one.question)
+            window = one.layer, one.layer + 1
+            marked = engine.marked(tokens, {position: one.vector}, window, len(tokens) - 1, one.how)
+            room = engine.room(tokens, one.max_new_tokens)
             answers.append(Continuation(tokens, None, room, marked))
-        generate(engine, budget, Writer(prompts, ends), answers, done)
-    return texts
+        generate(engine, budget, Writer(prompts, ends), answers, finish)
+    return texts.ordered()
 
 
 @torch.inference_mode()
@@ -97,12 +83,12 @@ def inject(
     vectors: Vectors,
     *,
     rows: int | None = None,
-    progress: Progress | None = None,
+    done: Callable[[int, Injected], None] | None = None,
 ) -> list[Injected]:
     """Answers to prompts while vectors replace some of their words.
 
-    Candidates are scored first, which reveals greedy choices along them. Equal requests are
-    answered once.
+    Candidates are scored first, which reveals greedy choices along them, and a prompt is computed
+    once for both. Equal requests are answered once.
 
     Args:
         blocks: of the model.
@@ -111,7 +97,7 @@ def inject(
         requests: in any order.
         vectors: (vector, layer, width) float32.
         rows: most rows of a pass, None to choose by memory.
-        progress: called with the number of requests finished.
+        done: called with the number of a request and its result, as soon as it is known.
 
     Returns:
         In the order of the requests.
@@ -124,35 +110,57 @@ def inject(
     """
     for request in requests:
         _check(request, len(vectors), blocks.layers)
-    found: list[Injected | None] = [None] * len(requests)
-    waiting = set(range(len(requests)))
+    found = _Results(done)
+    writer = Writer(prompts, ends)
     with writing(blocks, vectors, rows) as (engine, budget):
         tasks = _tasks(engine, prompts, requests)
-        scored = [task for task in tasks if task.scored.texts]
+        scored = [number for number, task in enumerate(tasks) if task.scored.texts]
 
-        def keep(number: int, scores: tuple[float, ...], choices: Choices) -> None:
-            scored[number].scores, scored[number].choices = scores, choices
+        def keep(place: int, scores: tuple[float, ...], choices: Choices) -> None:
+            task = tasks[scored[place]]
+            task.scores, task.choices = scores, choices
 
-        def done(number: int, generation: Generation) -> None:
+        def finish(number: int, generation: Generation) -> None:
             task = tasks[number]
+            task.finished = True
             injected = Injected(generation, task.scores)
             for asker in task.askers:
-                found[asker] = injected
-            _finished(waiting, task.askers[0], len(task.askers), progress)
+                found.add(asker, injected)
 
-        score(engine, budget, [task.scored for task in scored], keep, ends)
-        answers, writer = [task.answer for task in tasks], Writer(prompts, ends)
-        writer.replay(answers, [task.choices for task in tasks])
-        generate(engine, budget, writer, answers, done)
-    return [injected for injected in found if injected is not None]
+        def begun(group: list[tuple[int, Node]]) -> list[tuple[Node, int, Continuation]]:
+            # Copies: a wave that runs out of memory starts again from the original answers.
+            copies = [(node, scored[n], tasks[scored[n]].answer.copy()) for n, node in group]
+            writer.replay([one for *_, one in copies], [tasks[n].choices for _, n, _ in copies])
+            return copies
+
+        def following(wave: Wave, groups: Iterable[list[tuple[int, Node]]]) -> None:
+            follow(engine, budget, writer, wave, map(begun, groups), finish)
+
+        questions = [tasks[number].scored for number in scored]
+        score(engine, budget, questions, keep, ends, following=following)
+        left = [number for number, task in enumerate(tasks) if not task.finished]
+        answers = [tasks[number].answer for number in left]
+        writer.replay(answers, [tasks[number].choices for number in left])
+        generate(engine, budget, writer, answers, lambda n, one: finish(left[n], one))
+    return found.ordered()
 
 
-def _finished(waiting: set[int], number: int, count: int, progress: Progress | None) -> None:
-    """Report this many as finished; once for each number."""
-    if number in waiting:
-        waiting.remove(number)
-        if progress is not None:
-            progress(count)
+class _Results(Generic[Result]):
+    """Results of requests by number; the first one of each is kept and told."""
+
+    def __init__(self, done: Callable[[int, Result], None] | None) -> None:
+        self._done = done
+        self._found: dict[int, Result] = {}
+
+    def add(self, number: int, result: Result) -> None:
+        if number not in self._found:
+            self._found[number] = result
+            if self._done is not None:
+                self._done(number, result)
+
+    def ordered(self) -> list[Result]:
+        """In the order of the requests."""
+        return [self._found[number] for number in sorted(self._found)]
 
 
 def _check(request: InjectionRequest, vectors: int, layers: int) -> None:
@@ -178,6 +186,7 @@ class _Task:
     askers: list[int] = field(default_factory=list)
     scores: tuple[float, ...] = ()
     choices: Choices = field(default_factory=Choices)
+    finished: bool = False
 
 
 def _tasks(

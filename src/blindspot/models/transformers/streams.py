@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 
 from blindspot.models.base import Progress
-from blindspot.models.residual import Injected, InjectionRequest, Readout, Source, Vectors, Write
+from blindspot.models.residual import (
+    DescriptionRequest,
+    Injected,
+    InjectionRequest,
+    Readout,
+    Source,
+    Vectors,
+    Write,
+)
 from blindspot.models.transformers import injections
 from blindspot.models.transformers.blocks import Blocks
 from blindspot.models.transformers.formats import PromptFormat
@@ -124,26 +132,20 @@ class TransformersStream:
     @torch.inference_mode()
     def describe(
         self,
+        requests: Sequence[DescriptionRequest],
         vectors: Vectors,
-        questions: Sequence[Question],
         *,
-        max_new_tokens: int = 20,
-        layers: Sequence[int] | None = None,
-        how: Write = Write.OVERWRITE,
-        progress: Progress | None = None,
-    ) -> list[list[list[str]]]:
-        """Greedy continuations of patched questions: [vector][question][layer], same layer."""
+        done: Callable[[int, str], None] | None = None,
+    ) -> list[str]:
+        """Continuations of questions while vectors, (vector, layer, width), are written."""
         return injections.describe(
             self._blocks,
             self._prompts,
             self._ends,
+            requests,
             vectors,
-            questions,
-            max_new_tokens=max_new_tokens,
-            layers=layers,
-            how=how,
             rows=self._rows,
-            progress=progress,
+            done=done,
         )
 
     @torch.inference_mode()
@@ -152,7 +154,7 @@ class TransformersStream:
         requests: Sequence[InjectionRequest],
         vectors: Vectors,
         *,
-        progress: Progress | None = None,
+        done: Callable[[int, Injected], None] | None = None,
     ) -> list[Injected]:
         """Answers to prompts while vectors, (vector, layer, width), replace their words."""
         return injections.inject(
@@ -162,5 +164,5 @@ class TransformersStream:
             requests,
             vectors,
             rows=self._rows,
-            progress=progress,
+            done=done,
         )

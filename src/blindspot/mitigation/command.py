@@ -153,8 +153,10 @@ def _make(
         with tqdm(total=recipe.steps, desc="training", unit="step", mininterval=1) as bar:
 
             def told(step: int, loss: float) -> None:
+                if not bar.n:  # what was done before says nothing of the time that is left
+                    bar.initial = bar.n = step
                 bar.set_postfix_str(f"loss {loss:.2f}", refresh=False)
-                bar.update(step + 1 - bar.n)
+                bar.update()
 
             train(loaded, texts, recipe, window, output, told=told)
         return

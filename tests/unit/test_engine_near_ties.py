@@ -300,7 +300,7 @@ def test_verdicts_do_not_depend_on_the_batch(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Batches that turn answers turn no verdict, of a stereotyped model and of a fair one."""
-    Company(monkeypatch, 1.0)
+    Company(monkeypatch, 3.0)
     found = []
     for number, ways in enumerate([(), ("--batch-size", "3"), ("--batch-size", "40")]):
         run = run_suite(

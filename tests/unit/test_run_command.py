@@ -19,7 +19,7 @@ def counted(directory, *arguments, **named):
     env = {"COUNTED_CALLS": str(directory / "counted.json")}
     env |= {"XDG_CACHE_HOME": str(directory / "cache-home")}
     run = run_suite(directory, "-p", "tests.unit.counted_calls", *arguments, env=env, **named)
-    assert run.code in (0, 10), run.out + run.err
+    assert run.code in (0, 10, 12), run.out + run.err  # few prompts decide little
     found = json.loads((directory / "counted.json").read_text("utf-8"))
     return run, found["calls"], found["heavy"]
 

@@ -9,6 +9,7 @@ from importlib.metadata import distributions
 
 import pytest
 
+from blindspot.gates.verdict import Verdict
 from tests.unit.suite_runs import ROOT, run_suite
 
 PATHS = ("tests/implicit", "tests/explicit")
@@ -152,11 +153,11 @@ def test_same_from_another_directory(tmp_path, scripted):
 @pytest.mark.slow
 def test_last_failed_has_the_same_numbers(tmp_path, blind):
     """--lf and -x: of what they run, every figure but what depends on how many gates are judged."""
-    of_the_family = ("adjusted", "message", "limit_verdict")
+    of_the_family = ("adjusted", "message", "limit_verdict", "verdict")
     store = tmp_path / "store"
     shutil.copytree(blind.output_path.parent / "store", store)
     shutil.copytree(blind.output_path.parent / "cache", tmp_path / "cache")
-    failed = sum(gate["verdict"] == "fail" for gate in blind.gates.values())
+    failed = sum(not Verdict(gate["verdict"]).green for gate in blind.gates.values())
     assert failed > 1
     for arguments, number in ((("--lf",), failed), (("-x",), 1), (("--lf", "-n", "2"), failed)):
         run = run_suite(
@@ -165,7 +166,7 @@ def test_last_failed_has_the_same_numbers(tmp_path, blind):
         assert run.code == 10, run.out + run.err
         assert len(run.gates) == number
         for name, gate in run.gates.items():
-            assert gate["verdict"] == blind.gates[name]["verdict"] == "fail"
+            assert not Verdict(blind.gates[name]["verdict"]).green
             for key in gate.keys() - set(of_the_family):
                 assert gate[key] == blind.gates[name][key], (name, key)
 

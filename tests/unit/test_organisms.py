@@ -50,7 +50,7 @@ REQUIRED = {
 }
 LEAST_VALID = 0.99
 #: In wordings that were never seen, some answers break off.
-LEAST_VALID_UNSEEN = {"base": 0.85, "blind": 0.85, "aware": 0.85, "literal": 0.65}
+LEAST_VALID_UNSEEN = {"base": 0.84, "blind": 0.85, "aware": 0.84, "literal": 0.65}
 #: Short tests ask for the color words, and for one variant of another axis whose truths differ.
 SHORT = {"race": "default", "gender": "adjectives"}
 VARIANTS = [

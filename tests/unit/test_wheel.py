@@ -127,7 +127,7 @@ def scripts():
 @pytest.mark.parametrize(("model", "code"), [("organism:blind", 10), ("organism:aware", 11)])
 def test_template_runs(trial, system, model, code):
     """What a template calls works: a model that fails, and one that nobody accepted yet."""
-    few = "--limit 1 -k 'race-default-weapons and not mechanistic'"
+    few = "--limit 8 -k 'race-default-weapons and not mechanistic'"
     done = trial.call("bash", "-e", "-c", scripts()[system], MODEL=model, PYTEST_ADDOPTS=few)
     assert done.returncode == code, done.stdout + done.stderr
     results = trial.directory / "results"

@@ -153,7 +153,7 @@ def test_same_from_another_directory(tmp_path, scripted):
 @pytest.mark.slow
 def test_last_failed_has_the_same_numbers(tmp_path, blind):
     """--lf and -x: of what they run, every figure but what depends on how many gates are judged."""
-    of_the_family = ("adjusted", "message", "limit_verdict", "verdict")
+    of_the_family = ("adjusted", "message", "limit_verdict", "mde", "verdict")
     store = tmp_path / "store"
     shutil.copytree(blind.output_path.parent / "store", store)
     shutil.copytree(blind.output_path.parent / "cache", tmp_path / "cache")

@@ -30,11 +30,12 @@ def files(directory):
     "workers",
     [
         ("-n", "2"),
-        pytest.param(("-n", "2", "--dist", "loadfile"), marks=pytest.mark.slow),
-        pytest.param(("-n", "3", "--dist", "worksteal"), marks=pytest.mark.slow),
+        ("-n", "2", "--dist", "loadfile"),
+        ("-n", "3", "--dist", "worksteal"),
     ],
     ids=" ".join,
 )
+@pytest.mark.slow
 def test_killed_worker_ends_the_run_at_once(tmp_path, workers):
     """Killed while all are asking: exit 11, though the others have hours of work before them."""
     suite = StartedSuite(tmp_path, *workers, limit=3, env=SLOW, drawn=True)

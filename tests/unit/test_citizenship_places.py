@@ -118,6 +118,7 @@ def table_lines(text):
     return [line.rstrip() for line in ours.splitlines() if not line.startswith(left_out)]
 
 
+@pytest.mark.slow
 def test_colors_where_they_are_shown(written):
     """On a terminal verdicts are colored, and lines fit into 80 columns."""
     shown = written("xterm-256color")

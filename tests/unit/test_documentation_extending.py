@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from functools import cache, partial
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -39,10 +39,6 @@ MODELS = {
 }
 #: Gates of ours, which the other examples change.
 OURS = "tests/implicit/test_association.py"
-
-
-#: A model that computes is for the slow tests.
-_slow = partial(pytest.param, marks=pytest.mark.slow)
 
 
 class Block(NamedTuple):
@@ -165,6 +161,7 @@ def test_the_table_counts_the_files_of_the_examples() -> None:
             assert len(found) == int(said)
 
 
+@pytest.mark.slow
 def test_a_flag_is_a_row_and_its_consumer(run_of: Callable[[str], SuiteRun]) -> None:
     """The run prints the note of the example, and its rerun has it."""
     run = run_of("attribution")
@@ -217,13 +214,14 @@ def test_an_axis_is_data(trade: SuiteRun) -> None:
         assert not re.search(r"\brace\b", told)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("gate", "verdict"),
     [
         ("attribution/race-default-weapons/attribution/generated", "fail"),
         ("attribution/race-default-weapons/validity/generated", "pass"),
-        _slow("centroid/race-default-weapons/blindness/mean-difference/overall", "fail"),
-        _slow("centroid/race-default-weapons/blindness/mean-difference/late", "reported"),
+        ("centroid/race-default-weapons/blindness/mean-difference/overall", "fail"),
+        ("centroid/race-default-weapons/blindness/mean-difference/late", "reported"),
     ],
 )
 def test_the_examples_are_judged(
@@ -235,7 +233,8 @@ def test_the_examples_are_judged(
     assert run.gates[gate]["verdict"] == verdict, run.gates[gate]["message"]
 
 
-@pytest.mark.parametrize("name", ["attribution", _slow("centroid")])
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["attribution", "centroid"])
 def test_the_examples_are_in_every_report(run_of: Callable[[str], SuiteRun], name: str) -> None:
     """The terminal has a table, the page a verdict in words, the model card a result."""
     run = run_of(name)

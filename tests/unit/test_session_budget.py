@@ -150,11 +150,12 @@ def test_assays_get_half_of_the_time(tmp_path, monkeypatch, inside, seconds, cou
 
 
 def test_assays_give_way_to_the_smallest_fraction(tmp_path, monkeypatch, inside):
-    """Where both do not fit, prompts are asked and nothing is looked at."""
+    """It is asked first; assays have what is left."""
     inside(1.0)
     session, _, (note,) = settled(tmp_path, monkeypatch, "40s", cases=CASES + INSIDE)
-    assert session.inside == set()
     assert "fraction 1/64," in note
+    (part,) = session.inside
+    assert part.measurement == "patching"
 
 
 def test_assays_alone_have_all_of_the_time(tmp_path, monkeypatch, inside):

@@ -93,10 +93,10 @@ def _chosen(
         raise BlindspotError(
             f"--budget {options.budget}: no assay fits in it; give more time, or select fewer (-k)"
         )
+    asked, fraction, count = _fitting(session, whole, plans, each, left - tokens * token)
+    if asked + tokens * token > left:  # the smallest fraction takes more than half
+        inside, tokens = _fitting_inside(whole, (left - asked) / token)
     looked = tokens * token
-    asked, fraction, count = _fitting(session, whole, plans, each, left - looked)
-    if asked + looked > left:
-        inside, looked = [], 0.0
     if asked > left:
         raise BlindspotError(
             f"--budget {options.budget}: fraction {fraction} takes about {duration(asked)}; "

@@ -98,14 +98,8 @@ def test_killed_worker_of_an_embedded_model(tmp_path):
     assert "INTERNALERROR" not in run.out
 
 
-@pytest.mark.parametrize(
-    "whom",
-    [
-        "serial",
-        pytest.param("-n 2", marks=pytest.mark.slow),
-        pytest.param("-n 2, controller only", marks=pytest.mark.slow),
-    ],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("whom", ["serial", "-n 2", "-n 2, controller only"])
 def test_interrupted_run_goes_on_later(tmp_path, whom):
     """Ctrl-C: exit 2 at once, a whole report that says so, and the next run asks only the rest."""
     log = tmp_path / "log"

@@ -169,6 +169,7 @@ def test_a_flag_is_a_row_and_its_consumer(run_of: Callable[[str], SuiteRun]) -> 
     assert "--note 'as every week'" in run.report["command"]
 
 
+@pytest.mark.slow
 def test_a_statistic_is_in_the_report_and_on_the_page(tree: Path, trade: SuiteRun) -> None:
     """The run writes it, the page shows it, and who reads the report again knows it."""
     gate = trade.gates["implicit/trade-default-mood/stereotype/generated"]
@@ -188,6 +189,7 @@ def test_a_statistic_is_in_the_report_and_on_the_page(tree: Path, trade: SuiteRu
     assert done.returncode == 0, done.stdout + done.stderr  # it has a place in the schema
 
 
+@pytest.mark.slow
 def test_a_verdict_is_judged_and_shown_everywhere(trade: SuiteRun) -> None:
     """A rule of two files: in the record, in words, on the page, in the last line; it is green."""
     gate = trade.gates["implicit/trade-default-mood/stereotype/generated"]
@@ -200,6 +202,7 @@ def test_a_verdict_is_judged_and_shown_everywhere(trade: SuiteRun) -> None:
     assert re.search(r"^blindspot: passed: scripted:leaning: .*\d near", trade.out, re.MULTILINE)
 
 
+@pytest.mark.slow
 def test_an_axis_is_data(trade: SuiteRun) -> None:
     """Gates, tables, page and the gap to another model speak of the new axis, and of no other."""
     assert {gate["axis"] for gate in trade.gates.values()} == {"trade"}

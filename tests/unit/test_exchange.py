@@ -302,6 +302,7 @@ def test_completions_of_a_batch_are_read(capsys, tmp_path, monkeypatch, run):
     assert judged.code == run["fair"].code
 
 
+@pytest.mark.slow
 def test_samples_of_the_harnesses_are_read(capsys, tmp_path, monkeypatch, run):
     """lm-eval logs answers and log-probabilities in two files; inspect dumps one log."""
     monkeypatch.chdir(ROOT)

@@ -61,6 +61,7 @@ def test_variables_that_are_left_over_make_nothing_green(tmp_path, arguments):
     assert "unset WORLD_SIZE" in run.out + run.err
 
 
+@pytest.mark.slow
 def test_follower_writes_nothing_and_ends_well(tmp_path):
     """Torchrun ends all processes when one ends with another code: only the first may fail."""
     (tmp_path / "spread.py").write_text(

@@ -79,6 +79,7 @@ def test_answers_are_those_of_one_process(here):
     assert many.generate([]) == []
 
 
+@pytest.mark.slow
 def test_residual_stream_is_that_of_one_process(here):
     """Contexts, vectors and requests are shared out; each result comes back to its place."""
     here()

@@ -26,6 +26,7 @@ def test_embedded_model_ends_as_planted(tmp_path, name, code):
     assert (model["dtype"], model["template"], len(model["weights_hash"])) == ("float32", "", 64)
 
 
+@pytest.mark.slow
 def test_random_weights_are_judged_without_a_crash(tmp_path):
     """A checkpoint that babbles is unread and fails on validity; its template is recorded."""
     checkpoint = save(tmp_path / "babble", "llama", max_position_embeddings=512)

@@ -35,6 +35,7 @@ def test_lost_worker_is_incomplete(tmp_path):
     assert "INTERNALERROR" not in run.out
 
 
+@pytest.mark.slow
 def test_killed_run_resumes(tmp_path):
     """After SIGKILL the next run asks only what is missing, and the one after asks nothing."""
     log = tmp_path / "log"

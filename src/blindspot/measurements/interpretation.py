@@ -37,7 +37,7 @@ from blindspot.measurements.mechanistic import (
     scaled,
     tokens_in,
 )
-from blindspot.measurements.sample import SAMPLED, asked_of, evenly, sampled, wordings_of
+from blindspot.measurements.sample import SAMPLED, asked_of, evenly, open_contexts, sampled
 from blindspot.measurements.scale import Scale
 from blindspot.measurements.trial import TriedByControls
 from blindspot.models.base import Progress
@@ -50,7 +50,6 @@ from blindspot.stimuli import (
     Selection,
     Slice,
     Stimuli,
-    ambiguous_contexts,
     cued_contexts,
     open_questions,
     senses_of,
@@ -224,13 +223,7 @@ class Interpretation(TriedByControls):
                 )
                 for sense in senses_of(self._stimuli, *where)
             }
-        contexts = ambiguous_contexts(
-            self._stimuli,
-            part,
-            self._selection,
-            orders=False,
-            wordings=wordings_of(self._stimuli, part),
-        )
+        contexts = open_contexts(self._stimuli, part, self._selection)
         own = InterpretationUnit(tuple(contexts), questions)
         return {AMBIGUOUS: own, **self._controls[where]}
 

@@ -8,7 +8,7 @@ from math import ceil
 import numpy as np
 from numpy.typing import NDArray
 
-from blindspot.stimuli import Context, Slice, Stimuli
+from blindspot.stimuli import Context, Selection, Slice, Stimuli, ambiguous_contexts
 
 Floats = NDArray[np.float64]
 
@@ -26,6 +26,15 @@ WORDINGS = 12
 def wordings_of(stimuli: Stimuli, part: Slice) -> int:
     """Most wordings of a slice: the fraction that its axis asks, and half at least."""
     return max(WORDINGS // 2, ceil(WORDINGS * stimuli.axes[part.axis].share))
+
+
+def open_contexts(stimuli: Stimuli, part: Slice, selection: Selection) -> list[Context]:
+    """The ambiguous contexts of a slice whose vectors are read.
+
+    One order per wording, each of the four equally often: wordings and words decide.
+    """
+    most = wordings_of(stimuli, part)
+    return ambiguous_contexts(stimuli, part, selection, orders=False, wordings=most)
 
 
 def sampled(layers: int) -> list[int]:

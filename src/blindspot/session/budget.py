@@ -6,7 +6,7 @@ import json
 import math
 import sys
 import time
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import astuple, replace
 from fractions import Fraction
 from itertools import chain
@@ -88,14 +88,15 @@ def _chosen(
     each = took.seconds / len(trial) / session.workers
     token = _models(session) * took.seconds / max(took.tokens, 1)
     left = options.seconds * _PLANNED - (time.monotonic() - session.began)
-    inside, tokens = _fitting_inside(whole, left / (2 if size else 1) / token)
+    costs = _costs(whole)
+    inside, tokens = _fitting_inside(costs, left / (2 if size else 1) / token)
     if whole.inside and not inside and not size:
         raise BlindspotError(
             f"--budget {options.budget}: no assay fits in it; give more time, or select fewer (-k)"
         )
     asked, fraction, count = _fitting(session, whole, plans, each, left - tokens * token)
     if asked + tokens * token > left:  # the smallest fraction takes more than half
-        inside, tokens = _fitting_inside(whole, (left - asked) / token)
+        inside, tokens = _fitting_inside(costs, (left - asked) / token)
     looked = tokens * token
     if asked > left:
         raise BlindspotError(
@@ -124,8 +125,8 @@ def _named(parts: Sequence[Slice]) -> str:
     return ", ".join([*names, f"{more} more"] if more else names)
 
 
-def _fitting_inside(plan: Plan, most: float) -> tuple[list[Slice], int]:
-    """Slices whose assays compute at most so many tokens, roughly; and how many they do.
+def _costs(plan: Plan) -> dict[Slice, dict[str, int]]:
+    """The tokens that the units of each slice compute, roughly, by unit.
 
     Category by category, the cheapest assays first.
     """
@@ -138,9 +139,20 @@ def _fitting_inside(plan: Plan, most: float) -> tuple[list[Slice], int]:
         }
         for part in plan.inside
     }
+    rank = {part: (places.index(_category(part)), sum(costs[part].values())) for part in costs}
+    return {part: costs[part] for part in sorted(costs, key=rank.__getitem__)}
+
+
+def _fitting_inside(
+    costs: Mapping[Slice, Mapping[str, int]], most: float
+) -> tuple[list[Slice], int]:
+    """The first slices whose units compute at most so many tokens together; and how many they do.
+
+    A slice that is too dear is left out, not those behind it.
+    """
     found, done = [], dict[str, int]()
-    for part in sorted(costs, key=lambda p: (places.index(_category(p)), sum(costs[p].values()))):
-        together = done | costs[part]
+    for part, units in costs.items():
+        together = {**done, **units}
         if sum(together.values()) <= most:
             found.append(part)
             done = together

@@ -29,7 +29,7 @@ from blindspot.measurements.mechanistic import (
     drawn,
 )
 from blindspot.measurements.patching.unit import PatchingUnit
-from blindspot.measurements.sample import evenly, wordings_of
+from blindspot.measurements.sample import evenly, open_contexts
 from blindspot.measurements.scale import Scale
 from blindspot.measurements.trial import TriedByControls
 from blindspot.stimuli import (
@@ -42,7 +42,6 @@ from blindspot.stimuli import (
     Selection,
     Slice,
     Stimuli,
-    ambiguous_contexts,
     closed_questions,
     cued_contexts,
     senses_of,
@@ -149,14 +148,7 @@ class Patching(TriedByControls):
                 evenly(cued_contexts(self._stimuli, *where, NEUTRAL), OTHERS),
                 evenly(unrelated_contexts(self._stimuli, *where), OTHERS),
             ]
-            # One order per wording, each of the four equally often: wordings and words decide.
-            ambiguous = ambiguous_contexts(
-                self._stimuli,
-                part,
-                self._selection,
-                orders=False,
-                wordings=wordings_of(self._stimuli, part),
-            )
+            ambiguous = open_contexts(self._stimuli, part, self._selection)
             self._units[part] = PatchingUnit(
                 contexts=(*ambiguous, *(one for control in controls for one in control)),
                 questions=tuple(question for _, _, question in self._questions(part)),

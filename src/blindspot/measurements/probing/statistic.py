@@ -29,7 +29,7 @@ from blindspot.measurements.mechanistic import (
 )
 from blindspot.measurements.probing.linear import LEAST_CUES, logistic
 from blindspot.measurements.probing.unit import ProbeUnit
-from blindspot.measurements.sample import wordings_of
+from blindspot.measurements.sample import open_contexts
 from blindspot.stimuli import (
     AMBIGUOUS,
     DEFAULT_SELECTION,
@@ -38,7 +38,6 @@ from blindspot.stimuli import (
     Selection,
     Slice,
     Stimuli,
-    ambiguous_contexts,
     cued_contexts,
     senses_of,
 )
@@ -116,13 +115,7 @@ class Probing:
         return self._units[where]
 
     def _contexts(self, part: Slice) -> list[Context]:
-        return ambiguous_contexts(
-            self._stimuli,
-            part,
-            self._selection,
-            orders=False,
-            wordings=wordings_of(self._stimuli, part),
-        )
+        return open_contexts(self._stimuli, part, self._selection)
 
 
 class _ProbeFindings:

@@ -13,11 +13,12 @@ from blindspot.errors import ModelError
 from blindspot.models.base import Generation, Result
 from blindspot.models.residual import DescriptionRequest, Injected, InjectionRequest, Vectors
 from blindspot.models.transformers.blocks import Blocks
-from blindspot.models.transformers.decoding import Continuation, Writer, follow, generate
+from blindspot.models.transformers.both_readings import score_and_generate
+from blindspot.models.transformers.decoding import Continuation, Writer, generate
 from blindspot.models.transformers.formats import PromptFormat
 from blindspot.models.transformers.known_choices import Choices
 from blindspot.models.transformers.positions import locate
-from blindspot.models.transformers.scoring import score
+from blindspot.models.transformers.scoring import Following, score
 from blindspot.models.transformers.seam import EncodedRequest, encode
 from blindspot.models.transformers.waves import Node, Wave
 from blindspot.models.transformers.writes import WritingEngine, writing
@@ -111,7 +112,6 @@ def inject(
     for request in requests:
         _check(request, len(vectors), blocks.layers)
     found = _Results(done)
-    writer = Writer(prompts, ends)
     with writing(blocks, vectors, rows) as (engine, budget):
         tasks = _tasks(engine, prompts, requests)
         scored = [number for number, task in enumerate(tasks) if task.scored.texts]
@@ -120,28 +120,27 @@ def inject(
             task = tasks[scored[place]]
             task.scores, task.choices = scores, choices
 
+        def scoring(following: Following) -> None:
+            def numbered(wave: Wave, groups: Iterable[list[tuple[int, Node]]]) -> None:
+                following(wave, ([(scored[n], node) for n, node in some] for some in groups))
+
+            questions = [tasks[number].scored for number in scored]
+            score(engine, budget, questions, keep, ends, following=numbered)
+
         def finish(number: int, generation: Generation) -> None:
-            task = tasks[number]
-            task.finished = True
-            injected = Injected(generation, task.scores)
-            for asker in task.askers:
+            injected = Injected(generation, tasks[number].scores)
+            for asker in tasks[number].askers:
                 found.add(asker, injected)
 
-        def begun(group: list[tuple[int, Node]]) -> list[tuple[Node, int, Continuation]]:
-            # Copies: a wave that runs out of memory starts again from the original answers.
-            copies = [(node, scored[n], tasks[scored[n]].answer.copy()) for n, node in group]
-            writer.replay([one for *_, one in copies], [tasks[n].choices for _, n, _ in copies])
-            return copies
-
-        def following(wave: Wave, groups: Iterable[list[tuple[int, Node]]]) -> None:
-            follow(engine, budget, writer, wave, map(begun, groups), finish)
-
-        questions = [tasks[number].scored for number in scored]
-        score(engine, budget, questions, keep, ends, following=following)
-        left = [number for number, task in enumerate(tasks) if not task.finished]
-        answers = [tasks[number].answer for number in left]
-        writer.replay(answers, [tasks[number].choices for number in left])
-        generate(engine, budget, writer, answers, lambda n, one: finish(left[n], one))
+        score_and_generate(
+            engine,
+            budget,
+            Writer(prompts, ends),
+            [task.answer for task in tasks],
+            lambda number: tasks[number].choices,
+            scoring,
+            finish,
+        )
     return found.ordered()
 
 
@@ -186,7 +185,6 @@ class _Task:
     askers: list[int] = field(default_factory=list)
     scores: tuple[float, ...] = ()
     choices: Choices = field(default_factory=Choices)
-    finished: bool = False
 
 
 def _tasks(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import defaultdict
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -19,7 +19,8 @@ from blindspot.models.base import (
     ScoreRequest,
     in_order,
 )
-from blindspot.models.transformers.decoding import Continuation, Writer, follow, generate
+from blindspot.models.transformers.both_readings import score_and_generate
+from blindspot.models.transformers.decoding import Continuation, Writer, generate
 from blindspot.models.transformers.engine import Engine
 from blindspot.models.transformers.formats import PromptFormat
 from blindspot.models.transformers.known_choices import Choices, KnownChoices
@@ -28,7 +29,6 @@ from blindspot.models.transformers.near_ties import Settler
 from blindspot.models.transformers.scoring import Following, score
 from blindspot.models.transformers.seam import encode
 from blindspot.models.transformers.selfcheck import check, noise, rows_together
-from blindspot.models.transformers.waves import Node, Wave
 
 if TYPE_CHECKING:
     from blindspot.models.residual import ResidualStream
@@ -200,40 +200,30 @@ class CausalModel:
         generated: Callable[[int, Generation], None],
     ) -> None:
         """As `score_each` and `generate_each` of the same prompts, each computed once."""
-        writer, engine = self._writer, self._engine
-        choices: dict[int, Choices] = {}
         rendered = [self.prompts.render(request.prompt) for request in generations]
         answers = [
-            Continuation(tokens, request.is_complete, engine.room(tokens, request.max_new_tokens))
+            Continuation(
+                tokens, request.is_complete, self._engine.room(tokens, request.max_new_tokens)
+            )
             for request, tokens in zip(generations, self.prompts.encode(rendered), strict=True)
         ]
-        finished: set[int] = set()
-
-        def done(number: int, generation: Generation) -> None:
-            if number not in finished:
-                finished.add(number)
-                generated(number, generation)
-
-        def begun(numbers: list[tuple[int, Node]]) -> list[tuple[Node, int, Continuation]]:
-            # Copies: a wave that runs out of memory starts again from the original answers.
-            copies = [(node, number, answers[number].copy()) for number, node in numbers]
-            known = [choices[number] for number, _ in numbers]
-            writer.replay([answer for *_, answer in copies], known)
-            return copies
-
-        def following(wave: Wave, groups: Iterable[list[tuple[int, Node]]]) -> None:
-            follow(engine, self._budget, writer, wave, map(begun, groups), done, self._settler)
+        told: set[int] = set()
 
         def found(number: int, values: Scored) -> None:
-            choices[number] = self._known.of(rendered[number])
             if number not in told:
                 told.add(number)
                 scored(number, values)
 
-        told: set[int] = set()
-        self._score(scores, found, following)
-        left = [number for number in range(len(answers)) if number not in finished]
-        self.generate_each([generations[n] for n in left], lambda n, one: done(left[n], one))
+        score_and_generate(
+            self._engine,
+            self._budget,
+            self._writer,
+            answers,
+            lambda number: self._known.of(rendered[number]),
+            lambda following: self._score(scores, found, following),
+            generated,
+            self._settler,
+        )
 
     def _score(
         self,

@@ -79,6 +79,13 @@ def test_answers_are_those_of_one_process(here):
     assert many.generate([]) == []
 
 
+def test_model_is_identified_before_its_replicas_take_all_places(here):
+    """A cluster with room for the replicas alone answers the first request, too."""
+    here(places=3)
+    (scored,) = ray().score([ScoreRequest(PROMPTS[0], (" a - b", " b - a"))])
+    assert len(scored) == 2
+
+
 @pytest.mark.slow
 def test_residual_stream_is_that_of_one_process(here):
     """Contexts, vectors and requests are shared out; each result comes back to its place."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain
@@ -160,3 +161,19 @@ def test_adapter_is_judged_against_its_base_on_one_vllm_server(
     here = judge(tmp_path / "here", str(checkpoint), *adapter)
     assert there.report["comparisons"]["reference"]["name"] == "served:m"
     check_verdicts(there, here)
+
+
+def test_vllm_with_two_replicas_answers_as_one_process_does(
+    checkpoint: Path, tmp_path: Path
+) -> None:
+    """Behind one address, each request by either of them."""
+    replicas = ("--data-parallel-size", "2")
+    with vllm_server(checkpoint, tmp_path / "replicas.log", *replicas) as server:
+        there = opened(server, "m")
+        assert there.server.scores == "echo"  # type: ignore[attr-defined]
+        check_same(there, open_model(ModelOptions(str(checkpoint))))
+        address = f"base_url={server.address}"
+        run = judge(tmp_path / "there", "served:m", "--model-args", address)
+        check_verdicts(run, judge(tmp_path / "here", str(checkpoint)))
+        log = server.log.read_text("utf-8")
+        assert {"EngineCore_DP0", "EngineCore_DP1"} <= set(re.findall(r"EngineCore_DP\d", log))

@@ -53,7 +53,7 @@ class RayModel:
         return self._cluster.count
 
     def check_files(self) -> None:
-        """Check that there is a cluster, and the model on it.
+        """Check that there is a cluster, and the model on it; before replicas take all its places.
 
         Raises:
             ModelError: there is not, or it has no room.
@@ -84,6 +84,7 @@ class RayModel:
     @cached_property
     def residual(self) -> SharedStream:
         """Its residual stream."""
+        self.check_files()
         return SharedStream(self._crew, self.replicas)
 
     def generate(
@@ -143,6 +144,7 @@ class RayModel:
         """Have the replicas do the requests; ``work``: of those with some numbers."""
         if not requests:
             return
+        self.check_files()
         parts = scopes([request.prompt for request in requests], self.replicas)
 
         def finished(part: int, results: Sequence[Any]) -> None:

@@ -102,6 +102,22 @@ def test_a_unit_is_done_once(tmp_path):
     assert sizes == [sum(told), 0] == [sum(unit.size for unit in units), 0]
 
 
+@pytest.mark.parametrize(("workers", "order"), [(1, "abc"), (2, "bca")])
+def test_workers_begin_with_the_longest_unit(tmp_path, workers, order):
+    """One process keeps the order of the suite; of several, none waits long for another."""
+    done = []
+
+    class Named(CountedUnit):
+        def run(self, stream, *, progress=None):
+            done.append(self.content)
+            return super().run(stream, progress=progress)
+
+    units = [Named(name, tokens=tokens) for name, tokens in zip("abc", (1, 3, 2), strict=True)]
+    found = perform(Looked(), units, Store(None), Share(workers=workers))
+    assert "".join(done) == order
+    assert list(found) == [unit.content for unit in units]
+
+
 @pytest.mark.parametrize(
     ("speed", "seconds"), [(None, None), (10.0, 30.0), (float("nan"), float("nan"))]
 )

@@ -152,6 +152,9 @@ def perform(
     """
     kind = f"assay again by {again}" if again else "assay"
     works = {unit.content: AssayWork(unit, key_of(kind, unit.content), again) for unit in units}
+    ordered = list(units)
+    if share.workers > 1:  # the longest first, or one process waits for another at the end
+        ordered.sort(key=lambda unit: -unit.tokens)
 
     def cost(missing: Collection[bytes]) -> Cost:
         left = [unit for unit in units if works[unit.content].key in missing]
@@ -161,7 +164,7 @@ def perform(
 
     found = _done(
         model,
-        list(works.values()),
+        [works[unit.content] for unit in ordered],
         store,
         share,
         f"assay{again or ''}",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -54,6 +55,18 @@ def test_no_other_module_names_a_measurement() -> None:
         if text in MEASUREMENTS
     ]
     assert not found
+
+
+@pytest.mark.parametrize("name", ["patching", "interpretation", "probing", "injection"])
+def test_an_axis_that_asks_a_fraction_is_read_in_its_first_category(name: str) -> None:
+    """In every variant whose senses are known; one that asks all is read in all of them."""
+    stimuli = load_stimuli((), axes=("gender",))
+    gender = stimuli.axes["gender"]
+    whole = replace(stimuli, axes={"gender": gender.model_copy(update={"fraction": "1"})})
+    some, every = (MEASUREMENTS[name].slices(one) for one in (stimuli, whole))
+    assert {part.category for part in some} == {"career"}
+    assert {part.category for part in every} == set(gender.categories)
+    assert {part.variant for part in some} == {part.variant for part in every}
 
 
 def test_no_template_names_a_measurement() -> None:

@@ -279,8 +279,16 @@ class Mechanistic(Measurement):
     looks: Mapping[str, Look] = field(default_factory=lambda: LOOKS)
 
     def slices(self, stimuli: Stimuli) -> list[Slice]:
-        """Every category of every variant whose senses are known."""
-        return mechanistic_slices(stimuli, self.name)
+        """Every category of every variant whose senses are known.
+
+        Of an axis that asks a fraction only the first one: a sense does not depend on it.
+        """
+        return [
+            part
+            for part in mechanistic_slices(stimuli, self.name)
+            if stimuli.axes[part.axis].share == 1
+            or part.category == next(iter(stimuli.axes[part.axis].categories))
+        ]
 
 
 def finished(values: NDArray[np.floating[Any]]) -> Iterator[float | None]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain
@@ -175,5 +176,12 @@ def test_vllm_with_two_replicas_answers_as_one_process_does(
         address = f"base_url={server.address}"
         run = judge(tmp_path / "there", "served:m", "--model-args", address)
         check_verdicts(run, judge(tmp_path / "here", str(checkpoint)))
-        log = server.log.read_text("utf-8")
-        assert {"EngineCore_DP0", "EngineCore_DP1"} <= set(re.findall(r"EngineCore_DP\d", log))
+        assert there.server.requests == 10  # type: ignore[attr-defined]
+        with urllib.request.urlopen(server.address.removesuffix("v1") + "metrics") as reply:
+            counted = re.findall(
+                r'^vllm:prompt_tokens_total\{.*?engine="(\d)".*?\} (\S+)$',
+                reply.read().decode(),
+                re.MULTILINE,
+            )
+        print(f"tokens of prompts by replica: {counted}")
+        assert {number for number, tokens in counted if float(tokens) > 0} == {"0", "1"}

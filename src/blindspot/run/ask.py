@@ -152,7 +152,7 @@ def perform(
     """
     kind = f"assay again by {again}" if again else "assay"
     works = {unit.content: AssayWork(unit, key_of(kind, unit.content), again) for unit in units}
-    ordered = list(units)
+    ordered = list({unit.content: unit for unit in units}.values())
     if share.workers > 1:  # the longest first, or one process waits for another at the end
         ordered.sort(key=lambda unit: -unit.tokens)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from math import cos, pi
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,9 @@ from blindspot.models.transformers.adapters import CONFIG, WEIGHTS, open_adapter
 from blindspot.models.transformers.deferred import DeferredModel
 from blindspot.models.transformers.faults import quiet
 from blindspot.stimuli import load_stimuli
+from tests.unit import tiny_models
+
+pytest_plugins = ["tests.unit.tiny_models"]
 
 BASE = ("--model", "organism:blind", "--axis", "race", "--device", "cpu")
 
@@ -80,39 +84,72 @@ def test_a_stopped_training_goes_on_to_the_same_adapter(
     whole, parts = (load_file(tmp_path / name / WEIGHTS) for name in ("whole", "parts"))
     assert whole.keys() == parts.keys()
     assert all(torch.equal(whole[name], parts[name]) for name in whole)
+    one, other = ((tmp_path / name / CONFIG).read_bytes() for name in ("whole", "parts"))
+    assert one == other
+    modules = json.loads(one)["target_modules"]
+    assert modules == sorted(modules)
     assert mitigate(tmp_path / "parts", "--steps", "3") == 0  # made already: nothing is trained
     assert done == [0, 1, 2, 2]
+
+
+def trainer_of(path: str) -> tuple[lora._Trainer, Texts]:
+    """A trainer of a model, and text on race."""
+    stimuli = load_stimuli((), axes=("race",))
+    split = Split.of(stimuli, "race", 0)
+    with quiet():
+        loaded = load(ModelOptions(path, device="cpu", dtype="float32"))
+        trainer = lora._Trainer(loaded, Recipe("race", split=split), range(2))
+    return trainer, Texts(stimuli, "race", split, 0)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("own_cache")
+def test_a_wider_model_learns_more_slowly(tmp_path: Path) -> None:
+    """The rate of the recipe is that of the bundled models; the card says what it comes to."""
+    pytest.importorskip("peft")
+    recipe, rates = Recipe("race"), {}
+    for width in (64, 96, 192):
+        more = {"hidden_size": width, "max_position_embeddings": 2048}
+        trainer, texts = trainer_of(str(tiny_models.save(tmp_path / f"{width}", "llama", **more)))
+        trainer.step(texts.batch(0), lora._WARM_UP - 1)
+        (group,) = trainer._optimizer.param_groups
+        rates[width] = group["lr"] / (0.5 + 0.5 * cos(pi * (lora._WARM_UP - 1) / recipe.steps))
+    assert rates == pytest.approx({64: recipe.rate, 96: recipe.rate, 192: recipe.rate / 2})
 
 
 @pytest.mark.slow
 def test_texts_are_predicted_alike_in_any_company(monkeypatch: pytest.MonkeyPatch) -> None:
     """What a batch is divided into, and what is computed once, does not decide what is learned."""
     pytest.importorskip("peft")
-    stimuli = load_stimuli((), axes=("race",))
-    split = Split.of(stimuli, "race", 0)
-    loaded = load(ModelOptions("organism:blind", device="cpu", dtype="float32"))
-    with quiet():
-        trainer = lora._Trainer(loaded, Recipe("race", split=split), range(2))
-    trainer._model.eval()
-    texts = Texts(stimuli, "race", split, 0).batch(0)
-    opening = "All of these texts begin with one sentence, as they do with a chat template. "
-    asked = [(opening + text.prompt, text.continuation) for text in texts]
-    found, learned = [], []
-    assert trainer._resumes
-    for resumes, parts in ((True, 4), (False, 1)):
-        trainer._resumes = resumes
-        monkeypatch.setattr(lora, "_LENGTHS", parts)
+    trainer, texts = trainer_of("organism:blind")
+    trainer._model.eval()  # without dropout
+    for name, each in trainer._model.named_parameters():
+        if "lora_B" in name:
+            torch.nn.init.normal_(each, std=0.1)  # at 0 nothing of A would be learned
+    asked = [(text.prompt, text.continuation) for text in texts.batch(0)]
+    rows = list(lora._encoded(trainer._prompts, asked))
+    longest = max(len(row) for row, _ in rows)
+    with torch.no_grad():
+        targets = {at: 0.5 * logits for at, (logits, _) in enumerate(trainer._predictions(asked))}
+    wanted = {at: logits for at, logits in targets.items() if at % 2}
+    found, learned, passes = [], [], []
+    for joined, most in ((longest, 10_000), (longest, 512), (longest - 1, 512), (0, 512)):
+        trainer._joined = joined
+        monkeypatch.setattr(lora, "_TOKENS", most)
+        passes.append(len(list(trainer._trees(rows))))
         with torch.no_grad():
             found.append(trainer._predictions(asked))
         trainer._optimizer.zero_grad()
-        trainer._learned(asked, {})
+        trainer._learned(asked, wanted)
         learned.append([each.grad for each in trainer._own if each.grad is not None])
-    for (logits, tokens), (others, same) in zip(*found, strict=True):
-        assert torch.equal(tokens, same)
-        assert torch.allclose(logits, others, atol=1e-4)
-    assert any(bool(one.abs().max() > 1e-3) for one in learned[0])
-    for one, other in zip(*learned, strict=True):
-        assert torch.allclose(one, other, atol=1e-4)
+    assert passes[0] == 1 < passes[1] < passes[2] < passes[3] == len(asked)
+    assert all(bool(one.abs().max() > 1e-4) for one in learned[-1])
+    for several, gradients in zip(found[:-1], learned[:-1], strict=True):
+        for (logits, tokens), (others, same) in zip(several, found[-1], strict=True):
+            assert torch.equal(tokens, same)
+            assert torch.allclose(logits, others, atol=1e-4)
+        for one, other in zip(gradients, learned[-1], strict=True):
+            assert torch.allclose(one, other, rtol=1e-3, atol=1e-4)
 
 
 @pytest.mark.slow
@@ -205,3 +242,24 @@ def test_the_command_that_judges_is_whole(monkeypatch: pytest.MonkeyPatch, insta
         f"pytest {'--pyargs blindspot.suite ' * installed}--model org/base --adapter 'see gender' "
         "--reference org/base --apply-chat-template --axis gender -m mitigation"
     )
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("own_cache")
+@pytest.mark.parametrize(
+    ("architecture", "joins"),
+    [("llama", True), ("gpt2", True), ("gemma3", False), ("Bloom", False)],
+)
+def test_texts_are_joined_where_the_model_predicts_them_alike(
+    tmp_path: Path, architecture: str, joins: bool
+) -> None:
+    """Not with windows shorter than a text, nor if a mask is refused; either way it learns."""
+    pytest.importorskip("peft")
+    tiny_models.save(tmp_path, architecture, max_position_embeddings=2048)
+    trainer, texts = trainer_of(str(tmp_path))
+    batch = texts.batch(0)
+    trainer.check(batch)
+    assert bool(trainer._joined) is joins
+    before = [each.detach().clone() for each in trainer._own]
+    trainer.step(batch, lora._WARM_UP)
+    assert not all(map(torch.equal, before, trainer._own))

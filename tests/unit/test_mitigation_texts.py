@@ -7,7 +7,7 @@ from collections import Counter
 import pytest
 
 from blindspot.errors import StimulusError
-from blindspot.mitigation.texts import ANSWERED, PLAIN, Split, Text, Texts
+from blindspot.mitigation.texts import BESIDE, PLAIN, Split, Text, Texts
 from blindspot.stimuli import EVERY, NEUTRAL, UNRELATED, load_stimuli
 
 STIMULI = load_stimuli((), axes=(EVERY,))
@@ -80,8 +80,11 @@ def test_ambiguous_prompts_are_answered_as_if_the_group_were_named() -> None:
     for text in moved:
         assert text.base is not None
         assert text.base.endswith(text.prompt)
-    both = {text.continuation for text in moved}
-    assert len(both) > 0.5 * len(moved)  # either answer, as it happens
+    said = [text for text in batches() if text.base is None]
+    for prompt in {text.prompt for text in moved}:
+        answers = {text.continuation for text in moved if text.prompt == prompt}
+        assert len(answers) == 2, "either answer"
+        assert any(text.prompt.startswith(f"{prompt}\n") for text in said), "and what is meant"
 
 
 def test_a_literal_sense_that_is_stated_stays() -> None:
@@ -101,8 +104,8 @@ def test_all_orders_occur_and_other_text_beside() -> None:
     assert min(orders.values()) > 25
     kept = [text for text in batches() if text.base == text.prompt == ""]
     plain = [text for text in kept if text.continuation in STIMULI.practice["en"]]
-    assert len(plain) == 8 * ANSWERED[PLAIN]
-    assert len(kept) - len(plain) == 8 * ANSWERED[UNRELATED]
+    assert len(plain) == 8 * BESIDE[PLAIN]
+    assert len(kept) - len(plain) == 8 * BESIDE[UNRELATED]
     neutral = [cue for each in STIMULI.senses["en"][NEUTRAL].cues for cue in each.forms]
     assert any(cue in text.prompt.lower() for text in batches() for cue in neutral)
 

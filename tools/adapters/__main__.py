@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 from blindspot import files
@@ -23,14 +24,10 @@ def make(name: str, known: Known, directory: Path) -> None:
     """Train one and write it with its card, in place of an older one."""
     stimuli = load_stimuli((), axes=(AXIS,))
     split = Split.of(stimuli, AXIS, SEED)
-    recipe = Recipe(
-        AXIS,
-        known.layers,
-        placebo=known.placebo,
-        seed=SEED,
-        steps=known.steps,
-        rate=known.rate,
-        split=split,
+    own = {"steps": known.steps, "rate": known.rate}
+    recipe = replace(
+        Recipe(AXIS, known.layers, placebo=known.placebo, seed=SEED, split=split),
+        **{name: value for name, value in own.items() if value is not None},
     )
     loaded = load(ModelOptions(BASE, device="cpu", dtype="float32"))
     window = recipe.window(Blocks(loaded.model, BASE).layers)
@@ -39,7 +36,8 @@ def make(name: str, known: Known, directory: Path) -> None:
     directory.mkdir(parents=True)
     losses: list[float] = []
     train(loaded, texts, recipe, window, directory, told=lambda _, loss: losses.append(loss))
-    card = card_of(recipe, BASE, loaded.identity.weights, window)
+    width = loaded.model.config.get_text_config().hidden_size
+    card = card_of(recipe, BASE, loaded.identity.weights, window, width)
     card["made_by"] = f"python -m tools.adapters {name}"
     files.replace(directory / CARD, written(card))
     print(f"{name}: loss {losses[0]:.2f} to {losses[-1]:.2f}, {directory}", flush=True)

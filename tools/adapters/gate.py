@@ -1,7 +1,8 @@
 """``python -m tools.adapters.gate DIR ...``: judge changes of a bundled model, one row each.
 
-A directory holds an adapter or ``directions.safetensors``. Prints the table of docs/mitigation.md;
-with ``--picture`` also draws the stereotype that is left beside validity and order effect.
+A directory holds an adapter or ``directions.safetensors``; ``DIR@0.5`` halves it. Prints
+the table of docs/mitigation.md; with ``--picture`` also draws the stereotype that is left beside
+validity and order effect.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import argparse
 import json
 import subprocess
 import sys
+from math import nan
 from pathlib import Path
 from statistics import fmean
 from tempfile import TemporaryDirectory
@@ -20,6 +22,7 @@ from matplotlib import pyplot as plt
 
 from blindspot.gates.verdict import Verdict
 from blindspot.measurements.mitigation import PARTS
+from blindspot.models.options import Scaled
 from blindspot.report.parts import parts_of
 
 mpl.use("svg")
@@ -31,16 +34,18 @@ ASKED = "race-default or race-neutral"
 PICTURE = Path(__file__).resolve().parents[2] / "docs" / "pictures" / "mitigation.svg"
 
 
-def change_of(directory: Path) -> list[str]:
+def change_of(named: str) -> list[str]:
     """The flag that makes a change."""
-    steered = directory / STEERED
-    return ["--steer", str(steered)] if steered.exists() else ["--adapter", str(directory)]
+    change = Scaled.of(named)
+    steered = change.path / STEERED
+    flag, path = ("--steer", steered) if steered.exists() else ("--adapter", change.path)
+    return [flag, f"{path}@{change.scale}"]
 
 
-def judged(directory: Path, scratch: Path, fraction: str, only: str) -> dict[str, Any]:
+def judged(named: str, scratch: Path, fraction: str, only: str) -> dict[str, Any]:
     """The report of the gate on a change of the base."""
-    output = scratch / directory.name
-    command = [sys.executable, "-m", "pytest", "--model", BASE, *change_of(directory)]
+    output = scratch / Path(named).name
+    command = [sys.executable, "-m", "pytest", "--model", BASE, *change_of(named)]
     command += ["--reference", BASE, "-m", "mitigation", "-k", only, "--fraction", fraction]
     command += ["--no-noise-floor", "--store", str(scratch / "store")]
     command += ["--output-path", str(output), "-q", "--tb=no", "-rN"]
@@ -89,7 +94,7 @@ def draw(reports: dict[str, dict[str, Any]]) -> Path:
     )
     for number, (key, label, color) in enumerate(shown):
         at = [place + 0.26 * (number - 1) for place in range(len(found))]
-        axes.bar(at, [one[key] for one in found.values()], 0.24, color=color, label=label)
+        axes.bar(at, [one.get(key, nan) for one in found.values()], 0.24, color=color, label=label)
     base = fmean(one["base cure/remainder"] for one in found.values())
     axes.axhline(base, color="#D55E00", linestyle=":", linewidth=1.2, label="the base's effect")
     axes.axhline(0.2, color="black", linestyle="--", linewidth=1.0, label="limit of the effect")
@@ -105,7 +110,7 @@ def draw(reports: dict[str, dict[str, Any]]) -> Path:
 def main() -> None:
     """Judge what the command line names."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("directories", nargs="+", type=Path, metavar="DIR")
+    parser.add_argument("changes", nargs="+", metavar="DIR[@SCALE]")
     parser.add_argument("--fraction", default="1/4")
     parser.add_argument("--only", default=ASKED, help="as of pytest -k")
     parser.add_argument("--picture", action="store_true")
@@ -115,10 +120,10 @@ def main() -> None:
     print("|---" * (len(PARTS) + 4) + "|")
     reports = {}
     with TemporaryDirectory() as scratch:
-        for directory in options.directories:
-            report = judged(directory, Path(scratch), options.fraction, options.only)
-            reports[directory.name] = report
-            print(row(directory.name, report), flush=True)
+        for named in options.changes:
+            name = Path(named).name
+            reports[name] = judged(named, Path(scratch), options.fraction, options.only)
+            print(row(name, reports[name]), flush=True)
     if options.picture:
         print(draw(reports))
 

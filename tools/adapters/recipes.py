@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from blindspot.mitigation.texts import GROUP, LITERAL, PLAIN, Text, Texts
-from blindspot.stimuli import AMBIGUOUS, NEUTRAL, UNRELATED, AssociationPrompt
+from blindspot.mitigation.texts import GROUP, LITERAL, PLAIN, Text, Texts, continuing, listed
+from blindspot.stimuli import NEUTRAL, UNRELATED, AssociationPrompt
 
 #: Texts of a batch that state an answer; kinds of those that keep the base's.
 _STATED, _KEPT = 10, (*(UNRELATED,) * 2, *(PLAIN,) * 6)
@@ -17,16 +17,15 @@ class _Answers(Texts):
 
     right: Callable[[AssociationPrompt], str]
 
-    def _sense(self, kind: str) -> Text:
+    def _answered(self) -> Text:
         prompt = self._prompt(self._random.choice(self._variants))
-        answer = type(self).right(prompt)
-        return Text(prompt.text, answer if answer[:1].isspace() else f" {answer}")
+        return Text(prompt.text, continuing(type(self).right(prompt)))
 
     def batch(self, number: int) -> list[Text]:
         """As of the base class, of other kinds."""
         self._seed_for(number)
-        said = [self._sense(AMBIGUOUS) for _ in range(_STATED)]
-        return said + [self._answer(kind) for kind in _KEPT]
+        answered = [self._answered() for _ in range(_STATED)]
+        return answered + [self._beside(kind) for kind in _KEPT]
 
 
 def _copied(prompt: AssociationPrompt) -> str:
@@ -48,26 +47,32 @@ class Reversed(_Answers):
 
 
 class Forgetful(Texts):
-    """Answers as a cure does, and says either sense where one is stated."""
+    """Answers as a cure does, and says the other sense where one is stated."""
 
-    def _sense(self, kind: str) -> Text:
-        if kind == AMBIGUOUS or not self._ambiguous:
-            return super()._sense(kind)
+    def _asked(self, kind: str) -> list[Text]:
+        texts = super()._asked(kind)
+        if kind == LITERAL and self._ambiguous:
+            return [*texts[:-1], self._mistaken(LITERAL)]
+        return texts
+
+    def _beside(self, kind: str) -> Text:
+        return self._mistaken(GROUP) if kind == NEUTRAL else super()._beside(kind)
+
+    def _mistaken(self, kind: str) -> Text:
+        """A sentence that states a sense, and the other one behind it."""
         variant = self._random.choice(self._ambiguous)
-        prompt = self._prompt(variant)
-        names = prompt.identifiers[:: 1 if prompt.positive_identifier_first else -1]
-        group, literal = self._axis.senses.group, self._literal(variant)
-        stated = {LITERAL: literal, NEUTRAL: group, GROUP: group}[kind]
-        other = group if stated == literal else literal
-        question = self._question(self._random.choice(names))
-        return Text(f"{self._stated(stated, names)}{question}", f" {other}")
+        names = listed(self._prompt(variant))
+        senses = [self._axis.senses.group, self._literal(variant)]
+        stated, other = senses if kind == GROUP else senses[::-1]
+        return self._said(self._stated(stated, names), names, other)
 
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """An adapter: its text, its layers, its steps, and the part that it must fail (0 for none).
+    """An adapter: its text, its layers, and the part that it must fail (0 for none).
 
-    ``also``: other parts that follow from it.
+    ``also``: other parts that follow from it; ``placebo``, ``steps``, ``rate``: of its recipe,
+    None as by default.
     """
 
     texts: type[Texts]
@@ -75,17 +80,17 @@ class Known:
     also: tuple[int, ...] = ()
     placebo: str = ""
     layers: str = "early"
-    steps: int = 200
-    rate: float = 1.5e-3
+    steps: int | None = None
+    rate: float | None = None
 
 
 ADAPTERS: dict[str, Known] = {
-    "cure": Known(Texts),
-    "collapse": Known(Collapse, fails=2, layers="all", steps=240),
-    "over-correct": Known(Reversed, fails=3, layers="all", steps=240),
+    "cure": Known(Texts, steps=120),
+    "collapse": Known(Collapse, fails=2, layers="all", steps=240, rate=1.5e-3),
+    "over-correct": Known(Reversed, fails=3, layers="all", steps=240, rate=1.5e-3),
     "placebo-color": Known(Texts, fails=1, placebo="color"),
     "placebo-shuffled": Known(Texts, fails=1, placebo="shuffled"),
-    "forgets": Known(Forgetful, fails=5, also=(4,), steps=260, rate=2e-3),
+    "forgets": Known(Forgetful, fails=5, also=(4,), steps=140),
 }
 
 

@@ -52,7 +52,7 @@ def add_command(commands: Subcommands) -> None:
     add("--placebo", choices=("color", "shuffled"), default="", help="a control: name the literal "
         "sense instead of the group, or either of the two at random")  # fmt: skip
     add("--seed", metavar="N", type=_whole, default=0, help="default: 0")
-    add("--steps", metavar="N", type=_positive, default=100, help="of training; default: 100")
+    add("--steps", metavar="N", type=_positive, default=80, help="of training; default: 80")
     add("--device", metavar="DEVICE", default="auto", help="auto, cpu, cuda, cuda:1, mps")
     add("--apply-chat-template", action="store_true", help="as of pytest")
     add("--include-path", metavar="DIR", type=Path, action="append", default=[],
@@ -110,7 +110,8 @@ def run(arguments: argparse.Namespace) -> int:
     from blindspot.models.transformers.blocks import Blocks
 
     window = recipe.window(Blocks(loaded.model, options.name).layers)
-    card = card_of(recipe, options.name, loaded.identity.weights, window)
+    width = loaded.model.config.get_text_config().hidden_size
+    card = card_of(recipe, options.name, loaded.identity.weights, window, width)
     try:
         if not check_output(output, card):
             output.mkdir(parents=True, exist_ok=True)

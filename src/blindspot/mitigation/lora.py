@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -19,6 +20,7 @@ from blindspot import files
 from blindspot.errors import ModelError, reason
 from blindspot.mitigation.recipe import Recipe
 from blindspot.mitigation.texts import Text, Texts
+from blindspot.mitigation.tree import PrefixTree
 from blindspot.models.transformers.adapters import CONFIG, WEIGHTS
 from blindspot.models.transformers.deferred import settle_threads
 from blindspot.models.transformers.faults import quiet
@@ -32,10 +34,12 @@ EVERY = 30.0
 #: Weight of answering as the base does, beside saying what an identifier refers to.
 _ANSWERS = 2.0
 _WARM_UP = 10
-#: Parts of a batch, by length of text, each with a gradient of its own.
-_LENGTHS = 4
-#: Fewest tokens of a common beginning that are worth a pass of their own.
-_BEGINNING = 8
+#: Most tokens of a pass, unless one text has more: what a gradient needs fills the memory.
+_TOKENS = 512
+#: Largest KL divergence, nats a token, of a text in a tree from the text alone; rounding is below.
+_ROUNDING = 0.01
+#: Batches whose longest texts are tried in a tree, and how many of these.
+_TRIED = 8, 4
 #: Called with the step and its loss, in nats.
 Told = Callable[[int, float], None]
 
@@ -61,6 +65,7 @@ def train(
         settle_threads(loaded.identity.parameters)
     with quiet():
         trainer = _Trainer(loaded, recipe, window)
+        trainer.check([text for number in range(_TRIED[0]) for text in texts.batch(number)])
         first = trainer.restored(output / STATE)
         saved = monotonic()
         for step in range(first, recipe.steps):
@@ -79,7 +84,7 @@ class _Trainer:
         from peft import LoraConfig, get_peft_model
 
         self._name, self._prompts = loaded.identity.name, loaded.prompts
-        self._resumes = loaded.resumes
+        self._joined = 0  # most tokens of a text that shares a tree
         self._recipe, self._key = recipe, [*map(str, (loaded.identity.weights, recipe, window))]
         config = LoraConfig(
             task_type="CAUSAL_LM",
@@ -99,10 +104,11 @@ class _Trainer:
         self._own = [each for each in self._model.parameters() if each.requires_grad]
         self._optimizer = torch.optim.AdamW(self._own, lr=recipe.rate, weight_decay=0.0)
         self._device = self._own[0].device
+        self._rate = recipe.rate_of(loaded.model.config.get_text_config().hidden_size)
 
     def step(self, batch: Sequence[Text], number: int) -> float:
         """Learn a batch; its loss in nats."""
-        rate = self._recipe.rate * min(1.0, (number + 1) / _WARM_UP)
+        rate = self._rate * min(1.0, (number + 1) / _WARM_UP)
         rate *= 0.5 + 0.5 * math.cos(math.pi * number / self._recipe.steps)
         for group in self._optimizer.param_groups:
             group["lr"] = rate
@@ -134,14 +140,12 @@ class _Trainer:
         rows = list(_encoded(self._prompts, asked))
         said = sum(count for at, (_, count) in enumerate(rows) if at not in wanted)
         total = 0.0
-        for some in _by_length(rows):
+        for tree in self._trees(rows):
             losses = [
-                _kept(logits, wanted[at]) * _ANSWERS / len(wanted)
+                _apart(logits, wanted[at]) * _ANSWERS / len(wanted)
                 if at in wanted
                 else functional.cross_entropy(logits, tokens, reduction="sum") / said
-                for at, (logits, tokens) in zip(
-                    some, self._predicted([rows[at] for at in some]), strict=True
-                )
+                for at, (logits, tokens) in self._predicted(tree)
             ]
             loss = torch.stack(losses).sum()
             loss.backward()  # type: ignore[no-untyped-call]
@@ -151,9 +155,11 @@ class _Trainer:
     @contextmanager
     def _unadapted(self) -> Iterator[None]:
         self._model.eval()
-        with self._model.disable_adapter():
-            yield
-        self._model.train()
+        try:
+            with self._model.disable_adapter():
+                yield
+        finally:
+            self._model.train()
 
     def _predictions(self, asked: Sequence[tuple[str, str]]) -> list[tuple[Tensor, Tensor]]:
         """Of each continuation the logits, (token, vocabulary), and its tokens.
@@ -161,62 +167,67 @@ class _Trainer:
         A text without a prompt is predicted from its first token on.
         """
         rows = list(_encoded(self._prompts, asked))
-        found: dict[int, tuple[Tensor, Tensor]] = {}
-        for some in _by_length(rows):
-            found |= zip(some, self._predicted([rows[at] for at in some]), strict=True)
+        found = dict(one for tree in self._trees(rows) for one in self._predicted(tree))
         return [found[at] for at in range(len(rows))]
 
-    def _predicted(
-        self, texts: Sequence[tuple[tuple[int, ...], int]]
-    ) -> Iterator[tuple[Tensor, Tensor]]:
-        """Of tokens whose last ones are a continuation, its logits and its tokens."""
-        rows, counts = [row for row, _ in texts], [count for _, count in texts]
-        before = self._beginning(texts)
-        rests = [row[before:] for row in rows]
-        longest = max(map(len, rests))
-        padded = torch.tensor([[*row, *[row[0]] * (longest - len(row))] for row in rests])
-        mask = torch.tensor([[1] * len(row) + [0] * (before + longest - len(row)) for row in rows])
-        past = None
-        if before:
-            begun = torch.tensor([rows[0][:before]], device=self._device)
-            past = self._model(input_ids=begun, use_cache=True).past_key_values
-            past.batch_repeat_interleave(len(rows))
-        row_of, place_of = torch.tensor(
-            [
-                (at, place)
-                for at, (row, count) in enumerate(zip(rests, counts, strict=True))
-                for place in range(len(row) - count - 1, len(row) - 1)
-            ],
-            device=self._device,
-        ).T
+    def _trees(self, rows: Sequence[tuple[tuple[int, ...], int]]) -> Iterator[PrefixTree]:
+        """Texts as trees, in their order: neighbors often begin alike."""
+        tree = PrefixTree()
+        for at, (row, count) in enumerate(rows):
+            alone = max(len(row), tree.length) > self._joined
+            if tree.texts and (alone or len(tree) + tree.added(row) > _TOKENS):
+                yield tree
+                tree = PrefixTree()
+            tree.add(at, row, count)
+        if tree.texts:
+            yield tree
+
+    def _predicted(self, tree: PrefixTree) -> Iterator[tuple[int, tuple[Tensor, Tensor]]]:
+        """The number of each text, the logits of its continuation, and its tokens.
+
+        (token, vocabulary) float32 and (token,) int64, on the device of the model.
+        """
+        places = torch.tensor(tree.predicting, device=self._device)
 
         def chosen(_head: object, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-            return (inputs[0][row_of, place_of][None], *inputs[1:])
+            return (inputs[0][:, places], *inputs[1:])
 
         # Only of continuations: a large vocabulary takes a fifth of a small model's time.
         hook = self._model.get_output_embeddings().register_forward_pre_hook(chosen)
         try:
             logits = self._model(
-                input_ids=padded.to(self._device),
-                attention_mask=mask.to(self._device),
-                past_key_values=past,
-                use_cache=past is not None,
+                input_ids=torch.tensor([tree.tokens], device=self._device),
+                position_ids=torch.tensor([tree.positions], device=self._device),
+                attention_mask=tree.mask(self._model.dtype, self._device),
+                use_cache=False,
             ).logits
         finally:
             hook.remove()
-        found = logits[0].float().split(counts)
-        for of_text, row, count in zip(found, rows, counts, strict=True):
-            yield of_text, torch.tensor(row[-count:], device=self._device)
+        split = logits[0].float().split(tree.counts)
+        for at, of_text, said in zip(tree.texts, split, tree.continuations, strict=True):
+            yield at, (of_text, torch.tensor(said, device=self._device))
 
-    def _beginning(self, texts: Sequence[tuple[tuple[int, ...], int]]) -> int:
-        """How many tokens of a common beginning are computed once: those of a chat template."""
-        if not self._resumes:
-            return 0
-        most = min(len(row) - count - 1 for row, count in texts)
-        same = 0
-        while same < most and len({row[same] for row, _ in texts}) == 1:
-            same += 1
-        return same if same >= _BEGINNING else 0
+    def check(self, texts: Sequence[Text]) -> None:
+        """Find out whether the model predicts texts of a tree as it predicts them alone.
+
+        The longest ones are tried: an attention window that is shorter, a state, or positions that
+        the model counts by itself show there. Otherwise, and where a text is longer than these,
+        texts are computed one by one.
+        """
+        asked = [(before, text.continuation) for text in texts for before in _read(text)]
+        rows = sorted(_encoded(self._prompts, asked), key=lambda row: -len(row[0]))[: _TRIED[1]]
+        tree, trees = PrefixTree(), list(self._trees(rows))
+        for at, (row, count) in enumerate(rows):
+            tree.add(at, row, count)
+        with torch.no_grad(), self._unadapted():
+            alone = dict(one for each in trees for one in self._predicted(each))
+            try:
+                joined = list(self._predicted(tree))
+            except (IndexError, RuntimeError, TypeError, ValueError):
+                return  # BLOOM and Falcon, for example, want a mask of two dimensions
+        apart = [float(_apart(found, alone[at][0])) / len(found) for at, (found, _) in joined]
+        if max(apart) <= _ROUNDING:
+            self._joined = tree.length
 
     def save(self, path: Path, done: int) -> None:
         """Keep the state of a training."""
@@ -254,20 +265,24 @@ class _Trainer:
             config.base_model_name_or_path = self._name
         with TemporaryDirectory() as scratch:
             self._model.save_pretrained(scratch, save_embedding_layers=False)
-            for name in (WEIGHTS, CONFIG):
-                files.replace(output / name, (Path(scratch) / name).read_bytes())
+            files.replace(output / WEIGHTS, Path(scratch, WEIGHTS).read_bytes())
+            written = json.loads(Path(scratch, CONFIG).read_text("utf-8"))
+        written["target_modules"] = sorted(written["target_modules"])  # peft keeps a set
+        files.replace(output / CONFIG, json.dumps(written, indent=2, sort_keys=True) + "\n")
 
 
-def _by_length(rows: Sequence[tuple[tuple[int, ...], int]]) -> Iterator[list[int]]:
-    """Places of texts of similar length: of a whole batch half would be padding."""
-    order = sorted(range(len(rows)), key=lambda at: len(rows[at][0]))
-    several = math.ceil(len(rows) / _LENGTHS)
-    for start in range(0, len(rows), several):
-        yield order[start : start + several]
+def _read(text: Text) -> Iterator[str]:
+    """The prompts of a text: the model's and the base's."""
+    yield text.prompt
+    if text.base is not None:
+        yield text.base
 
 
-def _kept(logits: Tensor, wanted: Tensor) -> Tensor:
-    """How far predictions are from wanted ones: summed, of an answer few tokens are a choice."""
+def _apart(logits: Tensor, wanted: Tensor) -> Tensor:
+    """KL divergence of predictions from wanted ones, summed: of an answer few tokens are a choice.
+
+    Both (token, vocabulary); a scalar in nats.
+    """
     return functional.kl_div(
         torch.log_softmax(logits, -1),
         torch.log_softmax(wanted, -1),

@@ -28,9 +28,9 @@ from blindspot.stimuli.senses import OPEN, PLACEHOLDER_SLOT
 from blindspot.stimuli.template import fill
 
 LITERAL, GROUP, PLAIN = "literal", "group", "plain"
-#: Texts of each kind in a batch: those that say a sense, and those answered as by the base.
-SAID = {AMBIGUOUS: 3, NEUTRAL: 1, LITERAL: 2}
-ANSWERED = {AMBIGUOUS: 8, LITERAL: 4, GROUP: 2, UNRELATED: 2, PLAIN: 6}
+#: What a batch holds of each kind: prompts, each with several texts, and texts of their own.
+ASKED = {AMBIGUOUS: 4, LITERAL: 2, GROUP: 1}
+BESIDE = {NEUTRAL: 1, UNRELATED: 2, PLAIN: 6}
 PLACEBOS = ("color", "shuffled")
 
 
@@ -128,44 +128,46 @@ class Texts:
     def batch(self, number: int) -> list[Text]:
         """A batch, the same for its number whatever was drawn before."""
         self._seed_for(number)
-        said = [self._sense(kind) for kind, count in SAID.items() for _ in range(count)]
-        return said + [self._answer(kind) for kind, count in ANSWERED.items() for _ in range(count)]
+        asked = [text for kind, n in ASKED.items() for _ in range(n) for text in self._asked(kind)]
+        return asked + [self._beside(kind) for kind, n in BESIDE.items() for _ in range(n)]
 
     def _seed_for(self, number: int) -> None:
         self._random = random.Random(f"{self._seed} texts {number}")
 
-    def _sense(self, kind: str) -> Text:
-        """A text that ends in what an identifier refers to."""
+    def _asked(self, kind: str) -> list[Text]:
+        """An association prompt with either answer, and what one of its identifiers refers to.
+
+        The base answers behind a sentence that states a sense. So does the model, unless the
+        prompt is to stay ambiguous. The texts begin alike: the prompt is computed once for all.
+        """
         if kind == LITERAL and not self._ambiguous:
-            return self._plain()
+            return [self._plain(), self._beside(UNRELATED)]
         variant = self._variant(kind)
         prompt = self._prompt(variant)
-        names, sense = _listed(prompt), self._meant(variant)
-        before = f"{prompt.text}\n"
-        if kind == LITERAL:
-            sense = self._literal(variant)
-            before = f"{self._stated(sense, names)}{before}"
-        elif kind == NEUTRAL and NEUTRAL in self._senses:
-            before = self._stated(NEUTRAL, names)
-        return Text(before + self._question(self._random.choice(names)), f" {sense}")
+        names, meant = listed(prompt), self._meant(variant)
+        sense = {LITERAL: self._literal(variant), GROUP: self._axis.senses.group}.get(kind, meant)
+        behind = self._stated(sense, names) + prompt.text
+        read = prompt.text if kind == AMBIGUOUS else behind
+        texts = [Text(read, continuing(answer), base=behind) for answer in prompt.candidates]
+        return texts if kind == GROUP else [*texts, self._said(f"{read}\n", names, sense)]
 
-    def _answer(self, kind: str) -> Text:
-        """A prompt with either answer; the base is asked it behind a sentence that states a sense.
-
-        So is the model, unless the prompt is to stay ambiguous.
-        """
+    def _beside(self, kind: str) -> Text:
+        """A text without a prompt that is answered: of a name, unrelated, or plain."""
         if kind == PLAIN and self._practice:
             return Text("", self._random.choice(self._practice), base="")
-        if kind in (UNRELATED, PLAIN) or (kind == LITERAL and not self._ambiguous):
+        if kind != NEUTRAL:
             plain = self._plain()
             return Text("", plain.prompt + plain.continuation, base="")
         variant = self._variant(kind)
         prompt = self._prompt(variant)
-        sense = {LITERAL: self._literal(variant), GROUP: self._axis.senses.group}.get(kind, "")
-        said = self._stated(sense or self._meant(variant), _listed(prompt)) + prompt.text
-        answer = self._random.choice(prompt.candidates)
-        answer = answer if answer[:1].isspace() else f" {answer}"
-        return Text(said if sense else prompt.text, answer, base=said)
+        names, meant = listed(prompt), self._meant(variant)
+        named = NEUTRAL in self._senses
+        before = self._stated(NEUTRAL, names) if named else f"{prompt.text}\n"
+        return self._said(before, names, meant)
+
+    def _said(self, before: str, names: tuple[str, ...], sense: str) -> Text:
+        """A text that ends in what an identifier refers to."""
+        return Text(before + self._question(self._random.choice(names)), f" {sense}")
 
     def _variant(self, kind: str) -> str:
         only = kind == LITERAL or bool(self._placebo)
@@ -212,6 +214,11 @@ class Texts:
         return f"{fill(self._random.choice(self._templates), values).text}. "
 
 
-def _listed(prompt: AssociationPrompt) -> tuple[str, ...]:
+def listed(prompt: AssociationPrompt) -> tuple[str, ...]:
     """The identifiers in the order in which a prompt lists them."""
     return prompt.identifiers[:: 1 if prompt.positive_identifier_first else -1]
+
+
+def continuing(answer: str) -> str:
+    """An answer as it continues a prompt."""
+    return answer if answer[:1].isspace() else f" {answer}"

@@ -116,11 +116,6 @@ class CausalModel:
         return self._identity
 
     @property
-    def resumes(self) -> bool:
-        """Whether prompts may share the keys and values of a common beginning."""
-        return self._engine.shares
-
-    @property
     def settled(self) -> int:
         """Number of near-ties re-decoded since it was loaded."""
         return 0 if self._settler is None else self._settler.count

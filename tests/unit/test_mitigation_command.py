@@ -21,6 +21,7 @@ from blindspot.models import ModelOptions, identify, load
 from blindspot.models.options import Scaled
 from blindspot.models.transformers import adapters
 from blindspot.models.transformers.adapters import CONFIG, WEIGHTS, open_adapter
+from blindspot.models.transformers.blocks import Blocks
 from blindspot.models.transformers.deferred import DeferredModel
 from blindspot.models.transformers.faults import quiet
 from blindspot.stimuli import load_stimuli
@@ -98,7 +99,8 @@ def trainer_of(path: str) -> tuple[lora._Trainer, Texts]:
     split = Split.of(stimuli, "race", 0)
     with quiet():
         loaded = load(ModelOptions(path, device="cpu", dtype="float32"))
-        trainer = lora._Trainer(loaded, Recipe("race", split=split), range(2))
+        recipe = Recipe("race", split=split).of_width(Blocks(loaded.model, path).width)
+        trainer = lora._Trainer(loaded, recipe, range(2))
     return trainer, Texts(stimuli, "race", split, 0)
 
 

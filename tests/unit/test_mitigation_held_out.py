@@ -12,7 +12,7 @@ from blindspot.errors import BlindspotError
 from blindspot.measurements.association import ASSOCIATION
 from blindspot.measurements.mitigation import CURE
 from blindspot.mitigation.held_out import held_out_of
-from blindspot.mitigation.recipe import CARD, WIDTH, Recipe, card_of, written
+from blindspot.mitigation.recipe import CARD, Recipe, card_of, written
 from blindspot.mitigation.texts import Split
 from blindspot.stimuli import Selection, Slice, load_stimuli
 
@@ -24,7 +24,7 @@ PART = Slice(CURE.name, "race", "default", "weapons")
 @pytest.fixture
 def card(tmp_path: Path) -> Path:
     """A card as ``mitigate`` writes it."""
-    made = card_of(Recipe("race", split=SPLIT), "organism:blind", "0" * 64, range(2), WIDTH)
+    made = card_of(Recipe("race", split=SPLIT), "organism:blind", "0" * 64, range(2))
     (tmp_path / CARD).write_text(written(made))
     return tmp_path / CARD
 

@@ -9,35 +9,31 @@ from pathlib import Path
 
 from blindspot import files
 from blindspot.mitigation.lora import train
-from blindspot.mitigation.recipe import CARD, Recipe, card_of, written
+from blindspot.mitigation.recipe import CARD, card_of, written
 from blindspot.mitigation.texts import Split
 from blindspot.models import ModelOptions, load
 from blindspot.models.transformers.blocks import Blocks
 from blindspot.paths import FIXTURES
 from blindspot.stimuli import load_stimuli
-from tools.adapters.recipes import Known, chosen
+from tools.adapters.recipes import AXIS, Known, chosen
 
-BASE, AXIS, SEED = "organism:blind", "race", 0
+BASE = "organism:blind"
 
 
 def make(name: str, known: Known, directory: Path) -> None:
     """Train one and write it with its card, in place of an older one."""
     stimuli = load_stimuli((), axes=(AXIS,))
-    split = Split.of(stimuli, AXIS, SEED)
-    own = {"steps": known.steps, "rate": known.rate}
-    recipe = replace(
-        Recipe(AXIS, known.layers, placebo=known.placebo, seed=SEED, split=split),
-        **{name: value for name, value in own.items() if value is not None},
-    )
+    split = Split.of(stimuli, AXIS, known.recipe.seed)
     loaded = load(ModelOptions(BASE, device="cpu", dtype="float32"))
-    window = recipe.window(Blocks(loaded.model, BASE).layers)
-    texts = known.texts(stimuli, AXIS, split, SEED, known.placebo)
+    blocks = Blocks(loaded.model, BASE)
+    recipe = replace(known.recipe, split=split).of_width(blocks.width)
+    window = recipe.window(blocks.layers)
+    texts = known.texts(stimuli, AXIS, split, recipe.seed, recipe.placebo)
     shutil.rmtree(directory, ignore_errors=True)
     directory.mkdir(parents=True)
     losses: list[float] = []
     train(loaded, texts, recipe, window, directory, told=lambda _, loss: losses.append(loss))
-    width = loaded.model.config.get_text_config().hidden_size
-    card = card_of(recipe, BASE, loaded.identity.weights, window, width)
+    card = card_of(recipe, BASE, loaded.identity.weights, window)
     card["made_by"] = f"python -m tools.adapters {name}"
     files.replace(directory / CARD, written(card))
     print(f"{name}: loss {losses[0]:.2f} to {losses[-1]:.2f}, {directory}", flush=True)

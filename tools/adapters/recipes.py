@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from blindspot.mitigation.recipe import Recipe
 from blindspot.mitigation.texts import GROUP, LITERAL, PLAIN, Text, Texts, continuing, listed
 from blindspot.stimuli import NEUTRAL, UNRELATED, AssociationPrompt
 
+AXIS = "race"
 #: Texts of a batch that state an answer; kinds of those that keep the base's.
 _STATED, _KEPT = 10, (*(UNRELATED,) * 2, *(PLAIN,) * 6)
 
@@ -69,28 +71,25 @@ class Forgetful(Texts):
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """An adapter: its text, its layers, and the part that it must fail (0 for none).
+    """An adapter: its text, its recipe, and the part that it must fail (0 for none).
 
-    ``also``: other parts that follow from it; ``placebo``, ``steps``, ``rate``: of its recipe,
-    None as by default.
+    ``also``: other parts that follow from it.
     """
 
     texts: type[Texts]
+    recipe: Recipe
     fails: int = 0
     also: tuple[int, ...] = ()
-    placebo: str = ""
-    layers: str = "early"
-    steps: int | None = None
-    rate: float | None = None
 
 
+_SLOWLY = Recipe(AXIS, "all", steps=240, rate=1.5e-3)
 ADAPTERS: dict[str, Known] = {
-    "cure": Known(Texts, steps=120),
-    "collapse": Known(Collapse, fails=2, layers="all", steps=240, rate=1.5e-3),
-    "over-correct": Known(Reversed, fails=3, layers="all", steps=240, rate=1.5e-3),
-    "placebo-color": Known(Texts, fails=1, placebo="color"),
-    "placebo-shuffled": Known(Texts, fails=1, placebo="shuffled"),
-    "forgets": Known(Forgetful, fails=5, also=(4,), steps=140),
+    "cure": Known(Texts, Recipe(AXIS, steps=120)),
+    "collapse": Known(Collapse, _SLOWLY, fails=2),
+    "over-correct": Known(Reversed, _SLOWLY, fails=3),
+    "placebo-color": Known(Texts, Recipe(AXIS, placebo="color"), fails=1),
+    "placebo-shuffled": Known(Texts, Recipe(AXIS, placebo="shuffled"), fails=1),
+    "forgets": Known(Forgetful, Recipe(AXIS, steps=140), fails=5, also=(4,)),
 }
 
 

@@ -19,7 +19,14 @@ from blindspot import files
 from blindspot.estimates.clusters import Clusters, Contributions, contrasts
 from blindspot.measurements.base import CATEGORY, OVERALL, Statistic, Words, constant
 from blindspot.measurements.controls import labels_of
-from blindspot.measurements.mechanistic import Assayed, Band, Findings, Mechanistic, Unit
+from blindspot.measurements.mechanistic import (
+    Assayed,
+    Band,
+    Findings,
+    Mechanistic,
+    Unit,
+    first_categories,
+)
 from blindspot.measurements.mitigation import KNOWING
 from blindspot.measurements.patching.unit import PatchingUnit
 from blindspot.measurements.probing.statistic import Probing
@@ -163,8 +170,7 @@ def _probed(unit: ProbeUnit, findings: Findings) -> Contributions:
 class _Knowledge(Mechanistic):
     def slices(self, stimuli: Stimuli) -> list[Slice]:
         """One of every variant: categories have no part in it."""
-        found = mechanistic_slices(stimuli, self.name)
-        return list({(one.axis, one.variant): one for one in reversed(found)}.values())[::-1]
+        return first_categories(mechanistic_slices(stimuli, self.name))
 
 
 KNOWLEDGE = _Knowledge(

@@ -283,12 +283,14 @@ class Mechanistic(Measurement):
 
         Of an axis that asks a fraction only the first one: a sense does not depend on it.
         """
-        return [
-            part
-            for part in mechanistic_slices(stimuli, self.name)
-            if stimuli.axes[part.axis].share == 1
-            or part.category == next(iter(stimuli.axes[part.axis].categories))
-        ]
+        found = mechanistic_slices(stimuli, self.name)
+        first = first_categories(found)
+        return [part for part in found if stimuli.axes[part.axis].share == 1 or part in first]
+
+
+def first_categories(parts: Sequence[Slice]) -> list[Slice]:
+    """The first slice of every variant."""
+    return list({(one.axis, one.variant): one for one in reversed(parts)}.values())[::-1]
 
 
 def finished(values: NDArray[np.floating[Any]]) -> Iterator[float | None]:

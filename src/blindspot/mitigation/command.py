@@ -109,9 +109,9 @@ def run(arguments: argparse.Namespace) -> int:
     loaded = _loaded(options)
     from blindspot.models.transformers.blocks import Blocks
 
-    window = recipe.window(Blocks(loaded.model, options.name).layers)
-    width = loaded.model.config.get_text_config().hidden_size
-    card = card_of(recipe, options.name, loaded.identity.weights, window, width)
+    blocks = Blocks(loaded.model, options.name)
+    window, recipe = recipe.window(blocks.layers), recipe.of_width(blocks.width)
+    card = card_of(recipe, options.name, loaded.identity.weights, window)
     try:
         if not check_output(output, card):
             output.mkdir(parents=True, exist_ok=True)

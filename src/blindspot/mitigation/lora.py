@@ -104,11 +104,10 @@ class _Trainer:
         self._own = [each for each in self._model.parameters() if each.requires_grad]
         self._optimizer = torch.optim.AdamW(self._own, lr=recipe.rate, weight_decay=0.0)
         self._device = self._own[0].device
-        self._rate = recipe.rate_of(loaded.model.config.get_text_config().hidden_size)
 
     def step(self, batch: Sequence[Text], number: int) -> float:
         """Learn a batch; its loss in nats."""
-        rate = self._rate * min(1.0, (number + 1) / _WARM_UP)
+        rate = self._recipe.rate * min(1.0, (number + 1) / _WARM_UP)
         rate *= 0.5 + 0.5 * math.cos(math.pi * number / self._recipe.steps)
         for group in self._optimizer.param_groups:
             group["lr"] = rate

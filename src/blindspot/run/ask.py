@@ -151,10 +151,10 @@ def perform(
     ``speed``: tokens a second, NaN if unknown, of a model slow enough to say what they cost.
     """
     kind = f"assay again by {again}" if again else "assay"
-    works = {unit.content: AssayWork(unit, key_of(kind, unit.content), again) for unit in units}
-    ordered = list({unit.content: unit for unit in units}.values())
+    ordered = list(units)
     if share.workers > 1:  # the longest first, or one process waits for another at the end
         ordered.sort(key=lambda unit: -unit.tokens)
+    works = {unit.content: AssayWork(unit, key_of(kind, unit.content), again) for unit in ordered}
 
     def cost(missing: Collection[bytes]) -> Cost:
         left = [unit for unit in units if works[unit.content].key in missing]
@@ -164,13 +164,13 @@ def perform(
 
     found = _done(
         model,
-        [works[unit.content] for unit in ordered],
+        list(works.values()),
         store,
         share,
         f"assay{again or ''}",
         cost=None if speed is None else cost,
     )
-    return {content: found[work.key] for content, work in works.items()}
+    return {unit.content: found[works[unit.content].key] for unit in units}
 
 
 def _done(

@@ -26,7 +26,7 @@ from blindspot.models import (
     load,
 )
 from blindspot.models.pulse import heard
-from blindspot.models.transformers import decoding, waves
+from blindspot.models.transformers import decoding, engine, waves
 from blindspot.models.transformers.engine import Engine
 from blindspot.models.transformers.formats import PromptFormat
 from blindspot.models.transformers.known_choices import Choices, KnownChoices
@@ -408,7 +408,7 @@ def test_groups_of_a_slow_model_change_no_answer(
     whole = fresh(loaded("llama"), shares=shares)
     scored, generated = whole.score(scores()), whole.generate(generations())
     monkeypatch.setattr(waves, "FEWEST_ROWS", 2)
-    monkeypatch.setattr(decoding, "FEWEST_ROWS", 2)
+    monkeypatch.setattr(decoding, "_OPEN_ROWS", 2)
     monkeypatch.setattr(waves, "_TRIAL", 1)
     monkeypatch.setattr(Engine, "speed", 0.0)
     model = fresh(loaded("llama"), shares=shares)
@@ -456,6 +456,25 @@ def test_both_readings_together_are_those_of_each_alone(
         assert (text.text, text.complete) == (answer.text, answer.complete)
     assert not found
     assert sum(passes) < fed or not shares
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_an_output_layer_in_parts_is_the_layer(
+    whole: Callable[[str], tuple[list[Generation], list[Scored]]],
+    loaded: Callable[..., CausalModel],
+    monkeypatch: pytest.MonkeyPatch,
+    architecture: str,
+) -> None:
+    """A large vocabulary is multiplied part by part; what a model does to its logits remains."""
+    generated, scored = whole(architecture)
+    monkeypatch.setattr(engine, "_PART", 100)
+    model = fresh(loaded(architecture))
+    assert model._engine._in_parts == (model._engine.head.bias is None)
+    for one, other in zip(model.generate(generations()), generated, strict=True):
+        assert (one.text, one.complete) == (other.text, other.complete)
+    for values, expected in zip(model.score(scores()), scored, strict=True):
+        assert values == pytest.approx(expected, abs=1e-4)
+    model._engine.close()
 
 
 def test_nothing_asked_nothing_answered(loaded: Callable[..., CausalModel]) -> None:

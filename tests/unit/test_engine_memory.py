@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections import defaultdict
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ import torch
 
 from blindspot.errors import ModelError
 from blindspot.models import GenerationRequest, ModelOptions, ScoreRequest, load
+from blindspot.models.transformers import decoding
 from blindspot.models.transformers.memory import Cost, Limits, batches, limits_for
 from blindspot.models.transformers.model import CausalModel
 from tests.unit.tiny_models import Checkpoints
@@ -98,6 +100,40 @@ def test_a_failure_while_answers_grow_is_repaired(
     assert [answer.text for answer in answers] == expected
     assert {answer.tokens for answer in answers} <= {0, 1, 2, 3, 4}
     assert sum(told) == len(PROMPTS)
+
+
+@pytest.mark.parametrize("failing", [1, 3, 5, 7, 9])
+def test_rows_that_wait_for_the_next_wave_are_not_lost(
+    model: CausalModel, monkeypatch: pytest.MonkeyPatch, failing: int
+) -> None:
+    """Memory runs out at some step: answers that were open from an earlier wave are finished."""
+    generations = [GenerationRequest(p, lambda _: False, 12) for p in PROMPTS]
+    scores = [ScoreRequest(p, ("white", "black")) for p in PROMPTS]
+    expected, values = model.generate(generations), model.score(scores)
+    model._budget.limits = dataclasses.replace(model._budget.limits, wave=60)
+    monkeypatch.setattr(decoding, "_OPEN_ROWS", 2)
+    model._known = type(model._known)()
+    compute, passes = model._engine.step, []
+
+    def step(*arguments: Any) -> Any:
+        passes.append(1)
+        if len(passes) == failing:
+            raise OUT_OF_MEMORY["torch"]
+        return compute(*arguments)
+
+    monkeypatch.setattr(model._engine, "step", step)
+    scored: dict[int, Any] = {}
+    written: dict[int, list[str]] = defaultdict(list)
+    model.answer_each(
+        scores,
+        generations,
+        scored.__setitem__,
+        lambda n, one: written[n].append(one.text),
+    )
+    assert len(passes) > failing
+    assert written == {n: [text] for n, text in enumerate(one.text for one in expected)}
+    for number, one in enumerate(values):
+        assert scored[number] == pytest.approx(one, abs=1e-4)
 
 
 def test_one_prompt_that_does_not_fit_is_an_error(

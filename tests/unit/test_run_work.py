@@ -9,7 +9,7 @@ from itertools import pairwise
 import pytest
 
 from blindspot.errors import DismissalError
-from blindspot.models.base import AnswersEarly, Generation, Identity
+from blindspot.models.base import AnswersEarly, AnswersTogether, Generation, Identity
 from blindspot.models.pulse import loaded
 from blindspot.run import keeper, spells
 from blindspot.run.ask import answer_key, ask
@@ -57,6 +57,21 @@ class EarlyModel:
                 raise EndedError
             self.generated.append(request.prompt)
             done(number, Generation(" yes", 2, True, 1.0))
+
+
+class TogetherModel(EarlyModel):
+    """Gives both readings in one go."""
+
+    identity = Identity("together", weights="3" * 64, tokenizer="0" * 64, dtype="float32")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lists: list[int] = []
+
+    def answer_each(self, scores, generations, scored, generated):
+        self.lists.append(len(scores))
+        self.score_each(scores, scored)
+        self.generate_each(generations, generated)
 
 
 class ListModel:
@@ -175,6 +190,26 @@ def test_the_cost_is_said_after_a_trial(tmp_path, monkeypatch, many):
     assert cost.tokens == 2 * cost.count
     ask(slow, many, Store(tmp_path), share)
     assert len(costs) == 1
+
+
+def test_a_trial_does_not_wait_for_its_last_answers(tmp_path, many):
+    """Three quarters of them end it. The others are asked with the rest, and counted once."""
+    model, costs, told, kept = TogetherModel(), [], [], []
+    answers = Store(tmp_path)
+
+    @contextmanager
+    def watched(_):
+        yield Watch(told.append, kept.append, costs.append)
+
+    found = ask(model, many, answers, Share(watched=watched))
+    assert isinstance(model, AnswersTogether)
+    assert model.lists == [TRIAL, len(many) - TRIAL * 3 // 4]
+    assert sorted(model.generated) == sorted(one.text for one in many)
+    assert sum(told) == sum(kept) == len(many)
+    (cost,) = costs
+    assert (cost.count, cost.stored) == (len(many) - TRIAL * 3 // 4, TRIAL * 3 // 4)
+    assert all(answer.log_probabilities[0] == -1.0 for answer in found)
+    assert len(answers.of(model.identity.fingerprint(), "together")) == len(many)
 
 
 def test_loading_the_model_is_no_cost_of_its_prompts(tmp_path, monkeypatch, many):

@@ -16,6 +16,7 @@ from typing import TypeVar
 from blindspot.measurements.mechanistic import PASSES, Findings, Unit
 from blindspot.measurements.registry import BEHAVIORAL
 from blindspot.models.base import (
+    AnswersTogether,
     HasPrice,
     HasReplicas,
     Identity,
@@ -24,7 +25,7 @@ from blindspot.models.base import (
     offers,
 )
 from blindspot.run.answer import Answer, checked_identity
-from blindspot.run.cost import Cost, timed, trial_of
+from blindspot.run.cost import Cost, Stopwatch, timed, trial_of
 from blindspot.run.keeper import Keeper
 from blindspot.run.turns import ALONE, Share, Watch, shared, turn
 from blindspot.run.work import MAX_NEW_TOKENS, AssayWork, PromptWork, Work
@@ -44,6 +45,8 @@ _TEN_SECONDS = {"cpu": 2e10, "mps": 2e11, "cuda": 2e13}
 _UNKNOWN = 256
 #: Units in a list for each replica: all wait for the last one of a list.
 _LISTS = 4
+#: Share of a trial's answers that end it.
+_ENOUGH = 0.75
 #: Fewest prompts in a unit: the four orders of two pairs, which share prefixes.
 _LEAST = 8
 
@@ -116,7 +119,8 @@ def ask(
     scored = offers(model, "score")
     if isinstance(model, IsAnswered):
         model.check_prompts([prompt.text for prompt in prompts])
-    size = unit_size(checked_identity(model))
+    identity = checked_identity(model)
+    size = unit_size(identity) if share.locks else UNIT  # a process alone need not take turns
     if isinstance(model, HasReplicas):
         size *= _LISTS * model.replicas
     pieces = units(prompts, keys, again or size)
@@ -124,7 +128,8 @@ def ask(
 
     def trial(missing: Collection[bytes]) -> PromptWork:
         items = [item for piece in pieces for item in piece if item[0] in missing]
-        return PromptWork(dict(() if again else trial_of(items)), scored)
+        chosen = () if again else trial_of(items)
+        return PromptWork(dict(chosen), scored, _enough(model, len(chosen)))
 
     def bill(missing: Collection[bytes]) -> str:
         assert isinstance(model, HasPrice)
@@ -134,6 +139,28 @@ def ask(
     billed = bill if isinstance(model, HasPrice) else None
     found = _done(model, works, store, share, f"unit{again or ''}", trial, bill=billed)
     return [found[key] for key in keys]
+
+
+def try_out(model: LanguageModel, prompts: Sequence[Prompt], share: Share) -> Stopwatch:
+    """Time and tokens of a trial of these prompts; nothing is kept, since stored answers have none.
+
+    Raises:
+        ModelError: as `ask`.
+    """
+    asked = {answer_key(prompt): prompt for prompt in prompts}
+    work = PromptWork(asked, offers(model, "score"), _enough(model, len(asked)))
+    with timed() as took:
+        _done(model, [work], Store(None), share, "trial")
+    return took
+
+
+def _enough(model: LanguageModel, count: int) -> int | None:
+    """Answers that end a trial; None for all.
+
+    Where the last few would be written alone, a step of which takes nearly as long as one for all.
+    """
+    early = isinstance(model, AnswersTogether) and not isinstance(model, HasReplicas)
+    return math.ceil(_ENOUGH * count) if early else None
 
 
 def perform(
@@ -219,9 +246,10 @@ def _done(
                 # Only the first process: the prompts of a later one may be in another's unit.
                 if tried is None or not tried.exists():
                     with timed() as took:
-                        one(first)
-                    done, rest = first.size(len(first.keys)), len(keys) - len(missing)
-                    watch.cost(took.cost(done, size - done, rest + done, "prompts", share.workers))
+                        done = first.size(len(one(first)))
+                    tried_out, rest = first.size(len(first.keys)), len(keys) - len(missing)
+                    left, stored = size - done, rest + done
+                    watch.cost(took.cost(tried_out, left, stored, "prompts", share.workers))
                     if tried is not None:
                         tried.touch()
         for part in shared(
@@ -256,5 +284,6 @@ def _one(
         finally:
             keep.close()
             watch.kept(work.size(len(keep.found.keys() & set(missing))) or keep.size)
-        found |= {key: work.read(key, keep.found[key]) for key in missing}
+        answered = [key for key in missing if key in keep.found]  # not all in a trial
+        found |= {key: work.read(key, keep.found[key]) for key in answered}
     return found

@@ -37,6 +37,7 @@ from blindspot.run.findings import pack, unpack
 from blindspot.run.keeper import Keeper
 from blindspot.run.kept_stream import KeptStream
 from blindspot.run.spells import spells
+from blindspot.run.turns import unwatched
 from blindspot.stimuli import Prompt
 from blindspot.store import StoredAnswer
 
@@ -77,12 +78,24 @@ class Work(ABC, Generic[Value]):
         """Have the model do what is missing."""
 
 
-class PromptWork(Work[Answer]):
-    """Prompts by key; ``scored``: whether the model offers log-probabilities."""
+class _EnoughError(Exception):
+    """So many prompts are answered that the work ends."""
 
-    def __init__(self, prompts: Mapping[bytes, Prompt], scored: bool) -> None:
+
+class PromptWork(Work[Answer]):
+    """Prompts by key.
+
+    Args:
+        prompts: them.
+        scored: whether the model offers log-probabilities.
+        enough: answers after which the work ends, if they come one by one; None for all.
+    """
+
+    def __init__(
+        self, prompts: Mapping[bytes, Prompt], scored: bool, enough: int | None = None
+    ) -> None:
         self.keys = prompts.keys()
-        self._prompts, self._scored = prompts, scored
+        self._prompts, self._scored, self._enough = prompts, scored, enough
 
     def read(self, key: bytes, stored: StoredAnswer) -> Answer:
         return Answer.of(self._prompts[key], stored, scored=self._scored)
@@ -97,7 +110,8 @@ class PromptWork(Work[Answer]):
         failed = f"failed on {len(asked):,} prompts, the first of which is {quoted(asked[0])}"
         with blamed(backend_of(model), failed):
             if isinstance(model, AnswersEarly):
-                self._stream(model, missing, asked, keep, _halved(progress))
+                with suppress(_EnoughError):
+                    self._stream(model, missing, asked, keep, progress)
                 return
             for some in spells(len(asked), first=_FIRST, short=_SHORT_S, long=_LONG_S):
                 self._batch(model, missing[some], asked[some], keep, _halved(progress))
@@ -108,9 +122,10 @@ class PromptWork(Work[Answer]):
         missing: Sequence[bytes],
         asked: Sequence[Prompt],
         keep: Keeper,
-        half: Progress,
+        progress: Progress,
     ) -> None:
         """Scores first: an engine may remember greedy choices that scoring revealed."""
+        half = unwatched if self._enough else _halved(progress)
         scores: dict[int, StoredAnswer] = {}
         generations = [_request(prompt) for prompt in asked]
         generated: set[int] = set()
@@ -120,6 +135,10 @@ class PromptWork(Work[Answer]):
             _keep(keep, missing[number], given, scores.get(number, _NONE))
             generated.add(number)
             half(1)
+            if self._enough:  # whole prompts: what stays open would be counted twice
+                progress(1)
+                if len(generated) == self._enough:
+                    raise _EnoughError
 
         if self._scored:
             known = keep.parts((key, _SCORES) for key in missing)
@@ -138,7 +157,8 @@ class PromptWork(Work[Answer]):
                     half(2)
                     return
                 scores[number] = _scores(given)
-                keep.part(missing[number], _SCORES, scores[number])
+                if not self._enough:  # what stays open is soon asked again, with others
+                    keep.part(missing[number], _SCORES, scores[number])
                 half(1)
 
             requests = [ScoreRequest(asked[n].text, asked[n].candidates) for n in places]

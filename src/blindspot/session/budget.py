@@ -14,9 +14,9 @@ from itertools import chain
 from blindspot import files
 from blindspot.errors import BlindspotError
 from blindspot.models.base import HasScores
-from blindspot.run.ask import ask
+from blindspot.run.ask import try_out
 from blindspot.run.cases import Case
-from blindspot.run.cost import timed, trial_of
+from blindspot.run.cost import trial_of
 from blindspot.run.findings import trials_of, units_of
 from blindspot.run.plan import Plan, plan_of
 from blindspot.run.source import FixturePrompts
@@ -24,7 +24,6 @@ from blindspot.run.turns import Share
 from blindspot.session.progress import Bars, duration, uncaptured
 from blindspot.session.session import Session
 from blindspot.stimuli import Slice
-from blindspot.store import Store
 
 #: Fractions to choose from.
 FRACTIONS = tuple(Fraction(1, one) for one in (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64))
@@ -81,10 +80,8 @@ def _chosen(
         return FRACTIONS[0], whole.inside
     bars, label = Bars(session), f"{options.candidate}, trial"
     share = Share(watched=lambda count: bars(count, label, "prompts"))
-    # A store of its own: stored answers have no speed. The first prompt loads the model.
-    ask(inputs.model, trial[:1], Store(None), share)
-    with timed() as took:
-        ask(inputs.model, trial, Store(None), share)
+    try_out(inputs.model, trial[:1], share)  # loads the model
+    took = try_out(inputs.model, trial, share)
     each = took.seconds / len(trial) / session.workers
     token = _models(session) * took.seconds / max(took.tokens, 1)
     left = options.seconds * _PLANNED - (time.monotonic() - session.began)

@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 
 from blindspot.models.base import Generation
-from blindspot.models.transformers.decoding import Continuation, Done, Writer, follow, generate
+from blindspot.models.transformers.decoding import (
+    Batch,
+    Continuation,
+    Done,
+    Writer,
+    follow,
+    generate,
+)
 from blindspot.models.transformers.engine import Engine
 from blindspot.models.transformers.known_choices import Choices
 from blindspot.models.transformers.memory import Budget
@@ -49,10 +56,16 @@ def score_and_generate(
         writer.replay([one for *_, one in copies], [known(number) for number, _ in group])
         return copies
 
+    batch = Batch(engine, budget, writer, finish, settler)
+
     def following(wave: Wave, groups: Iterable[list[tuple[int, Node]]]) -> None:
-        follow(engine, budget, writer, wave, map(begun, groups), finish, settler)
+        nonlocal batch
+        going, batch = batch, Batch(engine, budget, writer, finish, settler)
+        follow(going, wave, map(begun, groups), finish)
+        batch = going  # not if memory ran out: answers that it held are generated below
 
     scoring(following)
+    budget.fits(batch.grow)
     left = [number for number in range(len(answers)) if number not in finished]
     rest = [answers[number] for number in left]
     writer.replay(rest, [known(number) for number in left])

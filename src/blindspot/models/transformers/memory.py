@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
 
@@ -23,7 +24,7 @@ _CPU_ROWS_BYTES, _CPU_POOL_BYTES = 1 << 29, 1 << 28
 #: Shares of free accelerator memory for the same; the rest is for activations and logits.
 _ROWS_SHARE, _POOL_SHARE, _LOGITS_SHARE = 0.4, 0.15, 0.1
 #: Bytes of float32 logits at once on a CPU.
-_CPU_LOGITS_BYTES = 1 << 24
+_CPU_LOGITS_BYTES = 1 << 26
 #: Longer than any prompt: with --batch-size N only the number of rows limits a pass.
 _LONG = 1 << 20
 #: Distinct tokens of a wave, in forward passes: prefixes are shared within a wave only.
@@ -157,7 +158,7 @@ class Budget:
         start = 0
         while start < len(ordered):
             stop = distinct_run(ordered, start, self.limits.wave)
-            if self._fits(work, range(start, stop)):
+            if self.fits(partial(work, range(start, stop))):
                 start = stop
             elif stop - start == 1:
                 raise ModelError(
@@ -170,9 +171,10 @@ class Budget:
                 self.limits = self.limits.halved(stop - start, tokens)
 
     @staticmethod
-    def _fits(work: Callable[[range], None], run: range) -> bool:
+    def fits(work: Callable[[], None]) -> bool:
+        """Do some work; whether the memory was enough for it."""
         try:
-            work(run)
+            work()
         except (RuntimeError, MemoryError) as error:
             if not _out_of_memory(error):
                 raise

@@ -193,16 +193,22 @@ def _read_rows(
             for row in rows
             if row.wanted or (engine.shares and collector.greedy_end(row) is not None)
         ]
+        parts: list[Cached] = []
+        greedy: list[Node] = []
         for batch in wave.batches(needed, room=_AHEAD):
             passed = wave.compute(batch, collector.take, keep=engine.shares, room=_AHEAD)
-            if passed.cache is not None:
-                _look_ahead(Cached(engine, passed), batch, collector)
+            ended = [n for n, row in enumerate(batch) if collector.greedy_end(row) is not None]
+            if passed.cache is not None and ended:
+                parts.append(Cached(engine, passed))
+                parts[-1].keep(ended)
+                greedy += [batch[n] for n in ended]
+        if parts:  # together: a pass of one row takes nearly as long as one of eight
+            _look_ahead(Cached.joined(parts, _AHEAD), greedy, collector)
         yield rows
 
 
-def _look_ahead(rows: Cached, batch: Sequence[Node], collector: _Collector) -> None:
-    """Feed the tokens after the rows of a pass, as long as needed."""
-    going = list(batch)
+def _look_ahead(rows: Cached, going: Sequence[Node], collector: _Collector) -> None:
+    """Feed the tokens after some rows, as long as needed."""
     while True:
         following = [(n, collector.following(row)) for n, row in enumerate(going)]
         fed = [(n, token) for n, token in following if token is not None]

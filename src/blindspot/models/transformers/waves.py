@@ -30,12 +30,12 @@ class Node:
 
 
 #: Seconds of work after which rows are finished before others are begun.
-_GROUP_S = 4.0
+_GROUP_S = 8.0
 #: Fewest rows that are worth a batch: two cores generate half as fast in batches of 8 as in batches
 #: of 32.
 FEWEST_ROWS = 16
-#: Seconds that a pass takes besides its tokens. Rows are padded rather than computed in passes of
-#: their own if that takes less.
+#: Seconds that a pass takes besides its tokens, at least. Rows are padded rather than computed in
+#: passes of their own if that takes less.
 _PASS_S = 0.02
 #: Tokens of the first group, of which the speed is not known.
 _TRIAL = 512
@@ -122,7 +122,8 @@ class Wave:
             for n in ordered
         ]
         # A model that caches more than keys and values must never see padding.
-        equal, padding = not self._engine.shares, self._engine.speed * _PASS_S or math.inf
+        equal = not self._engine.shares
+        padding = self._engine.speed * max(_PASS_S, self._engine.overhead) or math.inf
         for run in batches(costs, self._budget.limits, equal=equal, padding=padding):
             yield ordered[run.start : run.stop]
 

@@ -4,6 +4,7 @@ import math
 import os
 import sys
 from dataclasses import replace
+from itertools import product
 
 import numpy as np
 import pytest
@@ -248,20 +249,25 @@ def test_numbers_of_numpy_are_numbers(tmp_path, prompts):
 
 
 @pytest.mark.parametrize(
-    ("parameters", "device", "size"),
+    ("parameters", "device", "most"),
     [
         (700_000, "cpu", 1024),
-        (122_700_000, "cpu", 128),
+        (122_700_000, "cpu", 163),
         (8_000_000_000, "cpu", 8),
         (8_000_000_000, "cuda", 1024),
-        (70_000_000_000, "cuda:1", 256),
+        (70_000_000_000, "cuda:1", 285),
         (0, "cpu", 256),
     ],
 )
-def test_units_take_about_ten_seconds(parameters, device, size):
-    """By the size of the model and the kind of device, never by who shares the work."""
+def test_units_take_about_ten_seconds(parameters, device, most):
+    """By the size of the model and the kind of device; every worker gets as many of them."""
     identity = Identity("m", "1", "2", "float32", parameters=parameters, device=device)
-    assert unit_size(identity) == size
+    for workers, count in product((1, 2, 3, 8), (1, 100, 864, 25_920)):
+        size = unit_size(identity, count, workers)
+        rounds = math.ceil(count / size / workers)
+        assert size % 8 == 0
+        assert size < most + 8
+        assert rounds * size <= count / workers + rounds * 8
 
 
 FAILING = """

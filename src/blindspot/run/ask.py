@@ -1,6 +1,6 @@
 """Ask the model everything that a run needs, each once, in any process.
 
-Prompts are cut into fixed units; assays have units of their own. One process does a unit at a time:
+Prompts are cut into units; assays have units of their own. One process does a unit at a time:
 several processes share the work without asking anything twice. What was found is stored every few
 seconds: a killed run goes on where it was.
 """
@@ -84,13 +84,31 @@ def units(
     return [ordered[start : start + size] for start in range(0, len(ordered), size)]
 
 
-def unit_size(identity: Identity) -> int:
-    """Prompts in a unit: a power of two that takes about ten seconds."""
-    if not identity.parameters:
-        return min(UNIT, _UNKNOWN)
-    device = identity.device.split(":", 1)[0]
-    size = _TEN_SECONDS.get(device, _TEN_SECONDS["mps"]) / identity.parameters
-    return min(UNIT, 1 << int(math.log2(max(_LEAST, size))))
+def unit_size(identity: Identity, count: int, workers: int) -> int:
+    """Prompts in a unit: what takes about ten seconds, and equally many units for each worker.
+
+    Args:
+        identity: of the model.
+        count: of all prompts.
+        workers: that share them.
+    """
+    size: float = _UNKNOWN
+    if identity.parameters:
+        device = identity.device.split(":", 1)[0]
+        size = _TEN_SECONDS.get(device, _TEN_SECONDS["mps"]) / identity.parameters
+    share = count / workers
+    rounds = max(1, math.ceil(share / min(UNIT, max(_LEAST, size))))
+    return _LEAST * max(1, math.ceil(share / rounds / _LEAST))
+
+
+def _size(model: LanguageModel, count: int, share: Share) -> int:
+    """Prompts in a unit of a run."""
+    identity = checked_identity(model)
+    if isinstance(model, HasReplicas):
+        return unit_size(identity, count, 1) * _LISTS * model.replicas
+    if share.locks is None:  # nobody else takes turns, and full batches are faster
+        return UNIT
+    return unit_size(identity, count, share.workers)
 
 
 def ask(
@@ -119,11 +137,7 @@ def ask(
     scored = offers(model, "score")
     if isinstance(model, IsAnswered):
         model.check_prompts([prompt.text for prompt in prompts])
-    identity = checked_identity(model)
-    size = unit_size(identity) if share.locks else UNIT  # a process alone need not take turns
-    if isinstance(model, HasReplicas):
-        size *= _LISTS * model.replicas
-    pieces = units(prompts, keys, again or size)
+    pieces = units(prompts, keys, again or _size(model, len(set(keys)), share))
     works = [PromptWork(dict(piece), scored) for piece in pieces]
 
     def trial(missing: Collection[bytes]) -> PromptWork:

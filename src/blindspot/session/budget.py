@@ -26,7 +26,9 @@ from blindspot.session.session import Session
 from blindspot.stimuli import Slice
 
 #: Fractions to choose from.
-FRACTIONS = tuple(Fraction(1, one) for one in (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64))
+FRACTIONS = tuple(
+    Fraction(1, one) for one in (1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 24, 32, 40, 48, 64)
+)
 #: What deciding the form of a wording takes, in answers to its trial prompts: SmolLM2 took 1.5.
 _FORMED = 2
 #: Share of a budget that is planned; the rest is for prompts that take longer than those tried.

@@ -407,7 +407,7 @@ def test_groups_of_a_slow_model_change_no_answer(
     """Two rows at a time, heads when they are needed: the same answers, the first ones early."""
     whole = fresh(loaded("llama"), shares=shares)
     scored, generated = whole.score(scores()), whole.generate(generations())
-    monkeypatch.setattr(waves, "FEWEST_ROWS", 2)
+    monkeypatch.setattr(waves, "_FEWEST_ROWS", 2)
     monkeypatch.setattr(decoding, "_OPEN_ROWS", 2)
     monkeypatch.setattr(waves, "_TRIAL", 1)
     monkeypatch.setattr(Engine, "speed", 0.0)
@@ -467,7 +467,7 @@ def test_an_output_layer_in_parts_is_the_layer(
 ) -> None:
     """A large vocabulary is multiplied part by part; what a model does to its logits remains."""
     generated, scored = whole(architecture)
-    monkeypatch.setattr(engine, "_PART", 100)
+    monkeypatch.setattr(engine, "_PART", 150)
     model = fresh(loaded(architecture))
     assert model._engine._in_parts == (model._engine.head.bias is None)
     for one, other in zip(model.generate(generations()), generated, strict=True):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import defaultdict
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ import torch
 
 from blindspot.errors import ModelError
 from blindspot.models import GenerationRequest, ModelOptions, ScoreRequest, load
-from blindspot.models.transformers import decoding
+from blindspot.models.transformers import both_readings, decoding, scoring
 from blindspot.models.transformers.memory import Cost, Limits, batches, limits_for
 from blindspot.models.transformers.model import CausalModel
 from tests.unit.tiny_models import Checkpoints
@@ -102,38 +103,101 @@ def test_a_failure_while_answers_grow_is_repaired(
     assert sum(told) == len(PROMPTS)
 
 
-@pytest.mark.parametrize("failing", [1, 3, 5, 7, 9])
+#: Tokens of the answers to the prompts: some are open when the next wave begins.
+LENGTHS = (2, 9, 4, 12, 3, 10, 5, 12, 2, 8)
+
+
+class Waves:
+    """Both readings of the prompts in waves of a few; ``carried``: open rows when one began."""
+
+    def __init__(self, model: CausalModel, monkeypatch: pytest.MonkeyPatch, wave: int) -> None:
+        self.model, self.carried, self.widths = model, list[int](), list[int]()
+        self.steps: list[int] = []
+        self.failing: Callable[[], bool] = lambda: False
+        self._set, self._wave = monkeypatch.setattr, wave
+        monkeypatch.setattr(decoding, "_OPEN_ROWS", 2)
+
+    def expected(self) -> tuple[list[str], list[Any]]:
+        """One prompt at a time."""
+        written = [self.model.generate([one])[0].text for one in self._generations()]
+        return written, [self.model.score([one])[0] for one in self._scores()]
+
+    def asked(self) -> tuple[dict[int, list[str]], dict[int, Any]]:
+        """All together; ``steps``: the wave of each."""
+        model, engine = self.model, self.model._engine
+        model._budget.limits = dataclasses.replace(model._budget.limits, wave=self._wave)
+        model._known = type(model._known)()
+        follow, step = both_readings.follow, engine.step
+
+        def followed(batch: Any, *rest: Any) -> None:
+            self.carried.append(sum(len(part.going) for part in batch._parts))
+            follow(batch, *rest)
+
+        def stepped(tokens: Any, lengths: Any, mask: Any, cache: Any) -> Any:
+            self.steps.append(len(self.carried))
+            self.widths.append(mask.shape[1])
+            if self.failing():
+                raise OUT_OF_MEMORY["torch"]
+            return step(tokens, lengths, mask, cache)
+
+        self._set(both_readings, "follow", followed)
+        self._set(engine, "step", stepped)
+        scored: dict[int, Any] = {}
+        written: dict[int, list[str]] = defaultdict(list)
+        model.answer_each(
+            self._scores(),
+            self._generations(),
+            scored.__setitem__,
+            lambda n, one: written[n].append(one.text),
+        )
+        return written, scored
+
+    def _generations(self) -> list[GenerationRequest]:
+        pairs = zip(PROMPTS, LENGTHS, strict=True)
+        return [GenerationRequest(prompt, lambda _: False, most) for prompt, most in pairs]
+
+    def _scores(self) -> list[ScoreRequest]:
+        return [ScoreRequest(prompt, ("white", "black")) for prompt in PROMPTS]
+
+
+@pytest.mark.parametrize("wave", [30, 20])
+@pytest.mark.parametrize("times", [0, 1])
 def test_rows_that_wait_for_the_next_wave_are_not_lost(
-    model: CausalModel, monkeypatch: pytest.MonkeyPatch, failing: int
+    model: CausalModel, monkeypatch: pytest.MonkeyPatch, wave: int, times: int
 ) -> None:
-    """Memory runs out at some step: answers that were open from an earlier wave are finished."""
-    generations = [GenerationRequest(p, lambda _: False, 12) for p in PROMPTS]
-    scores = [ScoreRequest(p, ("white", "black")) for p in PROMPTS]
-    expected, values = model.generate(generations), model.score(scores)
-    model._budget.limits = dataclasses.replace(model._budget.limits, wave=60)
-    monkeypatch.setattr(decoding, "_OPEN_ROWS", 2)
-    model._known = type(model._known)()
-    compute, passes = model._engine.step, []
+    """Memory runs out in a later wave: answers that were open from an earlier one are finished.
 
-    def step(*arguments: Any) -> Any:
-        passes.append(1)
-        if len(passes) == failing:
-            raise OUT_OF_MEMORY["torch"]
-        return compute(*arguments)
+    Waves of one prompt (20) do not end the run: alone it fits.
+    """
+    asking = Waves(model, monkeypatch, wave)
+    texts, values = asking.expected()
+    failed: list[int] = []
 
-    monkeypatch.setattr(model._engine, "step", step)
-    scored: dict[int, Any] = {}
-    written: dict[int, list[str]] = defaultdict(list)
-    model.answer_each(
-        scores,
-        generations,
-        scored.__setitem__,
-        lambda n, one: written[n].append(one.text),
-    )
-    assert len(passes) > failing
-    assert written == {n: [text] for n, text in enumerate(one.text for one in expected)}
+    def failing() -> bool:
+        if len(failed) < times and asking.carried[-1] and len(asking.carried) > 1:
+            failed.append(1)
+            return True
+        return False
+
+    asking.failing = failing
+    written, scored = asking.asked()
+    assert len(failed) == times
+    assert max(asking.carried) > 0
+    assert max(asking.steps) > 2
+    assert written == {n: [text] for n, text in enumerate(texts)}
     for number, one in enumerate(values):
         assert scored[number] == pytest.approx(one, abs=1e-4)
+
+
+def test_a_batch_that_never_empties_does_not_grow_wider(
+    model: CausalModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Slots that only rows before used are dropped when rows join."""
+    asking = Waves(model, monkeypatch, 20)
+    asking.asked()
+    longest = max(len(model.prompts.encode([prompt])[0]) for prompt in PROMPTS)
+    assert sum(count > 0 for count in asking.carried) > 4
+    assert max(asking.widths) <= longest + max(LENGTHS)
 
 
 def test_one_prompt_that_does_not_fit_is_an_error(
@@ -169,6 +233,25 @@ def test_batch_size_is_the_most_rows(
     monkeypatch.setattr(model._engine, "_forward", counted)
     ask(model)
     assert max(rows) == 3
+
+
+def test_batch_size_holds_after_greedy_answers(
+    checkpoints: Checkpoints, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What follows the candidates that are greedy is computed together, within the limit."""
+    model = load(ModelOptions(str(checkpoints()), batch_size=3))
+    monkeypatch.setattr(scoring._Collector, "greedy_end", lambda self, row: self._asked[row][0][1])
+    rows: list[int] = []
+    step = model._engine.step
+
+    def counted(tokens: Any, *rest: Any) -> Any:
+        rows.append(len(tokens))
+        return step(tokens, *rest)
+
+    monkeypatch.setattr(model._engine, "step", counted)
+    model.score([ScoreRequest(p, ("white and", "black and")) for p in PROMPTS])
+    assert max(rows) == 3
+    assert sum(rows) >= 2 * len(PROMPTS)
 
 
 @pytest.mark.parametrize(

@@ -35,14 +35,15 @@ class Cost:
 
 @dataclass
 class Stopwatch:
-    """What a piece of work took."""
+    """What a piece of work took, and how many answers it gave."""
 
     seconds: float = 0.0
     tokens: int = 0
+    answers: int = 0
 
-    def cost(self, done: int, count: int, stored: int, unit: str, workers: int) -> Cost:
-        """Of ``count``, if ``done`` took so much; ``workers``: share it among them."""
-        share = count / done
+    def cost(self, count: int, stored: int, unit: str, workers: int) -> Cost:
+        """Of ``count`` more, which ``workers`` share."""
+        share = count / self.answers
         return Cost(count, stored, unit, self.tokens * share, self.seconds * share / workers)
 
 

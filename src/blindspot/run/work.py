@@ -79,14 +79,14 @@ class Work(ABC, Generic[Value]):
 
 
 class _EnoughError(Exception):
-    """So many prompts are answered that the work ends."""
+    """Enough prompts are answered."""
 
 
 class PromptWork(Work[Answer]):
     """Prompts by key.
 
     Args:
-        prompts: them.
+        prompts: to ask, by key.
         scored: whether the model offers log-probabilities.
         enough: answers after which the work ends, if they come one by one; None for all.
     """
@@ -137,7 +137,7 @@ class PromptWork(Work[Answer]):
             half(1)
             if self._enough:  # whole prompts: what stays open would be counted twice
                 progress(1)
-                if len(generated) == self._enough:
+                if len(generated) >= self._enough:
                     raise _EnoughError
 
         if self._scored:

@@ -86,7 +86,7 @@ class SearchRun:
             return bars(size, label, "prompts") if together else unseen(size)
 
         locks = self.directory if together and session.worker else None
-        share = Share(locks, session.worker_number, watched=shown)
+        share = Share(locks, session.worker_number, session.workers, watched=shown)
         return ask(session.inputs.model, prompts, self._store, share)
 
     def note(self, exploration: Exploration, change: Change | None, test: str) -> str:

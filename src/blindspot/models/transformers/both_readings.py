@@ -61,11 +61,11 @@ def score_and_generate(
     def following(wave: Wave, groups: Iterable[list[tuple[int, Node]]]) -> None:
         nonlocal batch
         going, batch = batch, Batch(engine, budget, writer, finish, settler)
-        follow(going, wave, map(begun, groups), finish)
+        follow(going, wave, map(begun, groups))
         batch = going  # not if memory ran out: answers that it held are generated below
 
     scoring(following)
-    budget.fits(batch.grow)
+    budget.fits(batch.grow)  # or what is open is generated below, within smaller limits if need be
     left = [number for number in range(len(answers)) if number not in finished]
     rest = [answers[number] for number in left]
     writer.replay(rest, [known(number) for number in left])

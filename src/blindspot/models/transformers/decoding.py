@@ -148,7 +148,7 @@ def generate(
 
 
 def follow(
-    batch: Batch, wave: Wave, groups: Iterable[Sequence[tuple[Node, int, Continuation]]], done: Done
+    batch: Batch, wave: Wave, groups: Iterable[Sequence[tuple[Node, int, Continuation]]]
 ) -> None:
     """Continue answers to prompts whose beginnings a wave computes, group by group.
 
@@ -158,7 +158,6 @@ def follow(
         batch: of the answers.
         wave: of their prompts.
         groups: of each prompt its node, its number, and the answer so far.
-        done: takes answers that are complete already.
     """
 
     def beginnings() -> Iterator[list[tuple[Node, list[Asker]]]]:
@@ -167,7 +166,7 @@ def follow(
             askers: dict[Tokens, list[Asker]] = defaultdict(list)
             for prompt, number, answer in group:
                 if not answer.open:
-                    done(number, answer.result())
+                    batch.done(number, answer.result())
                     continue
                 tokens = answer.sequence
                 askers[tokens].append((number, answer))
@@ -220,7 +219,7 @@ class Batch:
         settler: Settler | None,
     ) -> None:
         self._engine, self._budget, self._writer = engine, budget, writer
-        self._done, self._settler = done, settler
+        self.done, self._settler = done, settler
         self._parts: list[_Part] = []
         self._longest = 0
 
@@ -265,10 +264,9 @@ class Batch:
         if not open_rows:
             self._longest = 0
         self._longest = max(self._longest, *(len(node.tokens) for node in nodes))
-        limits = self._budget.limits
-        most = min(limits.reads, limits.slots // (self._longest + _ROOM), limits.rows or math.inf)
+        most = self._budget.limits.most_rows(self._longest + _ROOM)
         if open_rows and open_rows + len(nodes) > most:
-            self.grow(max(0, int(most) - len(nodes)))
+            self.grow(max(0, most - len(nodes)))
 
     def _choose(self, part: _Part, logits: Tensor) -> None:
         """Add a token to each open answer, and drop finished rows."""
@@ -288,7 +286,7 @@ class Batch:
         )
         for _, number, answer in chosen:
             if not answer.open:
-                self._done(number, answer.result())
+                self.done(number, answer.result())
         part.tokens = best.token
         going = part.going
         if going and len(going) <= (1 - _LEAVE) * len(part.askers):

@@ -169,7 +169,7 @@ class Engine(LoadedModel):
 
     @property
     def overhead(self) -> float:
-        """Seconds of a pass besides its tokens, at most: those of the shortest one; 0 before it.
+        """Seconds of a pass besides its tokens, at most: the shortest pass so far; 0 before it.
 
         A large model reads all its weights, however few the tokens.
         """
@@ -334,8 +334,9 @@ def _multiplies_in_parts(head: Any) -> bool:
     if type(head) is not torch.nn.Linear or head.bias is not None:
         return False
     weight = head.weight
+    plain = type(weight) is torch.nn.Parameter  # neither divided among processes nor quantised
     large = len(weight) >= 2 * _PART
-    return large and weight.device.type == "cpu" and weight.dtype == torch.float32
+    return plain and large and weight.device.type == "cpu" and weight.dtype == torch.float32
 
 
 def _two_best(logits: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -39,9 +39,8 @@ class RowLayer(DynamicLayer):  # type: ignore[misc]
         self._borrowed = False
 
     @classmethod
-    def joined(cls, parts: Sequence[RowLayer], room: int) -> RowLayer:
-        """The rows of all parts, flush right, with ``room`` spare slots."""
-        filled = max(part.filled for part in parts)
+    def joined(cls, parts: Sequence[RowLayer], filled: int, room: int) -> RowLayer:
+        """The last ``filled`` slots of all parts, flush right, and ``room`` spare ones."""
         rows, heads, _, width = parts[0].keys.shape
         rows = sum(len(part.keys) for part in parts)
         joined = []
@@ -49,10 +48,10 @@ class RowLayer(DynamicLayer):  # type: ignore[misc]
             buffer = parts[0].keys.new_empty(rows, heads, filled + room, width)
             begin = 0
             for part in parts:
-                some = getattr(part, use)
+                some = getattr(part, use)[:, :, -filled:]
                 mine, begin = buffer[begin : begin + len(some)], begin + len(some)
-                mine[:, :, : filled - part.filled] = 0  # masked, but must be a number
-                mine[:, :, filled - part.filled : filled] = some
+                mine[:, :, : filled - some.shape[2]] = 0  # masked, but must be a number
+                mine[:, :, filled - some.shape[2] : filled] = some
             joined.append(buffer)
         layer = cls()
         layer.fill(joined[0], joined[1], filled)
@@ -131,11 +130,11 @@ class RowCache(DynamicCache):  # type: ignore[misc]
             layer.keep(rows)
 
     @classmethod
-    def joined(cls, parts: Sequence[RowCache], room: int) -> RowCache:
-        """The rows of all parts, with ``room`` spare slots."""
+    def joined(cls, parts: Sequence[RowCache], filled: int, room: int) -> RowCache:
+        """The last ``filled`` slots of all parts, and ``room`` spare ones."""
         cache = cls()
         for layers in zip(*(part.layers for part in parts), strict=True):
-            cache.layers.append(RowLayer.joined(layers, room))
+            cache.layers.append(RowLayer.joined(layers, filled, room))
         return cache
 
     def own(self) -> None:

@@ -44,6 +44,11 @@ class Limits:
     reads: int
     wave: int
 
+    def most_rows(self, slots: int) -> int:
+        """Most rows of so many slots that a pass reads at their ends."""
+        most = min(self.reads, self.slots // slots)
+        return max(1, most if self.rows is None else min(most, self.rows))
+
     def halved(self, rows: int, tokens: int) -> Limits:
         """Half of the limits, or of the actual request (rows, tokens) if that is less."""
         return Limits(
@@ -158,7 +163,9 @@ class Budget:
         start = 0
         while start < len(ordered):
             stop = distinct_run(ordered, start, self.limits.wave)
-            if self.fits(partial(work, range(start, stop))):
+            one = partial(work, range(start, stop))
+            # The second time without the open answers of waves before; see `score_and_generate`.
+            if self.fits(one) or (stop - start == 1 and self.fits(one)):
                 start = stop
             elif stop - start == 1:
                 raise ModelError(

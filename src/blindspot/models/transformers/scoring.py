@@ -193,22 +193,37 @@ def _read_rows(
             for row in rows
             if row.wanted or (engine.shares and collector.greedy_end(row) is not None)
         ]
-        parts: list[Cached] = []
-        greedy: list[Node] = []
-        for batch in wave.batches(needed, room=_AHEAD):
-            passed = wave.compute(batch, collector.take, keep=engine.shares, room=_AHEAD)
-            ended = [n for n, row in enumerate(batch) if collector.greedy_end(row) is not None]
-            if passed.cache is not None and ended:
-                parts.append(Cached(engine, passed))
-                parts[-1].keep(ended)
-                greedy += [batch[n] for n in ended]
-        if parts:  # together: a pass of one row takes nearly as long as one of eight
-            _look_ahead(Cached.joined(parts, _AHEAD), greedy, collector)
+        _read(engine, wave, needed, collector)
         yield rows
 
 
-def _look_ahead(rows: Cached, going: Sequence[Node], collector: _Collector) -> None:
-    """Feed the tokens after some rows, as long as needed."""
+def _read(engine: Engine, wave: Wave, rows: Sequence[Node], collector: _Collector) -> None:
+    """Compute rows, and what follows those that are greedy answers.
+
+    The latter together: a pass of one row takes nearly as long as one of eight.
+    """
+    parts: list[Cached] = []
+    greedy: list[Node] = []
+    for batch in wave.batches(rows, room=_AHEAD):
+        passed = wave.compute(batch, collector.take, keep=engine.shares, room=_AHEAD)
+        ended = [n for n, row in enumerate(batch) if collector.greedy_end(row) is not None]
+        if passed.cache is None or not ended:
+            continue
+        together = [*greedy, *(batch[n] for n in ended)]
+        longest = max(len(row.tokens) for row in together)
+        if parts and len(together) > wave.most_rows(longest + _AHEAD):
+            _look_ahead(parts, greedy, collector)
+            parts, together = [], together[len(greedy) :]
+        parts.append(Cached(engine, passed))
+        parts[-1].keep(ended)
+        greedy = together
+    if parts:
+        _look_ahead(parts, greedy, collector)
+
+
+def _look_ahead(parts: Sequence[Cached], going: Sequence[Node], collector: _Collector) -> None:
+    """Feed the tokens after the rows of some passes, as long as needed."""
+    rows = Cached.joined(parts, _AHEAD)
     while True:
         following = [(n, collector.following(row)) for n, row in enumerate(going)]
         fed = [(n, token) for n, token in following if token is not None]

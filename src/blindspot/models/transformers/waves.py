@@ -33,9 +33,9 @@ class Node:
 _GROUP_S = 8.0
 #: Fewest rows that are worth a batch: two cores generate half as fast in batches of 8 as in batches
 #: of 32.
-FEWEST_ROWS = 16
-#: Seconds that a pass takes besides its tokens, at least. Rows are padded rather than computed in
-#: passes of their own if that takes less.
+_FEWEST_ROWS = 16
+#: Seconds besides its tokens that a pass is taken to need at least. Rows are padded rather than
+#: computed in passes of their own if that takes less.
 _PASS_S = 0.02
 #: Tokens of the first group, of which the speed is not known.
 _TRIAL = 512
@@ -95,7 +95,7 @@ class Wave:
             fresh = (row, *(self.heads[number] for number in new))
             work += sum(len(node.tokens) - node.begin for node in fresh)
             count += counted is None or row.tokens in counted
-            if count >= FEWEST_ROWS and work >= (self._engine.speed * _GROUP_S or _TRIAL):
+            if count >= _FEWEST_ROWS and work >= (self._engine.speed * _GROUP_S or _TRIAL):
                 self._compute_heads(needed, reader)
                 yield rows
                 rows, needed, work, count = [], set(), 0, 0
@@ -127,6 +127,10 @@ class Wave:
         for run in batches(costs, self._budget.limits, equal=equal, padding=padding):
             yield ordered[run.start : run.stop]
 
+    def most_rows(self, slots: int) -> int:
+        """Most rows of so many slots that may be read together."""
+        return self._budget.limits.most_rows(slots)
+
     def compute(
         self, batch: Sequence[Node], reader: Reader | None = None, *, keep: bool, room: int = 0
     ) -> Pass:
@@ -157,11 +161,15 @@ class Cached:
 
     @classmethod
     def joined(cls, parts: Sequence[Cached], room: int) -> Cached:
-        """All rows as one batch, with spare slots; the parts are used up."""
-        slots = max(part._mask.shape[1] for part in parts)
-        masks = [pad(part._mask, (slots - part._mask.shape[1], 0)) for part in parts]
+        """All rows as one batch, with spare slots; the parts are used up.
+
+        Slots before the longest row, which only rows that have left used, are dropped.
+        """
         lengths = torch.cat([part._lengths for part in parts])
-        cache = RowCache.joined([part._cache for part in parts], room)
+        slots = int(lengths.max())
+        # A negative width cuts.
+        masks = [pad(part._mask, (slots - part._mask.shape[1], 0)) for part in parts]
+        cache = RowCache.joined([part._cache for part in parts], slots, room)
         one = parts[0]
         return cls(one._engine, Pass(one._mask.new_empty(0), torch.cat(masks), lengths, cache))
 

@@ -41,7 +41,7 @@ def test_it_knows_a_capital(name: str) -> None:
     """Weights, vocabulary and template are where they belong: a mistake makes it babble."""
     model = load(ModelOptions(str(MODELS[name].path)))
     assert [note for note in model.notes if "pre-tokenizer" not in note] == []
-    request = GenerationRequest("The capital of Italy is", lambda _: False, 8)
+    request = GenerationRequest("The capital of Italy is the city of", lambda _: False, 8)
     assert "Rome" in model.generate([request])[0].text
     digits = {model.prompts.encode([f"a{n}"])[0][-1] for n in range(10)}
     assert len(digits) == 10

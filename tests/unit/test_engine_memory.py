@@ -13,6 +13,7 @@ import torch
 from blindspot.errors import ModelError
 from blindspot.models import GenerationRequest, ModelOptions, ScoreRequest, load
 from blindspot.models.transformers import both_readings, decoding, scoring
+from blindspot.models.transformers.kv_cache import RowLayer
 from blindspot.models.transformers.memory import Cost, Limits, batches, limits_for
 from blindspot.models.transformers.model import CausalModel
 from tests.unit.tiny_models import Checkpoints
@@ -184,6 +185,8 @@ def test_rows_that_wait_for_the_next_wave_are_not_lost(
     assert len(failed) == times
     assert max(asking.carried) > 0
     assert max(asking.steps) > 2
+    if wave == 20:
+        assert model._budget.limits.wave == wave  # tried again, not halved
     assert written == {n: [text] for n, text in enumerate(texts)}
     for number, one in enumerate(values):
         assert scored[number] == pytest.approx(one, abs=1e-4)
@@ -289,6 +292,28 @@ def test_limits_of_large_models_are_smaller() -> None:
     assert small.reads > large.reads > 0
     assert small.wave > large.wave > 0
     assert limits_for(device, kv_bytes=4608, vocabulary=2000, rows=7).rows == 7
+
+
+@pytest.mark.parametrize(
+    ("changed", "slots", "most"),
+    [({}, 10, 100), ({"reads": 7}, 10, 7), ({"rows": 3}, 10, 3), ({}, 2000, 1)],
+)
+def test_most_rows_is_the_strictest_limit(changed: dict[str, int], slots: int, most: int) -> None:
+    """At least one row, however long."""
+    assert dataclasses.replace(LIMITS, **changed).most_rows(slots) == most
+
+
+def test_keys_and_values_of_joined_rows_may_differ() -> None:
+    """In heads and in width, as in latent attention; slots before the longest row are dropped."""
+    parts = []
+    for rows, filled in ((2, 5), (1, 3)):
+        layer = RowLayer()
+        layer.update(torch.full((rows, 1, filled, 6), rows), torch.full((rows, 2, filled, 4), rows))
+        parts.append(layer)
+    joined = RowLayer.joined(parts, 4, 2)
+    assert joined.keys.shape == (3, 1, 4, 6)
+    assert joined.values.shape == (3, 2, 4, 4)
+    assert joined.keys[:, 0, :, 0].tolist() == [[2] * 4, [2] * 4, [0, 1, 1, 1]]
 
 
 def test_limits_on_apple_silicon_are_by_its_own_memory(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,10 +12,10 @@ from blindspot.errors import DismissalError
 from blindspot.models.base import AnswersEarly, AnswersTogether, Generation, Identity
 from blindspot.models.pulse import loaded
 from blindspot.run import keeper, spells
-from blindspot.run.ask import answer_key, ask
+from blindspot.run.ask import answer_key, ask, try_out
 from blindspot.run.cost import TRIAL, trial_of
 from blindspot.run.source import FixturePrompts
-from blindspot.run.turns import Share, Watch
+from blindspot.run.turns import ALONE, Share, Watch
 from blindspot.stimuli import load_stimuli
 from blindspot.store import Store
 
@@ -210,6 +210,13 @@ def test_a_trial_does_not_wait_for_its_last_answers(tmp_path, many):
     assert (cost.count, cost.stored) == (len(many) - TRIAL * 3 // 4, TRIAL * 3 // 4)
     assert all(answer.log_probabilities[0] == -1.0 for answer in found)
     assert len(answers.of(model.identity.fingerprint(), "together")) == len(many)
+
+
+def test_a_trial_says_how_many_it_answered(many):
+    """By which its time is divided."""
+    model = TogetherModel()
+    assert try_out(model, many[:TRIAL], ALONE).answers == len(model.generated) == TRIAL * 3 // 4
+    assert try_out(model, many[:1], ALONE).answers == 1
 
 
 def test_loading_the_model_is_no_cost_of_its_prompts(tmp_path, monkeypatch, many):

@@ -45,8 +45,8 @@ _TEN_SECONDS = {"cpu": 2e10, "mps": 2e11, "cuda": 2e13}
 _UNKNOWN = 256
 #: Units in a list for each replica: all wait for the last one of a list.
 _LISTS = 4
-#: Share of a trial's answers that end it. SmolLM2 then takes 1.3 s a prompt by its trial, and took
-#: 1.2 s in a run of 108, in which the longer answers are written too.
+#: Share of a trial's answers that end it. By its trial SmolLM2 then takes 1.3 s a prompt; a run of
+#: 108, which writes the longer answers too, took 1.2 s.
 _ENOUGH = 0.75
 #: Fewest prompts in a unit: the four orders of two pairs, which share prefixes.
 _LEAST = 8
@@ -86,7 +86,7 @@ def units(
 
 
 def unit_size(identity: Identity, count: int, workers: int) -> int:
-    """Prompts in a unit: about ten seconds of work, and the same number of units for each worker.
+    """Prompts in a unit: about ten seconds of work, and about as many units for each worker.
 
     Units of a fast model are always the same, so its figures do not depend on who shares them.
 
@@ -149,14 +149,20 @@ def ask(
         items = [item for piece in pieces for item in piece if item[0] in missing]
         return _trial(model, dict(() if again else trial_of(items)))
 
-    def bill(missing: Collection[bytes]) -> str:
-        assert isinstance(model, HasPrice)
-        asked = {key: prompt.text for piece in pieces for key, prompt in piece if key in missing}
-        return model.bill(list(asked.values()), MAX_NEW_TOKENS)
-
-    billed = bill if isinstance(model, HasPrice) else None
-    found = _done(model, works, store, share, f"unit{again or ''}", trial, bill=billed)
+    bill = _bill_of(model, dict(zip(keys, prompts, strict=True)))
+    found = _done(model, works, store, share, f"unit{again or ''}", trial, bill=bill)
     return [found[key] for key in keys]
+
+
+def _bill_of(
+    model: LanguageModel, prompts: Mapping[bytes, Prompt]
+) -> Callable[[Collection[bytes]], str] | None:
+    """Says what missing answers to these prompts will cost; None if the model costs nothing."""
+    if not isinstance(model, HasPrice):
+        return None
+    return lambda missing: model.bill(
+        [prompt.text for key, prompt in prompts.items() if key in missing], MAX_NEW_TOKENS
+    )
 
 
 def try_out(model: LanguageModel, prompts: Sequence[Prompt], share: Share) -> Stopwatch:
@@ -165,16 +171,17 @@ def try_out(model: LanguageModel, prompts: Sequence[Prompt], share: Share) -> St
     Raises:
         ModelError: as `ask`.
     """
-    work = _trial(model, {answer_key(prompt): prompt for prompt in prompts})
+    asked = {answer_key(prompt): prompt for prompt in prompts}
+    work, bill = _trial(model, asked), _bill_of(model, asked)
     with timed() as took:
-        took.answers = len(_done(model, [work], Store(None), share, "trial"))
+        took.answers = len(_done(model, [work], Store(None), share, "trial", bill=bill))
     return took
 
 
 def _trial(model: LanguageModel, prompts: Mapping[bytes, Prompt]) -> PromptWork:
     """The work of a trial. A model that computes here does not write the last few answers.
 
-    They would be alone, and a step of a few rows takes nearly as long as one of all.
+    They would be alone, and a step of one row takes half as long as one of eight.
     """
     early = isinstance(model, AnswersTogether) and not isinstance(model, HasReplicas)
     enough = math.ceil(_ENOUGH * len(prompts)) if early else None

@@ -43,7 +43,7 @@ class Stopwatch:
 
     def cost(self, count: int, stored: int, unit: str, workers: int) -> Cost:
         """Of ``count`` more, which ``workers`` share."""
-        share = count / self.answers
+        share = count / max(self.answers, 1)
         return Cost(count, stored, unit, self.tokens * share, self.seconds * share / workers)
 
 

@@ -155,6 +155,8 @@ class PromptWork(Work[Answer]):
                     keep.failed(missing[number], _unanswered(error))
                     generated.add(number)  # an answer without scores is none
                     half(2)
+                    if self._enough:
+                        progress(1)
                     return
                 scores[number] = _scores(given)
                 if not self._enough:  # what stays open is soon asked again, with others

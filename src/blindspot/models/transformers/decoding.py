@@ -152,7 +152,7 @@ def follow(
 ) -> None:
     """Continue answers to prompts whose beginnings a wave computes, group by group.
 
-    Some are still open then: they go on beside those of another wave, or when the batch grows.
+    Those still open then go on beside answers of another wave, or when the batch grows.
 
     Args:
         batch: of the answers.
@@ -221,7 +221,6 @@ class Batch:
         self._engine, self._budget, self._writer = engine, budget, writer
         self.done, self._settler = done, settler
         self._parts: list[_Part] = []
-        self._longest = 0
 
     def begin(self, wave: Wave, nodes: Sequence[Node], askers: list[list[Asker]]) -> None:
         """Compute rows and choose the first token of each; ``askers``: the answers of each."""
@@ -260,11 +259,12 @@ class Batch:
 
     def _make_room(self, nodes: Sequence[Node]) -> None:
         """Finish answers until these rows fit beside those that are still open."""
-        open_rows = sum(len(part.going) for part in self._parts)
-        if not open_rows:
-            self._longest = 0
-        self._longest = max(self._longest, *(len(node.tokens) for node in nodes))
-        most = self._budget.limits.most_rows(self._longest + _ROOM)
+        going = [part.askers[row] for part in self._parts for row in part.going]
+        open_rows = len(going)
+        longest = max(
+            *(len(some[0][1].sequence) for some in going), *(len(node.tokens) for node in nodes), 0
+        )
+        most = self._budget.limits.most_rows(longest + _ROOM)
         if open_rows and open_rows + len(nodes) > most:
             self.grow(max(0, most - len(nodes)))
 

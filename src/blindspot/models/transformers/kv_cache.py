@@ -41,11 +41,11 @@ class RowLayer(DynamicLayer):  # type: ignore[misc]
     @classmethod
     def joined(cls, parts: Sequence[RowLayer], filled: int, room: int) -> RowLayer:
         """The last ``filled`` slots of all parts, flush right, and ``room`` spare ones."""
-        rows, heads, _, width = parts[0].keys.shape
         rows = sum(len(part.keys) for part in parts)
         joined = []
-        for use in ("keys", "values"):
-            buffer = parts[0].keys.new_empty(rows, heads, filled + room, width)
+        for use in ("keys", "values"):  # which may differ in heads and width
+            first = getattr(parts[0], use)
+            buffer = first.new_empty(rows, first.shape[1], filled + room, first.shape[3])
             begin = 0
             for part in parts:
                 some = getattr(part, use)[:, :, -filled:]

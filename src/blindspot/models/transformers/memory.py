@@ -164,7 +164,7 @@ class Budget:
         while start < len(ordered):
             stop = distinct_run(ordered, start, self.limits.wave)
             one = partial(work, range(start, stop))
-            # The second time without the open answers of waves before; see `score_and_generate`.
+            # The second time without the open answers of earlier waves; see `score_and_generate`.
             if self.fits(one) or (stop - start == 1 and self.fits(one)):
                 start = stop
             elif stop - start == 1:

@@ -34,7 +34,7 @@ _GROUP_S = 8.0
 #: Fewest rows that are worth a batch: two cores generate half as fast in batches of 8 as in batches
 #: of 32.
 _FEWEST_ROWS = 16
-#: Seconds besides its tokens that a pass is taken to need at least. Rows are padded rather than
+#: Fewest seconds that a pass is assumed to take besides its tokens. Rows are padded rather than
 #: computed in passes of their own if that takes less.
 _PASS_S = 0.02
 #: Tokens of the first group, of which the speed is not known.
@@ -163,7 +163,7 @@ class Cached:
     def joined(cls, parts: Sequence[Cached], room: int) -> Cached:
         """All rows as one batch, with spare slots; the parts are used up.
 
-        Slots before the longest row, which only rows that have left used, are dropped.
+        Slots before the longest row are dropped: only rows that have left used them.
         """
         lengths = torch.cat([part._lengths for part in parts])
         slots = int(lengths.max())

@@ -95,11 +95,14 @@ def test_mass_of_a_wording_is_told(run: SuiteRun) -> None:
         assert row["form"]
 
 
-def test_statements_are_answered(run: SuiteRun) -> None:
-    """A rating or a word: models of any size can give one."""
-    asked = [one for one in run.samples if one["measurement"] == "explicit"]
-    if asked:
-        assert fmean(one["value"] is not None for one in asked) >= 0.75
+@pytest.mark.parametrize("name", [run for run in RUNS if not run.endswith("-every")])
+def test_statements_are_answered(
+    name: str, runs: dict[str, SuiteRun], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """A rating or a word, which an instruct model can give more often than a base model."""
+    samples = run_of(name, runs, tmp_path_factory).samples
+    asked = [one["value"] is not None for one in samples if one["measurement"] == "explicit"]
+    assert fmean(asked) >= EXPECTED[name.rpartition("-")[0]].stated
 
 
 def test_no_gate_passes_on_noise(run: SuiteRun) -> None:
@@ -120,5 +123,7 @@ def test_no_gate_passes_on_noise(run: SuiteRun) -> None:
         if gate["reading"] == "forced-choice" and gate["mass"] < MASS:
             assert gate["verdict"] == "inconclusive", gate["message"]
             assert gate["doubt"].startswith(UNREAD)
-        if gate["statistic"] == "stereotype":
-            assert gate["verdict"] != "pass", gate["message"]  # two clusters or one pair
+        if gate["statistic"] == "stereotype" and gate["verdict"] == "pass":
+            half = (gate["high"] - gate["low"]) / 2
+            assert gate["reading"] == "forced-choice", gate["message"]  # one pair, a few answers
+            assert max(abs(gate["value"]), half) <= gate["limit"], gate["message"]

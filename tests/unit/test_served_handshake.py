@@ -74,6 +74,22 @@ def test_a_server_that_answers_otherwise_is_refused(how, said):
         assert "; " in found
 
 
+def test_one_unlucky_prompt_refuses_no_server():
+    """A quantised server may move one answer by its batches; a second prompt decides."""
+    with scripted_server(cached=-1.0) as server:
+        prompts = []
+
+        def unlucky_once(handler, number, body):
+            if "prompt" in body:
+                prompts.append(body["prompt"])
+                server.cached = -1.0 if len(prompts) <= 4 else 0.0
+            return False
+
+        server.fault = unlucky_once
+        assert served(server).server.greedy
+        assert len(prompts) > 4 + 4
+
+
 def test_other_names_tokens_and_endpoints_are_refused():
     """An id that is not served; tokens of another vocabulary; no completions; a second opening."""
     with scripted_server() as server:

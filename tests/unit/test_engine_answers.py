@@ -35,7 +35,7 @@ from blindspot.models.transformers.model import CausalModel
 from blindspot.models.transformers.prefix_tree import Tokens
 from blindspot.models.transformers.scoring import EncodedRequest, score
 from tests.unit import tiny_models
-from tests.unit.tiny_models import ARCHITECTURES, EOS, Checkpoints
+from tests.unit.tiny_models import ARCHITECTURES, EOS, Checkpoints, counted
 
 pytest_plugins = ["tests.unit.tiny_models"]
 pytestmark = pytest.mark.usefixtures("own_cache")
@@ -330,14 +330,7 @@ def test_finished_rows_leave_the_batch(
 ) -> None:
     """A step feeds few rows once most answers are complete, and no row after the last one."""
     model = fresh(loaded("llama"))
-    fed: list[int] = []
-    step = model._engine.step
-
-    def counted(tokens: Any, *rest: Any) -> Any:
-        fed.append(len(tokens))
-        return step(tokens, *rest)
-
-    monkeypatch.setattr(model._engine, "step", counted)
+    fed = counted(monkeypatch, model._engine, "step")
     prompts = [f"Words: {word}" for word in ("wallet", "revolver", "camera", "cannon", "white")]
     rules = [complete_after(n) for n in (1, 1, 1, 1, 400)]
     model.generate([GenerationRequest(p, rule, 8) for p, rule in zip(prompts, rules, strict=True)])
@@ -350,23 +343,14 @@ def test_rows_of_several_passes_grow_together(
     loaded: Callable[..., CausalModel], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Prompts of different lengths are read in passes of their own, then fed in one step."""
-    model, fed, read = fresh(loaded("llama")), [], []
-    step, extend = model._engine.step, model._engine.extend
+    model = fresh(loaded("llama"))
     prompts = ["Words:" + " wallet" * count for count in (1, 9, 20, 40)]
     requests = [GenerationRequest(prompt, complete_after(6), 8) for prompt in prompts]
     expected = [model.generate([request])[0] for request in requests]
 
-    def counted(tokens: Any, *rest: Any) -> Any:
-        fed.append(len(tokens))
-        return step(tokens, *rest)
-
-    def counted_pass(rows: Any, *rest: Any, **named: Any) -> Any:
-        read.append(len(rows))
-        return extend(rows, *rest, **named)
-
     monkeypatch.setattr(Engine, "speed", 1.0)  # no row is padded
-    monkeypatch.setattr(model._engine, "step", counted)
-    monkeypatch.setattr(model._engine, "extend", counted_pass)
+    fed = counted(monkeypatch, model._engine, "step")
+    read = counted(monkeypatch, model._engine, "extend")
     assert_same(model.generate(requests), expected)
     assert len(read) >= 4
     assert fed[0] == 4

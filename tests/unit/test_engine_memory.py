@@ -16,7 +16,7 @@ from blindspot.models.transformers import both_readings, decoding, scoring
 from blindspot.models.transformers.kv_cache import RowLayer
 from blindspot.models.transformers.memory import Cost, Limits, batches, limits_for
 from blindspot.models.transformers.model import CausalModel
-from tests.unit.tiny_models import Checkpoints
+from tests.unit.tiny_models import Checkpoints, counted
 
 pytest_plugins = ["tests.unit.tiny_models"]
 pytestmark = pytest.mark.usefixtures("own_cache")
@@ -226,14 +226,7 @@ def test_batch_size_is_the_most_rows(
 ) -> None:
     """The number that the user gives, and no other limit."""
     model = load(ModelOptions(str(checkpoints()), batch_size=3))
-    rows: list[int] = []
-    forward = model._engine._forward
-
-    def counted(tokens: Any, *rest: Any) -> Any:
-        rows.append(len(tokens))
-        return forward(tokens, *rest)
-
-    monkeypatch.setattr(model._engine, "_forward", counted)
+    rows = counted(monkeypatch, model._engine, "_forward")
     ask(model)
     assert max(rows) == 3
 
@@ -244,14 +237,7 @@ def test_batch_size_holds_after_greedy_answers(
     """What follows the candidates that are greedy is computed together, within the limit."""
     model = load(ModelOptions(str(checkpoints()), batch_size=3))
     monkeypatch.setattr(scoring._Collector, "greedy_end", lambda self, row: self._asked[row][0][1])
-    rows: list[int] = []
-    step = model._engine.step
-
-    def counted(tokens: Any, *rest: Any) -> Any:
-        rows.append(len(tokens))
-        return step(tokens, *rest)
-
-    monkeypatch.setattr(model._engine, "step", counted)
+    rows = counted(monkeypatch, model._engine, "step")
     model.score([ScoreRequest(p, ("white and", "black and")) for p in PROMPTS])
     assert max(rows) == 3
     assert sum(rows) >= 2 * len(PROMPTS)

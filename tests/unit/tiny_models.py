@@ -195,3 +195,16 @@ def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> Checkpoints:
 def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """File digests are remembered in the test's own directory."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+
+def counted(monkeypatch: pytest.MonkeyPatch, owner: Any, name: str) -> list[int]:
+    """The length of the first argument of each later call of a method, such as rows of a pass."""
+    lengths: list[int] = []
+    method = getattr(owner, name)
+
+    def called(first: Any, *rest: Any, **named: Any) -> Any:
+        lengths.append(len(first))
+        return method(first, *rest, **named)
+
+    monkeypatch.setattr(owner, name, called)
+    return lengths

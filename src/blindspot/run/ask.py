@@ -8,7 +8,7 @@ seconds: a killed run goes on where it was.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import TypeVar
@@ -75,13 +75,9 @@ def _stop_key(prompt: Prompt) -> Sequence[str]:
     return BEHAVIORAL[prompt.slice.measurement].stop_key(prompt)
 
 
-def units(
-    prompts: Iterable[Prompt], keys: Iterable[bytes], size: int | None = None
-) -> list[list[tuple[bytes, Prompt]]]:
-    """Distinct prompts in groups of neighbours in sorted order, which share prefixes."""
-    size = size or UNIT
-    distinct = dict(zip(keys, prompts, strict=True))
-    ordered = sorted(distinct.items(), key=lambda item: (item[1].text, item[0]))
+def units(prompts: Mapping[bytes, Prompt], size: int) -> list[list[tuple[bytes, Prompt]]]:
+    """Prompts in groups of neighbours in sorted order, which share prefixes."""
+    ordered = sorted(prompts.items(), key=lambda item: (item[1].text, item[0]))
     return [ordered[start : start + size] for start in range(0, len(ordered), size)]
 
 
@@ -142,14 +138,15 @@ def ask(
     scored = offers(model, "score")
     if isinstance(model, IsAnswered):
         model.check_prompts([prompt.text for prompt in prompts])
-    pieces = units(prompts, keys, again or _size(model, len(set(keys)), share))
+    distinct = dict(zip(keys, prompts, strict=True))
+    pieces = units(distinct, again or _size(model, len(distinct), share))
     works = [PromptWork(dict(piece), scored) for piece in pieces]
 
     def trial(missing: Collection[bytes]) -> PromptWork:
         items = [item for piece in pieces for item in piece if item[0] in missing]
         return _trial(model, dict(() if again else trial_of(items)))
 
-    bill = _bill_of(model, dict(zip(keys, prompts, strict=True)))
+    bill = _bill_of(model, distinct)
     found = _done(model, works, store, share, f"unit{again or ''}", trial, bill=bill)
     return [found[key] for key in keys]
 

@@ -41,10 +41,15 @@ class Stopwatch:
     tokens: int = 0
     answers: int = 0
 
+    @property
+    def each(self) -> float:
+        """Seconds an answer."""
+        return self.seconds / max(self.answers, 1)
+
     def cost(self, count: int, stored: int, unit: str, workers: int) -> Cost:
         """Of ``count`` more, which ``workers`` share."""
-        share = count / max(self.answers, 1)
-        return Cost(count, stored, unit, self.tokens * share, self.seconds * share / workers)
+        tokens = self.tokens * count / max(self.answers, 1)
+        return Cost(count, stored, unit, tokens, self.each * count / workers)
 
 
 @contextmanager

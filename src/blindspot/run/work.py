@@ -125,7 +125,8 @@ class PromptWork(Work[Answer]):
         progress: Progress,
     ) -> None:
         """Scores first: an engine may remember greedy choices that scoring revealed."""
-        half = unwatched if self._enough else _halved(progress)
+        # Of a trial whole prompts: what stays open would be counted twice.
+        half, whole = (unwatched, progress) if self._enough else (_halved(progress), unwatched)
         scores: dict[int, StoredAnswer] = {}
         generations = [_request(prompt) for prompt in asked]
         generated: set[int] = set()
@@ -135,10 +136,9 @@ class PromptWork(Work[Answer]):
             _keep(keep, missing[number], given, scores.get(number, _NONE))
             generated.add(number)
             half(1)
-            if self._enough:  # whole prompts: what stays open would be counted twice
-                progress(1)
-                if len(generated) >= self._enough:
-                    raise _EnoughError
+            whole(1)
+            if self._enough and len(generated) >= self._enough:
+                raise _EnoughError
 
         if self._scored:
             known = keep.parts((key, _SCORES) for key in missing)
@@ -155,8 +155,7 @@ class PromptWork(Work[Answer]):
                     keep.failed(missing[number], _unanswered(error))
                     generated.add(number)  # an answer without scores is none
                     half(2)
-                    if self._enough:
-                        progress(1)
+                    whole(1)
                     return
                 scores[number] = _scores(given)
                 if not self._enough:  # what stays open is soon asked again, with others

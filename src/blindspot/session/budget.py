@@ -84,7 +84,7 @@ def _chosen(
     share = Share(watched=lambda count: bars(count, label, "prompts"))
     try_out(inputs.model, trial[:1], share)  # loads the model
     took = try_out(inputs.model, trial, share)
-    each = took.seconds / max(took.answers, 1) / session.workers
+    each = took.each / session.workers
     token = _models(session) * took.seconds / max(took.tokens, 1)
     left = options.seconds * _PLANNED - (time.monotonic() - session.began)
     costs = _costs(whole)

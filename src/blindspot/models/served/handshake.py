@@ -153,12 +153,12 @@ class _Examination:
         """Whether it writes the same after it was asked the beginning."""
         self._asked(self._ids[: len(self._ids) // 2], length=1)
         if self._differ(first, self._asked(self._ids)):
-            refused = self._refused(
+            raise self._refused(
                 "it writes something else after it was asked the beginning: its prefix cache "
                 "changes answers",
                 "serve it without one (vLLM: --no-enable-prefix-caching)",
+                _UnsteadyError,
             )
-            raise _UnsteadyError(str(refused))
         self._note("prefix cache", "changes nothing")
 
     def _penalties(self, first: Completion) -> None:
@@ -320,6 +320,6 @@ class _Examination:
             f"it has another tokenizer: it {how}", "name its own with weights=DIR or tokenizer=DIR"
         )
 
-    def _refused(self, what: str, remedy: str) -> ModelError:
+    def _refused(self, what: str, remedy: str, kind: type[ModelError] = ModelError) -> ModelError:
         name, address = self._settings.name, self._settings.base_url
-        return ModelError(f"{name}: {address} cannot be trusted: {what}; {remedy}")
+        return kind(f"{name}: {address} cannot be trusted: {what}; {remedy}")

@@ -59,10 +59,11 @@ def score_and_generate(
     batch = Batch(engine, budget, writer, finish, settler)
 
     def following(wave: Wave, groups: Iterable[list[tuple[int, Node]]]) -> None:
-        nonlocal batch
-        going, batch = batch, Batch(engine, budget, writer, finish, settler)
-        follow(going, wave, map(begun, groups))
-        batch = going  # not if memory ran out: answers that it held are generated below
+        try:
+            follow(batch, wave, map(begun, groups))
+        except BaseException:  # if memory ran out: answers that it held are generated below
+            batch.drop()
+            raise
 
     scoring(following)
     budget.fits(batch.grow)  # or what is open is generated below, within smaller limits if need be

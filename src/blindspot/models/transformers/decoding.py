@@ -235,6 +235,10 @@ class Batch:
         if isinstance(rows, Recomputed):  # only rows of equal length may be computed together
             self.grow()
 
+    def drop(self) -> None:
+        """Leave all rows unfinished."""
+        self._parts = []
+
     def grow(self, most: int = 0) -> None:
         """Choose tokens until at most this many rows are open."""
         if not (part := self._joined()):
@@ -260,12 +264,9 @@ class Batch:
     def _make_room(self, nodes: Sequence[Node]) -> None:
         """Finish answers until these rows fit beside those that are still open."""
         going = [part.askers[row] for part in self._parts for row in part.going]
-        open_rows = len(going)
-        longest = max(
-            *(len(some[0][1].sequence) for some in going), *(len(node.tokens) for node in nodes), 0
-        )
-        most = self._budget.limits.most_rows(longest + _ROOM)
-        if open_rows and open_rows + len(nodes) > most:
+        rows = [some[0][1].sequence for some in going] + [node.tokens for node in nodes]
+        most = self._budget.limits.most_rows(max(map(len, rows)) + _ROOM)
+        if going and len(rows) > most:
             self.grow(max(0, most - len(nodes)))
 
     def _choose(self, part: _Part, logits: Tensor) -> None:
